@@ -1,0 +1,1 @@
+"""The commands, one file each where they need more than a few lines."""

@@ -1,0 +1,1 @@
+"""One timed question: the only room that knows aiohttp's client and its exceptions."""

@@ -1,0 +1,259 @@
+"""The values that flow through the house, left to right: see the README's map.
+
+Tenant + Probe -> Request -> Exchange -> Verdict -> Result.
+All are frozen; what is decided from them is decided elsewhere. Durations are seconds, points in
+time are seconds since the epoch (UTC).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from types import MappingProxyType
+
+from pydantic import SecretStr
+
+from prober.outcomes import (
+    Culprit,
+    FailureKind,
+    Outcome,
+    Provenance,
+    Reason,
+    ServerTimingAnomaly,
+)
+
+_NO_PAIRS: Mapping[str, str] = MappingProxyType({})
+
+
+class ConnectionPolicy(StrEnum):
+    """Whether every attempt opens its own connection, or may find one open."""
+
+    FRESH = "fresh"
+    REUSE = "reuse"
+
+
+class TokenSourceKind(StrEnum):
+    """Where a token comes from; a label value of `prober_token_info`."""
+
+    ENVIRONMENT = "env"
+    FILE = "file"
+
+
+@dataclass(frozen=True, slots=True)
+class TokenSource:
+    """Where a tenant's token is found: the name of a variable, or an absolute file name."""
+
+    kind: TokenSourceKind
+    location: str
+
+    def __str__(self) -> str:
+        return f"{self.kind.value} {self.location}"
+
+
+@dataclass(frozen=True, slots=True)
+class TransportOptions:
+    """How to reach a tenant. `proxy_url` None and `proxy_from_environment` False: directly."""
+
+    proxy_url: str | None = None
+    proxy_from_environment: bool = True
+    ca_file: Path | None = None
+    client_certificate_file: Path | None = None
+    client_key_file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Expectations:
+    """What a good answer looks like.
+
+    `status` None means any 2xx with an `ok` envelope; a 4xx asks for that status with an `error`
+    envelope (the negative check). `jmespath` is an expression on the body that must be true.
+    """
+
+    status: int | None = None
+    jmespath: str | None = None
+    max_server_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One request against a tenant, when to make it, and what a good answer looks like.
+
+    `path` is percent-encoded, begins with `/`, and follows the tenant's `base_url`.
+    """
+
+    name: str
+    path: str
+    method: str = "GET"
+    body: bytes | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    expectations: Expectations = Expectations()
+    interval_seconds: float = 60.0
+    timeout_seconds: float = 10.0
+    connect_timeout_seconds: float = 5.0
+    connection: ConnectionPolicy = ConnectionPolicy.FRESH
+    body_limit_bytes: int = 1024 * 1024
+    server_objective_seconds: float = 2.5
+    network_objective_seconds: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """One API base, one token, one environment, and the probes that run against it.
+
+    `base_url` has no trailing slash; `<base_url>/api/...` is the API.
+    """
+
+    name: str
+    environment: str
+    base_url: str
+    token: TokenSource
+    probes: tuple[Probe, ...]
+    transport: TransportOptions = TransportOptions()
+    labels: Mapping[str, str] = field(default=_NO_PAIRS)
+    availability_objective_ratio: float = 0.995
+    concurrency: int = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is sent. `authorization` is the whole header value and travels apart, secret."""
+
+    method: str
+    url: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes | None
+    authorization: SecretStr | None
+
+
+@dataclass(frozen=True, slots=True)
+class Phases:
+    """How long each part took, in seconds; None where there was no such part.
+
+    A reused connection has no `resolve`, `connect`, `tls`; plain HTTP has no `tls`; a failure ends
+    with the phase in which it happened.
+    """
+
+    resolve: float | None = None
+    connect: float | None = None
+    tls: float | None = None
+    send: float | None = None
+    wait: float | None = None
+    transfer: float | None = None
+
+    def as_pairs(self) -> tuple[tuple[str, float], ...]:
+        """Return (name, seconds) of the phases that took place, in order."""
+        every = (
+            ("resolve", self.resolve),
+            ("connect", self.connect),
+            ("tls", self.tls),
+            ("send", self.send),
+            ("wait", self.wait),
+            ("transfer", self.transfer),
+        )
+        return tuple((name, seconds) for name, seconds in every if seconds is not None)
+
+
+PHASE_NAMES = ("resolve", "connect", "tls", "send", "wait", "transfer")
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An HTTP answer. `body` is decompressed and cut at the probe's limit.
+
+    The client has already replaced the token, should a hostile server echo it.
+    """
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    body_over_limit: bool = False
+
+    def header_values(self, name: str) -> tuple[str, ...]:
+        """Return all values of a header; `name` in any case."""
+        wanted = name.lower()
+        return tuple(value for key, value in self.headers if key.lower() == wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why there was no whole answer; `detail` is for people, `kind` decides."""
+
+    kind: FailureKind
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """What one request brought: phases, and a response or a failure (then `response` is partial).
+
+    `loop_lag_seconds` is the event loop's greatest delay during the attempt: an upper bound of
+    the error of every duration here.
+    """
+
+    method: str
+    url: str
+    total_seconds: float
+    phases: Phases = Phases()
+    response: Response | None = None
+    failure: Failure | None = None
+    connection_reused: bool = False
+    remote_address: str | None = None
+    certificate_expiry_timestamp_seconds: float | None = None
+    loop_lag_seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.response is None and self.failure is None:
+            raise ValueError("an exchange holds a response or a failure")
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """The split of one exchange: `network` = `total` - `server`; both None where there is none."""
+
+    total_seconds: float
+    server_seconds: float | None = None
+    network_seconds: float | None = None
+    anomaly: ServerTimingAnomaly | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The judgement of an exchange, and what it rests on.
+
+    `rule` is the row of the outcome table that matched; `evidence` says in one sentence what
+    decided; `facts` are named details worth showing (ids, locations, a bounded excerpt).
+    """
+
+    outcome: Outcome
+    reason: Reason
+    culprit: Culprit
+    provenance: Provenance
+    rule: str
+    evidence: str
+    latency: Latency
+    facts: Mapping[str, str] = field(default=_NO_PAIRS)
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the attempt was a success."""
+        return self.outcome is Outcome.SUCCESS
+
+
+@dataclass(frozen=True, slots=True)
+class TokenView:
+    """What the rest of the house may know of a token; never the token."""
+
+    fingerprint: str
+    source: TokenSource
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One attempt: the only thing that recorders see. `started_at` is in epoch seconds."""
+
+    tenant: str
+    probe: str
+    started_at: float
+    exchange: Exchange
+    verdict: Verdict
+    token: TokenView | None = None

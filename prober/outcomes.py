@@ -1,0 +1,166 @@
+"""The closed sets of words in which every result is told, and the one table that ties them.
+
+The words are a public interface: they are label values, JSON values and exit statuses.
+A reason determines its outcome and its culprit; `CLASSIFICATION` is the only place that says how.
+To add a reason: one member, one row here, one rule in `verdict/rules.py`.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+
+
+class Outcome(StrEnum):
+    """What an attempt came to."""
+
+    SUCCESS = "success"
+    AUTH_FAILURE = "auth_failure"
+    API_ERROR = "api_error"
+    NETWORK_FAILURE = "network_failure"
+    PROBER_FAULT = "prober_fault"
+
+
+class Culprit(StrEnum):
+    """Whose it is: the word that alerts begin with."""
+
+    NONE = "none"
+    CREDENTIAL = "credential"
+    REQUEST = "request"
+    PLATFORM = "platform"
+    NETWORK = "network"
+    UNDECIDED = "undecided"
+    PROBER = "prober"
+
+
+class Provenance(StrEnum):
+    """Who answered. Evidence, never a label."""
+
+    PLATFORM = "platform"
+    INTERMEDIARY = "intermediary"
+    NOBODY = "nobody"
+
+
+class Reason(StrEnum):
+    """Why, in one word."""
+
+    OK = "ok"
+    TOKEN_MISSING = "token_missing"  # noqa: S105 -- a reason, not a token
+    RESOURCE_EXHAUSTED = "resource_exhausted"
+    TLS_CONFIGURATION = "tls_configuration"
+    INTERNAL_ERROR = "internal_error"
+    DNS = "dns"
+    CONNECTION_REFUSED = "connection_refused"
+    UNREACHABLE = "unreachable"
+    CONNECT_TIMEOUT = "connect_timeout"
+    TLS_CERTIFICATE = "tls_certificate"
+    TLS_HANDSHAKE = "tls_handshake"
+    PROXY = "proxy"
+    CONNECTION_RESET = "connection_reset"
+    RESPONSE_TIMEOUT = "response_timeout"
+    TRUNCATED = "truncated"
+    PROTOCOL_ERROR = "protocol_error"
+    REDIRECTED = "redirected"
+    FOREIGN_RESPONSE = "foreign_response"
+    TOKEN_REJECTED = "token_rejected"  # noqa: S105 -- a reason, not a token
+    PERMISSION_DENIED = "permission_denied"
+    RATE_LIMITED = "rate_limited"
+    CLIENT_ERROR = "client_error"
+    SERVER_ERROR = "server_error"
+    INCONSISTENT_ENVELOPE = "inconsistent_envelope"
+    MALFORMED_ENVELOPE = "malformed_envelope"
+    EXPECTATION_FAILED = "expectation_failed"
+    RESPONSE_TOO_LARGE = "response_too_large"
+
+
+class FailureKind(StrEnum):
+    """Why there was no whole answer. Each is also a `Reason` of the same name."""
+
+    TOKEN_MISSING = "token_missing"  # noqa: S105 -- a reason, not a token
+    RESOURCE_EXHAUSTED = "resource_exhausted"
+    TLS_CONFIGURATION = "tls_configuration"
+    INTERNAL_ERROR = "internal_error"
+    DNS = "dns"
+    CONNECTION_REFUSED = "connection_refused"
+    UNREACHABLE = "unreachable"
+    CONNECT_TIMEOUT = "connect_timeout"
+    TLS_CERTIFICATE = "tls_certificate"
+    TLS_HANDSHAKE = "tls_handshake"
+    PROXY = "proxy"
+    CONNECTION_RESET = "connection_reset"
+    RESPONSE_TIMEOUT = "response_timeout"
+    TRUNCATED = "truncated"
+    PROTOCOL_ERROR = "protocol_error"
+
+
+class TokenState(StrEnum):
+    """Where a tenant's token stands; exactly one holds at a time."""
+
+    MISSING = "missing"
+    UNVERIFIED = "unverified"
+    VALID = "valid"
+    REJECTED = "rejected"
+
+
+class SkipCause(StrEnum):
+    """Why a due run was not started."""
+
+    OVERLAP = "overlap"
+    TOKEN_REJECTED = "token_rejected"  # noqa: S105 -- a cause, not a token
+    CONCURRENCY = "concurrency"
+    MISFIRE = "misfire"
+
+
+class ServerTimingAnomaly(StrEnum):
+    """Why an answer of the platform yielded no latency split."""
+
+    MISSING = "missing"
+    UNPARSABLE = "unparsable"
+    EXCEEDS_TOTAL = "exceeds_total"
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """The outcome and the culprit that a reason stands for."""
+
+    outcome: Outcome
+    culprit: Culprit
+
+
+_PROBER = Classification(Outcome.PROBER_FAULT, Culprit.PROBER)
+_NETWORK = Classification(Outcome.NETWORK_FAILURE, Culprit.NETWORK)
+_UNDECIDED = Classification(Outcome.NETWORK_FAILURE, Culprit.UNDECIDED)
+_CREDENTIAL = Classification(Outcome.AUTH_FAILURE, Culprit.CREDENTIAL)
+_REQUEST = Classification(Outcome.API_ERROR, Culprit.REQUEST)
+_PLATFORM = Classification(Outcome.API_ERROR, Culprit.PLATFORM)
+
+CLASSIFICATION = MappingProxyType(
+    {
+        Reason.OK: Classification(Outcome.SUCCESS, Culprit.NONE),
+        Reason.TOKEN_MISSING: _PROBER,
+        Reason.RESOURCE_EXHAUSTED: _PROBER,
+        Reason.TLS_CONFIGURATION: _PROBER,
+        Reason.INTERNAL_ERROR: _PROBER,
+        Reason.DNS: _NETWORK,
+        Reason.CONNECTION_REFUSED: _NETWORK,
+        Reason.UNREACHABLE: _NETWORK,
+        Reason.CONNECT_TIMEOUT: _NETWORK,
+        Reason.TLS_CERTIFICATE: _NETWORK,
+        Reason.TLS_HANDSHAKE: _NETWORK,
+        Reason.PROXY: _NETWORK,
+        Reason.CONNECTION_RESET: _UNDECIDED,
+        Reason.RESPONSE_TIMEOUT: _UNDECIDED,
+        Reason.TRUNCATED: _UNDECIDED,
+        Reason.PROTOCOL_ERROR: _NETWORK,
+        Reason.REDIRECTED: _NETWORK,
+        Reason.FOREIGN_RESPONSE: _NETWORK,
+        Reason.TOKEN_REJECTED: _CREDENTIAL,
+        Reason.PERMISSION_DENIED: _CREDENTIAL,
+        Reason.RATE_LIMITED: _REQUEST,
+        Reason.CLIENT_ERROR: _REQUEST,
+        Reason.SERVER_ERROR: _PLATFORM,
+        Reason.INCONSISTENT_ENVELOPE: _PLATFORM,
+        Reason.MALFORMED_ENVELOPE: _PLATFORM,
+        Reason.EXPECTATION_FAILED: _PLATFORM,
+        Reason.RESPONSE_TOO_LARGE: _PLATFORM,
+    }
+)

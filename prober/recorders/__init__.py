@@ -1,0 +1,1 @@
+"""Who listens to results. None may slow or break a probe."""

@@ -1,0 +1,1 @@
+"""When to probe: pure plans of due runs, and the one file that knows APScheduler."""

@@ -1,0 +1,1 @@
+"""What to watch: the YAML file, checked whole, as tenants and probes of `model`."""

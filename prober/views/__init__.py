@@ -1,0 +1,1 @@
+"""How a human sees it: pure text for page and terminal alike."""
