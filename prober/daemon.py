@@ -1,0 +1,207 @@
+"""The composition root: builds the house, starts it, drains it, and owns every task.
+
+Nothing else reaches across rooms. A run falls due (`schedule`), is started or skipped and counted
+(`plan.reason_to_skip`), becomes a result (`attempt`), and is told to the recorders.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+
+import structlog
+
+from prober.attempt import VERSION, Collaborators, attempt
+from prober.errors import Problem, SettingsError
+from prober.exchange.client import ExchangeClient
+from prober.exchange.loop_lag import LoopLag
+from prober.model import Exchange, Failure, Probe, Result, Tenant, TokenSource, TokenView
+from prober.outcomes import FailureKind, TokenState
+from prober.recorders.log import LogRecorder
+from prober.recorders.metrics import Metrics, series_estimate
+from prober.recorders.recorder import FanOut, Recorder
+from prober.schedule.clock import Clock
+from prober.schedule.plan import Limits, Load, reason_to_skip
+from prober.settings.resolve import Configuration
+from prober.tokens.keeper import TokenKeeper
+from prober.tokens.ledger import TokenRecord
+from prober.verdict.rules import judge
+from prober.web.app import create_app
+from prober.web.server import Listening, listen
+
+_Logger = structlog.typing.FilteringBoundLogger
+
+
+def refuse_too_many_series(configuration: Configuration) -> None:
+    """Raise SettingsError when the settings yield more series than `web.max_series` allows."""
+    series = series_estimate(configuration.tenants, configuration.web.histograms)
+    if series > configuration.web.max_series:
+        raise SettingsError(
+            (
+                Problem(
+                    str(configuration.source),
+                    None,
+                    "web.max_series",
+                    f"these tenants and probes yield {series} series, more than the"
+                    f" {configuration.web.max_series} allowed: raise web.max_series, or set"
+                    " web.histograms to 'tenant' or 'off'",
+                ),
+            )
+        )
+
+
+class Daemon:
+    """A prober at work. `extra` recorders hear every result beside metrics and log."""
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        environ: Mapping[str, str],
+        logger: _Logger,
+        extra: Sequence[Recorder] = (),
+    ) -> None:
+        self._configuration = configuration
+        self._logger = logger
+        self.metrics = Metrics(
+            configuration.tenants,
+            histograms=configuration.web.histograms,
+            max_loop_lag_seconds=configuration.measurement.max_loop_lag_seconds,
+            started_at=time.time(),
+            version=VERSION,
+        )
+        self.tokens = TokenKeeper(configuration.tenants, environ, self._on_token_change)
+        self._recorders = FanOut(
+            (self.metrics, LogRecorder(logger), *extra), self._on_recorder_failure
+        )
+        self._loop_lag = LoopLag(self.metrics.loop_lag)
+        self._clock = Clock(self._on_due, lambda: self.metrics.heartbeat(time.time()))
+        self._limits = {t.name: self._limits_of(t) for t in configuration.tenants}
+        self._runs: dict[asyncio.Task[None], tuple[str, str]] = {}
+        self._in_flight: Counter[str | tuple[str, str]] = Counter()
+        self._resources = AsyncExitStack()
+        self._house: Collaborators | None = None
+        self.listening: Listening | None = None
+
+    async def start(self) -> None:
+        """Bind the web server and begin to probe; raises ListenError."""
+        configuration = self._configuration
+        app = create_app(render=self.metrics.render, is_ready=lambda: self._house is not None)
+        self.listening = await listen(app, configuration.web.host, configuration.web.port)
+        self._resources.push_async_callback(self.listening.close)
+        client = await self._resources.enter_async_context(ExchangeClient(self._loop_lag))
+        self._house = Collaborators(self.tokens, client, judge, time.time)
+        self._loop_lag.start()
+        self._resources.callback(self._loop_lag.stop)
+        self.metrics.configuration_loaded(time.time(), configuration.hash)
+        self._clock.start(configuration.tenants)
+        for warning in configuration.warnings:
+            self._logger.warning("settings.warning", key=warning.key, message=warning.message)
+        self._logger.info(
+            "daemon.started",
+            listening=self.listening.url,
+            tenants=len(configuration.tenants),
+            probes=sum(len(tenant.probes) for tenant in configuration.tenants),
+            series=self.metrics.series_count,
+            version=VERSION,
+        )
+
+    async def stop(self) -> None:
+        """Start nothing more, let what is in flight end within the grace period, and close."""
+        grace_seconds = self._configuration.schedule.grace_seconds
+        self._clock.stop()
+        self._logger.info("daemon.stopping", in_flight=len(self._runs), grace_seconds=grace_seconds)
+        if self._runs:
+            await asyncio.wait(self._runs, timeout=grace_seconds)
+        cut_off = list(self._runs)
+        for task in cut_off:
+            task.cancel()
+        await asyncio.gather(*cut_off, return_exceptions=True)
+        await self._resources.aclose()
+        self._logger.info("daemon.stopped", cut_off=len(cut_off))
+
+    def _limits_of(self, tenant: Tenant) -> Limits:
+        schedule = self._configuration.schedule
+        return Limits(tenant.concurrency, schedule.concurrency, schedule.misfire_grace_seconds)
+
+    def _on_due(self, tenant: Tenant, probe: Probe, moment: float) -> None:
+        lateness_seconds = max(0.0, asyncio.get_running_loop().time() - moment)
+        key = (tenant.name, probe.name)
+        load = Load(self._in_flight[key], self._in_flight[tenant.name], len(self._runs))
+        cause = reason_to_skip(lateness_seconds, load, self._limits[tenant.name])
+        if cause is not None:
+            self.metrics.skipped(tenant.name, probe.name, cause)
+            return
+        self.metrics.run_started(lateness_seconds)
+        self._in_flight.update((key, tenant.name))
+        task = asyncio.create_task(self._run(tenant, probe), name=f"probe {key[0]}/{key[1]}")
+        self._runs[task] = key
+        task.add_done_callback(self._on_run_ended)
+
+    async def _run(self, tenant: Tenant, probe: Probe) -> None:
+        assert self._house is not None  # noqa: S101 -- the clock starts after the house is built
+        try:
+            result = await attempt(tenant, probe, self._house)
+        except Exception as error:
+            self._logger.exception("probe.broke", tenant=tenant.name, probe=probe.name)
+            result = _own_fault(tenant, probe, error)
+        self._recorders.record(result)
+
+    def _on_run_ended(self, task: asyncio.Task[None]) -> None:
+        key = self._runs.pop(task)
+        self._in_flight.subtract((key, key[0]))
+        self.metrics.run_finished()
+
+    def _on_token_change(
+        self, tenant: str, before: TokenRecord, after: TokenRecord, source: TokenSource
+    ) -> None:
+        view = None if after.fingerprint is None else TokenView(after.fingerprint, source)
+        self.metrics.token(tenant, after.state, view)
+        if after.state is not before.state or after.fingerprint != before.fingerprint:
+            tell = (
+                self._logger.warning
+                if after.state in {TokenState.REJECTED, TokenState.MISSING}
+                else self._logger.info
+            )
+            tell(
+                "token.changed",
+                tenant=tenant,
+                state=after.state.value,
+                was=before.state.value,
+                fingerprint=after.fingerprint,
+                rotations=after.rotations,
+            )
+
+    def _on_recorder_failure(self, recorder: Recorder, error: Exception) -> None:
+        self._logger.error(
+            "recorder.failed",
+            recorder=type(recorder).__name__,
+            error=f"{type(error).__name__}: {error}",
+        )
+
+
+def _own_fault(tenant: Tenant, probe: Probe, error: Exception) -> Result:
+    exchange = Exchange(
+        method=probe.method,
+        url=tenant.base_url + probe.path,
+        total_seconds=0.0,
+        failure=Failure(FailureKind.INTERNAL_ERROR, f"{type(error).__name__} in the prober"),
+    )
+    return Result(
+        tenant.name, probe.name, time.time(), exchange, judge(exchange, probe.expectations)
+    )
+
+
+async def run(
+    configuration: Configuration,
+    environ: Mapping[str, str],
+    logger: _Logger,
+    until: Callable[[], asyncio.Future[None]],
+) -> None:
+    """Run a daemon until the future that `until` makes is done; raises ListenError."""
+    daemon = Daemon(configuration, environ, logger)
+    await daemon.start()
+    try:
+        await until()
+    finally:
+        await daemon.stop()

@@ -1,0 +1,188 @@
+"""One timed request: sends it, reads the answer within bounds, and returns what came as a value.
+
+This room alone knows aiohttp's client. A failed exchange is a value: nothing but cancellation is
+raised out of `exchange`.
+"""
+
+import asyncio
+import ssl
+import time
+from types import TracebackType
+from typing import Self
+
+import aiohttp
+from yarl import URL
+
+from prober.errors import TlsConfigurationError
+from prober.exchange.body import BodyCorruptError, BoundedBody
+from prober.exchange.certificates import CertificateExpiry
+from prober.exchange.failures import Progress, failure_of
+from prober.exchange.loop_lag import LagWatch, LoopLag
+from prober.exchange.phases import Moments, begin_attempt, phases_until
+from prober.exchange.redaction import redact_response, redact_text
+from prober.exchange.transport import ThreadResolver, new_session, proxy_for, tls_context
+from prober.model import (
+    ConnectionPolicy,
+    Exchange,
+    Failure,
+    Probe,
+    Request,
+    Response,
+    TransportOptions,
+)
+from prober.outcomes import FailureKind
+
+_READ_BYTES = 64 * 1024
+
+
+class ExchangeClient:
+    """Holds the sessions of all tenants; use as an asynchronous context manager."""
+
+    def __init__(self, loop_lag: LoopLag) -> None:
+        self._loop_lag = loop_lag
+        self._resolver = ThreadResolver()
+        self._contexts: dict[TransportOptions, ssl.SSLContext] = {}
+        self._sessions: dict[tuple[TransportOptions, ConnectionPolicy], aiohttp.ClientSession] = {}
+        self._certificates = CertificateExpiry()
+
+    async def __aenter__(self) -> Self:
+        """Return the client, ready."""
+        return self
+
+    async def __aexit__(
+        self,
+        exception_type: type[BaseException] | None,
+        exception: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close every session and connection."""
+        for session in self._sessions.values():
+            await session.close()
+        self._sessions.clear()
+        await self._resolver.close()
+
+    async def exchange(self, request: Request, probe: Probe, options: TransportOptions) -> Exchange:
+        """Send `request` once and return what it brought; raises nothing but cancellation."""
+        try:
+            session = self._session(options, probe.connection)
+        except TlsConfigurationError as error:
+            return never_sent(request, FailureKind.TLS_CONFIGURATION, str(error))
+        with self._loop_lag.watch() as lag:
+            moments = begin_attempt()
+            proxy = proxy_for(request.url, options)
+            response, failure = await self._attempt(session, request, probe, moments, proxy)
+            end = time.perf_counter()
+        return self._told(request, moments, end, response, failure, lag)
+
+    async def _attempt(
+        self,
+        session: aiohttp.ClientSession,
+        request: Request,
+        probe: Probe,
+        moments: Moments,
+        proxy: str | None,
+    ) -> tuple[Response | None, Failure | None]:
+        partial: list[Response] = []
+        try:
+            response = await _send(session, request, probe, moments, proxy, partial)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001 -- whatever it was becomes a verdict
+            failure = failure_of(error, Progress(moments.phase, proxy is not None))
+            return (partial[0] if partial else None), failure
+        return response, None
+
+    def _told(
+        self,
+        request: Request,
+        moments: Moments,
+        end: float,
+        response: Response | None,
+        failure: Failure | None,
+        lag: LagWatch,
+    ) -> Exchange:
+        token = request.authorization
+        return Exchange(
+            method=request.method,
+            url=request.url,
+            total_seconds=end - moments.resolve,
+            phases=phases_until(moments, end),
+            response=None if response is None else redact_response(response, token),
+            failure=None
+            if failure is None
+            else Failure(failure.kind, redact_text(failure.detail, token)),
+            connection_reused=moments.reused,
+            remote_address=moments.remote_address,
+            certificate_expiry_timestamp_seconds=self._certificates.of(moments.tls_object),
+            loop_lag_seconds=lag.greatest_seconds,
+        )
+
+    def _session(
+        self, options: TransportOptions, policy: ConnectionPolicy
+    ) -> aiohttp.ClientSession:
+        key = (options, policy)
+        if key not in self._sessions:
+            if options not in self._contexts:
+                self._contexts[options] = tls_context(options)
+            self._sessions[key] = new_session(self._resolver, policy, self._contexts[options])
+        return self._sessions[key]
+
+
+def never_sent(request: Request, kind: FailureKind, detail: str) -> Exchange:
+    """Return the exchange of a request that could not even be made."""
+    return Exchange(
+        method=request.method, url=request.url, total_seconds=0.0, failure=Failure(kind, detail)
+    )
+
+
+async def _send(
+    session: aiohttp.ClientSession,
+    request: Request,
+    probe: Probe,
+    moments: Moments,
+    proxy: str | None,
+    partial: list[Response],
+) -> Response:
+    headers = list(request.headers)
+    if request.authorization is not None:
+        headers.append(("Authorization", request.authorization.get_secret_value()))
+    answer = await session.request(
+        request.method,
+        URL(request.url, encoded=True),
+        headers=headers,
+        data=request.body,
+        allow_redirects=False,
+        proxy=proxy,
+        timeout=aiohttp.ClientTimeout(
+            total=probe.timeout_seconds,
+            connect=probe.connect_timeout_seconds,
+            sock_connect=probe.connect_timeout_seconds,
+            ceil_threshold=probe.timeout_seconds + 1,
+        ),
+    )
+    moments.transfer = time.perf_counter()
+    head = Response(answer.status, tuple(answer.headers.items()), b"")
+    partial.append(head)
+    try:
+        return await _read(answer, head, probe.body_limit_bytes)
+    finally:
+        _let_go(answer, probe.connection)
+
+
+async def _read(answer: aiohttp.ClientResponse, head: Response, limit_bytes: int) -> Response:
+    body = BoundedBody(answer.headers.get("Content-Encoding", "").strip().lower(), limit_bytes)
+    async for chunk in answer.content.iter_chunked(_READ_BYTES):
+        if not body.feed(chunk):
+            answer.close()
+            break
+    content, whole = body.finish()
+    if not whole:
+        raise BodyCorruptError("the compressed body ended early")
+    return Response(head.status, head.headers, content, body_over_limit=body.over_limit)
+
+
+def _let_go(answer: aiohttp.ClientResponse, policy: ConnectionPolicy) -> None:
+    if policy is ConnectionPolicy.REUSE and answer.content.is_eof():
+        answer.release()
+    else:
+        answer.close()

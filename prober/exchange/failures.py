@@ -1,0 +1,141 @@
+"""The one table from foreign exceptions to our `FailureKind`: by type and cause, never by text.
+
+What an exception means depends on how far the attempt had come: a reset while TLS is shaking hands
+is the handshake's failure, the same reset after the request was sent may be anybody's.
+"""
+
+import errno
+import ssl
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import aiohttp
+from aiohttp import http_exceptions
+
+from prober.exchange.body import BodyCorruptError
+from prober.model import Failure
+from prober.outcomes import FailureKind
+
+_EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_BEFORE_SENDING = frozenset({"resolve", "connect", "tls"})
+
+_TIMEOUT_IN = {
+    "resolve": (FailureKind.DNS, "the name was not resolved in time"),
+    "connect": (FailureKind.CONNECT_TIMEOUT, "TCP did not connect in time"),
+    "tls": (FailureKind.TLS_HANDSHAKE, "the TLS handshake did not end in time"),
+}
+_BY_ERRNO = {
+    errno.ECONNREFUSED: FailureKind.CONNECTION_REFUSED,
+    errno.ETIMEDOUT: FailureKind.CONNECT_TIMEOUT,
+}
+_LOST_IN = {
+    "resolve": FailureKind.DNS,
+    "connect": FailureKind.UNREACHABLE,
+    "tls": FailureKind.TLS_HANDSHAKE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the attempt had come when it failed, and by which way it went."""
+
+    phase: str
+    through_proxy: bool = False
+
+
+def failure_of(error: Exception, progress: Progress) -> Failure:
+    """Return what `error` means for an attempt that had come as far as `progress` says."""
+    kind, detail = _classify(error, progress)
+    return Failure(kind, detail)
+
+
+def _classify(error: Exception, progress: Progress) -> tuple[FailureKind, str]:
+    chain = tuple(_causes(error))
+    if any(isinstance(e, OSError) and e.errno in _EXHAUSTED for e in chain):
+        return FailureKind.RESOURCE_EXHAUSTED, f"the prober's machine is short of it: {_say(chain)}"
+    if any(isinstance(e, MemoryError) for e in chain):
+        return FailureKind.RESOURCE_EXHAUSTED, "the prober's machine is out of memory"
+    if isinstance(error, TimeoutError):
+        return _timed_out(progress)
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return FailureKind.PROXY, f"the proxy answered CONNECT with HTTP {error.status}"
+    if isinstance(error, aiohttp.ClientProxyConnectionError):
+        return FailureKind.PROXY, f"the proxy cannot be reached: {_say(chain)}"
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return FailureKind.DNS, f"the name was not resolved: {_say(chain)}"
+    if any(isinstance(e, ssl.SSLCertVerificationError | ssl.CertificateError) for e in chain):
+        return FailureKind.TLS_CERTIFICATE, f"the certificate is refused: {_say(chain)}"
+    if any(isinstance(e, ssl.SSLError) for e in chain) and progress.phase in _BEFORE_SENDING:
+        return FailureKind.TLS_HANDSHAKE, f"the TLS handshake failed: {_say(chain)}"
+    return _after_connecting(error, chain, progress)
+
+
+def _after_connecting(
+    error: Exception, chain: tuple[BaseException, ...], progress: Progress
+) -> tuple[FailureKind, str]:
+    if any(isinstance(e, BodyCorruptError) for e in chain):
+        return FailureKind.PROTOCOL_ERROR, "the body is not what its Content-Encoding says"
+    if any(isinstance(e, http_exceptions.PayloadEncodingError) for e in chain):
+        return FailureKind.TRUNCATED, "the body ended before its announced length"
+    if any(isinstance(e, http_exceptions.HttpProcessingError) for e in chain):
+        return FailureKind.PROTOCOL_ERROR, f"what was received is not HTTP: {_say(chain)}"
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return FailureKind.TRUNCATED, "the body was cut short"
+    if isinstance(error, aiohttp.ClientConnectionError | OSError):
+        return _connection_lost(chain, progress)
+    return FailureKind.INTERNAL_ERROR, f"the prober failed: {type(error).__name__}: {error}"
+
+
+def _connection_lost(
+    chain: tuple[BaseException, ...], progress: Progress
+) -> tuple[FailureKind, str]:
+    if progress.phase not in _BEFORE_SENDING:
+        return (
+            FailureKind.CONNECTION_RESET,
+            f"the connection was closed in phase '{progress.phase}', after the request was sent",
+        )
+    if progress.through_proxy and progress.phase != "tls":
+        return FailureKind.PROXY, f"the way through the proxy failed: {_say(chain)}"
+    for error in chain:
+        if isinstance(error, OSError) and error.errno in _BY_ERRNO:
+            return _BY_ERRNO[error.errno], _say(chain)
+    return _LOST_IN[progress.phase], _say(chain)
+
+
+def _timed_out(progress: Progress) -> tuple[FailureKind, str]:
+    if progress.through_proxy and progress.phase == "connect":
+        return FailureKind.PROXY, "the proxy did not answer in time"
+    if progress.phase in _TIMEOUT_IN:
+        return _TIMEOUT_IN[progress.phase]
+    return (
+        FailureKind.RESPONSE_TIMEOUT,
+        f"no whole answer in time: the attempt ended in phase '{progress.phase}'",
+    )
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield `error` and what it came from; aiohttp keeps the cause in an attribute as well."""
+    seen: set[int] = set()
+    pending: list[BaseException | None] = [error]
+    while pending:
+        each = pending.pop(0)
+        if each is None or id(each) in seen:
+            continue
+        seen.add(id(each))
+        yield each
+        pending += [each.__cause__, each.__context__]
+        for name in ("os_error", "certificate_error"):
+            inner = getattr(each, name, None)
+            pending.append(inner if isinstance(inner, BaseException) else None)
+
+
+def _say(chain: tuple[BaseException, ...]) -> str:
+    """Word the innermost error: it names the system's own reason and no URL of ours."""
+    inner = chain[-1]
+    for each in chain:
+        if isinstance(each, ssl.SSLCertVerificationError):
+            return each.verify_message
+        if isinstance(each, OSError) and each.strerror:
+            inner = each
+    text = inner.strerror if isinstance(inner, OSError) and inner.strerror else str(inner)
+    return " ".join(str(text).split())[:200] or type(inner).__name__

@@ -1,0 +1,150 @@
+"""Moments of one attempt, marked by hooks of aiohttp, asyncio and ssl, and their arithmetic.
+
+The hooks are public: `aiohttp.TraceConfig`, the connector's `socket_factory`, and `wrap_bio` of an
+`ssl.SSLContext` subclass. They find the attempt through a context variable, since connecting may
+run in tasks of its own (RFC 8305).
+"""
+
+import socket
+import ssl
+import time
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+import aiohttp
+
+from prober.model import Phases
+
+
+@dataclass(slots=True)
+class Moments:
+    """When each phase began, on the monotonic clock, and what was met on the way.
+
+    `connect`, `tls`, `send`, `wait`, `transfer` are None until their phase begins; `resolve`
+    begins with the attempt.
+    """
+
+    resolve: float
+    connect: float | None = None
+    tls: float | None = None
+    send: float | None = None
+    wait: float | None = None
+    transfer: float | None = None
+    reused: bool = False
+    socket: socket.socket | None = None
+    tls_object: ssl.SSLObject | None = None
+    remote_address: str | None = None
+
+    @property
+    def phase(self) -> str:
+        """Return the name of the phase that is under way."""
+        for name in ("transfer", "wait", "send", "tls", "connect"):
+            if getattr(self, name) is not None:
+                return name
+        return "resolve"
+
+
+_current: ContextVar[Moments | None] = ContextVar("moments", default=None)
+
+
+def begin_attempt() -> Moments:
+    """Start the clock of an attempt; the hooks of this task mark its moments."""
+    moments = Moments(resolve=time.perf_counter())
+    _current.set(moments)
+    return moments
+
+
+def phases_until(moments: Moments, end: float) -> Phases:
+    """Return the phases up to `end`; they add up to `end - moments.resolve`. Pure.
+
+    A phase ends where the next one that took place begins; the last one ends with the attempt. A
+    reused connection has no resolve, connect and tls: its attempt begins with sending.
+    """
+    begun: list[tuple[str, float]] = []
+    if not moments.reused:
+        begun.append(("resolve", moments.resolve))
+        for name in ("connect", "tls"):
+            at = getattr(moments, name)
+            if at is not None:
+                begun.append((name, at))
+    send = moments.resolve if moments.reused else moments.send
+    for name, at in (("send", send), ("wait", moments.wait), ("transfer", moments.transfer)):
+        if at is not None:
+            begun.append((name, at))
+    ends = [at for _, at in begun[1:]] + [end]
+    return Phases(
+        **{name: max(0.0, until - at) for (name, at), until in zip(begun, ends, strict=True)}
+    )
+
+
+def timed_socket(address: tuple[int, int, int, str, tuple[object, ...]]) -> socket.socket:
+    """Create the socket that aiohttp asks for, and mark where TCP begins."""
+    family, kind, protocol, _, _ = address
+    made = socket.socket(family=family, type=kind, proto=protocol)
+    moments = _current.get()
+    if moments is not None:
+        moments.socket = made
+        if moments.connect is None:
+            moments.connect = time.perf_counter()
+    return made
+
+
+class TimedTlsContext(ssl.SSLContext):
+    """A TLS context that marks where the handshake begins."""
+
+    def wrap_bio(
+        self,
+        incoming: ssl.MemoryBIO,
+        outgoing: ssl.MemoryBIO,
+        server_side: bool = False,  # noqa: FBT001, FBT002 -- the standard library's signature
+        server_hostname: str | bytes | None = None,
+        session: ssl.SSLSession | None = None,
+    ) -> ssl.SSLObject:
+        """See `ssl.SSLContext.wrap_bio`."""
+        made = super().wrap_bio(incoming, outgoing, server_side, server_hostname, session)
+        moments = _current.get()
+        if moments is not None:
+            moments.tls_object = made
+            if moments.tls is None:
+                moments.tls = time.perf_counter()
+        return made
+
+
+async def _connected(_: object, __: object, ___: object) -> None:
+    moments = _current.get()
+    if moments is not None:
+        moments.send = time.perf_counter()
+        moments.remote_address = _peer(moments.socket)
+
+
+async def _reused(_: object, __: object, ___: object) -> None:
+    moments = _current.get()
+    if moments is not None:
+        moments.reused = True
+        moments.send = time.perf_counter()
+
+
+async def _sent(_: object, __: object, ___: object) -> None:
+    moments = _current.get()
+    if moments is not None:
+        moments.wait = time.perf_counter()
+
+
+def _peer(connected: socket.socket | None) -> str | None:
+    if connected is None:
+        return None
+    try:
+        host, port = connected.getpeername()[:2]
+    except OSError:
+        return None
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def phase_hooks() -> aiohttp.TraceConfig:
+    """Return the trace configuration that marks the moments of attempts."""
+    hooks = aiohttp.TraceConfig()
+    hooks.on_connection_create_end.append(_connected)
+    hooks.on_connection_reuseconn.append(_reused)
+    hooks.on_request_headers_sent.append(_sent)
+    hooks.on_request_chunk_sent.append(_sent)
+    return hooks

@@ -1,0 +1,93 @@
+"""When each probe is due, and whether a due run starts: pure arithmetic on given moments.
+
+A tenant's probes are spread evenly over their interval, and tenants are set off against each other
+by a hash of their names, so that neither a tenant nor our own loop sees a burst, from the first
+interval on, and a reload moves nobody else. Moments are seconds on one monotonic clock.
+"""
+
+import hashlib
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from prober.model import Probe, Tenant
+from prober.outcomes import SkipCause
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """The probes of one tenant that share an interval; one scheduler job paces them.
+
+    `offsets[i]` is where in the interval `probes[i]` is due, in [0, interval).
+    """
+
+    tenant: Tenant
+    interval_seconds: float
+    phase_seconds: float
+    probes: tuple[Probe, ...]
+    offsets: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What is in flight when a run falls due."""
+
+    same_probe: int
+    same_tenant: int
+    everywhere: int
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much may be in flight, and how late a run may start."""
+
+    per_tenant: int
+    everywhere: int
+    misfire_grace_seconds: float
+
+
+def beats(tenants: Sequence[Tenant]) -> tuple[Beat, ...]:
+    """Return the beats of all tenants: one for each tenant and interval."""
+    return tuple(
+        _beat(tenant, interval)
+        for tenant in tenants
+        for interval in sorted({probe.interval_seconds for probe in tenant.probes})
+    )
+
+
+def due_moments(
+    beat: Beat, anchor: float, since: float, until: float
+) -> Iterator[tuple[float, Probe]]:
+    """Yield (moment, probe) of every run due in [since, until), counted from `anchor`."""
+    for probe, offset in zip(beat.probes, beat.offsets, strict=True):
+        first = anchor + offset
+        # A millionth of the interval forgives rounding at the window's edges.
+        number = math.ceil((since - first) / beat.interval_seconds - 1e-6)
+        moment = first + max(0, number) * beat.interval_seconds
+        while moment < until - beat.interval_seconds * 1e-6:
+            yield moment, probe
+            moment += beat.interval_seconds
+
+
+def reason_to_skip(lateness_seconds: float, load: Load, limits: Limits) -> SkipCause | None:
+    """Return why a due run must not start, or None if it may."""
+    if load.same_probe > 0:
+        return SkipCause.OVERLAP
+    if lateness_seconds > limits.misfire_grace_seconds:
+        return SkipCause.MISFIRE
+    if load.same_tenant >= limits.per_tenant or load.everywhere >= limits.everywhere:
+        return SkipCause.CONCURRENCY
+    return None
+
+
+def _beat(tenant: Tenant, interval_seconds: float) -> Beat:
+    probes = tuple(p for p in tenant.probes if p.interval_seconds == interval_seconds)
+    phase = _fraction(tenant.name) * interval_seconds
+    step = interval_seconds / len(probes)
+    offsets = tuple((phase + index * step) % interval_seconds for index in range(len(probes)))
+    return Beat(tenant, interval_seconds, phase, probes, offsets)
+
+
+def _fraction(name: str) -> float:
+    """Return a number in [0, 1) that is the same for a name on every machine."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) / 2**64
