@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format lock programs clean
+.PHONY: help demo test bench lint format lock programs clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -17,6 +17,9 @@ test: $(VENV)/.development programs ## run every test, with coverage
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+
+bench: $(VENV)/.development ## how punctual the daemon is at 200 probes/s for 60 s
+	$(BIN)/python tests/benchmarks/punctuality.py
 
 lint: $(VENV)/.development ## ruff, ruff format, mypy --strict, import contracts
 	$(BIN)/ruff check .

@@ -109,7 +109,7 @@ class Tenant:
     token: TokenSource
     probes: tuple[Probe, ...]
     transport: TransportOptions = TransportOptions()
-    labels: Mapping[str, str] = field(default=_NO_PAIRS)
+    labels: Mapping[str, str] = field(default_factory=lambda: _NO_PAIRS)
     availability_objective_ratio: float = 0.995
     concurrency: int = 10
 
@@ -231,7 +231,7 @@ class Verdict:
     rule: str
     evidence: str
     latency: Latency
-    facts: Mapping[str, str] = field(default=_NO_PAIRS)
+    facts: Mapping[str, str] = field(default_factory=lambda: _NO_PAIRS)
 
     @property
     def succeeded(self) -> bool:

@@ -133,8 +133,9 @@ def _say(chain: tuple[BaseException, ...]) -> str:
     """Word the innermost error: it names the system's own reason and no URL of ours."""
     inner = chain[-1]
     for each in chain:
-        if isinstance(each, ssl.SSLCertVerificationError):
-            return each.verify_message
+        verify_message = getattr(each, "verify_message", None)  # aiohttp's subclass has none
+        if verify_message:
+            return str(verify_message)
         if isinstance(each, OSError) and each.strerror:
             inner = each
     text = inner.strerror if isinstance(inner, OSError) and inner.strerror else str(inner)

@@ -31,7 +31,7 @@ class Moments:
     wait: float | None = None
     transfer: float | None = None
     reused: bool = False
-    socket: socket.socket | None = None
+    tcp_socket: socket.socket | None = None
     tls_object: ssl.SSLObject | None = None
     remote_address: str | None = None
 
@@ -83,7 +83,7 @@ def timed_socket(address: tuple[int, int, int, str, tuple[object, ...]]) -> sock
     made = socket.socket(family=family, type=kind, proto=protocol)
     moments = _current.get()
     if moments is not None:
-        moments.socket = made
+        moments.tcp_socket = made
         if moments.connect is None:
             moments.connect = time.perf_counter()
     return made
@@ -114,7 +114,7 @@ async def _connected(_: object, __: object, ___: object) -> None:
     moments = _current.get()
     if moments is not None:
         moments.send = time.perf_counter()
-        moments.remote_address = _peer(moments.socket)
+        moments.remote_address = _peer(moments.tcp_socket)
 
 
 async def _reused(_: object, __: object, ___: object) -> None:
