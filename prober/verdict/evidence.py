@@ -1,0 +1,176 @@
+"""The sentence that a verdict rests on, to be read in an alert at night. Pure.
+
+It says what was seen, and then what that means. Nothing of a platform's body but the message of
+an error envelope is quoted.
+"""
+
+from prober.outcomes import FailureKind
+from prober.verdict.foreign import EMPTY
+from prober.verdict.one_line import one_line
+from prober.verdict.seen import Seen
+
+_DETAIL_CHARACTERS = 200
+_MESSAGE_CHARACTERS = 160
+_LOCATION_CHARACTERS = 160
+_UNREGISTERED = "/portal_/unregistered"
+
+_NOT_ASKED = "The prober did not get to ask {host}: "
+_NO_ANSWER = "No answer from {host}: "
+_NO_WHOLE_ANSWER = "The request was sent to {host}, but no whole answer came: "
+FAILURE_WORDS = {
+    FailureKind.TOKEN_MISSING: _NOT_ASKED + "it has no usable token",
+    FailureKind.RESOURCE_EXHAUSTED: _NOT_ASKED + "its machine is out of files or memory",
+    FailureKind.TLS_CONFIGURATION: _NOT_ASKED + "its own TLS settings cannot be used",
+    FailureKind.INTERNAL_ERROR: "The prober failed by a fault of its own",
+    FailureKind.DNS: _NO_ANSWER + "its name could not be resolved",
+    FailureKind.CONNECTION_REFUSED: _NO_ANSWER + "the TCP connection was refused",
+    FailureKind.UNREACHABLE: _NO_ANSWER + "there is no way to it",
+    FailureKind.CONNECT_TIMEOUT: _NO_ANSWER + "no TCP connection in time",
+    FailureKind.TLS_CERTIFICATE: _NO_ANSWER + "its TLS certificate is not accepted",
+    FailureKind.TLS_HANDSHAKE: _NO_ANSWER + "the TLS handshake failed",
+    FailureKind.PROXY: _NO_ANSWER + "the proxy did not let the request through",
+    FailureKind.CONNECTION_RESET: _NO_WHOLE_ANSWER + "the connection was lost",
+    FailureKind.RESPONSE_TIMEOUT: _NO_WHOLE_ANSWER + "the time ran out",
+    FailureKind.TRUNCATED: _NO_WHOLE_ANSWER + "the answer was cut short",
+    FailureKind.PROTOCOL_ERROR: "What {host} answered is not HTTP",
+}
+
+# What a status says when it comes from a proxy or from Cloudflare: RFC 9110, RFC 6585, and
+# Cloudflare's own codes.
+_STATUS_NOTES = {407: "a proxy demands a log-in", 511: "the network demands a log-in"}
+_CLOUDFLARE_NOTES = {
+    520: "got an unknown error from its origin",
+    521: "finds its origin down",
+    522: "could not connect to its origin in time",
+    523: "cannot reach its origin",
+    524: "got no answer from its origin in time",
+    525: "had no TLS handshake with its origin",
+    526: "does not accept its origin's certificate",
+}
+
+
+def of_failure(seen: Seen) -> str:
+    """Word a failure; `detail` is the exchange's own account of it."""
+    failure = seen.failure
+    if failure is None:
+        return ""
+    sentence = FAILURE_WORDS[failure.kind].format(host=seen.host)
+    detail = one_line(failure.detail, _DETAIL_CHARACTERS)
+    began = f"; HTTP {seen.status} had begun" if seen.status else ""
+    return sentence + (f" ({detail})" if detail else "") + began
+
+
+def of_rejected_by_gateway(seen: Seen) -> str:
+    """Word a 401 that a gateway gave for the platform."""
+    return (
+        f"{_foreign(seen)}, but a challenge for a Bearer token: "
+        "a gateway in front of the platform rejected the token"
+    )
+
+
+def of_redirect(seen: Seen) -> str:
+    """Word a redirect that is not the platform's; redirects are not followed."""
+    location = one_line(", ".join(seen.header_values("location")), _LOCATION_CHARACTERS)
+    answer = f"HTTP {seen.status} to {location}" if location else f"HTTP {seen.status} to nowhere"
+    if _UNREGISTERED in location.partition("?")[0].lower():
+        return (
+            f"{answer}: the gateway sends there those whose organisation, tenant or service "
+            "it does not know; check the tenant's address"
+        )
+    return f"{answer}: redirected by an intermediary, the platform did not answer"
+
+
+def of_foreign_answer(seen: Seen) -> str:
+    """Word an answer that is not the platform's."""
+    note = _note(seen)
+    said = f" ({note})" if note else ""
+    return f"{_foreign(seen)}: answered by an intermediary, not by the platform{said}"
+
+
+def of_rejected_token(seen: Seen) -> str:
+    """Word the platform's 401."""
+    return f"{_platform(seen)}: the platform rejected the token{_message(seen)}"
+
+
+def of_denied_permission(seen: Seen) -> str:
+    """Word the platform's 403."""
+    return f"{_platform(seen)}: the token may not make this request{_message(seen)}"
+
+
+def of_over_limit(seen: Seen) -> str:
+    """Word a body that was longer than the probe allows."""
+    return f"{_platform(seen)}: the answer was not judged; ask for less, or raise the probe's limit"
+
+
+def of_malformed(seen: Seen) -> str:
+    """Word a Server-Timing without an envelope."""
+    return f"{_platform(seen)}: the platform answered, but not in its own form"
+
+
+def of_rate_limit(seen: Seen) -> str:
+    """Word the platform's 429."""
+    wait = one_line(", ".join(seen.header_values("retry-after")), 40)
+    after = f" and asks to wait (Retry-After: {wait})" if wait else ""
+    return f"{_platform(seen)}: the platform limits the rate{after}{_message(seen)}"
+
+
+def of_client_error(seen: Seen) -> str:
+    """Word another 4xx of the platform."""
+    return f"{_platform(seen)}: the platform finds fault with the request{_message(seen)}"
+
+
+def of_server_error(seen: Seen) -> str:
+    """Word the platform's 5xx."""
+    return f"{_platform(seen)}: the platform failed{_message(seen)}"
+
+
+def of_inconsistency(seen: Seen) -> str:
+    """Word an envelope that its status code contradicts."""
+    return f"{_platform(seen)}: status code and envelope contradict each other{_message(seen)}"
+
+
+def of_unmet_expectation(seen: Seen) -> str:
+    """Word an answer in good form that the probe is not content with."""
+    return f"{_platform(seen)}, but {seen.unmet}{_message(seen)}"
+
+
+def of_expected_error(seen: Seen) -> str:
+    """Word the success of a negative check."""
+    return f"{_platform(seen)}, as the probe expects: the platform itself answered{_times(seen)}"
+
+
+def of_success(seen: Seen) -> str:
+    """Word a success."""
+    return _platform(seen) + _times(seen)
+
+
+def _foreign(seen: Seen) -> str:
+    foreign = seen.body.foreign or EMPTY
+    header = "no Server-Timing total" if seen.header_values("server-timing") else "no Server-Timing"
+    return f"HTTP {seen.status} with {foreign.words}, no envelope, {header}"
+
+
+def _platform(seen: Seen) -> str:
+    if seen.body.status is not None:
+        return f"HTTP {seen.status} with an {seen.body.status} envelope"
+    foreign = seen.body.foreign or EMPTY
+    return f"HTTP {seen.status} with Server-Timing and {foreign.words}, no envelope"
+
+
+def _message(seen: Seen) -> str:
+    message = one_line(seen.body.message, _MESSAGE_CHARACTERS)
+    return f'; it says "{message}"' if message else ""
+
+
+def _times(seen: Seen) -> str:
+    latency = seen.latency
+    if latency.server_seconds is None or latency.network_seconds is None:
+        return ""
+    return f"; server {latency.server_seconds:.3f} s, network {latency.network_seconds:.3f} s"
+
+
+def _note(seen: Seen) -> str:
+    by_cloudflare = any("cloudflare" in value.lower() for value in seen.header_values("server"))
+    if by_cloudflare and seen.status in _CLOUDFLARE_NOTES:
+        return f"Cloudflare {_CLOUDFLARE_NOTES[seen.status]}"
+    return _STATUS_NOTES.get(seen.status, "")

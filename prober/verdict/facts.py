@@ -1,0 +1,66 @@
+"""Named details that are worth showing beside a verdict: bounded, single-line, encodable. Pure."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from prober.verdict.envelope import excerpt
+from prober.verdict.foreign import MAYBE_CUSTOMER_DATA, ForeignKind
+from prober.verdict.one_line import one_line
+from prober.verdict.seen import Seen
+
+FACT_CHARACTERS = 300
+
+_HEADERS = (
+    "server",
+    "content-type",
+    "retry-after",
+    "www-authenticate",
+    "cf-ray",
+    "x-correlation-id",
+    "x-request-id",
+    "x-uipath-correlation-id",
+    "request-context",
+)
+
+
+def facts(seen: Seen) -> Mapping[str, str]:
+    """Return the facts of an answer, empty when there was none; names are in snake case."""
+    if seen.response is None:
+        return MappingProxyType({})
+    every = {
+        "http_status": str(seen.status),
+        "message": seen.body.message,
+        "path": _bounded(seen.body.path),
+        "location": _header(seen, "location") if seen.has_class(3) else "",
+        "server_timing": "" if seen.has_server_time else _header(seen, "server-timing"),
+        **{name.replace("-", "_"): _header(seen, name) for name in _HEADERS},
+        "marker": _marker(seen),
+        "excerpt": _excerpt(seen),
+    }
+    return MappingProxyType({name: value for name, value in every.items() if value})
+
+
+def _header(seen: Seen, name: str) -> str:
+    return _bounded(", ".join(seen.header_values(name)))
+
+
+def _bounded(text: str) -> str:
+    return one_line(text, FACT_CHARACTERS)
+
+
+def _marker(seen: Seen) -> str:
+    if seen.failure is not None or seen.body.foreign is None:
+        return ""
+    return seen.body.foreign.kind.value
+
+
+def _excerpt(seen: Seen) -> str:
+    """Show only what cannot be customers' data; of a failed exchange the sender is unknown."""
+    foreign = seen.body.foreign
+    if seen.response is None or seen.failure is not None or foreign is None or seen.by_platform:
+        return ""
+    if foreign.kind is ForeignKind.OVER_LIMIT:
+        return ""
+    if seen.has_class(2) and foreign.kind in MAYBE_CUSTOMER_DATA:
+        return ""
+    return excerpt(seen.response.body)

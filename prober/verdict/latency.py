@@ -1,0 +1,25 @@
+"""Where the time went: the server or the network, and whether to believe the number. Pure."""
+
+from prober.model import Latency
+from prober.outcomes import ServerTimingAnomaly
+
+
+def split(total_seconds: float, server: float | ServerTimingAnomaly) -> Latency:
+    """Split an answer's time into server and network; an anomaly is passed on, without a split.
+
+    A server time larger than the total is EXCEEDS_TOTAL: one of both clocks is wrong, and a
+    negative network time would hide which.
+    """
+    if isinstance(server, ServerTimingAnomaly):
+        return Latency(total_seconds, anomaly=server)
+    if server > total_seconds:
+        return Latency(total_seconds, anomaly=ServerTimingAnomaly.EXCEEDS_TOTAL)
+    return Latency(total_seconds, server, total_seconds - server)
+
+
+def is_trustworthy(loop_lag_seconds: float, threshold_seconds: float) -> bool:
+    """Tell whether a latency may enter the histograms.
+
+    The event loop's lag during the attempt is an upper bound of the measurement's error.
+    """
+    return loop_lag_seconds <= threshold_seconds

@@ -1,0 +1,20 @@
+"""Foreign text made fit to show: one line, bounded, and encodable. Pure."""
+
+_ELLIPSIS = "..."
+# How much of the text is looked at per character kept: a hostile body must not cost the event loop.
+_LOOKED_AT = 4
+
+
+def one_line(text: str, limit_characters: int) -> str:
+    """Return the beginning of `text` in one line of at most `limit_characters` (at least 4).
+
+    What cannot be printed (control and format characters, line ends, lone surrogates) becomes a
+    space, runs of spaces become one; a cut ends in `...`. The result can be encoded as UTF-8.
+    """
+    start = text.lstrip()
+    head = start[: limit_characters * _LOOKED_AT]
+    printable = "".join(char if char.isprintable() else " " for char in head)
+    line = " ".join(printable.split())
+    if len(line) <= limit_characters and len(head) == len(start):
+        return line
+    return line[: limit_characters - len(_ELLIPSIS)].rstrip() + _ELLIPSIS

@@ -1,0 +1,278 @@
+"""Whose is it: the outcome table of the README as an ordered tuple. The law.
+
+1.  The first rule that applies decides. Order is law: who answered is settled before what he said
+    (a failure, then an intermediary, then the platform), and among the platform's answers the
+    credential comes before the form (401 and 403 win over a broken or over-long body), the form
+    before the probe's wishes.
+2.  An answer is the platform's when it has an envelope or a readable `total` in Server-Timing. An
+    unreadable `total` is no proof. Headers such as `cf-ray` prove nothing: they stand on successes
+    as well.
+3.  A failed exchange is judged by its failure, even when part of an answer had come.
+4.  A body over the probe's limit is not read, so it has no envelope: with a server time it is row
+    14 (which therefore stands before 12), without one nobody knows whose it is: row 7.
+5.  A negative check (a probe that expects a 4xx) is a success when the platform gives that status
+    with an `error` envelope; 401 and 403 stay what they are, since a dead token answers nothing.
+6.  These rules do not know the tenant, the probe's name, the time, or earlier results: equal
+    exchanges have equal verdicts. What is known only over time or from two places (a token
+    superseded, a time-out seen everywhere) is decided by the token ledger and the alert rules.
+7.  A rule names its reason; the reason's outcome and culprit stand in `outcomes.CLASSIFICATION`
+    and nowhere else. Every rule must have a case in its test and a specimen in
+    `tests/specimens/answers`; the table in the README is compared with `table()`.
+
+The last rules need no fallback: a platform's answer has an envelope from row 10 on, so it is `ok`
+or `error`, and each of the two is either in accord with its status or inconsistent.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from prober.model import Exchange, Expectations, Verdict
+from prober.outcomes import CLASSIFICATION, Culprit, FailureKind, Outcome, Provenance, Reason
+from prober.verdict import evidence
+from prober.verdict.facts import facts
+from prober.verdict.seen import Seen, see
+
+_UNAUTHORIZED, _FORBIDDEN, _TOO_MANY_REQUESTS = 401, 403, 429
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One line of the law: `when` says for people what `applies` says for the machine."""
+
+    row: str
+    when: str
+    reason: Reason
+    provenance: Provenance
+    applies: Callable[[Seen], bool]
+    evidence: Callable[[Seen], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table for documents and tests."""
+
+    row: str
+    when: str
+    outcome: Outcome
+    reason: Reason
+    culprit: Culprit
+    provenance: Provenance
+
+
+def judge(exchange: Exchange, expectations: Expectations) -> Verdict:
+    """Return whose fault an exchange is, and why; never raises."""
+    seen = see(exchange, expectations)
+    rule = next(rule for rule in RULES if rule.applies(seen))
+    classification = CLASSIFICATION[rule.reason]
+    return Verdict(
+        outcome=classification.outcome,
+        reason=rule.reason,
+        culprit=classification.culprit,
+        provenance=rule.provenance,
+        rule=rule.row,
+        evidence=rule.evidence(seen),
+        latency=seen.latency,
+        facts=facts(seen),
+    )
+
+
+def table() -> tuple[Row, ...]:
+    """Return the law as data, in order."""
+    return tuple(
+        Row(
+            rule.row,
+            rule.when,
+            CLASSIFICATION[rule.reason].outcome,
+            rule.reason,
+            CLASSIFICATION[rule.reason].culprit,
+            rule.provenance,
+        )
+        for rule in RULES
+    )
+
+
+def _failed(
+    row: str, kind: FailureKind, when: str, provenance: Provenance = Provenance.NOBODY
+) -> Rule:
+    """Make the rule of a failure: its reason is the one of the same name."""
+
+    def applies(seen: Seen) -> bool:
+        return seen.failure is not None and seen.failure.kind is kind
+
+    return Rule(row, when, Reason(kind.value), provenance, applies, evidence.of_failure)
+
+
+def _proxy_answered(seen: Seen) -> bool:
+    failure = seen.failure
+    return failure is not None and failure.kind is FailureKind.PROXY and seen.status > 0
+
+
+def _gateway_rejected_token(seen: Seen) -> bool:
+    return not seen.by_platform and seen.status == _UNAUTHORIZED and seen.asks_for_bearer
+
+
+def _inconsistent(seen: Seen) -> bool:
+    if seen.body.status == "ok":
+        return not seen.has_class(2)
+    return not (seen.has_class(4) or seen.has_class(5))
+
+
+_OUR_OWN = (
+    _failed("1", FailureKind.TOKEN_MISSING, "not asked: no token, or it cannot be read"),
+    _failed("1", FailureKind.RESOURCE_EXHAUSTED, "not asked: out of files or memory"),
+    _failed("1", FailureKind.TLS_CONFIGURATION, "not asked: invalid CA file or client certificate"),
+    _failed("1", FailureKind.INTERNAL_ERROR, "the prober's own bug"),
+)
+_NO_ANSWER = (
+    _failed("2", FailureKind.DNS, "no response: name resolution"),
+    _failed("3", FailureKind.CONNECTION_REFUSED, "no response: TCP refused"),
+    _failed("3", FailureKind.UNREACHABLE, "no response: unreachable"),
+    _failed("3", FailureKind.CONNECT_TIMEOUT, "no response: TCP timed out"),
+    _failed("4", FailureKind.TLS_CERTIFICATE, "no response: TLS certificate"),
+    _failed("4", FailureKind.TLS_HANDSHAKE, "no response: TLS handshake"),
+    Rule(
+        "5",
+        "the proxy answered for itself: refused, or demanded a log-in",
+        Reason.PROXY,
+        Provenance.INTERMEDIARY,
+        _proxy_answered,
+        evidence.of_failure,
+    ),
+    _failed("5", FailureKind.PROXY, "no response: the proxy"),
+    _failed("6", FailureKind.CONNECTION_RESET, "sent, no whole answer: reset"),
+    _failed("6", FailureKind.RESPONSE_TIMEOUT, "sent, no whole answer: timed out"),
+    _failed("6", FailureKind.TRUNCATED, "sent, no whole answer: cut short"),
+    _failed(
+        "6a",
+        FailureKind.PROTOCOL_ERROR,
+        "an answer that is not HTTP",
+        Provenance.INTERMEDIARY,
+    ),
+)
+_NOT_THE_PLATFORM = (
+    Rule(
+        "7a",
+        "not the platform: 401 with a challenge for a Bearer token",
+        Reason.TOKEN_REJECTED,
+        Provenance.INTERMEDIARY,
+        _gateway_rejected_token,
+        evidence.of_rejected_by_gateway,
+    ),
+    Rule(
+        "7",
+        "not the platform: 3xx",
+        Reason.REDIRECTED,
+        Provenance.INTERMEDIARY,
+        lambda seen: not seen.by_platform and seen.has_class(3),
+        evidence.of_redirect,
+    ),
+    Rule(
+        "7",
+        "not the platform: anything else, 200 included",
+        Reason.FOREIGN_RESPONSE,
+        Provenance.INTERMEDIARY,
+        lambda seen: not seen.by_platform,
+        evidence.of_foreign_answer,
+    ),
+)
+
+
+def _platform(
+    row: str,
+    when: str,
+    reason: Reason,
+    applies: Callable[[Seen], bool],
+    wording: Callable[[Seen], str],
+) -> Rule:
+    """Make a rule on a platform's answer: all others have been judged above."""
+    return Rule(row, f"platform: {when}", reason, Provenance.PLATFORM, applies, wording)
+
+
+_THE_PLATFORM = (
+    _platform(
+        "8",
+        "401",
+        Reason.TOKEN_REJECTED,
+        lambda seen: seen.status == _UNAUTHORIZED,
+        evidence.of_rejected_token,
+    ),
+    _platform(
+        "9",
+        "403",
+        Reason.PERMISSION_DENIED,
+        lambda seen: seen.status == _FORBIDDEN,
+        evidence.of_denied_permission,
+    ),
+    _platform(
+        "13",
+        "the expected 4xx with an error envelope, another expectation fails",
+        Reason.EXPECTATION_FAILED,
+        lambda seen: seen.is_expected_error and seen.unmet is not None,
+        evidence.of_unmet_expectation,
+    ),
+    _platform(
+        "15",
+        "the expected 4xx with an error envelope",
+        Reason.OK,
+        lambda seen: seen.is_expected_error,
+        evidence.of_expected_error,
+    ),
+    _platform(
+        "14",
+        "body over the limit",
+        Reason.RESPONSE_TOO_LARGE,
+        lambda seen: seen.is_over_limit,
+        evidence.of_over_limit,
+    ),
+    _platform(
+        "12",
+        "Server-Timing without an envelope",
+        Reason.MALFORMED_ENVELOPE,
+        lambda seen: seen.body.status is None,
+        evidence.of_malformed,
+    ),
+    _platform(
+        "12",
+        "status code and envelope contradict each other",
+        Reason.INCONSISTENT_ENVELOPE,
+        _inconsistent,
+        evidence.of_inconsistency,
+    ),
+    _platform(
+        "10",
+        "429 with an error envelope",
+        Reason.RATE_LIMITED,
+        lambda seen: seen.status == _TOO_MANY_REQUESTS,
+        evidence.of_rate_limit,
+    ),
+    _platform(
+        "10",
+        "other 4xx with an error envelope",
+        Reason.CLIENT_ERROR,
+        lambda seen: seen.has_class(4),
+        evidence.of_client_error,
+    ),
+    _platform(
+        "11",
+        "5xx with an error envelope",
+        Reason.SERVER_ERROR,
+        lambda seen: seen.has_class(5),
+        evidence.of_server_error,
+    ),
+    _platform(
+        "13",
+        "2xx with an ok envelope, an expectation fails",
+        Reason.EXPECTATION_FAILED,
+        lambda seen: seen.unmet is not None,
+        evidence.of_unmet_expectation,
+    ),
+    _platform(
+        "15",
+        "2xx with an ok envelope",
+        Reason.OK,
+        lambda seen: seen.is_ok,
+        evidence.of_success,
+    ),
+)
+
+RULES = _OUR_OWN + _NO_ANSWER + _NOT_THE_PLATFORM + _THE_PLATFORM
