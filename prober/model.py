@@ -41,10 +41,15 @@ class TokenSourceKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TokenSource:
-    """Where a tenant's token is found: the name of a variable, or an absolute file name."""
+    """Where a tenant's token is found: the name of a variable, or an absolute file name.
+
+    `expires_at` (epoch seconds) and `max_age_seconds` are what the settings know of its life.
+    """
 
     kind: TokenSourceKind
     location: str
+    expires_at: float | None = None
+    max_age_seconds: float | None = None
 
     def __str__(self) -> str:
         return f"{self.kind.value} {self.location}"

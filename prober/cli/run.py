@@ -37,7 +37,7 @@ def run(config_file: Path) -> None:
     schedule.grace, then it exits with 0. A second signal ends it at once. A configuration that
     cannot be used: exit 2 with the complete list. A port that is taken: exit 1.
     """
-    configuration = load(config_file, os.environ)
+    configuration = load(config_file)
     refuse_too_many_series(configuration)
     configure_logging(sys.stderr, configuration.log.level, configuration.log.format)
     logger = structlog.get_logger("prober")

@@ -1,0 +1,43 @@
+"""Tenant and probe by name; a name that is not there is answered with the nearest ones."""
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+
+import click
+
+from prober.model import Probe, Tenant
+
+_LISTED = 10
+
+
+def choose_tenant(tenants: Iterable[Tenant], name: str) -> Tenant:
+    """Return the tenant of that name; raises click.BadParameter with suggestions."""
+    by_name = {tenant.name: tenant for tenant in tenants}
+    if name not in by_name:
+        raise click.BadParameter(_unknown("tenant", name, list(by_name)), param_hint="TENANT")
+    return by_name[name]
+
+
+def choose_probes(tenant: Tenant, name: str | None) -> Sequence[Probe]:
+    """Return the probe of that name, or all for None; raises click.BadParameter likewise."""
+    if name is None:
+        return tenant.probes
+    by_name = {probe.name: probe for probe in tenant.probes}
+    if name not in by_name:
+        message = _unknown(f"probe of '{tenant.name}'", name, list(by_name))
+        raise click.BadParameter(message, param_hint="PROBE")
+    return [by_name[name]]
+
+
+def _unknown(what: str, name: str, known: list[str]) -> str:
+    near = get_close_matches(name, known)
+    if near:
+        return f"there is no {what} named '{name}'; did you mean {_listed(near)}?"
+    if not known:
+        return f"there is no {what} named '{name}'; there is none at all"
+    return f"there is no {what} named '{name}'; there are {_listed(known)}"
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(f"'{name}'" for name in names[:_LISTED])
+    return shown if len(names) <= _LISTED else f"{shown} and {len(names) - _LISTED} more"

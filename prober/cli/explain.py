@@ -1,0 +1,100 @@
+"""`prober explain`: judge a saved exchange, without network."""
+
+from dataclasses import replace
+from typing import BinaryIO
+
+import click
+
+from prober.cli import exit_status
+from prober.cli.output import console, print_json
+from prober.exchange.saved import Saved, SavedExchangeError, parse_saved
+from prober.model import Exchange, Expectations, Latency, Verdict
+from prober.outcomes import Provenance
+from prober.verdict.rules import judge
+from prober.verdict.server_timing import server_total_seconds
+from prober.views.document import explanation_document
+from prober.views.verdict import VerdictView, deciding_row
+
+_LIMIT_BYTES = 64 * 1024 * 1024
+
+
+@click.command(epilog=exit_status.HELP)
+@click.argument("file", type=click.File("rb"))
+@click.option(
+    "--expect-status",
+    type=click.IntRange(100, 599),
+    help="The status that a good answer has; 404 for the `not-found` probe.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document a line instead.")
+def explain(file: BinaryIO, expect_status: int | None, *, as_json: bool) -> None:
+    r"""Judge the saved exchange in FILE (`-` for standard input), without network.
+
+    FILE holds the output of `curl --include`, or the JSON of `prober probe --json`; which of the
+    two is seen from its beginning.
+
+    \b
+    Examples:
+      curl --silent --include -H "Authorization: Bearer $TOKEN" \
+        https://cloud.uipath.com/acme/prod/reinfer_/api/v1/datasets | prober explain -
+      prober probe acme-prod datasets --config config/prober.yaml --json | prober explain -
+
+    Shows the verdict, and which row of the outcome table decided.
+    """
+    text = file.read(_LIMIT_BYTES + 1)
+    if len(text) > _LIMIT_BYTES:
+        raise click.UsageError(f"{file.name}: more than {_LIMIT_BYTES} bytes is no saved answer")
+    try:
+        every = parse_saved(text)
+    except SavedExchangeError as error:
+        raise click.UsageError(f"{file.name}: {error}") from error
+    outcomes = [_explain(saved, expect_status, as_json=as_json).outcome for saved in every]
+    click.get_current_context().exit(exit_status.of_worst(outcomes))
+
+
+def _explain(saved: Saved, expect_status: int | None, *, as_json: bool) -> Verdict:
+    wishes = saved.expectations
+    if expect_status is not None:
+        wishes = replace(wishes, status=expect_status)
+    verdict = judge_saved(saved.exchange, wishes)
+    if as_json:
+        print_json(explanation_document(saved.exchange, verdict, wishes, saved.tenant, saved.probe))
+    else:
+        _print(saved, wishes, verdict)
+    return verdict
+
+
+def judge_saved(exchange: Exchange, expectations: Expectations) -> Verdict:
+    """Judge an exchange; one that was saved without its times keeps the server's own alone.
+
+    To the rules an unknown total is 0, less than any server time: an anomaly of the file, not of
+    the platform.
+    """
+    verdict = judge(exchange, expectations)
+    if exchange.total_seconds > 0 or exchange.response is None:
+        return verdict
+    if verdict.provenance is not Provenance.PLATFORM:
+        return verdict
+    server = server_total_seconds(exchange.response.header_values("server-timing"))
+    if isinstance(server, float):
+        return replace(verdict, latency=Latency(0.0, server_seconds=server))
+    return verdict
+
+
+def _print(saved: Saved, expectations: Expectations, verdict: Verdict) -> None:
+    out, exchange = console(), saved.exchange
+    known = [name for name in (saved.tenant, saved.probe) if name is not None]
+    out.print(
+        VerdictView(
+            " / ".join([*known, "saved exchange"]),
+            exchange,
+            verdict,
+            deciding_row(exchange, expectations),
+            notes=(*saved.notes, *_change(saved, verdict)),
+        )
+    )
+
+
+def _change(saved: Saved, verdict: Verdict) -> tuple[str, ...]:
+    if saved.reason is None or saved.reason is verdict.reason:
+        return ()
+    return (f"when it was saved, the reason was {saved.reason}",)

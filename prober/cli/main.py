@@ -1,0 +1,110 @@
+"""The `prober` command: its subcommands are imported only when they are asked for."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from types import MappingProxyType
+from typing import Any, NoReturn
+
+import click
+
+from prober.cli.exit_status import INTERRUPTED, OTHER_ERROR, USAGE_OR_SETTINGS
+from prober.errors import ProberError, SettingsError
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """Where a command lives, and its line in the list of commands."""
+
+    module: str
+    attribute: str
+    summary: str
+
+
+COMMANDS: Mapping[str, _Entry] = MappingProxyType(
+    {
+        "run": _Entry("prober.cli.run", "run", "Probe every tenant on schedule: the daemon."),
+        "validate": _Entry(
+            "prober.cli.validate", "validate", "Check a configuration and list every problem."
+        ),
+        "probe": _Entry(
+            "prober.cli.probe", "probe", "Probe one tenant once, now, and show the evidence."
+        ),
+        "explain": _Entry(
+            "prober.cli.explain", "explain", "Judge a saved answer, without network."
+        ),
+        "schema": _Entry(
+            "prober.cli.validate", "schema", "Print the configuration's JSON Schema, for editors."
+        ),
+        "simulate": _Entry(
+            "prober.cli.simulate", "simulate", "Serve a simulated platform, with faults on demand."
+        ),
+        "demo": _Entry("prober.cli.demo", "demo", "See it all work, on this machine alone."),
+    }
+)
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands by name, and ends every error of ours in one way."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order of `COMMANDS`: the order in which one meets them."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command, or return None for an unknown name."""
+        del ctx
+        entry = COMMANDS.get(cmd_name)
+        if entry is None:
+            return None
+        command = getattr(import_module(entry.module), entry.attribute)
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{entry.module}:{entry.attribute} is no command")
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Suggest from all names when one is unknown: none may have been imported yet."""
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            raise click.exceptions.NoSuchCommand(name, possibilities=COMMANDS, ctx=ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.summary) for name, entry in COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 -- click's signature
+        """Run a command; an error of ours becomes its text on stderr and an exit status."""
+        try:
+            return super().invoke(ctx)
+        except SettingsError as error:
+            _end(ctx, [str(problem) for problem in error.problems], USAGE_OR_SETTINGS)
+        except ProberError as error:
+            _end(ctx, [f"prober: {error}"], OTHER_ERROR)
+        except KeyboardInterrupt:
+            ctx.exit(INTERRUPTED)
+
+
+def _end(ctx: click.Context, lines: list[str], status: int) -> NoReturn:
+    for line in lines:
+        click.echo(line, err=True)
+    ctx.exit(status)
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="prober", message="prober %(version)s")
+def main() -> None:
+    r"""Ask each tenant's Communications Mining API, and say whose fault every failure is.
+
+    \b
+    Begin with:
+      prober demo                                           see it work
+      prober validate config/prober.yaml                    check your settings
+      prober probe acme-prod --config config/prober.yaml    ask once, now
+      prober run --config config/prober.yaml                keep asking
+    """

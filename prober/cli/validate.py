@@ -1,0 +1,82 @@
+"""`prober validate` and `prober schema`: is this configuration right, and what may stand in one."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import click
+
+from prober.cli.exit_status import OTHER_ERROR
+from prober.daemon import refuse_too_many_series
+from prober.errors import SettingsError
+from prober.recorders.metrics import series_estimate
+from prober.settings.load import load
+from prober.settings.resolve import Configuration
+from prober.settings.schema import File
+
+
+@click.command()
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+@click.option("--config", "config_file", type=click.Path(path_type=Path), help="The same as FILE.")
+def validate(file: Path | None, config_file: Path | None) -> None:
+    r"""Check the configuration in FILE: nothing is started, nobody is called.
+
+    Lists every problem at once, each with file, line, key and remedy. Tokens are not looked at.
+
+    \b
+    Example:
+      prober validate config/prober.yaml
+
+    Exit status: 0 if `prober run` would start with it, 1 if not, 2 for a wrong command line.
+    """
+    chosen = file or config_file
+    if chosen is None or (file is not None and config_file is not None):
+        raise click.UsageError("name one file, such as: prober validate config/prober.yaml")
+    try:
+        configuration = load(chosen)
+        refuse_too_many_series(configuration)
+    except SettingsError as error:
+        for problem in error.problems:
+            click.echo(str(problem), err=True)
+        count = len(error.problems)
+        click.echo(f"{chosen}: {count} problem{'' if count == 1 else 's'}", err=True)
+        click.get_current_context().exit(OTHER_ERROR)
+    for warning in configuration.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    for line in _summary(configuration):
+        click.echo(line)
+
+
+def _summary(configuration: Configuration) -> list[str]:
+    tenants = configuration.tenants
+    per_second = sum(1 / probe.interval_seconds for tenant in tenants for probe in tenant.probes)
+    series = series_estimate(tenants, configuration.web.histograms)
+    lines = [f"{configuration.source}: good"]
+    for tenant in tenants:
+        intervals = Counter(f"{probe.interval_seconds:g}s" for probe in tenant.probes)
+        paces = ", ".join(f"{count} every {interval}" for interval, count in intervals.items())
+        lines.append(f"  {tenant.name} ({tenant.environment}) {tenant.base_url}: probes {paces}")
+    lines.append(f"  {per_second:.3g} requests a second in all, {series:,} series at start")
+    return lines
+
+
+@click.command()
+def schema() -> None:
+    r"""Print the JSON Schema of the configuration, for editors and other checkers.
+
+    \b
+    Example:
+      prober schema > prober.schema.json
+      # and as the first line of the configuration:
+      # yaml-language-server: $schema=prober.schema.json
+    """
+    click.echo(json.dumps(json_schema(), indent=2))
+
+
+def json_schema() -> dict[str, object]:
+    """Return the JSON Schema (draft 2020-12) of a configuration file."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **File.model_json_schema(),
+        "title": "prober",
+    }

@@ -1,0 +1,222 @@
+"""Every metric family that this daemon exports, as one table. A public interface. Pure.
+
+Names, labels and their order are those that dashboards and alert rules are written against. The
+README's table is compared with this one, the series at start are made from it, and a row without a
+value to put in it does not stand here.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """What a family's numbers are."""
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One family: `buckets` are a histogram's upper bounds in ascending order, without +Inf."""
+
+    name: str
+    kind: Kind
+    help: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+
+    @property
+    def owner_labels(self) -> tuple[str, ...]:
+        """The labels that name whose series they are: a probe, a tenant, a host, or none."""
+        return tuple(label for label in self.labels if label in _OWNERS)
+
+
+_OWNERS = frozenset({"tenant", "probe", "host"})
+_PROBE = ("tenant", "probe")
+_ANSWER_SECONDS = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0, 60.0)
+_NETWORK_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_LATENESS_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_LAG_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
+
+LATENCY_HISTOGRAMS = (
+    "prober_probe_duration_seconds",
+    "prober_probe_server_seconds",
+    "prober_probe_network_seconds",
+)
+
+FAMILIES = (
+    Family(
+        "prober_probe_runs_total",
+        Kind.COUNTER,
+        "Verdicts, by what they came to.",
+        (*_PROBE, "outcome", "reason", "culprit"),
+    ),
+    Family(
+        "prober_probe_success",
+        Kind.GAUGE,
+        "Whether the last verdict was a success (1) or not (0).",
+        _PROBE,
+    ),
+    Family(
+        "prober_probe_consecutive_failures",
+        Kind.GAUGE,
+        "Failures in a row of this culprit, 0 for all others.",
+        (*_PROBE, "culprit"),
+    ),
+    Family(
+        "prober_probe_interval_seconds",
+        Kind.GAUGE,
+        "How often the probe is configured to run.",
+        _PROBE,
+    ),
+    Family(
+        "prober_probe_last_run_timestamp_seconds",
+        Kind.GAUGE,
+        "When the last run began, 0 before the first.",
+        _PROBE,
+    ),
+    Family(
+        "prober_probe_last_success_timestamp_seconds",
+        Kind.GAUGE,
+        "When the last successful run began, 0 before the first.",
+        _PROBE,
+    ),
+    Family(
+        "prober_probe_duration_seconds",
+        Kind.HISTOGRAM,
+        "From the start of the attempt to the last byte, answers of the platform only.",
+        _PROBE,
+        _ANSWER_SECONDS,
+    ),
+    Family(
+        "prober_probe_server_seconds",
+        Kind.HISTOGRAM,
+        "The platform's own time, from its Server-Timing header.",
+        _PROBE,
+        _ANSWER_SECONDS,
+    ),
+    Family(
+        "prober_probe_network_seconds",
+        Kind.HISTOGRAM,
+        "Duration without the platform's own time.",
+        _PROBE,
+        _NETWORK_SECONDS,
+    ),
+    Family(
+        "prober_probe_last_seconds",
+        Kind.GAUGE,
+        "The last run's time by side, absent when it could not be split.",
+        (*_PROBE, "side"),
+    ),
+    Family(
+        "prober_probe_last_phase_seconds",
+        Kind.GAUGE,
+        "The last run's time by phase, absent where there was no such phase.",
+        (*_PROBE, "phase"),
+    ),
+    Family(
+        "prober_probe_slow_total",
+        Kind.COUNTER,
+        "Answers of the platform slower than the objective, by side.",
+        (*_PROBE, "side"),
+    ),
+    Family(
+        "prober_probe_latency_objective_seconds",
+        Kind.GAUGE,
+        "What is slow, by side.",
+        (*_PROBE, "side"),
+    ),
+    Family(
+        "prober_tenant_availability_objective_ratio",
+        Kind.GAUGE,
+        "The share of runs that is meant to succeed.",
+        ("tenant",),
+    ),
+    Family(
+        "prober_http_responses_total",
+        Kind.COUNTER,
+        "Whole HTTP answers, whoever gave them, by status code; past 8 codes a probe: other.",
+        (*_PROBE, "code"),
+    ),
+    Family(
+        "prober_server_timing_anomalies_total",
+        Kind.COUNTER,
+        "Answers of the platform whose time could not be split, by why.",
+        (*_PROBE, "kind"),
+    ),
+    Family(
+        "prober_measurements_discarded_total",
+        Kind.COUNTER,
+        "Runs whose durations were not to be trusted, by why; their outcome still counts.",
+        (*_PROBE, "cause"),
+    ),
+    Family(
+        "prober_token_state",
+        Kind.GAUGE,
+        "1 for the state that the token is in, 0 for all others.",
+        ("tenant", "state"),
+    ),
+    Family(
+        "prober_token_info",
+        Kind.GAUGE,
+        "1, labelled with the fingerprint of the present token and the kind of its source.",
+        ("tenant", "fingerprint", "source"),
+    ),
+    Family(
+        "prober_tls_certificate_expiry_timestamp_seconds",
+        Kind.GAUGE,
+        "When the first certificate of the chain expires, absent until one was seen.",
+        ("host",),
+    ),
+    Family(
+        "prober_tenant_info",
+        Kind.GAUGE,
+        "1, labelled with what is known of a tenant, and with the labels of its own, to join on.",
+        ("tenant", "environment", "base_url"),
+    ),
+    Family(
+        "prober_scheduler_heartbeat_timestamp_seconds",
+        Kind.GAUGE,
+        "When the scheduler last ran its heartbeat, at first when the daemon was started.",
+    ),
+    Family(
+        "prober_schedule_lateness_seconds",
+        Kind.HISTOGRAM,
+        "How long after their due moment runs were started.",
+        (),
+        _LATENESS_SECONDS,
+    ),
+    Family(
+        "prober_schedule_skipped_total",
+        Kind.COUNTER,
+        "Due runs that were not started, by why.",
+        (*_PROBE, "cause"),
+    ),
+    Family(
+        "prober_event_loop_lag_seconds",
+        Kind.HISTOGRAM,
+        "How late the event loop was: the greatest error of a measurement.",
+        (),
+        _LAG_SECONDS,
+    ),
+    Family("prober_probes_in_flight", Kind.GAUGE, "Runs that were started and have not ended."),
+    Family(
+        "prober_config_last_reload_successful",
+        Kind.GAUGE,
+        "Whether the configuration was usable when it was last read (1) or not (0).",
+    ),
+    Family(
+        "prober_config_last_reload_success_timestamp_seconds",
+        Kind.GAUGE,
+        "When the present configuration was read, 0 before the first.",
+    ),
+    Family(
+        "prober_config_info",
+        Kind.GAUGE,
+        "1, labelled with a hash of the present configuration.",
+        ("hash",),
+    ),
+    Family("prober_build_info", Kind.GAUGE, "1, labelled with the prober's version.", ("version",)),
+)

@@ -1,0 +1,148 @@
+"""The log: how it is written, and what results put into it.
+
+One JSON object a line, or readable lines on a terminal; libraries that log through `logging` (the
+scheduler, the web server) come out the same way, from WARNING up. Tokens never reach a log event,
+so none are searched for here; long values are cut.
+"""
+
+import logging
+from collections.abc import Mapping
+from typing import Any, Literal, TextIO
+
+import structlog
+from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
+
+from prober.model import Result
+
+LogFormat = Literal["auto", "json", "console"]
+"""`auto`: readable on a terminal, JSON elsewhere."""
+
+MAX_VALUE_CHARACTERS = 2048
+MAX_TRACEBACK_CHARACTERS = 16 * 1024
+MAX_FACTS = 20
+
+_OWN_LOGGER = "prober"
+
+
+def configure_logging(stream: TextIO, level: str, log_format: LogFormat) -> None:
+    """Write all logs of this process to `stream`; `level` is a name of `logging`, in any case.
+
+    Loggers come from `structlog.get_logger("prober")`.
+    """
+    threshold = logging.getLevelNamesMapping()[level.upper()]
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=_shared(),
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                *_rendering(stream, log_format),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(max(threshold, logging.WARNING))
+    logging.getLogger(_OWN_LOGGER).setLevel(threshold)
+    structlog.configure(
+        processors=[*_shared(), structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+
+
+class LogRecorder:
+    """Logs what changes and what fails, and nothing of what goes on well.
+
+    `verdict.changed`: another reason than the run before, recovery included. `probe.failed`: each
+    failure, with its evidence.
+    """
+
+    def __init__(self, logger: FilteringBoundLogger) -> None:
+        self._logger = logger
+        self._last: dict[tuple[str, str], str] = {}
+
+    def record(self, result: Result) -> None:
+        """Log a result if there is something to say."""
+        verdict = result.verdict
+        key = (result.tenant, result.probe)
+        before = self._last.get(key)
+        self._last[key] = verdict.reason.value
+        changed = before is not None and before != verdict.reason.value
+        if verdict.succeeded and not changed:
+            return
+        logger = self._logger.bind(tenant=result.tenant, probe=result.probe)
+        if changed:
+            tell = logger.info if verdict.succeeded else logger.warning
+            moved = {"from": before, "to": verdict.reason.value}
+            tell("verdict.changed", **moved, culprit=verdict.culprit.value)
+        if not verdict.succeeded:
+            logger.warning("probe.failed", **_account(result))
+
+
+def _account(result: Result) -> dict[str, Any]:
+    """Return what a failure rests on; what is not known is left out."""
+    exchange, verdict = result.exchange, result.verdict
+    every = {
+        "outcome": verdict.outcome.value,
+        "reason": verdict.reason.value,
+        "culprit": verdict.culprit.value,
+        "provenance": verdict.provenance.value,
+        "rule": verdict.rule,
+        "evidence": verdict.evidence,
+        "http_status": None if exchange.response is None else exchange.response.status,
+        "server_seconds": _rounded(verdict.latency.server_seconds),
+        "network_seconds": _rounded(verdict.latency.network_seconds),
+        "total_seconds": _rounded(exchange.total_seconds),
+        "facts": dict(list(verdict.facts.items())[:MAX_FACTS]) or None,
+    }
+    return {name: value for name, value in every.items() if value is not None}
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 6)
+
+
+def _shared() -> tuple[Processor, ...]:
+    """Return what happens to every event, whoever logs it."""
+    return (
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    )
+
+
+def _rendering(stream: TextIO, log_format: LogFormat) -> tuple[Processor, ...]:
+    readable = log_format == "console" or (log_format == "auto" and stream.isatty())
+    renderer: Processor = (
+        structlog.dev.ConsoleRenderer(
+            colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
+        if readable
+        else structlog.processors.JSONRenderer(default=str, ensure_ascii=False)
+    )
+    return (structlog.processors.format_exc_info, cut_long_values, renderer)
+
+
+def cut_long_values(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Cut every text that is too long; of a traceback the end is kept, which says what broke."""
+    return {
+        name: _last_part(value) if name == "exception" else _cut(value)
+        for name, value in event.items()
+    }
+
+
+def _last_part(value: object) -> object:
+    if isinstance(value, str) and len(value) > MAX_TRACEBACK_CHARACTERS:
+        return f"[cut] {value[-MAX_TRACEBACK_CHARACTERS:]}"
+    return value
+
+
+def _cut(value: object) -> object:
+    if isinstance(value, str) and len(value) > MAX_VALUE_CHARACTERS:
+        return f"{value[:MAX_VALUE_CHARACTERS]} [cut, {len(value)} characters]"
+    if isinstance(value, Mapping):
+        return {name: _cut(inner) for name, inner in value.items()}
+    return value

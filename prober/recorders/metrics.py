@@ -1,0 +1,171 @@
+"""Results, schedule and tokens as numbers for Prometheus.
+
+Changes come from the event loop's thread; `render` may run in any other. A change of more than one
+block holds the lock, so that no scrape sees half of it.
+"""
+
+from collections.abc import Sequence
+from threading import Lock
+from urllib.parse import urlsplit
+
+from prometheus_client.registry import CollectorRegistry
+
+from prober.model import Result, Tenant, TokenView
+from prober.outcomes import SkipCause, TokenState
+from prober.recorders.exposition import ShelfCollector, render
+from prober.recorders.probe_series import ProbeSeries
+from prober.recorders.store import HistogramScope, Store, series_estimate
+
+__all__ = ("HistogramScope", "Metrics", "series_estimate")
+
+_CERTIFICATE = "prober_tls_certificate_expiry_timestamp_seconds"
+_HTTPS_PORT = 443
+
+
+class Metrics:
+    """A recorder that keeps every series of `families.FAMILIES`, and renders them for a scrape.
+
+    Above `max_loop_lag_seconds` of lag during an attempt its durations are left out and counted.
+    `started_at` is in epoch seconds. What concerns a tenant or a probe that is not (or no longer)
+    configured is ignored.
+    """
+
+    def __init__(
+        self,
+        tenants: Sequence[Tenant],
+        *,
+        histograms: HistogramScope,
+        max_loop_lag_seconds: float,
+        started_at: float,
+        version: str,
+    ) -> None:
+        self._store = store = Store(histograms)
+        self._lock = Lock()
+        self._max_loop_lag_seconds = max_loop_lag_seconds
+        self._probes: dict[tuple[str, str], ProbeSeries] = {}
+        self._hosts: dict[str, str] = {}
+        self._heartbeat = store.block("prober_scheduler_heartbeat_timestamp_seconds")
+        self._lateness = store.histogram("prober_schedule_lateness_seconds")
+        self._lag = store.histogram("prober_event_loop_lag_seconds")
+        self._in_flight = store.block("prober_probes_in_flight")
+        self._loaded = store.block("prober_config_last_reload_successful")
+        self._loaded_at = store.block("prober_config_last_reload_success_timestamp_seconds")
+        store.tell("prober_build_info", (), (version,))
+        self._heartbeat.set(started_at)
+        self._registry = CollectorRegistry()
+        self._registry.register(ShelfCollector(store.shelves, self._lock))
+        self.apply(tenants)
+
+    @property
+    def registry(self) -> CollectorRegistry:
+        """A registry of prometheus-client that collects the same numbers, slowly."""
+        return self._registry
+
+    @property
+    def series_count(self) -> int:
+        """How many series a scrape brings now."""
+        with self._lock:
+            return self._store.series_count
+
+    def render(self, openmetrics: bool) -> bytes:  # noqa: FBT001 -- a Callable[[bool], bytes]
+        """Return the exposition, as text 0.0.4 or as OpenMetrics 1.0.0; from any thread."""
+        return render(self._store.shelves, self._lock, openmetrics=openmetrics)
+
+    def apply(self, tenants: Sequence[Tenant]) -> None:
+        """Take over settings: what is gone loses its series, all others keep their numbers."""
+        with self._lock:
+            self._hosts = {tenant.name: _host(tenant) for tenant in tenants}
+            owners = {(t.name, p.name) for t in tenants for p in t.probes}
+            self._store.keep_only(
+                {
+                    ("tenant", "probe"): owners,
+                    ("tenant",): {(tenant.name,) for tenant in tenants},
+                    ("host",): {(host,) for host in self._hosts.values()},
+                }
+            )
+            self._probes = {
+                (tenant.name, probe.name): ProbeSeries(self._store, tenant, probe)
+                for tenant in tenants
+                for probe in tenant.probes
+            }
+            self._apply_tenants(tenants)
+
+    def record(self, result: Result) -> None:
+        """Take in a result."""
+        probe = self._probes.get((result.tenant, result.probe))
+        if probe is None:
+            return
+        with self._lock:
+            probe.record(result, self._max_loop_lag_seconds)
+            expiry = result.exchange.certificate_expiry_timestamp_seconds
+            if expiry is not None:
+                self._store.block(_CERTIFICATE, (self._hosts[result.tenant],)).set(expiry)
+
+    def skipped(self, tenant: str, probe: str, cause: SkipCause) -> None:
+        """Count a due run that was not started."""
+        series = self._probes.get((tenant, probe))
+        if series is not None:
+            series.skipped(cause)
+
+    def run_started(self, lateness_seconds: float) -> None:
+        """Count a run that was started so long after its due moment."""
+        with self._lock:
+            self._in_flight.add()
+            if self._lateness is not None:
+                self._lateness.observe(lateness_seconds)
+
+    def run_finished(self) -> None:
+        """Note that a run has ended, however it did."""
+        self._in_flight.add(-1.0)
+
+    def loop_lag(self, seconds: float) -> None:
+        """Count a sample of the event loop's lag."""
+        if self._lag is not None:
+            self._lag.observe(seconds)
+
+    def heartbeat(self, timestamp: float) -> None:
+        """Note that the scheduler ran its heartbeat at `timestamp` (epoch seconds)."""
+        self._heartbeat.set(timestamp)
+
+    def token(self, tenant: str, state: TokenState, view: TokenView | None) -> None:
+        """Note the state that a tenant's token is in, and what may be shown of it."""
+        if tenant not in self._hosts:
+            return
+        with self._lock:
+            self._store.block("prober_token_state", (tenant,)).replace(
+                {each: 1.0 if each is state else 0.0 for each in TokenState}
+            )
+            shown = None if view is None else (view.fingerprint, view.source.kind.value)
+            self._store.tell("prober_token_info", (tenant,), shown)
+
+    def configuration_loaded(self, timestamp: float, configuration_hash: str) -> None:
+        """Note which configuration is used, and since when (epoch seconds)."""
+        with self._lock:
+            self._loaded.set(1.0)
+            self._loaded_at.set(timestamp)
+            self._store.tell("prober_config_info", (), (configuration_hash,))
+
+    def configuration_failed(self) -> None:
+        """Note that the configuration could not be used; the one before stays."""
+        self._loaded.set(0.0)
+
+    def _apply_tenants(self, tenants: Sequence[Tenant]) -> None:
+        every = (label for tenant in tenants for label in tenant.labels)
+        own = self._store.extend_labels("prober_tenant_info", every)
+        for tenant in tenants:
+            owner = (tenant.name,)
+            objective = self._store.block("prober_tenant_availability_objective_ratio", owner)
+            objective.set(tenant.availability_objective_ratio)
+            # A label without a value is, to Prometheus, no label.
+            values = (tenant.labels.get(label, "") for label in own)
+            known = (tenant.environment, tenant.base_url, *values)
+            self._store.tell("prober_tenant_info", owner, known)
+            if not any(self._store.block("prober_token_state", owner).values.values()):
+                self._store.block("prober_token_state", owner).set(1.0, TokenState.MISSING)
+
+
+def _host(tenant: Tenant) -> str:
+    """Return the host of a tenant's certificate, with its port if that is not the usual one."""
+    parts = urlsplit(tenant.base_url)
+    host = parts.hostname or ""
+    return host if parts.port in {None, _HTTPS_PORT} else f"{host}:{parts.port}"

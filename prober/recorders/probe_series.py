@@ -1,0 +1,133 @@
+"""What one result changes: the series of one probe, looked up once and kept."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from prober.model import Exchange, Probe, Result, Tenant, Verdict
+from prober.outcomes import Culprit, Provenance
+from prober.recorders.store import LOOP_LAG, NETWORK, OTHER, SERVER, Store
+from prober.verdict.latency import is_trustworthy
+
+MAX_CODES = 8
+"""How many status codes a probe has series for; all further ones are counted as `other`."""
+
+_NO_FAILURES: Mapping[str, float] = MappingProxyType(
+    {culprit: 0.0 for culprit in Culprit if culprit is not Culprit.NONE}
+)
+
+
+class ProbeSeries:
+    """The series of one probe, and what a result does to them."""
+
+    __slots__ = (
+        "_anomalies",
+        "_codes",
+        "_consecutive",
+        "_discarded",
+        "_duration",
+        "_interval",
+        "_last_run",
+        "_last_seconds",
+        "_last_success",
+        "_network",
+        "_objective",
+        "_phases",
+        "_runs",
+        "_server",
+        "_skipped",
+        "_slow",
+        "_success",
+    )
+
+    def __init__(self, store: Store, tenant: Tenant, probe: Probe) -> None:
+        owner = (tenant.name, probe.name)
+        self._runs = store.block("prober_probe_runs_total", owner)
+        self._success = store.block("prober_probe_success", owner)
+        self._consecutive = store.block("prober_probe_consecutive_failures", owner)
+        self._interval = store.block("prober_probe_interval_seconds", owner)
+        self._last_run = store.block("prober_probe_last_run_timestamp_seconds", owner)
+        self._last_success = store.block("prober_probe_last_success_timestamp_seconds", owner)
+        self._duration = store.histogram("prober_probe_duration_seconds", owner)
+        self._server = store.histogram("prober_probe_server_seconds", owner)
+        self._network = store.histogram("prober_probe_network_seconds", owner)
+        self._last_seconds = store.block("prober_probe_last_seconds", owner)
+        self._phases = store.block("prober_probe_last_phase_seconds", owner)
+        self._slow = store.block("prober_probe_slow_total", owner)
+        self._objective = store.block("prober_probe_latency_objective_seconds", owner)
+        self._codes = store.block("prober_http_responses_total", owner)
+        self._anomalies = store.block("prober_server_timing_anomalies_total", owner)
+        self._discarded = store.block("prober_measurements_discarded_total", owner)
+        self._skipped = store.block("prober_schedule_skipped_total", owner)
+        self.configure(probe)
+
+    def configure(self, probe: Probe) -> None:
+        """Take over the probe's settings; its counters stay."""
+        self._interval.set(probe.interval_seconds)
+        self._objective.replace(
+            {SERVER: probe.server_objective_seconds, NETWORK: probe.network_objective_seconds}
+        )
+
+    def skipped(self, cause: str) -> None:
+        """Count a run that was not started."""
+        self._skipped.add(key=cause)
+
+    def record(self, result: Result, max_loop_lag_seconds: float) -> None:
+        """Take in a result: the outcome always, the durations if they are to be trusted."""
+        exchange, verdict = result.exchange, result.verdict
+        self._record_verdict(result)
+        if exchange.failure is None and exchange.response is not None:
+            self._count_code(str(exchange.response.status))
+        answered = _answered_by_platform(exchange, verdict)
+        if answered and verdict.latency.anomaly is not None:
+            self._anomalies.add(key=verdict.latency.anomaly)
+        if not is_trustworthy(exchange.loop_lag_seconds, max_loop_lag_seconds):
+            self._discarded.add(key=LOOP_LAG)
+            return
+        self._phases.replace(dict(exchange.phases.as_pairs()))
+        if answered:
+            self._record_latency(verdict)
+        else:
+            self._last_seconds.replace({})
+
+    def _record_verdict(self, result: Result) -> None:
+        verdict = result.verdict
+        self._runs.add(key=verdict.reason)
+        self._last_run.set(result.started_at)
+        self._success.set(1.0 if verdict.succeeded else 0.0)
+        if verdict.succeeded:
+            self._last_success.set(result.started_at)
+        in_a_row = dict(_NO_FAILURES)
+        if verdict.culprit in in_a_row:
+            in_a_row[verdict.culprit] = self._consecutive.values[verdict.culprit] + 1.0
+        self._consecutive.replace(in_a_row)
+
+    def _count_code(self, code: str) -> None:
+        codes = self._codes
+        if code not in codes.values:
+            if len(codes.values) > MAX_CODES:  # `other` is one of them, and no code
+                code = OTHER
+            else:
+                codes.declare(code, (code,))
+                codes.set(0.0, code)
+        codes.add(key=code)
+
+    def _record_latency(self, verdict: Verdict) -> None:
+        latency = verdict.latency
+        if self._duration is not None:
+            self._duration.observe(latency.total_seconds)
+        if latency.server_seconds is None or latency.network_seconds is None:
+            self._last_seconds.replace({})
+            return
+        if self._server is not None and self._network is not None:
+            self._server.observe(latency.server_seconds)
+            self._network.observe(latency.network_seconds)
+        sides = {SERVER: latency.server_seconds, NETWORK: latency.network_seconds}
+        self._last_seconds.replace(sides)
+        for side, seconds in sides.items():
+            if seconds > self._objective.values[side]:
+                self._slow.add(key=side)
+
+
+def _answered_by_platform(exchange: Exchange, verdict: Verdict) -> bool:
+    """Tell whether a whole answer came, and from the platform: only such are measured."""
+    return exchange.failure is None and verdict.provenance is Provenance.PLATFORM

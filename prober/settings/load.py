@@ -1,0 +1,240 @@
+"""The edge: reads the file and the environment, and finds every problem at once."""
+
+import hashlib
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from prober.errors import Problem, SettingsError
+from prober.settings import schema
+from prober.settings.probe_schema import Expect, NamedProbe, Objectives, OwnProbe, ProbeUse, Slug
+from prober.settings.probes import check_own
+from prober.settings.resolve import (
+    Configuration,
+    LogOptions,
+    MeasurementOptions,
+    Note,
+    ScheduleOptions,
+    WebOptions,
+    canonical,
+    resolve_tenants,
+)
+from prober.settings.yaml_file import Document, KeyPath, dotted, read_yaml
+
+MAX_FILE_BYTES = 4 * 1024 * 1024
+_Part = TypeVar("_Part")
+
+
+class _Layers(BaseSettings):
+    """The file's content with environment variables over it, not yet checked."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="PROBER_", env_nested_delimiter="__", extra="ignore"
+    )
+    web: dict[str, Any] | None = None
+    defaults: dict[str, Any] | None = None
+    schedule: dict[str, Any] | None = None
+    measurement: dict[str, Any] | None = None
+    log: dict[str, Any] | None = None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 -- the library's signature
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return env_settings, init_settings
+
+
+def load(path: Path) -> Configuration:
+    """Return the configuration in `path` with PROBER_* variables over it.
+
+    Raises SettingsError with every problem found.
+    """
+    document, syntax = read_yaml(_text(path), str(path))
+    if syntax:
+        raise SettingsError(syntax)
+    checker = _Checker(document, str(path))
+    return checker.configuration(path)
+
+
+def _text(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise SettingsError(
+            (Problem(str(path), None, "", f"cannot be read: {error.strerror}"),)
+        ) from error
+    if len(content) > MAX_FILE_BYTES:
+        raise SettingsError((Problem(str(path), None, "", "is larger than 4 MiB"),))
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise SettingsError((Problem(str(path), None, "", "is not UTF-8 text"),)) from error
+
+
+class _Checker:
+    """Validates part by part, so that one bad part hides no other's problems."""
+
+    def __init__(self, document: Document, file: str) -> None:
+        self._document = document
+        self._file = file
+        self._notes: list[Note] = []
+
+    def configuration(self, path: Path) -> Configuration:
+        content = self._layered()
+        web = self._part(schema.Web, content, "web")
+        defaults = self._part(schema.Defaults, content, "defaults")
+        schedule = self._part(schema.Schedule, content, "schedule")
+        measurement = self._part(schema.Measurement, content, "measurement")
+        log = self._part(schema.Log, content, "log")
+        own, broken = self._own_probes(content.get("probes"))
+        entries = self._entries(content.get("tenants"))
+        self._unknown_keys(content)
+        tenants, problems, warnings = resolve_tenants(
+            entries, own, broken, defaults, path.absolute().parent
+        )
+        self._notes += problems
+        if self._notes:
+            raise SettingsError(self._told(self._notes))
+        host, port = schema.listen_address(web.listen)
+        return Configuration(
+            tenants=tenants,
+            web=WebOptions(host, port, web.max_series, web.histograms),
+            schedule=ScheduleOptions(schedule.concurrency, schedule.grace, schedule.misfire_grace),
+            measurement=MeasurementOptions(measurement.max_loop_lag),
+            log=LogOptions(log.level, log.format),
+            hash=hashlib.sha256(canonical(content)).hexdigest()[:16],
+            source=path,
+            warnings=self._told(warnings),
+        )
+
+    def _layered(self) -> Mapping[str, Any]:
+        """Return the file's content with the environment's over it, part by part."""
+        content = self._document.content
+        parts: dict[str, Any] = {
+            name: content[name] for name in _Layers.model_fields if name in content
+        }
+        others = {name: value for name, value in content.items() if name not in parts}
+        try:
+            return {**others, **_Layers(**parts).model_dump(exclude_none=True)}
+        except ValidationError as error:
+            self._note(error, ())
+            return others
+
+    def _part(self, model: type[_Part], content: Mapping[str, Any], key: str) -> _Part:
+        """Return one part, or its defaults when it is wrong: that is noted, and nothing starts."""
+        given = content.get(key, {})
+        return self._valid(model, given, (key,)) or model()
+
+    def _own_probes(self, given: object) -> tuple[dict[str, OwnProbe], frozenset[str]]:
+        if given is None:
+            return {}, frozenset()
+        if not isinstance(given, dict):
+            self._notes.append((("probes",), "must be a mapping from names to probes"))
+            return {}, frozenset()
+        own: dict[str, OwnProbe] = {}
+        for name, entry in given.items():
+            at = ("probes", name)
+            self._valid(Slug, name, at)
+            probe = self._valid(OwnProbe, entry, at)
+            if probe is not None:
+                own[name] = probe
+                self._notes += [((*at, *path), message) for path, message in check_own(probe)]
+        return own, frozenset(given) - own.keys()
+
+    def _entries(self, given: object) -> dict[int, schema.TenantEntry]:
+        if not isinstance(given, list) or not given:
+            message = (
+                "name at least one: '- {name: ..., organisation: ..., tenant: ..., token: ...}'"
+            )
+            self._notes.append((("tenants",), message))
+            return {}
+        entries: dict[int, schema.TenantEntry] = {}
+        for number, entry in enumerate(given):
+            valid = self._valid(schema.TenantEntry, entry, ("tenants", number))
+            entries[number] = valid or _stand_in(number, entry)
+        return entries
+
+    def _unknown_keys(self, content: Mapping[str, Any]) -> None:
+        known = schema.File.model_fields.keys()
+        self._notes += [((key,), _unknown_key(key, known)) for key in content if key not in known]
+
+    def _valid(self, model: Any, given: object, at: KeyPath) -> Any:  # noqa: ANN401 -- any model
+        try:
+            return TypeAdapter(model).validate_python(given)
+        except ValidationError as error:
+            self._note(error, at)
+            return None
+
+    def _note(self, error: ValidationError, at: KeyPath) -> None:
+        for each in error.errors(include_url=False, include_input=False):
+            path = (*at, *each["loc"])
+            self._notes.append((path, _worded(each["type"], each["msg"], path)))
+
+    def _told(self, notes: list[Note]) -> tuple[Problem, ...]:
+        problems = (
+            Problem(self._file, self._document.line_of(path), dotted(path), message)
+            for path, message in notes
+        )
+        return tuple(sorted(set(problems), key=lambda problem: (problem.line or 0, problem.key)))
+
+
+def _stand_in(number: int, entry: object) -> schema.TenantEntry:
+    """Return a tenant in place of a wrong one, so that its probes are checked all the same."""
+    given = entry.get("probes") if isinstance(entry, dict) else None
+    uses: list[ProbeUse] = []
+    for position, each in enumerate(given if isinstance(given, list) else []):
+        try:
+            uses.append(TypeAdapter(NamedProbe).validate_python(each))
+        except ValidationError:
+            uses.append(ProbeUse(use="datasets", name=f"wrong-{position}"))
+    return schema.TenantEntry(
+        name=f"wrong-{number}",
+        domain="wrong",
+        token=schema.Token(env="WRONG"),
+        probes=uses or None,
+    )
+
+
+def _worded(kind: str, message: str, path: KeyPath) -> str:
+    if kind == "extra_forbidden":
+        return _unknown_key(str(path[-1]), _KNOWN_KEYS)
+    if kind == "missing":
+        return "is missing"
+    if kind == "string_pattern_mismatch" and path[-1] in {"name", "environment"}:
+        return "write lower-case letters, digits, '-' and '_' (at most 63)"
+    text = message.removeprefix("Value error, ")
+    return text[:1].lower() + text[1:]
+
+
+def _unknown_key(key: str, known: Any) -> str:  # noqa: ANN401 -- any collection of strings
+    close = get_close_matches(key, list(known), n=1)
+    return f"is no known key; did you mean '{close[0]}'?" if close else "is no known key"
+
+
+_MAPPINGS: tuple[type[BaseModel], ...] = (
+    schema.Web,
+    schema.Defaults,
+    schema.Schedule,
+    schema.Measurement,
+    schema.Log,
+    schema.TenantEntry,
+    schema.Token,
+    schema.ClientCertificate,
+    Objectives,
+    OwnProbe,
+    ProbeUse,
+    Expect,
+)
+_KNOWN_KEYS = frozenset(
+    field.alias or name for model in _MAPPINGS for name, field in model.model_fields.items()
+)

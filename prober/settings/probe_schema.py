@@ -1,0 +1,168 @@
+"""Probes as they may be written in the YAML file, built-in ones and one's own."""
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    field_validator,
+)
+
+from prober.model import ConnectionPolicy
+from prober.settings.quantities import Duration, Size
+from prober.verdict.expectations import check_expression
+
+Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+
+_OUR_HEADERS = frozenset(
+    {"authorization", "host", "content-length", "transfer-encoding", "connection", "user-agent"}
+    | {"accept-encoding", "proxy-authorization", "cookie"}
+)
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")
+_NEVER_EXPECTED = frozenset({401, 403, 429})
+
+
+class Strict(BaseModel):
+    """A mapping in which every key is known."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class LatencyObjectives(Strict):
+    """What is promised; exported as metrics, so that alert rules need no numbers of their own."""
+
+    server: Duration | None = None
+    """The platform's own time that an answer should not exceed. Default 2.5s."""
+    network: Duration | None = None
+    """The network overhead that an answer should not exceed. Default 500ms."""
+
+
+class Objectives(LatencyObjectives):
+    """What is promised of a tenant and its probes."""
+
+    availability: float | None = Field(default=None, gt=0, lt=1)
+    """The share of runs that must not fail by the platform's fault. Default 0.995."""
+
+
+class Tuning(Strict):
+    """How a probe is run; said for one probe, or in `defaults` for all."""
+
+    interval: Duration | None = None
+    """Time between two runs; at least 1s. Default 60s."""
+    timeout: Duration | None = None
+    """Time for a whole attempt. Default 10s."""
+    connect_timeout: Duration | None = None
+    """Time for name resolution, TCP and TLS together. Default 5s."""
+    connection: ConnectionPolicy | None = None
+    """`fresh` (default) opens a connection for every attempt, `reuse` keeps one open."""
+    body_limit: Size | None = None
+    """How much of an answer is read, counted after decompression. Default 1MiB."""
+    objectives: LatencyObjectives = LatencyObjectives()
+    """What is promised of this probe."""
+
+
+class ProbeUse(Tuning):
+    """A probe of a tenant: a built-in one or one of your own, with its parameters."""
+
+    use: str
+    """The name of a built-in probe, or of one under `probes`."""
+    name: Slug | None = None
+    """The name in metrics and pages, where it is not that of `use`."""
+    project: str | None = None
+    """Parameter: the project's name."""
+    dataset: str | None = None
+    """Parameter: the dataset's name, `project/name`, or `id:` and 16 hex digits."""
+    source: str | None = None
+    """Parameter: the source's name, `project/name`, or `id:` and 16 hex digits."""
+    stream: str | None = None
+    """Parameter: the stream's name."""
+    comment: str | None = None
+    """Parameter: a comment's id within its source."""
+    uid: str | None = None
+    """Parameter: a comment's uid: the source's id, a dot, the comment's id."""
+    bucket: str | None = None
+    """Parameter: a bucket's id, 16 hex digits."""
+    model_version: str | int | None = None
+    """Parameter: a model's version number."""
+    json_body: Any = Field(default=None, alias="json")
+    """Parameter: the request's body, for probes that are billed."""
+    i_accept_costs: bool = False
+    """Consent to a probe that is billed or that writes."""
+
+
+def _named(value: object) -> object:
+    return {"use": value} if isinstance(value, str) else value
+
+
+NamedProbe = Annotated[
+    ProbeUse,
+    BeforeValidator(_named, json_schema_input_type=str | ProbeUse),
+]
+
+
+class Expect(Strict):
+    """What a good answer looks like, beside a 2xx with an `ok` envelope."""
+
+    status: int | None = None
+    """The status that is right: a 2xx, or a 4xx with an error envelope (a negative check)."""
+    jmespath: str | None = None
+    """An expression on the body that must give true."""
+    max_server: Duration | None = None
+    """The most that the platform's own time may be."""
+
+    @field_validator("status")
+    @classmethod
+    def _can_be_expected(cls, value: int | None) -> int | None:
+        if value is None:
+            return value
+        if value // 100 not in {2, 4} or value in _NEVER_EXPECTED:
+            raise ValueError("write a 2xx, or a 4xx other than 401, 403 and 429")
+        return value
+
+    @field_validator("jmespath")
+    @classmethod
+    def _is_an_expression(cls, value: str | None) -> str | None:
+        trouble = None if value is None else check_expression(value)
+        if trouble is not None:
+            raise ValueError(f"not a JMESPath expression: {trouble}")
+        return value
+
+
+class OwnProbe(Tuning):
+    """A probe of your own."""
+
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "GET"
+    """The HTTP method."""
+    path: str
+    """What follows the tenant's base URL, percent-encoded: `/api/v1/...`."""
+    json_body: Any = Field(default=None, alias="json")
+    """The request's body."""
+    headers: dict[str, str] = Field(default_factory=dict)
+    """Further request headers."""
+    expect: Expect = Expect()
+    """What a good answer looks like."""
+    i_accept_costs: bool = False
+    """Consent to a request that is billed or that writes."""
+
+    @field_validator("path")
+    @classmethod
+    def _is_a_path(cls, value: str) -> str:
+        if not re.fullmatch(r"/(?!/)[\x21\x24-\x7e]*", value):
+            raise ValueError("begin with one '/', percent-encode the rest, and leave out '#'")
+        return value
+
+    @field_validator("headers")
+    @classmethod
+    def _are_headers(cls, value: dict[str, str]) -> dict[str, str]:
+        for name, content in value.items():
+            if name.lower() in _OUR_HEADERS:
+                raise ValueError(f"the header {name} is the prober's own")
+            if not _HEADER_NAME.fullmatch(name):
+                raise ValueError("a header's name has characters that HTTP does not allow")
+            if not content.isprintable() or not content.isascii():
+                raise ValueError(f"the header {name} has characters that HTTP does not allow")
+        return value

@@ -1,0 +1,194 @@
+"""From what is written to tenants and probes: defaults applied, cross-checks made.
+
+Pure; problems are collected, not raised one by one.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, time
+from pathlib import Path
+from typing import Literal
+
+from prober.errors import Problem
+from prober.model import Probe, Tenant, TokenSource, TokenSourceKind, TransportOptions
+from prober.settings.probe_schema import OwnProbe
+from prober.settings.probes import Origins, probe_of, uses
+from prober.settings.schema import Defaults, TenantEntry, Token, Way
+
+Note = tuple[tuple[str | int, ...], str]
+"""A key path, and what is to be said of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class WebOptions:
+    """Where the daemon listens, and how many series it may export."""
+
+    host: str
+    port: int
+    max_series: int
+    histograms: Literal["probe", "tenant", "off"]
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleOptions:
+    """Limits on runs."""
+
+    concurrency: int
+    grace_seconds: float
+    misfire_grace_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class MeasurementOptions:
+    """When a measurement is believed."""
+
+    max_loop_lag_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class LogOptions:
+    """What is logged, and how."""
+
+    level: Literal["debug", "info", "warning", "error"]
+    format: Literal["auto", "json", "console"]
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """All that the daemon needs to know; `hash` changes when any of it does."""
+
+    tenants: tuple[Tenant, ...]
+    web: WebOptions
+    schedule: ScheduleOptions
+    measurement: MeasurementOptions
+    log: LogOptions
+    hash: str
+    source: Path
+    warnings: tuple[Problem, ...] = ()
+
+
+def resolve_tenants(
+    entries: Mapping[int, TenantEntry],
+    own: Mapping[str, OwnProbe],
+    broken: frozenset[str],
+    defaults: Defaults,
+    directory: Path,
+) -> tuple[tuple[Tenant, ...], list[Note], list[Note]]:
+    """Return tenants, problems and warnings.
+
+    `entries` are keyed by their number in the file; `broken` names own probes that are written
+    wrongly, so that their use is not told as unknown as well.
+    """
+    problems: list[Note] = []
+    origins = Origins(own, broken, defaults)
+    tenants: list[Tenant] = []
+    names: dict[str, int] = {}
+    for number, entry in entries.items():
+        at = ("tenants", number)
+        if entry.name in names:
+            problems.append(((*at, "name"), f"'{entry.name}' is the name of two tenants"))
+        names[entry.name] = number
+        probes, found = _probes(entry, origins, at)
+        problems += found
+        tenants.append(_tenant(entry, probes, defaults, directory))
+    return tuple(tenants), problems, _warnings(entries, tenants)
+
+
+def _probes(
+    entry: TenantEntry, origins: Origins, at: tuple[str | int, ...]
+) -> tuple[tuple[Probe, ...], list[Note]]:
+    probes: list[Probe] = []
+    problems: list[Note] = []
+    seen: set[str] = set()
+    for number, use in enumerate(uses(entry)):
+        here = (*at, "probes", number) if entry.probes is not None else at
+        probe, wrong = probe_of(use, entry, origins)
+        problems += [((*here, *path), message) for path, message in wrong]
+        if probe is None:
+            continue
+        if probe.name in seen:
+            message = f"'{probe.name}' stands here twice: give one of them another 'name'"
+            problems.append((here, message))
+        seen.add(probe.name)
+        probes.append(probe)
+    if entry.probes == []:
+        problems.append(((*at, "probes"), "is empty: name a probe, or leave the key out"))
+    return tuple(probes), problems
+
+
+def _tenant(
+    entry: TenantEntry, probes: Sequence[Probe], defaults: Defaults, directory: Path
+) -> Tenant:
+    availability = entry.objectives.availability or defaults.objectives.availability or 0.995
+    return Tenant(
+        name=entry.name,
+        environment=entry.environment,
+        base_url=_base_url(entry),
+        token=_token(entry.token, directory),
+        probes=tuple(probes),
+        transport=_transport(entry, defaults, directory),
+        labels=dict(entry.labels),
+        availability_objective_ratio=availability,
+        concurrency=entry.concurrency or defaults.concurrency or 10,
+    )
+
+
+def _base_url(entry: TenantEntry) -> str:
+    if entry.base_url is not None:
+        return entry.base_url
+    if entry.domain is not None:
+        return f"https://{entry.domain}.reinfer.io"
+    return f"https://cloud.uipath.com/{entry.organisation}/{entry.tenant}/reinfer_"
+
+
+def _token(token: Token, directory: Path) -> TokenSource:
+    expires_at = None
+    if token.expires_at is not None:
+        moment = token.expires_at
+        if not isinstance(moment, datetime):
+            moment = datetime.combine(moment, time(), UTC)
+        expires_at = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    if token.env is not None:
+        return TokenSource(TokenSourceKind.ENVIRONMENT, token.env, expires_at, token.max_age)
+    path = directory / Path(token.file or "")
+    return TokenSource(TokenSourceKind.FILE, str(path), expires_at, token.max_age)
+
+
+def _transport(entry: Way, defaults: Way, directory: Path) -> TransportOptions:
+    proxy = entry.proxy or defaults.proxy or "environment"
+    ca_file = entry.ca_file or defaults.ca_file
+    shown = entry.client_certificate or defaults.client_certificate
+    return TransportOptions(
+        proxy_url=None if proxy in {"environment", "none"} else proxy,
+        proxy_from_environment=proxy == "environment",
+        ca_file=None if ca_file is None else directory / ca_file,
+        client_certificate_file=None if shown is None else directory / shown.certificate,
+        client_key_file=None if shown is None or shown.key is None else directory / shown.key,
+    )
+
+
+def _warnings(entries: Mapping[int, TenantEntry], tenants: Sequence[Tenant]) -> list[Note]:
+    warnings: list[Note] = []
+    users: dict[str, str] = {}
+    for number, tenant in zip(entries, tenants, strict=True):
+        at = ("tenants", number)
+        source = str(tenant.token)
+        if source in users:
+            message = f"shares its token with tenant '{users[source]}': they share a fate"
+            warnings.append(((*at, "token"), message))
+        users.setdefault(source, tenant.name)
+        if tenant.base_url.startswith("http://") and not _is_loopback(tenant.base_url):
+            message = "is plain http: the token travels where anybody on the way can read it"
+            warnings.append(((*at, "base_url"), message))
+    return warnings
+
+
+def _is_loopback(url: str) -> bool:
+    host = url.removeprefix("http://").partition("/")[0]
+    return host.startswith(("127.", "localhost", "[::1]"))
+
+
+def canonical(value: object) -> bytes:
+    """Return JSON that is equal for equal values: what the configuration's hash is made of."""
+    return json.dumps(value, sort_keys=True, default=str).encode()

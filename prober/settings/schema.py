@@ -1,0 +1,210 @@
+"""The YAML file as it may be written: one pydantic model for each mapping in it.
+
+Models say what each key takes; what keys mean together across mappings is `resolve`'s business.
+"""
+
+import re
+from datetime import date, datetime
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, StringConstraints, field_validator, model_validator
+
+from prober.settings.probe_schema import NamedProbe, Objectives, OwnProbe, Slug, Strict, Tuning
+from prober.settings.quantities import Duration
+
+LABEL_PATTERN = r"^[a-zA-Z_][a-zA-Z0-9_]{0,62}$"
+LabelName = Annotated[str, StringConstraints(pattern=LABEL_PATTERN)]
+AddressPart = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$")]
+
+_LAST_PORT = 65_535
+_BASE_URL = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*[^\s?#/])?")
+_TAKEN_LABELS = frozenset({"tenant", "environment", "base_url", "probe", "job", "instance"})
+
+
+class Web(Strict):
+    """The daemon's own HTTP server: metrics and health."""
+
+    listen: str = "127.0.0.1:9824"
+    """Address and port, such as `127.0.0.1:9824` or `[::1]:9824`; port 0 takes a free one."""
+    max_series: int = Field(default=200_000, gt=0)
+    """Refuse to start when tenants and probes would yield more time series than this."""
+    histograms: Literal["probe", "tenant", "off"] = "probe"
+    """How finely latency histograms are kept: the greater part of all series."""
+
+    @field_validator("listen")
+    @classmethod
+    def _has_a_port(cls, value: str) -> str:
+        listen_address(value)
+        return value
+
+
+class ClientCertificate(Strict):
+    """A certificate that the prober shows to whom it calls."""
+
+    certificate: str
+    """PEM file with the certificate chain."""
+    key: str | None = None
+    """PEM file with the private key, where it is not in the same file."""
+
+
+class Way(Strict):
+    """How a tenant is reached; said for one tenant, or in `defaults` for all."""
+
+    proxy: str | None = None
+    """`environment` (default: HTTPS_PROXY, NO_PROXY...), `none`, or a proxy's URL."""
+    ca_file: str | None = None
+    """PEM file of the CAs to trust, in place of the system's."""
+    client_certificate: ClientCertificate | None = None
+    """The certificate to show when one is demanded."""
+    concurrency: int | None = Field(default=None, gt=0)
+    """How many probes of one tenant may be in flight. Default 10."""
+
+    @field_validator("proxy")
+    @classmethod
+    def _is_a_proxy(cls, value: str | None) -> str | None:
+        if value in {None, "environment", "none"}:
+            return value
+        if not re.fullmatch(r"https?://[^\s/?#]+/?", value or ""):
+            raise ValueError("write 'environment', 'none', or a URL such as http://proxy:3128")
+        return value
+
+
+class Defaults(Tuning, Way):
+    """What holds for every tenant and probe that says nothing else."""
+
+    objectives: Objectives = Objectives()
+    """What is promised of every tenant and probe."""
+
+
+def _never_a_literal(value: object) -> object:
+    if isinstance(value, str):
+        raise ValueError(  # noqa: TRY004 -- pydantic collects ValueError
+            "a token never stands in this file: write {file: PATH} or {env: NAME}"
+        )
+    return value
+
+
+class Token(Strict):
+    """Where a tenant's token comes from: exactly one of `file` and `env`."""
+
+    file: str | None = None
+    """A file with the token alone; relative to this configuration file."""
+    env: str | None = None
+    """An environment variable with the token."""
+    expires_at: datetime | date | None = None
+    """When the token expires, where that is known; a date means its beginning in UTC."""
+    max_age: Duration | None = None
+    """How old the token may become, counted from its first acceptance."""
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> "Token":
+        if (self.file is None) == (self.env is None):
+            raise ValueError("name exactly one source: 'file' or 'env'")
+        return self
+
+
+class TenantEntry(Way):
+    """One tenant, by exactly one address: `organisation` and `tenant`, `domain`, or `base_url`."""
+
+    name: Slug
+    """The name in metrics and pages."""
+    organisation: AddressPart | None = None
+    """With `tenant`: https://cloud.uipath.com/<organisation>/<tenant>/reinfer_"""
+    tenant: AddressPart | None = None
+    """See `organisation`."""
+    domain: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,63}$")] | None = None
+    """https://<domain>.reinfer.io"""
+    base_url: str | None = None
+    """Any other address that `/api/...` follows: self-hosted, or a simulator."""
+    environment: Slug = "production"
+    """production, development, ..."""
+    token: Annotated[Token, BeforeValidator(_never_a_literal, json_schema_input_type=Token)]
+    """Where its token comes from."""
+    probes: list[NamedProbe] | None = None
+    """What to run; default: every built-in probe that needs no parameter and costs nothing."""
+    labels: dict[LabelName, str] = Field(default_factory=dict)
+    """Labels of your own on `prober_tenant_info`."""
+    objectives: Objectives = Objectives()
+    """What is promised of this tenant."""
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_a_base(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(
+            r"https?://[^\s/?#@]+(/[^\s?#]*[^\s?#/])?", value
+        ):
+            raise ValueError("write http(s)://HOST/PATH, with no '/' at the end, no '?', '#', '@'")
+        return value
+
+    @field_validator("labels")
+    @classmethod
+    def _are_free(cls, value: dict[str, str]) -> dict[str, str]:
+        for name in value:
+            if name in _TAKEN_LABELS or name.startswith("__"):
+                raise ValueError(f"the label {name} is taken: choose another name")
+        return value
+
+    @model_validator(mode="after")
+    def _has_one_address(self) -> "TenantEntry":
+        if (self.organisation is None) != (self.tenant is None):
+            raise ValueError("'organisation' and 'tenant' go together")
+        forms = [self.organisation, self.domain, self.base_url]
+        if sum(form is not None for form in forms) != 1:
+            raise ValueError(
+                "name exactly one address: 'organisation' and 'tenant', 'domain', or 'base_url'"
+            )
+        return self
+
+
+class Schedule(Strict):
+    """How runs are started and ended."""
+
+    concurrency: int = Field(default=200, gt=0)
+    """How many probes of all tenants together may be in flight."""
+    grace: Duration = 15.0
+    """How long requests in flight may go on when the daemon is stopped."""
+    misfire_grace: Duration = 5.0
+    """A run that is later than this is skipped and counted."""
+
+
+class Measurement(Strict):
+    """When a measurement is believed."""
+
+    max_loop_lag: Duration = 0.05
+    """Leave a latency out when the event loop was later than this during the attempt."""
+
+
+class Log(Strict):
+    """What is logged, and how."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least level that is written."""
+    format: Literal["auto", "json", "console"] = "auto"
+    """`auto`: readable on a terminal, JSON lines elsewhere."""
+
+
+class File(Strict):
+    """The configuration of prober."""
+
+    web: Web = Web()
+    """The daemon's own HTTP server."""
+    defaults: Defaults = Defaults()
+    """What holds for all tenants and probes."""
+    schedule: Schedule = Schedule()
+    """How runs are started and ended."""
+    measurement: Measurement = Measurement()
+    """When a measurement is believed."""
+    log: Log = Log()
+    """What is logged, and how."""
+    tenants: list[TenantEntry] = Field(min_length=1)
+    """Whom to probe."""
+    probes: dict[Slug, OwnProbe] = Field(default_factory=dict)
+    """Probes of your own, beside the built-in ones."""
+
+
+def listen_address(text: str) -> tuple[str, int]:
+    """Return host and port of `HOST:PORT` or `[HOST]:PORT`; raises ValueError."""
+    found = re.fullmatch(r"(?:\[([0-9a-fA-F:.]+)\]|([^\s:\[\]]+)):([0-9]{1,5})", text)
+    if found is None or int(found[3]) > _LAST_PORT:
+        raise ValueError("write ADDRESS:PORT, such as 127.0.0.1:9824 or [::1]:9824")
+    return found[1] or found[2], int(found[3])

@@ -1,0 +1,109 @@
+"""YAML with positions: what a file says, and on which line each key stands."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import yaml
+
+from prober.errors import Problem
+
+MAX_NODES = 200_000
+MAX_DEPTH = 50
+
+KeyPath = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """The content of a YAML file, and the line of every key path in it."""
+
+    content: Mapping[str, object]
+    lines: Mapping[KeyPath, int]
+
+    def line_of(self, path: KeyPath) -> int | None:
+        """Return the line of `path`, or of the nearest mapping above it."""
+        for length in range(len(path), -1, -1):
+            if path[:length] in self.lines:
+                return self.lines[path[:length]]
+        return None
+
+
+@dataclass(slots=True)
+class _Reading:
+    file: str
+    lines: dict[KeyPath, int] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    nodes: int = 0
+
+
+class _TooMuchError(Exception):
+    pass
+
+
+def read_yaml(text: str, file: str) -> tuple[Document, tuple[Problem, ...]]:
+    """Return what `text` says and what is wrong with it as YAML; pure, never raises.
+
+    Aliases are followed, but no more than `MAX_NODES` values are made.
+    """
+    reading = _Reading(file)
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        content = {} if node is None else _value(node, (), reading)
+    except yaml.YAMLError as error:
+        return Document({}, {}), (_syntax_problem(error, file),)
+    except (_TooMuchError, RecursionError):
+        message = f"too large: more than {MAX_NODES} values, or nested deeper than {MAX_DEPTH}"
+        return Document({}, {}), (Problem(file, None, "", message),)
+    if not isinstance(content, dict):
+        reading.problems.append(Problem(file, 1, "", "the file must be a mapping: 'tenants: ...'"))
+        content = {}
+    return Document(content, reading.lines), tuple(reading.problems)
+
+
+def dotted(path: KeyPath) -> str:
+    """Return a key path as people write it: `tenants[0].token.file`."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+def _value(node: yaml.Node, path: KeyPath, reading: _Reading) -> object:
+    reading.nodes += 1
+    if reading.nodes > MAX_NODES or len(path) > MAX_DEPTH:
+        raise _TooMuchError
+    reading.lines.setdefault(path, node.start_mark.line + 1)
+    if isinstance(node, yaml.MappingNode):
+        return _mapping(node, path, reading)
+    if isinstance(node, yaml.SequenceNode):
+        return [_value(child, (*path, number), reading) for number, child in enumerate(node.value)]
+    try:
+        return _SCALARS.construct_object(node)
+    except (ValueError, yaml.YAMLError):
+        message = "cannot be read as a value: put it in quotes"
+        reading.problems.append(Problem(reading.file, reading.lines[path], dotted(path), message))
+        return None
+
+
+def _mapping(node: yaml.MappingNode, path: KeyPath, reading: _Reading) -> dict[str, object]:
+    content: dict[str, object] = {}
+    for key_node, value_node in node.value:
+        key = str(key_node.value) if isinstance(key_node, yaml.ScalarNode) else "?"
+        here = (*path, key)
+        line = key_node.start_mark.line + 1
+        if key in content:
+            reading.problems.append(
+                Problem(reading.file, line, dotted(here), "stands here twice: keep one of them")
+            )
+        reading.lines[here] = line
+        content[key] = _value(value_node, here, reading)
+    return content
+
+
+_SCALARS = yaml.SafeLoader("")
+
+
+def _syntax_problem(error: yaml.YAMLError, file: str) -> Problem:
+    mark = getattr(error, "problem_mark", None)
+    what = getattr(error, "problem", None) or "cannot be read as YAML"
+    return Problem(file, None if mark is None else mark.line + 1, "", f"not YAML: {what}")

@@ -1,0 +1,68 @@
+"""The README tells the truth: its tables are the code's, its map is the tree, its commands run.
+
+`python tests/house/test_readme.py` writes the tables anew.
+"""
+
+import re
+from pathlib import Path
+
+from prober.recorders.families import FAMILIES
+from prober.verdict.rules import table
+
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
+
+
+def outcome_table() -> str:
+    lines = [
+        "| # | what was seen | outcome | reason | culprit | who answered |",
+        "|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {row.row} | {row.when} | {row.outcome} | `{row.reason}` | {row.culprit} |"
+        f" {row.provenance} |"
+        for row in table()
+    ]
+    return "\n".join(lines)
+
+
+def metrics_table() -> str:
+    lines = ["| name | type | labels | meaning |", "|---|---|---|---|"]
+    lines += [
+        f"| `{family.name}` | {family.kind} | {', '.join(family.labels)} | {family.help} |"
+        for family in FAMILIES
+    ]
+    return "\n".join(lines)
+
+
+TABLES = {"outcomes": outcome_table, "metrics": metrics_table}
+
+
+def with_tables(text: str) -> str:
+    for name, made in TABLES.items():
+        text = re.sub(
+            rf"(<!-- {name}:[^\n]*-->\n).*?(<!-- /{name} -->)",
+            lambda found, made=made: f"{found[1]}{made()}\n{found[2]}",
+            text,
+            flags=re.DOTALL,
+        )
+    return text
+
+
+def test_the_tables_are_the_codes() -> None:
+    assert README.read_text() == with_tables(README.read_text())
+
+
+def test_the_map_names_every_room() -> None:
+    drawn = README.read_text().partition("<!-- map -->")[2].partition("<!-- /map -->")[0]
+    named = set(re.findall(r"`([a-z_]+(?:\.py|/))`", drawn))
+    rooms = {
+        f"{path.name}/" if path.is_dir() else path.name
+        for path in (ROOT / "prober").iterdir()
+        if not path.name.startswith("__") and path.name != "py.typed"
+    }
+    assert named == rooms | {"rules.py"}
+
+
+if __name__ == "__main__":
+    README.write_text(with_tables(README.read_text()))
