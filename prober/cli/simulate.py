@@ -1,0 +1,169 @@
+"""`prober simulate`: the platform, honest or faulty, on this machine."""
+
+import asyncio
+import os
+import re
+import sys
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TextIO
+
+import click
+
+from prober.cli.run import first_signal, run_loop
+from prober.errors import ListenError, ProberError
+from prober.simulator.control import create_control
+from prober.simulator.faults import FAULTS
+from prober.simulator.latency import Latency
+from prober.simulator.platform import Address
+from prober.simulator.scenario import Phase, Scenario, play, read_scenario
+from prober.simulator.simulator import Simulator, SimulatorConfig
+from prober.simulator.world import SimulatedTenant
+from prober.web.server import listen
+
+_TENANT = re.compile(r"([a-z0-9][a-z0-9_-]*)=(?:([\w.-]+)/([\w.-]+)|([a-z0-9-]+))")
+DEFAULT_TENANTS = ("acme-prod=acme/prod", "acme-dev=acme/dev", "legacy=legacy")
+
+
+def parse_tenant(text: str, *, networks: bool) -> SimulatedTenant:
+    """Return the tenant that NAME=ORGANISATION/TENANT or NAME=DOMAIN stands for."""
+    found = _TENANT.fullmatch(text)
+    if found is None:
+        raise click.BadParameter(f"'{text}': write NAME=ORGANISATION/TENANT or NAME=DOMAIN")
+    name, organisation, tenant, domain = found.groups()
+    address = Address(organisation, tenant, domain)
+    return SimulatedTenant(name, address, behind_delay_line=networks)
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
+@click.option("--port", default=8080, show_default=True, help="The platform; 0 takes a free one.")
+@click.option(
+    "--control-port", default=8081, show_default=True, help="Faults on demand; on loopback alone."
+)
+@click.option(
+    "--tenant",
+    "tenants",
+    multiple=True,
+    default=DEFAULT_TENANTS,
+    metavar="NAME=ORG/TENANT|NAME=DOMAIN",
+    help="A tenant; may be given often. Default: acme-prod, acme-dev, legacy.",
+)
+@click.option(
+    "--token-directory",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write each tenant's token to DIR/NAME.token.",
+)
+@click.option("--tls", is_flag=True, help="Speak HTTPS, with a certificate made for this run.")
+@click.option(
+    "--ca-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("simulator-ca.pem"),
+    show_default=True,
+    help="With --tls: where to write the authority that clients are to trust.",
+)
+@click.option(
+    "--networks", is_flag=True, help="Give each tenant a network to be slowed down and cut."
+)
+@click.option(
+    "--server-ms", type=click.FloatRange(0, 600_000), help="Fix the platform's time, in ms."
+)
+@click.option("--seed", default=0, show_default=True, help="Equal seeds, equal tokens and times.")
+@click.option("--scenario", type=click.File("r"), help="Play this script of faults (YAML), once.")
+@click.option("--speed", type=click.FloatRange(0.1, 1000), default=1.0, help="Play it faster.")
+def simulate(  # noqa: PLR0913 -- one argument for each option
+    *,
+    host: str,
+    port: int,
+    control_port: int,
+    tenants: tuple[str, ...],
+    token_directory: Path | None,
+    tls: bool,
+    ca_file: Path,
+    networks: bool,
+    server_ms: float | None,
+    seed: int,
+    scenario: TextIO | None,
+    speed: float,
+) -> None:
+    r"""Serve a simulated platform: tokens, permissions, Server-Timing, and faults on demand.
+
+    \b
+    Example:
+      prober simulate --token-directory .
+      curl -H "Authorization: Bearer $(cat acme-prod.token)" \
+        http://127.0.0.1:8080/acme/prod/reinfer_/api/v1/datasets
+      curl http://127.0.0.1:8081/                      what can be asked for
+      curl -X PUT -d '{"fault": "html_502"}' http://127.0.0.1:8081/faults
+
+    SIGTERM or Ctrl-C ends it.
+    """
+    script = None if scenario is None else _script(scenario)
+    config = SimulatorConfig(
+        tenants=tuple(parse_tenant(text, networks=networks) for text in tenants),
+        seed=seed,
+        host=host,
+        port=port,
+        tls=tls,
+        latency=Latency() if server_ms is None else Latency(server_ms / 1000, 0.0),
+        token_directory=token_directory,
+    )
+    if token_directory is not None:
+        token_directory.mkdir(parents=True, exist_ok=True)
+    run_loop(_serve(Simulator(config), control_port, ca_file, script, speed))
+
+
+def _script(file: TextIO) -> Scenario:
+    try:
+        return read_scenario(file.read(), file.name)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--scenario") from error
+
+
+async def _serve(
+    simulator: Simulator, control_port: int, ca_file: Path, script: Scenario | None, speed: float
+) -> None:
+    async with AsyncExitStack() as resources:
+        await _enter(simulator, resources)
+        control = await listen(create_control(simulator), "127.0.0.1", control_port)
+        resources.push_async_callback(control.close)
+        if simulator.certificates is not None:
+            await asyncio.to_thread(simulator.certificates.write_authority, ca_file)
+            click.echo(f"trust {ca_file}: ca_file in prober.yaml, --cacert for curl")
+        for name in simulator.world.tenants:
+            click.echo(f"{name}: {simulator.base_url(name)}")
+        click.echo(f"control: {control.url} ({len(FAULTS)} faults on demand; Ctrl-C ends it)")
+        sys.stdout.flush()
+        ended = first_signal()
+        if script is not None:
+            await _play_until(ended, script, simulator, speed)
+        await ended
+
+
+async def _enter(simulator: Simulator, resources: AsyncExitStack) -> None:
+    try:
+        await resources.enter_async_context(simulator)
+    except OSError as error:
+        config = simulator.config
+        why = os.strerror(error.errno or 0).lower()
+        raise ListenError(f"cannot listen on {config.host}:{config.port}: {why}") from error
+
+
+async def _play_until(
+    ended: asyncio.Future[None], script: Scenario, simulator: Simulator, speed: float
+) -> None:
+    """Play a script to its end, or until the simulator is to end."""
+
+    async def say(phase: Phase) -> None:
+        click.echo(f"{phase.name}: {phase.say}")
+
+    playing = asyncio.create_task(play(script, simulator, say, speed), name="scenario")
+    await asyncio.wait({playing, ended}, return_when=asyncio.FIRST_COMPLETED)
+    if not playing.done():
+        playing.cancel()
+        return
+    try:
+        playing.result()
+    except (KeyError, ValueError) as error:
+        raise ProberError(f"the scenario cannot be played: {error.args[0]}") from error
+    click.echo("the scenario has ended; the platform goes on")

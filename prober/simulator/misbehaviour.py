@@ -1,0 +1,108 @@
+"""How WIRE faults are sent: each of these holds the raw connection, and ends it."""
+
+import asyncio
+import socket
+import struct
+import zlib
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
+
+from prober.simulator.http import Answer, head
+
+DRIP_SECONDS = 1.0
+HOLD_SECONDS = 300.0
+BOMB_BYTES = 1024 * 1024 * 1024
+ENDLESS_BYTES = 4 * 1024 * 1024
+_BLOCK = 64 * 1024
+
+Misbehave = Callable[[asyncio.StreamWriter, Answer], Awaitable[None]]
+
+
+async def _reset(writer: asyncio.StreamWriter, _: Answer) -> None:
+    raw = writer.get_extra_info("socket")
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+
+
+async def _close(_writer: asyncio.StreamWriter, _: Answer) -> None:
+    return
+
+
+async def _hang(_writer: asyncio.StreamWriter, _: Answer) -> None:
+    await asyncio.sleep(HOLD_SECONDS)
+
+
+async def _drip(writer: asyncio.StreamWriter, answer: Answer) -> None:
+    for byte in (head(answer) + answer.body)[: int(HOLD_SECONDS / DRIP_SECONDS)]:
+        writer.write(bytes([byte]))
+        await writer.drain()
+        await asyncio.sleep(DRIP_SECONDS)
+
+
+async def _truncated(writer: asyncio.StreamWriter, answer: Answer) -> None:
+    writer.write(head(answer, length=len(answer.body) + 100) + answer.body[: len(answer.body) // 2])
+    await writer.drain()
+
+
+async def _truncated_chunks(writer: asyncio.StreamWriter, answer: Answer) -> None:
+    lines = head(answer).replace(
+        f"Content-Length: {len(answer.body)}".encode(), b"Transfer-Encoding: chunked"
+    )
+    writer.write(lines + f"{len(answer.body):x}\r\n".encode() + answer.body[:10])
+    await writer.drain()
+
+
+async def _length_too_long(writer: asyncio.StreamWriter, answer: Answer) -> None:
+    writer.write(head(answer, length=len(answer.body) + 100) + answer.body)
+    await writer.drain()
+    await asyncio.sleep(HOLD_SECONDS)
+
+
+async def _length_too_short(writer: asyncio.StreamWriter, answer: Answer) -> None:
+    writer.write(head(answer, length=len(answer.body) // 2, close=True) + answer.body)
+    await writer.drain()
+
+
+async def _gzip_bomb(writer: asyncio.StreamWriter, answer: Answer) -> None:
+    headers = (*answer.headers, ("Content-Encoding", "gzip"), ("Connection", "close"))
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
+    writer.write(f"HTTP/1.1 200 OK\r\n{lines}\r\n".encode("latin-1"))
+    bomb = zlib.compressobj(wbits=zlib.MAX_WBITS | 16)
+    for _ in range(BOMB_BYTES // (1024 * 1024)):
+        writer.write(bomb.compress(bytes(1024 * 1024)) + bomb.flush(zlib.Z_SYNC_FLUSH))
+        await writer.drain()
+
+
+async def _gzip_corrupt(writer: asyncio.StreamWriter, answer: Answer) -> None:
+    writer.write(head(answer.with_header("Content-Encoding", "gzip")) + answer.body)
+    await writer.drain()
+
+
+async def _garbage(writer: asyncio.StreamWriter, _: Answer) -> None:
+    writer.write(b"SSH-2.0-OpenSSH_9.2p1 Debian\r\n")
+    await writer.drain()
+
+
+async def _endless_head(writer: asyncio.StreamWriter, _answer: Answer) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\nX-Endless: ")
+    for _ in range(ENDLESS_BYTES // _BLOCK):
+        writer.write(b"x" * _BLOCK)
+        await writer.drain()
+
+
+MISBEHAVIOURS: Mapping[str, Misbehave] = MappingProxyType(
+    {
+        "reset": _reset,
+        "close": _close,
+        "hang": _hang,
+        "drip": _drip,
+        "truncated": _truncated,
+        "truncated_chunks": _truncated_chunks,
+        "length_too_long": _length_too_long,
+        "length_too_short": _length_too_short,
+        "gzip_bomb": _gzip_bomb,
+        "gzip_corrupt": _gzip_corrupt,
+        "garbage": _garbage,
+        "endless_head": _endless_head,
+    }
+)
