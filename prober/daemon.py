@@ -90,6 +90,7 @@ class Daemon:
         self.listening = await listen(app, configuration.web.host, configuration.web.port)
         self._resources.push_async_callback(self.listening.close)
         client = await self._resources.enter_async_context(ExchangeClient(self._loop_lag))
+        await client.prepare(tenant.transport for tenant in configuration.tenants)
         self._house = Collaborators(self.tokens, client, judge, time.time)
         self._loop_lag.start()
         self._resources.callback(self._loop_lag.stop)

@@ -110,6 +110,13 @@ class SkipCause(StrEnum):
     MISFIRE = "misfire"
 
 
+class Side(StrEnum):
+    """The two parts of a latency."""
+
+    SERVER = "server"
+    NETWORK = "network"
+
+
 class ServerTimingAnomaly(StrEnum):
     """Why an answer of the platform yielded no latency split."""
 

@@ -19,6 +19,7 @@ async def run_probes(
     loop_lag.start()
     try:
         async with ExchangeClient(loop_lag) as client:
+            await client.prepare([tenant.transport])
             house = Collaborators(TokenKeeper([tenant], environ), client, judge, time.time)
             for probe in probes:
                 yield await attempt(tenant, probe, house)

@@ -4,6 +4,7 @@ import zlib
 from typing import Protocol
 
 _GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
+_GZIP_MAGIC = b"\x1f\x8b"  # a further member may follow the first: RFC 1952, 2.2
 
 
 class BodyCorruptError(ValueError):
@@ -13,6 +14,8 @@ class BodyCorruptError(ValueError):
 class _Decompressor(Protocol):
     @property
     def unconsumed_tail(self) -> bytes: ...
+    @property
+    def unused_data(self) -> bytes: ...
     @property
     def eof(self) -> bool: ...
     def decompress(self, data: bytes, max_length: int = ..., /) -> bytes: ...
@@ -31,6 +34,7 @@ class BoundedBody:
         self._size_bytes = 0
         self._decompressor: _Decompressor | None = None
         self._maybe_raw_deflate = content_encoding == "deflate"
+        self._after_end = b""
         self.over_limit = False
         if content_encoding in {"gzip", "x-gzip", "deflate"}:
             self._decompressor = zlib.decompressobj(_GZIP_OR_ZLIB)
@@ -61,7 +65,14 @@ class BoundedBody:
             self._size_bytes += len(data)
 
     def _inflate(self, decompressor: _Decompressor, data: bytes) -> None:
-        while data and not self.over_limit and not decompressor.eof:
+        while data and not self.over_limit:
+            if decompressor.eof:
+                data = self._after_end + data
+                self._after_end = data[: len(_GZIP_MAGIC)]
+                if not data.startswith(_GZIP_MAGIC):
+                    return
+                self._after_end = b""
+                decompressor = self._decompressor = zlib.decompressobj(_GZIP_OR_ZLIB)
             # One byte more than there is room for tells "full" from "over".
             room = self._limit_bytes - self._size_bytes + 1
             try:
@@ -73,4 +84,4 @@ class BoundedBody:
                 decompressor = self._decompressor = zlib.decompressobj(-zlib.MAX_WBITS)
                 continue
             self._keep(inflated)
-            data = decompressor.unconsumed_tail
+            data = decompressor.unused_data or decompressor.unconsumed_tail

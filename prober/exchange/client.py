@@ -7,6 +7,8 @@ raised out of `exchange`.
 import asyncio
 import ssl
 import time
+from collections.abc import Iterable
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -61,6 +63,15 @@ class ExchangeClient:
         self._sessions.clear()
         await self._resolver.close()
 
+    async def prepare(self, every: Iterable[TransportOptions]) -> None:
+        """Load the TLS contexts of all tenants in a thread: it takes tens of milliseconds.
+
+        One that cannot be loaded is told by the exchanges that need it.
+        """
+        for options in set(every) - self._contexts.keys():
+            with suppress(TlsConfigurationError):
+                self._contexts[options] = await asyncio.to_thread(tls_context, options)
+
     async def exchange(self, request: Request, probe: Probe, options: TransportOptions) -> Exchange:
         """Send `request` once and return what it brought; raises nothing but cancellation."""
         try:
@@ -89,6 +100,8 @@ class ExchangeClient:
             raise
         except Exception as error:  # noqa: BLE001 -- whatever it was becomes a verdict
             failure = failure_of(error, Progress(moments.phase, proxy is not None))
+            if isinstance(error, aiohttp.ClientHttpProxyError):
+                partial.append(_proxys_answer(error))
             return (partial[0] if partial else None), failure
         return response, None
 
@@ -133,6 +146,12 @@ def never_sent(request: Request, kind: FailureKind, detail: str) -> Exchange:
     return Exchange(
         method=request.method, url=request.url, total_seconds=0.0, failure=Failure(kind, detail)
     )
+
+
+def _proxys_answer(error: aiohttp.ClientHttpProxyError) -> Response:
+    """Return what the proxy said to CONNECT: evidence of who answered."""
+    headers = () if error.headers is None else tuple(error.headers.items())
+    return Response(error.status, headers, b"")
 
 
 async def _send(

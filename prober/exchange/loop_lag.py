@@ -15,9 +15,14 @@ SAMPLE_INTERVAL_SECONDS = 0.01
 
 @dataclass(slots=True)
 class LagWatch:
-    """The greatest lag seen while this watch was open, in seconds."""
+    """The greatest lag seen while this watch was open; a stall before it was is not its own."""
 
+    opened_at: float
     greatest_seconds: float = 0.0
+
+    def see(self, due: float, now: float) -> None:
+        """Take note that the loop was due at `due` and came at `now`."""
+        self.greatest_seconds = max(self.greatest_seconds, now - max(due, self.opened_at))
 
 
 class LoopLag:
@@ -43,7 +48,7 @@ class LoopLag:
     @contextmanager
     def watch(self) -> Iterator[LagWatch]:
         """Open a watch for the length of an attempt."""
-        watch = LagWatch()
+        watch = LagWatch(time.perf_counter())
         key = id(watch)
         self._open[key] = watch
         try:
@@ -51,12 +56,11 @@ class LoopLag:
         finally:
             del self._open[key]
             if self._handle is not None:  # a tick that is overdue right now counts as well
-                overdue = time.perf_counter() - self._due
-                watch.greatest_seconds = max(watch.greatest_seconds, overdue)
+                watch.see(self._due, time.perf_counter())
 
     def _tick(self) -> None:
-        lag_seconds = max(0.0, time.perf_counter() - self._due)
+        now = time.perf_counter()
         for watch in self._open.values():
-            watch.greatest_seconds = max(watch.greatest_seconds, lag_seconds)
-        self._on_sample(lag_seconds)
+            watch.see(self._due, now)
+        self._on_sample(max(0.0, now - self._due))
         self.start()

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from prober.model import Exchange, Probe, Result, Tenant, Verdict
-from prober.outcomes import Culprit, Provenance
-from prober.recorders.store import LOOP_LAG, NETWORK, OTHER, SERVER, Store
-from prober.verdict.latency import is_trustworthy
+from prober.outcomes import Culprit, Provenance, Side
+from prober.recorders.store import LOOP_LAG, OTHER, Store
+from prober.verdict.latency import is_trustworthy, slow_sides
 
 MAX_CODES = 8
 """How many status codes a probe has series for; all further ones are counted as `other`."""
@@ -32,6 +32,7 @@ class ProbeSeries:
         "_network",
         "_objective",
         "_phases",
+        "_probe",
         "_runs",
         "_server",
         "_skipped",
@@ -62,9 +63,13 @@ class ProbeSeries:
 
     def configure(self, probe: Probe) -> None:
         """Take over the probe's settings; its counters stay."""
+        self._probe = probe
         self._interval.set(probe.interval_seconds)
         self._objective.replace(
-            {SERVER: probe.server_objective_seconds, NETWORK: probe.network_objective_seconds}
+            {
+                Side.SERVER: probe.server_objective_seconds,
+                Side.NETWORK: probe.network_objective_seconds,
+            }
         )
 
     def skipped(self, cause: str) -> None:
@@ -121,11 +126,13 @@ class ProbeSeries:
         if self._server is not None and self._network is not None:
             self._server.observe(latency.server_seconds)
             self._network.observe(latency.network_seconds)
-        sides = {SERVER: latency.server_seconds, NETWORK: latency.network_seconds}
+        sides: dict[str, float] = {
+            Side.SERVER: latency.server_seconds,
+            Side.NETWORK: latency.network_seconds,
+        }
         self._last_seconds.replace(sides)
-        for side, seconds in sides.items():
-            if seconds > self._objective.values[side]:
-                self._slow.add(key=side)
+        for side in slow_sides(latency, self._probe):
+            self._slow.add(key=side)
 
 
 def _answered_by_platform(exchange: Exchange, verdict: Verdict) -> bool:

@@ -16,6 +16,7 @@ from prober.outcomes import (
     Culprit,
     Reason,
     ServerTimingAnomaly,
+    Side,
     SkipCause,
     TokenState,
 )
@@ -25,7 +26,7 @@ from prober.recorders.series import ONLY, Block, Histogram, Labels, Shelf, bound
 HistogramScope = Literal["probe", "tenant", "off"]
 """Whether the latency histograms exist for each probe, for each tenant, or not at all."""
 
-SERVER, NETWORK, LOOP_LAG = "server", "network", "loop_lag"
+LOOP_LAG = "loop_lag"
 GOOD_CODE, OTHER = "200", "other"
 
 _Tails = Mapping[str, Labels]
@@ -47,10 +48,10 @@ _TAILS: Mapping[str, _Tails] = MappingProxyType(
     {
         "prober_probe_runs_total": MappingProxyType({r: _verdict(r) for r in Reason}),
         "prober_probe_consecutive_failures": _words(c for c in Culprit if c is not Culprit.NONE),
-        "prober_probe_last_seconds": _words((SERVER, NETWORK)),
+        "prober_probe_last_seconds": _words(Side),
         "prober_probe_last_phase_seconds": _words(PHASE_NAMES),
-        "prober_probe_slow_total": _words((SERVER, NETWORK)),
-        "prober_probe_latency_objective_seconds": _words((SERVER, NETWORK)),
+        "prober_probe_slow_total": _words(Side),
+        "prober_probe_latency_objective_seconds": _words(Side),
         "prober_http_responses_total": _words((GOOD_CODE, OTHER)),
         "prober_server_timing_anomalies_total": _words(ServerTimingAnomaly),
         "prober_measurements_discarded_total": _words((LOOP_LAG,)),

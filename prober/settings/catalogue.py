@@ -174,7 +174,7 @@ def path_segment(parameter: str, value: str, project: str | None) -> str:
     if parameter in {"dataset", "source"}:
         return _owned(parameter, value, project)
     pattern, form = _FORMS[parameter]
-    if not pattern.fullmatch(value):
+    if not pattern.fullmatch(value) or value in {".", ".."}:
         raise ValueError(f"'{parameter}' must be {form}")
     return quote(value, safe="")
 

@@ -2,17 +2,17 @@
 
 import hashlib
 from collections.abc import Mapping
-from difflib import get_close_matches
+from os import environ
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from prober.errors import Problem, SettingsError
 from prober.settings import schema
-from prober.settings.probe_schema import Expect, NamedProbe, Objectives, OwnProbe, ProbeUse, Slug
-from prober.settings.probes import check_own
+from prober.settings.probe_schema import NamedProbe, OwnProbe, ProbeUse, Slug
+from prober.settings.probes import check_defaults, check_own
 from prober.settings.resolve import (
     Configuration,
     LogOptions,
@@ -23,6 +23,7 @@ from prober.settings.resolve import (
     canonical,
     resolve_tenants,
 )
+from prober.settings.wording import unknown_key, worded
 from prober.settings.yaml_file import Document, KeyPath, dotted, read_yaml
 
 MAX_FILE_BYTES = 4 * 1024 * 1024
@@ -78,7 +79,9 @@ def _text(path: Path) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise SettingsError((Problem(str(path), None, "", "is not UTF-8 text"),)) from error
+        raise SettingsError(
+            (Problem(str(path), None, "", "is not UTF-8 text: save it as UTF-8"),)
+        ) from error
 
 
 class _Checker:
@@ -92,7 +95,7 @@ class _Checker:
     def configuration(self, path: Path) -> Configuration:
         content = self._layered()
         web = self._part(schema.Web, content, "web")
-        defaults = self._part(schema.Defaults, content, "defaults")
+        defaults = self._defaults(content)
         schedule = self._part(schema.Schedule, content, "schedule")
         measurement = self._part(schema.Measurement, content, "measurement")
         log = self._part(schema.Log, content, "log")
@@ -128,12 +131,21 @@ class _Checker:
             return {**others, **_Layers(**parts).model_dump(exclude_none=True)}
         except ValidationError as error:
             self._note(error, ())
-            return others
+            wrong = {each["loc"][0] for each in error.errors()}
+            good = {name: value for name, value in parts.items() if name not in wrong}
+            return {**others, **good}
 
     def _part(self, model: type[_Part], content: Mapping[str, Any], key: str) -> _Part:
         """Return one part, or its defaults when it is wrong: that is noted, and nothing starts."""
         given = content.get(key, {})
         return self._valid(model, given, (key,)) or model()
+
+    def _defaults(self, content: Mapping[str, Any]) -> schema.Defaults:
+        """Return the defaults, without what is wrong with them by themselves."""
+        defaults = self._part(schema.Defaults, content, "defaults")
+        problems = check_defaults(defaults)
+        self._notes += [(("defaults", *path), message) for path, message in problems]
+        return defaults.model_copy(update={str(path[0]): None for path, _ in problems})
 
     def _own_probes(self, given: object) -> tuple[dict[str, OwnProbe], frozenset[str]]:
         if given is None:
@@ -166,7 +178,7 @@ class _Checker:
 
     def _unknown_keys(self, content: Mapping[str, Any]) -> None:
         known = schema.File.model_fields.keys()
-        self._notes += [((key,), _unknown_key(key, known)) for key in content if key not in known]
+        self._notes += [((key,), unknown_key(key, known)) for key in content if key not in known]
 
     def _valid(self, model: Any, given: object, at: KeyPath) -> Any:  # noqa: ANN401 -- any model
         try:
@@ -178,14 +190,32 @@ class _Checker:
     def _note(self, error: ValidationError, at: KeyPath) -> None:
         for each in error.errors(include_url=False, include_input=False):
             path = (*at, *each["loc"])
-            self._notes.append((path, _worded(each["type"], each["msg"], path)))
+            message = worded(each["type"], each["msg"], path)
+            self._notes.append((tuple(part for part in path if part != "[key]"), message))
 
     def _told(self, notes: list[Note]) -> tuple[Problem, ...]:
         problems = (
-            Problem(self._file, self._document.line_of(path), dotted(path), message)
+            Problem(variable, None, dotted(path), message)
+            if (variable := _variable_over(path))
+            else Problem(self._file, self._document.line_of(path), dotted(path), message)
             for path, message in notes
         )
-        return tuple(sorted(set(problems), key=lambda problem: (problem.line or 0, problem.key)))
+        return tuple(sorted(set(problems), key=_place_and_text))
+
+
+def _place_and_text(problem: Problem) -> tuple[int, str, str]:
+    return problem.line or 0, problem.key, problem.message
+
+
+def _variable_over(path: KeyPath) -> str | None:
+    """Return the environment variable that has the word on `path` in place of the file, if any."""
+    if path[0] not in _Layers.model_fields:
+        return None
+    spelled = {name.upper(): name for name in environ}
+    whole = "PROBER_" + "__".join(map(str, path)).upper()
+    parts_of_it = [name for key, name in spelled.items() if key.startswith(f"{whole}__")]
+    above = [whole.rsplit("__", cut)[0] for cut in range(len(path))]
+    return next((spelled[name] for name in above if name in spelled), next(iter(parts_of_it), None))
 
 
 def _stand_in(number: int, entry: object) -> schema.TenantEntry:
@@ -203,38 +233,3 @@ def _stand_in(number: int, entry: object) -> schema.TenantEntry:
         token=schema.Token(env="WRONG"),
         probes=uses or None,
     )
-
-
-def _worded(kind: str, message: str, path: KeyPath) -> str:
-    if kind == "extra_forbidden":
-        return _unknown_key(str(path[-1]), _KNOWN_KEYS)
-    if kind == "missing":
-        return "is missing"
-    if kind == "string_pattern_mismatch" and path[-1] in {"name", "environment"}:
-        return "write lower-case letters, digits, '-' and '_' (at most 63)"
-    text = message.removeprefix("Value error, ")
-    return text[:1].lower() + text[1:]
-
-
-def _unknown_key(key: str, known: Any) -> str:  # noqa: ANN401 -- any collection of strings
-    close = get_close_matches(key, list(known), n=1)
-    return f"is no known key; did you mean '{close[0]}'?" if close else "is no known key"
-
-
-_MAPPINGS: tuple[type[BaseModel], ...] = (
-    schema.Web,
-    schema.Defaults,
-    schema.Schedule,
-    schema.Measurement,
-    schema.Log,
-    schema.TenantEntry,
-    schema.Token,
-    schema.ClientCertificate,
-    Objectives,
-    OwnProbe,
-    ProbeUse,
-    Expect,
-)
-_KNOWN_KEYS = frozenset(
-    field.alias or name for model in _MAPPINGS for name, field in model.model_fields.items()
-)

@@ -1,9 +1,11 @@
 """Probes as they may be written in the YAML file, built-in ones and one's own."""
 
+import json
 import re
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -24,6 +26,27 @@ _OUR_HEADERS = frozenset(
 )
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")
 _NEVER_EXPECTED = frozenset({401, 403, 429})
+
+
+_DOT_SEGMENT = re.compile(r"/(\.|%2e){1,2}(/|$)", re.IGNORECASE)
+
+
+def _is_json(value: object) -> object:
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        raise ValueError(
+            "holds a value that JSON does not know, such as a date: put it in quotes"
+        ) from None
+    return value
+
+
+JsonBody = Annotated[Any, AfterValidator(_is_json)]
+"""Whatever JSON can say; YAML can say more."""
+
+
+def _as_text(value: object) -> object:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 class Strict(BaseModel):
@@ -86,15 +109,19 @@ class ProbeUse(Tuning):
     """Parameter: a comment's uid: the source's id, a dot, the comment's id."""
     bucket: str | None = None
     """Parameter: a bucket's id, 16 hex digits."""
-    model_version: str | int | None = None
+    model_version: Annotated[
+        str | None, BeforeValidator(_as_text, json_schema_input_type=str | int | None)
+    ] = None
     """Parameter: a model's version number."""
-    json_body: Any = Field(default=None, alias="json")
+    json_body: JsonBody = Field(default=None, alias="json")
     """Parameter: the request's body, for probes that are billed."""
     i_accept_costs: bool = False
     """Consent to a probe that is billed or that writes."""
 
 
 def _named(value: object) -> object:
+    if not isinstance(value, str | dict | ProbeUse):
+        raise ValueError("write the name of a probe, or {use: NAME, ...}")  # noqa: TRY004 -- pydantic
     return {"use": value} if isinstance(value, str) else value
 
 
@@ -139,7 +166,7 @@ class OwnProbe(Tuning):
     """The HTTP method."""
     path: str
     """What follows the tenant's base URL, percent-encoded: `/api/v1/...`."""
-    json_body: Any = Field(default=None, alias="json")
+    json_body: JsonBody = Field(default=None, alias="json")
     """The request's body."""
     headers: dict[str, str] = Field(default_factory=dict)
     """Further request headers."""
@@ -153,6 +180,8 @@ class OwnProbe(Tuning):
     def _is_a_path(cls, value: str) -> str:
         if not re.fullmatch(r"/(?!/)[\x21\x24-\x7e]*", value):
             raise ValueError("begin with one '/', percent-encode the rest, and leave out '#'")
+        if _DOT_SEGMENT.search(value.partition("?")[0]):
+            raise ValueError("leave out '.' and '..' between slashes")
         return value
 
     @field_validator("headers")

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Self, TypeVar
+from urllib.parse import unquote
 
 from prober.model import ConnectionPolicy, Expectations, Probe
 from prober.settings.catalogue import CATALOGUE, NEEDS_NOTHING, BuiltIn, path_segment
@@ -86,14 +87,23 @@ def probe_of(use: ProbeUse, entry: TenantEntry, origins: Origins) -> tuple[Probe
 
 def check_own(probe: OwnProbe) -> Problems:
     """Return what is wrong with a probe of one's own, used or not."""
-    path = probe.path.partition("?")[0]
-    if probe.method == "DELETE" or _NEVER.search(path):
-        return [(("path",), "moves or deletes data: prober never does that")]
-    return []
+    never = "moves or deletes data: prober never does that"
+    if probe.method == "DELETE":
+        return [(("method",), never)]
+    return [(("path",), never)] if _NEVER.search(_route(probe)) else []
+
+
+def check_defaults(defaults: Defaults) -> Problems:
+    """Return what is wrong with the defaults by themselves, so that it is told once."""
+    return _timing(Layers((defaults,), ()))[1]
+
+
+def _route(own: OwnProbe) -> str:
+    return unquote(own.path.partition("?")[0]).rstrip("/")
 
 
 def _own_needs_consent(use: ProbeUse, own: OwnProbe) -> Problems:
-    writes = own.method in {"PUT", "PATCH"} or _BILLED.search(own.path.partition("?")[0])
+    writes = own.method in {"PUT", "PATCH"} or _BILLED.search(_route(own))
     if writes and not (own.i_accept_costs or use.i_accept_costs):
         return [((), f"'{use.use}' calls a route that is billed or writes: {_CONSENT}")]
     return []
@@ -156,10 +166,8 @@ def _tuned(
     request: Probe, use: ProbeUse, layers: Layers, problems: Problems
 ) -> tuple[Probe | None, Problems]:
     """Apply intervals, time-outs and objectives."""
-    interval = _first(60.0, [layer.interval for layer in layers.tuning])
-    timeout = _first(min(10.0, interval), [layer.timeout for layer in layers.tuning])
-    connect_timeout = _first(min(5.0, timeout), [layer.connect_timeout for layer in layers.tuning])
-    problems = problems + _timing_problems(interval, timeout, connect_timeout)
+    (interval, timeout, connect_timeout), wrong = _timing(layers)
+    problems = problems + wrong
     if problems:
         return None, problems
     probe = replace(
@@ -180,19 +188,32 @@ def _first(default: _T, said: Iterable[_T | None]) -> _T:
     return next((value for value in said if value is not None), default)
 
 
-def _timing_problems(interval: float, timeout: float, connect_timeout: float) -> Problems:
-    problems: Problems = []
+def _timing(layers: Layers) -> tuple[tuple[float, float, float], Problems]:
+    """Return interval, timeout and connect_timeout, and what is wrong with them together."""
+    interval = _first(60.0, [layer.interval for layer in layers.tuning])
+    timeout = _first(min(10.0, interval), [layer.timeout for layer in layers.tuning])
+    connect_timeout = _first(min(5.0, timeout), [layer.connect_timeout for layer in layers.tuning])
+    wrong: list[tuple[str, float, str]] = []
     if interval < _MIN_INTERVAL_SECONDS:
-        problems.append((("interval",), f"is {interval:g}s: at least 1s"))
+        wrong.append(("interval", interval, "write at least 1s"))
     if not 0 < timeout <= interval:
-        message = f"is {timeout:g}s: write more than 0 and at most the interval, {interval:g}s"
-        problems.append((("timeout",), message))
+        remedy = f"write more than 0 and at most the interval, {interval:g}s"
+        wrong.append(("timeout", timeout, remedy))
     if not 0 < connect_timeout <= timeout:
-        message = (
-            f"is {connect_timeout:g}s: write more than 0 and at most the timeout, {timeout:g}s"
-        )
-        problems.append((("connect_timeout",), message))
-    return problems
+        remedy = f"write more than 0 and at most the timeout, {timeout:g}s"
+        wrong.append(("connect_timeout", connect_timeout, remedy))
+    return (interval, timeout, connect_timeout), [
+        ((key,), f"is {value:g}s{_told_by(layers, key)}: {remedy}") for key, value, remedy in wrong
+    ]
+
+
+def _told_by(layers: Layers, key: str) -> str:
+    """Return whose word counts for `key`, where that is not the place the problem is told at."""
+    here, *above = layers.tuning
+    layer = next((each for each in (here, *above) if getattr(each, key) is not None), here)
+    if layer is here:
+        return ""
+    return " (from 'defaults')" if isinstance(layer, Defaults) else " (from 'probes')"
 
 
 def _unknown(name: str, known: set[str]) -> str:

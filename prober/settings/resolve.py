@@ -7,8 +7,10 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from prober.errors import Problem
 from prober.model import Probe, Tenant, TokenSource, TokenSourceKind, TransportOptions
@@ -87,8 +89,11 @@ def resolve_tenants(
     for number, entry in entries.items():
         at = ("tenants", number)
         if entry.name in names:
-            problems.append(((*at, "name"), f"'{entry.name}' is the name of two tenants"))
-        names[entry.name] = number
+            message = (
+                f"'{entry.name}' is the name of tenants[{names[entry.name]}] too: write another"
+            )
+            problems.append(((*at, "name"), message))
+        names.setdefault(entry.name, number)
         probes, found = _probes(entry, origins, at)
         problems += found
         tenants.append(_tenant(entry, probes, defaults, directory))
@@ -185,8 +190,11 @@ def _warnings(entries: Mapping[int, TenantEntry], tenants: Sequence[Tenant]) -> 
 
 
 def _is_loopback(url: str) -> bool:
-    host = url.removeprefix("http://").partition("/")[0]
-    return host.startswith(("127.", "localhost", "[::1]"))
+    host = urlsplit(url).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def canonical(value: object) -> bytes:

@@ -6,6 +6,7 @@ Models say what each key takes; what keys mean together across mappings is `reso
 import re
 from datetime import date, datetime
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, StringConstraints, field_validator, model_validator
 
@@ -18,6 +19,7 @@ AddressPart = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_
 
 _LAST_PORT = 65_535
 _BASE_URL = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*[^\s?#/])?")
+_PROXY_URL = re.compile(r"https?://[^\s/?#]+/?")
 _TAKEN_LABELS = frozenset({"tenant", "environment", "base_url", "probe", "job", "instance"})
 
 
@@ -64,7 +66,7 @@ class Way(Strict):
     def _is_a_proxy(cls, value: str | None) -> str | None:
         if value in {None, "environment", "none"}:
             return value
-        if not re.fullmatch(r"https?://[^\s/?#]+/?", value or ""):
+        if not _is_url(value or "", _PROXY_URL):
             raise ValueError("write 'environment', 'none', or a URL such as http://proxy:3128")
         return value
 
@@ -76,22 +78,43 @@ class Defaults(Tuning, Way):
     """What is promised of every tenant and probe."""
 
 
+def _is_url(text: str, pattern: re.Pattern[str]) -> bool:
+    try:
+        return bool(pattern.fullmatch(text)) and urlsplit(text).port != 0
+    except ValueError:  # a port that no port can be, or half an IPv6 address
+        return False
+
+
 def _never_a_literal(value: object) -> object:
-    if isinstance(value, str):
+    if not isinstance(value, dict | Token):
         raise ValueError(  # noqa: TRY004 -- pydantic collects ValueError
             "a token never stands in this file: write {file: PATH} or {env: NAME}"
         )
     return value
 
 
+def _a_moment(value: object) -> object:
+    if value is None or isinstance(value, date):  # YAML reads 2027-03-01 as a date by itself
+        return value
+    try:
+        return datetime.fromisoformat(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise ValueError("write a date such as 2027-03-01, or 2027-03-01T12:00:00Z") from None
+
+
+Moment = Annotated[
+    datetime | date | None, BeforeValidator(_a_moment, json_schema_input_type=str | None)
+]
+
+
 class Token(Strict):
     """Where a tenant's token comes from: exactly one of `file` and `env`."""
 
-    file: str | None = None
+    file: str | None = Field(default=None, min_length=1)
     """A file with the token alone; relative to this configuration file."""
-    env: str | None = None
+    env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
     """An environment variable with the token."""
-    expires_at: datetime | date | None = None
+    expires_at: Moment = None
     """When the token expires, where that is known; a date means its beginning in UTC."""
     max_age: Duration | None = None
     """How old the token may become, counted from its first acceptance."""
@@ -130,10 +153,10 @@ class TenantEntry(Way):
     @field_validator("base_url")
     @classmethod
     def _is_a_base(cls, value: str | None) -> str | None:
-        if value is not None and not re.fullmatch(
-            r"https?://[^\s/?#@]+(/[^\s?#]*[^\s?#/])?", value
-        ):
-            raise ValueError("write http(s)://HOST/PATH, with no '/' at the end, no '?', '#', '@'")
+        if value is not None and not _is_url(value, _BASE_URL):
+            raise ValueError(
+                "write http(s)://HOST[:PORT]/PATH, with no '/' at the end, no '?', '#', '@'"
+            )
         return value
 
     @field_validator("labels")

@@ -34,6 +34,7 @@ class _Reading:
     lines: dict[KeyPath, int] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     nodes: int = 0
+    scalars: yaml.SafeLoader = field(default_factory=lambda: yaml.SafeLoader(""))
 
 
 class _TooMuchError(Exception):
@@ -50,7 +51,7 @@ def read_yaml(text: str, file: str) -> tuple[Document, tuple[Problem, ...]]:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         content = {} if node is None else _value(node, (), reading)
     except yaml.YAMLError as error:
-        return Document({}, {}), (_syntax_problem(error, file),)
+        return Document({}, {}), (_syntax_problem(error, text, file),)
     except (_TooMuchError, RecursionError):
         message = f"too large: more than {MAX_NODES} values, or nested deeper than {MAX_DEPTH}"
         return Document({}, {}), (Problem(file, None, "", message),)
@@ -78,7 +79,7 @@ def _value(node: yaml.Node, path: KeyPath, reading: _Reading) -> object:
     if isinstance(node, yaml.SequenceNode):
         return [_value(child, (*path, number), reading) for number, child in enumerate(node.value)]
     try:
-        return _SCALARS.construct_object(node)
+        return reading.scalars.construct_object(node)
     except (ValueError, yaml.YAMLError):
         message = "cannot be read as a value: put it in quotes"
         reading.problems.append(Problem(reading.file, reading.lines[path], dotted(path), message))
@@ -100,10 +101,13 @@ def _mapping(node: yaml.MappingNode, path: KeyPath, reading: _Reading) -> dict[s
     return content
 
 
-_SCALARS = yaml.SafeLoader("")
-
-
-def _syntax_problem(error: yaml.YAMLError, file: str) -> Problem:
-    mark = getattr(error, "problem_mark", None)
-    what = getattr(error, "problem", None) or "cannot be read as YAML"
-    return Problem(file, None if mark is None else mark.line + 1, "", f"not YAML: {what}")
+def _syntax_problem(error: yaml.YAMLError, text: str, file: str) -> Problem:
+    if not isinstance(error, yaml.MarkedYAMLError):  # then it is the reader's, with a position
+        lines_before = text.count("\n", 0, getattr(error, "position", 0))
+        return Problem(file, lines_before + 1, "", "not YAML: a control character stands there")
+    what = ", ".join(filter(None, (error.context, error.problem)))
+    line, begun = (
+        None if mark is None else mark.line + 1 for mark in (error.problem_mark, error.context_mark)
+    )
+    since = f"; it began on line {begun}" if begun not in {None, line} else ""
+    return Problem(file, line, "", f"not YAML: {what}{since}")

@@ -1,7 +1,7 @@
 """Where the time went: the server or the network, and whether to believe the number. Pure."""
 
-from prober.model import Latency
-from prober.outcomes import ServerTimingAnomaly
+from prober.model import Latency, Probe
+from prober.outcomes import ServerTimingAnomaly, Side
 
 
 def split(total_seconds: float, server: float | ServerTimingAnomaly) -> Latency:
@@ -23,3 +23,12 @@ def is_trustworthy(loop_lag_seconds: float, threshold_seconds: float) -> bool:
     The event loop's lag during the attempt is an upper bound of the measurement's error.
     """
     return loop_lag_seconds <= threshold_seconds
+
+
+def slow_sides(latency: Latency, probe: Probe) -> tuple[Side, ...]:
+    """Return the sides that are over the probe's objectives; none where there is no split."""
+    over = (
+        (Side.SERVER, latency.server_seconds, probe.server_objective_seconds),
+        (Side.NETWORK, latency.network_seconds, probe.network_objective_seconds),
+    )
+    return tuple(side for side, took, most in over if took is not None and took > most)

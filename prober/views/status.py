@@ -7,13 +7,14 @@ beside the environment.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from types import MappingProxyType
 
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions
 from rich.text import Text
 
 from prober.model import Verdict
-from prober.outcomes import TokenState
+from prober.outcomes import Culprit, Side, TokenState
 from prober.views.marks import (
     headline,
     in_ascii,
@@ -31,11 +32,15 @@ _TITLES = ("tenant, probe", "verdict", "culprit", "server ms", "network ms")
 # verdict, culprit, server, network; the first column takes what its names need.
 _WIDTHS = (23, 10, -10, -10)
 _NARROWEST = 13
+_CULPRIT_OF = MappingProxyType({Side.SERVER: Culprit.PLATFORM, Side.NETWORK: Culprit.NETWORK})
 
 
 @dataclass(frozen=True, slots=True)
 class StatusRow:
-    """How one probe stands. `verdict` is the last one, None before the first."""
+    """How one probe stands. `verdict` is the last one, None before the first.
+
+    `slow` is the side over its objective, where there is one.
+    """
 
     tenant: str
     environment: str
@@ -43,6 +48,7 @@ class StatusRow:
     token_state: TokenState
     verdict: Verdict | None = None
     token_fingerprint: str | None = None
+    slow: Side | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +92,11 @@ def _cells(row: StatusRow) -> tuple[Text, ...]:
     name, verdict = Text(f"{_INDENT}{row.probe}"), row.verdict
     if verdict is None:
         return name, Text(f"· {_WAITING}", "dim")
-    colour = style(verdict.culprit)
+    colour = style(_CULPRIT_OF[row.slow] if row.slow else verdict.culprit)
     return (
         name,
-        Text(f"{sign(verdict.culprit)} {verdict.reason}", colour),
-        Text(verdict.culprit, colour),
+        Text(f"{sign(verdict.culprit)} {verdict.reason}{_slowness(row)}", colour),
+        Text(_CULPRIT_OF[row.slow] if row.slow else verdict.culprit, colour),
         Text(_milliseconds(verdict.latency.server_seconds)),
         Text(_milliseconds(verdict.latency.network_seconds)),
     )
@@ -117,13 +123,17 @@ def _fit(line: Text, options: ConsoleOptions) -> Text:
 def _line(row: StatusRow) -> str:
     parts = [f"{row.tenant} ({row.environment}) {row.probe}: "]
     verdict = row.verdict
-    parts.append(_WAITING if verdict is None else headline(verdict))
+    parts.append(_WAITING if verdict is None else f"{headline(verdict)}{_slowness(row)}")
     if verdict is not None and verdict.latency.server_seconds is not None:
         parts.append(
             f"; server {_milliseconds(verdict.latency.server_seconds)} ms,"
             f" network {_milliseconds(verdict.latency.network_seconds)} ms"
         )
     return "".join([*parts, f"; token {_token(row)}"])
+
+
+def _slowness(row: StatusRow) -> str:
+    return f", slow {row.slow}" if row.slow else ""
 
 
 def _token(row: StatusRow) -> str:

@@ -68,7 +68,9 @@ def test_each_row_has_a_plain_line() -> None:
     assert status_lines((first, *ROWS[1:])) == (
         "acme (production) datasets: success: ok; server 150.0 ms, network 87.7 ms; token valid x",
         "acme (production) sources: undecided: response_timeout; token valid 1a2b3c4d",
-        "legacy (production) datasets: credential: token_rejected;"
-        " server 37.7 ms, network 462.3 ms; token rejected 1a2b3c4d",
+        (
+            "legacy (production) datasets: credential: token_rejected;"
+            " server 37.7 ms, network 462.3 ms; token rejected 1a2b3c4d"
+        ),
         "lab (production) datasets: waiting; token missing",
     )

@@ -1,0 +1,92 @@
+import asyncio
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Callable
+from itertools import pairwise
+
+import pytest
+
+from prober.model import Probe, Tenant
+from prober.schedule.clock import Clock
+from tests.builders import a_probe, a_tenant
+
+INTERVAL_SECONDS = 0.1
+ROUNDS = 6
+PATIENCE_SECONDS = 20.0
+
+
+class Diary:
+    """Writes down what falls due, and wakes whoever waits for it."""
+
+    def __init__(self) -> None:
+        self.moments: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
+        self.heartbeats = 0
+        self._changed = asyncio.Event()
+
+    def on_due(self, tenant: Tenant, probe: Probe, moment: float) -> None:
+        assert asyncio.get_running_loop().time() >= moment - 0.001
+        self.moments[tenant.name, probe.name].append(moment)
+        self._changed.set()
+
+    def on_heartbeat(self) -> None:
+        self.heartbeats += 1
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not condition():
+                self._changed.clear()
+                await self._changed.wait()
+
+
+@pytest.fixture
+def diary() -> Diary:
+    return Diary()
+
+
+@pytest.fixture
+async def clock(diary: Diary) -> AsyncIterator[Clock]:
+    clock = Clock(diary.on_due, diary.on_heartbeat)
+    yield clock
+    clock.stop()
+
+
+def tenants(count: int = 2, probes: int = 3) -> list[Tenant]:
+    made = tuple(
+        a_probe(name=f"p{number}", interval_seconds=INTERVAL_SECONDS) for number in range(probes)
+    )
+    return [a_tenant(name=f"t{number}", probes=made) for number in range(count)]
+
+
+async def test_every_probe_falls_due_once_in_every_interval(clock: Clock, diary: Diary) -> None:
+    started_at = asyncio.get_running_loop().time()
+    clock.start(tenants())
+    await diary.until(
+        lambda: len(diary.moments) == 6 and min(map(len, diary.moments.values())) >= ROUNDS
+    )
+    for moments in diary.moments.values():
+        gaps = [after - before for before, after in pairwise(moments)]
+        assert gaps == pytest.approx([INTERVAL_SECONDS] * len(gaps), abs=1e-6)
+        assert moments[0] < started_at + INTERVAL_SECONDS + 0.05
+
+
+async def test_after_stop_nothing_falls_due(clock: Clock, diary: Diary) -> None:
+    clock.start(tenants())
+    await diary.until(lambda: len(diary.moments) == 6)
+    clock.stop()
+    before = Counter({name: len(moments) for name, moments in diary.moments.items()})
+    await asyncio.sleep(3 * INTERVAL_SECONDS)  # nothing can be waited for: nothing is to happen
+    assert Counter({name: len(moments) for name, moments in diary.moments.items()}) == before
+
+
+async def test_the_heart_beats_at_once(clock: Clock, diary: Diary) -> None:
+    clock.start(tenants())
+    assert diary.heartbeats == 1
+
+
+async def test_the_heart_beats_by_a_scheduled_job(clock: Clock, diary: Diary) -> None:
+    await clock._heartbeat()
+    assert diary.heartbeats == 1
+
+
+async def test_a_clock_that_never_started_can_be_stopped(clock: Clock, diary: Diary) -> None:
+    clock.stop()
+    assert diary.moments == {}
