@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench lint format lock programs clean
+.PHONY: help demo test bench picture lint format lock programs clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -20,6 +20,9 @@ test: $(VENV)/.development programs ## run every test, with coverage
 
 bench: $(VENV)/.development ## how punctual the daemon is at 200 probes/s for 60 s
 	$(BIN)/python tests/benchmarks/punctuality.py
+
+picture: $(VENV)/.development ## draw docs/demo.svg anew
+	$(BIN)/python docs/demo_picture.py
 
 lint: $(VENV)/.development ## ruff, ruff format, mypy --strict, import contracts
 	$(BIN)/ruff check .

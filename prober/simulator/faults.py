@@ -227,7 +227,7 @@ _ALL = (
     Fault(
         "length_too_short",
         Stage.WIRE,
-        "malformed_envelope",
+        "protocol_error",
         "a Content-Length that cuts the envelope",
     ),
     Fault("gzip_bomb", Stage.WIRE, "response_too_large", "1 GiB of zeros in 1 MiB"),

@@ -30,6 +30,7 @@ class PlatformServer:
         self._certificates = certificates
         self._server: asyncio.Server | None = None
         self._black_hole: list[socket.socket] = []
+        self._speaks_tls = False
         self._conversations: set[asyncio.Task[None]] = set()
         self.address = ("", 0)
 
@@ -38,8 +39,8 @@ class PlatformServer:
         self.address = (host, port)
         await self._listen()
 
-    async def apply_listener_fault(self) -> None:
-        """Listen, refuse, or never accept, as the world's faults have it."""
+    async def listen_anew(self) -> None:
+        """Listen, refuse, never accept, or shake hands badly, as the world's faults have it."""
         fault = self._world.listener_fault()
         await self._unlisten()
         if fault is None:
@@ -56,10 +57,18 @@ class PlatformServer:
 
     async def _listen(self) -> None:
         host, port = self.address
+        context = self._context()
+        self._speaks_tls = context is not None
         self._server = await asyncio.start_server(
-            self._accepted, host, port, limit=MAX_HEAD_BYTES, backlog=_BACKLOG
+            self._accepted, host, port, limit=MAX_HEAD_BYTES, backlog=_BACKLOG, ssl=context
         )
         self.address = self._server.sockets[0].getsockname()[:2]
+
+    def _context(self) -> ssl.SSLContext | None:
+        if self._certificates is None:
+            return None
+        fault = self._world.handshake_fault()
+        return self._certificates.context(None if fault is None else fault.name)
 
     async def _unlisten(self) -> None:
         if self._server is not None:
@@ -88,7 +97,10 @@ class PlatformServer:
         assert task is not None  # noqa: S101 -- asyncio runs this in a task of its own
         self._conversations.add(task)
         try:
-            if await self._shaken_hands(reader, writer):
+            fault = self._world.handshake_fault()
+            if fault is not None and not self._speaks_tls:
+                await self._refuse_handshake(fault.name, reader, writer)
+            else:
                 await self._converse(reader, writer)
         except (OSError, asyncio.IncompleteReadError, BadRequestError, asyncio.CancelledError):
             pass  # a client that goes away is no news, and a cancelled server is closing
@@ -96,26 +108,16 @@ class PlatformServer:
             self._conversations.discard(task)
             writer.close()
 
-    async def _shaken_hands(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> bool:
-        if self._certificates is None:
-            return True
-        fault = self._world.handshake_fault()
-        name = None if fault is None else fault.name
-        context = self._certificates.context(name)
-        if context is not None:
-            with suppress(ssl.SSLError):  # the client refuses a bad certificate: that is the point
-                await writer.start_tls(context)
-                return True
-            return False
+    async def _refuse_handshake(
+        self, fault: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        """Behave as one who cannot, or will not, speak TLS."""
         await reader.read(_CLIENT_HELLO_BYTES)
-        if name == "not_tls":
+        if fault == "not_tls":
             writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
             await writer.drain()
-        if name == "handshake_hang":
+        if fault == "handshake_hang":
             await asyncio.sleep(HOLD_SECONDS)
-        return False
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while (request := await read_request(reader)) is not None:

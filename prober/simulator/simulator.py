@@ -105,15 +105,15 @@ class Simulator:
         if fault.stage in {Stage.HANDSHAKE, Stage.LISTENER} and (tenant or path or times):
             raise ValueError(f"'{name}' happens before any request: it hits all tenants")
         self.world.set_fault(ActiveFault(fault, tenant, path, times))
-        if fault.stage is Stage.LISTENER:
-            await self._server.apply_listener_fault()
+        if fault.stage in {Stage.HANDSHAKE, Stage.LISTENER}:
+            await self._server.listen_anew()
 
     async def clear_faults(self, tenant: str | None = None) -> None:
         """End the faults of one tenant, or all."""
-        before = self.world.listener_fault()
+        before = (self.world.handshake_fault(), self.world.listener_fault())
         self.world.clear_faults(tenant)
-        if before is not self.world.listener_fault():
-            await self._server.apply_listener_fault()
+        if before != (self.world.handshake_fault(), self.world.listener_fault()):
+            await self._server.listen_anew()
 
     def line(self, tenant: str) -> DelayLine:
         """Return the network before a tenant; raises ValueError if there is none."""

@@ -1,0 +1,69 @@
+"""The real program as a process: started, waited for, ended."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.request import Request, urlopen
+
+PROBER = str(Path(sys.executable).with_name("prober"))
+START_LIMIT_SECONDS = 30
+END_LIMIT_SECONDS = 20
+
+
+@contextmanager
+def started(
+    *arguments: str, until: str, log: Path
+) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """Start `prober ...`; yield it, with the first group of `until` as found in what it prints."""
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [PROBER, *arguments], stdout=out, stderr=subprocess.STDOUT, env=_environment()
+        )
+    try:
+        yield process, wait_for_line(process, log, until)
+    finally:
+        end(process)
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "COLUMNS": "200", "NO_COLOR": "1"}
+
+
+def wait_for_line(process: subprocess.Popen[bytes], log: Path, pattern: str) -> str:
+    until = time.monotonic() + START_LIMIT_SECONDS
+    while time.monotonic() < until:
+        found = re.search(pattern, log.read_text())
+        if found:
+            return found.group(1)
+        if process.poll() is not None:
+            break
+        time.sleep(0.02)
+    raise AssertionError(f"{process.args}: no {pattern!r} in\n{log.read_text()}")
+
+
+def end(process: subprocess.Popen[bytes]) -> int:
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+    try:
+        return process.wait(END_LIMIT_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
+
+
+def get(url: str, **headers: str) -> str:
+    with urlopen(Request(url, headers=headers), timeout=10) as answer:
+        return answer.read().decode()
+
+
+def call(method: str, url: str, content: object = None) -> dict:
+    data = None if content is None else json.dumps(content).encode()
+    with urlopen(Request(url, data=data, method=method), timeout=10) as answer:
+        return json.loads(answer.read())
