@@ -14,6 +14,7 @@ HOLD_SECONDS = 300.0
 BOMB_BYTES = 1024 * 1024 * 1024
 ENDLESS_BYTES = 4 * 1024 * 1024
 _BLOCK = 64 * 1024
+_GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03"  # RFC 1952, 2.3
 
 Misbehave = Callable[[asyncio.StreamWriter, Answer], Awaitable[None]]
 
@@ -67,9 +68,14 @@ async def _gzip_bomb(writer: asyncio.StreamWriter, answer: Answer) -> None:
     headers = (*answer.headers, ("Content-Encoding", "gzip"), ("Connection", "close"))
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
     writer.write(f"HTTP/1.1 200 OK\r\n{lines}\r\n".encode("latin-1"))
-    bomb = zlib.compressobj(wbits=zlib.MAX_WBITS | 16)
+    writer.write(_GZIP_HEADER)
+    # A full flush makes a block that may be repeated: cheap for who sends it.
+    deflate = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    block = deflate.compress(bytes(1024 * 1024)) + deflate.flush(zlib.Z_FULL_FLUSH)
     for _ in range(BOMB_BYTES // (1024 * 1024)):
-        writer.write(bomb.compress(bytes(1024 * 1024)) + bomb.flush(zlib.Z_SYNC_FLUSH))
+        if writer.is_closing():
+            return
+        writer.write(block)
         await writer.drain()
 
 

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from prober.outcomes import CLASSIFICATION, Reason
-from prober.simulator.faults import FAULTS
+from prober.simulator.faults import FAULTS, Fault
 from tests.e2e.programs import call, get, started
 
 SERIES = re.compile(
@@ -80,7 +80,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
-def test_a_fault_gets_its_name(house: House, fault) -> None:
+def test_a_fault_gets_its_name(house: House, fault: Fault) -> None:
     reason = Reason(fault.reason)
     expected = CLASSIFICATION[reason]
     call("PUT", f"{house.control}/faults", {"fault": fault.name})

@@ -1,0 +1,138 @@
+"""The commands as a user types them, as processes."""
+
+import json
+import re
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.programs import PROBER, end, get, started
+
+ROOT = Path(__file__).parents[2]
+LIMIT_SECONDS = 60
+
+
+def run(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: PLW1510 -- the status is what is tested
+        [PROBER, *arguments], cwd=cwd, capture_output=True, text=True, timeout=LIMIT_SECONDS
+    )
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Path:
+    file = tmp_path / "prober.yaml"
+    file.write_text(
+        "web: {listen: '127.0.0.1:0'}\n"
+        "defaults: {interval: 1s, timeout: 900ms}\n"
+        "tenants:\n"
+        "  - {name: lab, base_url: 'http://127.0.0.1:1/acme/lab/reinfer_',\n"
+        "     token: {file: lab.token}, probes: [datasets]}\n"
+        "  - {name: tokenless, base_url: 'http://127.0.0.1:1/acme/x/reinfer_',\n"
+        "     token: {file: none.token}, probes: [datasets]}\n"
+    )
+    (tmp_path / "lab.token").write_text("a-token\n")
+    return file
+
+
+def test_the_demo_ends_with_every_verdict_as_expected(tmp_path: Path) -> None:
+    done = run("demo", "--once", "--speed", "5", "--port", "0", "--directory", str(tmp_path))
+
+    assert done.returncode == 0, done.stderr
+    assert "network: connection_refused" in done.stdout
+    assert "ok, slow network" in done.stdout
+    assert "platform: server_error" in done.stdout
+    assert "credential: token_rejected" in done.stdout
+    assert "Traceback" not in (tmp_path / "prober.log").read_text()
+
+
+def test_ctrl_c_ends_the_demo_cleanly(tmp_path: Path) -> None:
+    command = ("demo", "--port", "0", "--directory", str(tmp_path / "demo"))
+    with started(*command, until=r"(metrics .*)", log=tmp_path / "log") as (process, _):
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+
+
+def test_the_daemon_ends_with_0_and_says_what_a_missing_token_means(
+    settings: Path, tmp_path: Path
+) -> None:
+    command = ("run", "--config", str(settings))
+    until = r'"listening": "([^"]+)"'
+    with started(*command, until=until, log=tmp_path / "log") as (process, url):
+        text = get(f"{url}/metrics")
+        seen = subprocess.run(  # noqa: PLW1510 -- the status is what is tested
+            ["promtool", "check", "metrics"], input=text, capture_output=True, text=True
+        )
+        assert (seen.returncode, seen.stdout, seen.stderr) == (0, "", "")
+        openmetrics = get(f"{url}/metrics", Accept="application/openmetrics-text; version=1.0.0")
+        assert openmetrics.endswith("# EOF\n")
+        assert get(f"{url}/-/healthy") == "healthy\n"
+        assert get(f"{url}/-/ready") == "ready\n"
+        for found in (
+            r'reason="token_missing",tenant="tokenless"} [1-9]',
+            r'reason="connection_refused",tenant="lab"} [1-9]',
+        ):
+            while not re.search(found, get(f"{url}/metrics")):
+                assert process.poll() is None
+        assert end(process) == 0
+    log = (tmp_path / "log").read_text()
+    assert "connection_refused" in log
+    assert "a-token" not in log
+    for line in log.splitlines():
+        json.loads(line)
+
+
+def test_a_taken_port_is_one_clear_line(settings: Path, tmp_path: Path) -> None:
+    with started(
+        "run", "--config", str(settings), until=r'"listening": "([^"]+)"', log=tmp_path / "log"
+    ) as (_, url):
+        settings.write_text(
+            settings.read_text().replace("127.0.0.1:0", url.removeprefix("http://"))
+        )
+        done = run("run", "--config", str(settings))
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "address already in use" in done.stderr
+
+
+def test_a_bad_configuration_starts_nothing(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("tenants: [{name: X Y, token: {}}]\nweb: {lisen: 1}\n")
+    done = run("run", "--config", str(bad))
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) >= 3
+    checked = run("validate", str(bad))
+    assert checked.returncode == 1
+    assert checked.stderr.startswith(done.stderr)
+
+
+def test_probe_exits_by_outcome_and_its_json_can_be_explained(settings: Path) -> None:
+    shown = run("probe", "lab", "datasets", "--config", str(settings))
+    assert shown.returncode == 12
+    assert "network: connection_refused" in shown.stdout
+    saved = run("probe", "lab", "--config", str(settings), "--json")
+    assert json.loads(saved.stdout)["verdict"]["reason"] == "connection_refused"
+    (settings.parent / "saved.json").write_text(saved.stdout)
+    explained = run("explain", "saved.json", cwd=settings.parent)
+    assert explained.returncode == 12
+    assert "connection_refused" in explained.stdout
+    assert run("probe", "tokenless", "--config", str(settings)).returncode == 13
+    assert run("probe", "lap", "--config", str(settings)).returncode == 2
+
+
+def test_every_command_explains_itself() -> None:
+    assert run("--help").returncode == 0
+    for name in ("run", "validate", "probe", "explain", "schema", "simulate", "demo"):
+        assert "Usage: prober" in run(name, "--help").stdout
+
+
+def test_the_readmes_commands_run() -> None:
+    text = (ROOT / "README.md").read_text()
+    for command in re.findall(r"^\.venv/bin/prober (.*?)(?:\s+#.*)?$", text, re.MULTILINE):
+        if command.startswith(("run", "probe")):  # they call real tenants
+            name, *rest = command.split()
+            assert run("validate", rest[rest.index("--config") + 1]).returncode == 0
+            assert run(name, "--help").returncode == 0
+        else:
+            assert run(*command.split()).returncode in {0, 12}, command
