@@ -34,6 +34,7 @@ class BoundedBody:
         self._size_bytes = 0
         self._decompressor: _Decompressor | None = None
         self._maybe_raw_deflate = content_encoding == "deflate"
+        self._swallowed = b""
         self._after_end = b""
         self.over_limit = False
         if content_encoding in {"gzip", "x-gzip", "deflate"}:
@@ -82,6 +83,11 @@ class BoundedBody:
                     raise BodyCorruptError(str(error)) from error
                 self._maybe_raw_deflate = False
                 decompressor = self._decompressor = zlib.decompressobj(-zlib.MAX_WBITS)
+                data = self._swallowed + data
                 continue
+            if self._maybe_raw_deflate and not inflated:
+                self._swallowed += data  # of a raw stream the first byte may pass for zlib's
+            else:
+                self._swallowed, self._maybe_raw_deflate = b"", False
             self._keep(inflated)
             data = decompressor.unused_data or decompressor.unconsumed_tail

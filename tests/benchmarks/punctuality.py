@@ -50,13 +50,14 @@ def _measure(directory: Path, rate: int, seconds: int) -> dict[str, float]:
         daemon, url = _start_daemon(directory, tenants, base_url)
         try:
             time.sleep(2)
-            before, cpu_before = _scrape(url), _cpu_seconds(daemon.pid)
+            text_before, cpu_before = _scrape(url), _cpu_seconds(daemon.pid)
             time.sleep(seconds)
-            after, cpu_after = _scrape(url), _cpu_seconds(daemon.pid)
+            text_after, cpu_after = _scrape(url), _cpu_seconds(daemon.pid)
         finally:
             _end(daemon)
     finally:
         _end(platform)
+    before, after = _read(text_before), _read(text_after)
     runs = _total(after, "prober_probe_runs_total") - _total(before, "prober_probe_runs_total")
     good = _total(after, "prober_probe_runs_total", outcome="success") - _total(
         before, "prober_probe_runs_total", outcome="success"
@@ -137,14 +138,17 @@ def _line_with(process: subprocess.Popen[str], pattern: str) -> str:
     raise RuntimeError(f"{process.args} did not say where it listens")
 
 
-def _scrape(url: str) -> dict[str, list[tuple[dict[str, str], float]]]:
+def _scrape(url: str) -> str:
     with urlopen(f"{url.rstrip('/')}/metrics", timeout=10) as answer:
-        text = answer.read().decode()
-    return {
-        sample.name: [(s.labels, s.value) for s in family.samples if s.name == sample.name]
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-    }
+        return answer.read().decode()
+
+
+def _read(text: str) -> dict[str, list[tuple[dict[str, str], float]]]:
+    found: dict[str, list[tuple[dict[str, str], float]]] = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            found.setdefault(sample.name, []).append((sample.labels, sample.value))
+    return found
 
 
 def _total(

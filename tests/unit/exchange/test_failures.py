@@ -1,0 +1,97 @@
+"""Exceptions as aiohttp and ssl really raise them, mapped by type and cause."""
+
+import errno
+import socket
+import ssl
+
+import aiohttp
+import pytest
+from aiohttp import http_exceptions
+from aiohttp.client_reqrep import ConnectionKey
+
+from prober.exchange.body import BodyCorruptError
+from prober.exchange.failures import Progress, failure_of
+from prober.outcomes import FailureKind as Kind
+
+KEY = ConnectionKey("acme.example", 443, True, True, None, None, None)
+
+
+def os_error(number: int) -> aiohttp.ClientConnectorError:
+    return aiohttp.ClientConnectorError(KEY, OSError(number, "said by the system"))
+
+
+def caused(outer: Exception, cause: Exception) -> Exception:
+    outer.__cause__ = cause
+    return outer
+
+
+CASES = {
+    "files used up": (os_error(errno.EMFILE), "connect", Kind.RESOURCE_EXHAUSTED),
+    "out of memory": (MemoryError(), "wait", Kind.RESOURCE_EXHAUSTED),
+    "slow name": (TimeoutError(), "resolve", Kind.DNS),
+    "slow TCP": (aiohttp.ConnectionTimeoutError(), "connect", Kind.CONNECT_TIMEOUT),
+    "slow TLS": (TimeoutError(), "tls", Kind.TLS_HANDSHAKE),
+    "slow answer": (TimeoutError(), "wait", Kind.RESPONSE_TIMEOUT),
+    "slow body": (TimeoutError(), "transfer", Kind.RESPONSE_TIMEOUT),
+    "no such name": (
+        aiohttp.ClientConnectorDNSError(KEY, socket.gaierror(-2, "not known")),
+        "resolve",
+        Kind.DNS,
+    ),
+    "refused": (os_error(errno.ECONNREFUSED), "connect", Kind.CONNECTION_REFUSED),
+    "no route": (os_error(errno.EHOSTUNREACH), "connect", Kind.UNREACHABLE),
+    "no network": (os_error(errno.ENETUNREACH), "connect", Kind.UNREACHABLE),
+    "kernel's time-out": (os_error(errno.ETIMEDOUT), "connect", Kind.CONNECT_TIMEOUT),
+    "bad certificate": (
+        aiohttp.ClientConnectorCertificateError(KEY, ssl.SSLCertVerificationError(1, "expired")),
+        "tls",
+        Kind.TLS_CERTIFICATE,
+    ),
+    "bad handshake": (
+        aiohttp.ClientConnectorSSLError(KEY, ssl.SSLError(1, "wrong version")),
+        "tls",
+        Kind.TLS_HANDSHAKE,
+    ),
+    "reset in handshake": (os_error(errno.ECONNRESET), "tls", Kind.TLS_HANDSHAKE),
+    "reset after the request": (
+        aiohttp.ClientOSError(errno.ECONNRESET, "reset"),
+        "wait",
+        Kind.CONNECTION_RESET,
+    ),
+    "closed after the request": (
+        aiohttp.ServerDisconnectedError(),
+        "wait",
+        Kind.CONNECTION_RESET,
+    ),
+    "cut body": (aiohttp.ClientPayloadError(), "transfer", Kind.TRUNCATED),
+    "body shorter than announced": (
+        caused(aiohttp.ClientPayloadError(), http_exceptions.ContentLengthError("short")),
+        "transfer",
+        Kind.TRUNCATED,
+    ),
+    "corrupt body": (BodyCorruptError("x"), "transfer", Kind.PROTOCOL_ERROR),
+    "not HTTP": (http_exceptions.BadStatusLine("SSH-2.0"), "wait", Kind.PROTOCOL_ERROR),
+    "our bug": (ZeroDivisionError("oops"), "wait", Kind.INTERNAL_ERROR),
+}
+
+
+@pytest.mark.parametrize(("error", "phase", "kind"), CASES.values(), ids=CASES)
+def test_an_exception_is_told_by_type_and_progress(
+    error: Exception, phase: str, kind: Kind
+) -> None:
+    failure = failure_of(error, Progress(phase))
+    assert failure.kind is kind
+    assert failure.detail
+
+
+@pytest.mark.parametrize(
+    ("error", "phase"),
+    [
+        (TimeoutError(), "connect"),
+        (aiohttp.ClientProxyConnectionError(KEY, OSError(errno.ECONNREFUSED, "no")), "connect"),
+        (os_error(errno.ECONNRESET), "connect"),
+    ],
+    ids=["silent", "refusing", "resetting"],
+)
+def test_on_the_way_through_a_proxy_it_is_the_proxy(error: Exception, phase: str) -> None:
+    assert failure_of(error, Progress(phase, through_proxy=True)).kind is Kind.PROXY
