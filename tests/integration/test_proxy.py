@@ -1,0 +1,27 @@
+"""A proxy that demands a log-in is not the platform: row 5, on a real socket."""
+
+from prober.cli.attempts import run_probes
+from prober.model import TransportOptions
+from prober.simulator.platform import Address
+from prober.simulator.simulator import Simulator, SimulatorConfig
+from prober.simulator.world import SimulatedTenant
+from tests.builders import a_probe, a_tenant
+
+
+async def test_a_proxy_that_demands_a_log_in_is_named() -> None:
+    async with Simulator(SimulatorConfig((SimulatedTenant("a", Address("a", "b")),))) as proxy:
+        probe = a_probe(timeout_seconds=5.0)
+        tenant = a_tenant(
+            base_url="https://platform.invalid",
+            transport=TransportOptions(proxy_url=proxy.url),
+            probes=(probe,),
+        )
+        variable = tenant.token.location
+        every = [r async for r in run_probes(tenant, [probe], {variable: "a-token"})]
+    verdict = every[0].verdict
+    assert (verdict.reason, verdict.culprit, verdict.provenance, verdict.rule) == (
+        "proxy",
+        "network",
+        "intermediary",
+        "5",
+    )
