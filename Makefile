@@ -19,7 +19,7 @@ test: $(VENV)/.development programs ## run every test, with coverage
 	$(BIN)/coverage report
 
 bench: $(VENV)/.development ## how punctual the daemon is at 200 probes/s for 60 s
-	$(BIN)/python tests/benchmarks/punctuality.py
+	$(BIN)/python -m tests.benchmarks.punctuality
 
 picture: $(VENV)/.development ## draw docs/demo.svg anew
 	$(BIN)/python docs/demo_picture.py

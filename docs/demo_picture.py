@@ -17,7 +17,7 @@ PICTURE = Path(__file__).with_name("demo.svg")
 
 async def main() -> None:
     """Play the demo fast, and keep what the screen shows in its last phase but one."""
-    out = Console(record=True, force_terminal=True, width=WIDTH, file=io.StringIO())
+    out = Console(force_terminal=True, width=WIDTH, file=io.StringIO())
     with tempfile.TemporaryDirectory(prefix="prober-demo-") as directory:
         demo = Demo(Path(directory), 5.0, 0, out)
         watched = demo.picture
@@ -34,7 +34,7 @@ async def main() -> None:
             return picture
 
         demo.picture = keep
-        await demo.play([], once=True)
+        await demo.play(once=True)
 
 
 asyncio.run(main())

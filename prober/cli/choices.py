@@ -2,12 +2,21 @@
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 
 import click
 
 from prober.model import Probe, Tenant
 
 _LISTED = 10
+
+config_option = click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="The YAML file that says what to watch; see config/prober.yaml.",
+)
 
 
 def choose_tenant(tenants: Iterable[Tenant], name: str) -> Tenant:

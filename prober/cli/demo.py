@@ -69,9 +69,8 @@ def demo(*, once: bool, speed: float, port: int, directory: Path | None) -> None
       prober demo
       prober demo --once --speed 5     a quick check: exit 0 if every verdict was the expected one
     """
-    unexpected: list[str] = []
     with _files(directory) as chosen:
-        run_loop(Demo(chosen, speed, port).play(unexpected, once=once))
+        unexpected = run_loop(Demo(chosen, speed, port).play(once=once))
     for line in unexpected:
         click.echo(f"not as expected: {line}", err=True)
     click.get_current_context().exit(OTHER_ERROR if unexpected else 0)
@@ -100,14 +99,14 @@ class Demo:
         self._out = console() if out is None else out
         self._where: list[str] = []
 
-    async def play(self, unexpected: list[str], *, once: bool) -> None:
-        """Run until the scenario has ended (`once`) or a signal comes; collect what surprised."""
+    async def play(self, *, once: bool) -> list[str]:
+        """Run until the scenario has ended (`once`) or a signal comes; return what surprised."""
         async with AsyncExitStack() as resources:
             simulator = await resources.enter_async_context(Simulator(self._simulated()))
             control = await listen(create_control(simulator), "127.0.0.1", 0)
             resources.push_async_callback(control.close)
             configuration = await asyncio.to_thread(self._configure, simulator)
-            watch = DemoWatch(configuration.tenants, None if self._lively else self._say)
+            watch = DemoWatch(configuration.tenants, None if self._lively else click.echo)
             log = resources.enter_context(configuration.source.with_name("prober.log").open("a"))
             configure_logging(log, configuration.log.level, "json")
             resources.callback(configure_logging, sys.stderr, "warning", "auto")
@@ -123,16 +122,13 @@ class Demo:
                 f"settings  {configuration.source}",
             ]
             for line in self._where if not self._lively else ():
-                self._say(line)
+                click.echo(line)
             await self._watch_scenario(simulator, watch, once=once)
-            unexpected += watch.unexpected
+            return watch.unexpected
 
     @property
     def _lively(self) -> bool:
         return self._out.is_terminal
-
-    def _say(self, line: str) -> None:
-        click.echo(line)
 
     def _simulated(self) -> SimulatorConfig:
         return SimulatorConfig(
@@ -178,7 +174,7 @@ class Demo:
         async def on_phase(phase: Phase) -> None:
             watch.begin(phase, time.time(), self._speed)
             if not self._lively:
-                self._say(f"--- {phase.name}: {phase.say}")
+                click.echo(f"--- {phase.name}: {phase.say}")
 
         while True:
             await play(self._scenario, simulator, on_phase, self._speed)

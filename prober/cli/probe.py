@@ -11,7 +11,7 @@ from rich.console import Console
 
 from prober.cli import exit_status
 from prober.cli.attempts import run_probes
-from prober.cli.choices import choose_probes, choose_tenant
+from prober.cli.choices import choose_probes, choose_tenant, config_option
 from prober.cli.output import console, print_json
 from prober.model import Probe, Result
 from prober.outcomes import Outcome
@@ -25,13 +25,7 @@ SLOW_SECONDS = 1.0
 @click.command(epilog=exit_status.HELP)
 @click.argument("tenant")
 @click.argument("probe", required=False)
-@click.option(
-    "--config",
-    "config_file",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="The YAML file that names the tenant.",
-)
+@config_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document a line instead.")
 def probe(tenant: str, probe: str | None, config_file: Path, *, as_json: bool) -> None:
     r"""Probe TENANT once, now, with PROBE or with all its probes, and say whose fault it is.

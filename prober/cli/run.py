@@ -6,25 +6,22 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 import structlog
 
+from prober.cli.choices import config_option
 from prober.daemon import refuse_too_many_series
 from prober.daemon import run as run_daemon
 from prober.recorders.log import configure_logging
 from prober.settings.load import load
 
+_T = TypeVar("_T")
+
 
 @click.command()
-@click.option(
-    "--config",
-    "config_file",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="The YAML file that says what to watch; see config/prober.yaml.",
-)
+@config_option
 def run(config_file: Path) -> None:
     r"""Run the daemon: probe every tenant on schedule and export what is found.
 
@@ -61,10 +58,10 @@ def first_signal() -> asyncio.Future[None]:
     return received
 
 
-def run_loop(main: Coroutine[Any, Any, None]) -> None:
+def run_loop(main: Coroutine[Any, Any, _T]) -> _T:
     """Run `main` to its end on uvloop where it is available, else on asyncio's own loop."""
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(main)
+        return runner.run(main)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

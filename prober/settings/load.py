@@ -17,14 +17,13 @@ from prober.settings.resolve import (
     Configuration,
     LogOptions,
     MeasurementOptions,
-    Note,
     ScheduleOptions,
     WebOptions,
     canonical,
     resolve_tenants,
 )
 from prober.settings.wording import unknown_key, worded
-from prober.settings.yaml_file import Document, KeyPath, dotted, read_yaml
+from prober.settings.yaml_file import Document, KeyPath, Note, dotted, read_yaml
 
 MAX_FILE_BYTES = 4 * 1024 * 1024
 _Part = TypeVar("_Part")

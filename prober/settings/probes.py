@@ -12,8 +12,9 @@ from prober.model import ConnectionPolicy, Expectations, Probe
 from prober.settings.catalogue import CATALOGUE, NEEDS_NOTHING, BuiltIn, path_segment
 from prober.settings.probe_schema import LatencyObjectives, OwnProbe, ProbeUse, Tuning
 from prober.settings.schema import Defaults, TenantEntry
+from prober.settings.yaml_file import Note
 
-Problems = list[tuple[tuple[str | int, ...], str]]
+Problems = list[Note]
 _T = TypeVar("_T")
 
 _CONSENT = "add 'i_accept_costs: true' if you mean it"

@@ -17,9 +17,7 @@ from prober.model import Probe, Tenant, TokenSource, TokenSourceKind, TransportO
 from prober.settings.probe_schema import OwnProbe
 from prober.settings.probes import Origins, probe_of, uses
 from prober.settings.schema import Defaults, TenantEntry, Token, Way
-
-Note = tuple[tuple[str | int, ...], str]
-"""A key path, and what is to be said of it."""
+from prober.settings.yaml_file import KeyPath, Note
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +99,7 @@ def resolve_tenants(
 
 
 def _probes(
-    entry: TenantEntry, origins: Origins, at: tuple[str | int, ...]
+    entry: TenantEntry, origins: Origins, at: KeyPath
 ) -> tuple[tuple[Probe, ...], list[Note]]:
     probes: list[Probe] = []
     problems: list[Note] = []

@@ -12,6 +12,9 @@ MAX_DEPTH = 50
 
 KeyPath = tuple[str | int, ...]
 
+Note = tuple[KeyPath, str]
+"""A key path, and what is to be said of it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Document:

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from prober.simulator.faults import FAULTS
 from prober.simulator.latency import Latency
-from prober.simulator.scenario import Action, act
+from prober.simulator.scenario import Action, act, described
 from prober.simulator.simulator import Simulator
 
 HELP = """The control API of prober's simulated platform. Bodies are JSON.
@@ -71,8 +71,7 @@ async def _say_errors(request: web.Request, handler: Handler) -> web.StreamRespo
     except KeyError as error:
         return web.json_response({"error": error.args[0]}, status=404)
     except ValidationError as error:
-        said = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        return web.json_response({"error": said}, status=400)
+        return web.json_response({"error": "; ".join(described(error))}, status=400)
     except ValueError as error:
         return web.json_response({"error": str(error)}, status=400)
 

@@ -80,15 +80,19 @@ async def _read_body(reader: asyncio.StreamReader, headers: Mapping[str, str]) -
     return await reader.readexactly(int(announced))
 
 
-def head(answer: Answer, *, length: int | None = None, close: bool = False) -> bytes:
-    """Return status line and headers; `length` in bytes replaces the true Content-Length."""
+def head(answer: Answer, *, framing: tuple[str, str] | None = None, close: bool = False) -> bytes:
+    """Return status line and headers; `framing` replaces the header with the true length."""
     reason = HTTPStatus(answer.status).phrase if answer.status in _KNOWN else "Unknown"
-    announced = len(answer.body) if length is None else length
-    pairs = (*answer.headers, ("Content-Length", str(announced)))
+    pairs = (*answer.headers, framing or content_length(len(answer.body)))
     if close:
         pairs = (*pairs, ("Connection", "close"))
     lines = "".join(f"{name}: {value}\r\n" for name, value in pairs)
     return f"HTTP/1.1 {answer.status} {reason}\r\n{lines}\r\n".encode("latin-1")
+
+
+def content_length(length: int) -> tuple[str, str]:
+    """Return the header that announces a body of so many bytes."""
+    return ("Content-Length", str(length))
 
 
 _KNOWN = frozenset(status.value for status in HTTPStatus)

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 
-from prober.simulator.http import Answer, head
+from prober.simulator.http import Answer, content_length, head
 
 DRIP_SECONDS = 1.0
 HOLD_SECONDS = 300.0
@@ -41,33 +41,35 @@ async def _drip(writer: asyncio.StreamWriter, answer: Answer) -> None:
 
 
 async def _truncated(writer: asyncio.StreamWriter, answer: Answer) -> None:
-    writer.write(head(answer, length=len(answer.body) + 100) + answer.body[: len(answer.body) // 2])
+    writer.write(
+        head(answer, framing=content_length(len(answer.body) + 100))
+        + answer.body[: len(answer.body) // 2]
+    )
     await writer.drain()
 
 
 async def _truncated_chunks(writer: asyncio.StreamWriter, answer: Answer) -> None:
-    lines = head(answer).replace(
-        f"Content-Length: {len(answer.body)}".encode(), b"Transfer-Encoding: chunked"
-    )
+    lines = head(answer, framing=("Transfer-Encoding", "chunked"))
     writer.write(lines + f"{len(answer.body):x}\r\n".encode() + answer.body[:10])
     await writer.drain()
 
 
 async def _length_too_long(writer: asyncio.StreamWriter, answer: Answer) -> None:
-    writer.write(head(answer, length=len(answer.body) + 100) + answer.body)
+    writer.write(head(answer, framing=content_length(len(answer.body) + 100)) + answer.body)
     await writer.drain()
     await asyncio.sleep(HOLD_SECONDS)
 
 
 async def _length_too_short(writer: asyncio.StreamWriter, answer: Answer) -> None:
-    writer.write(head(answer, length=len(answer.body) // 2, close=True) + answer.body)
+    writer.write(
+        head(answer, framing=content_length(len(answer.body) // 2), close=True) + answer.body
+    )
     await writer.drain()
 
 
 async def _gzip_bomb(writer: asyncio.StreamWriter, answer: Answer) -> None:
-    headers = (*answer.headers, ("Content-Encoding", "gzip"), ("Connection", "close"))
-    lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
-    writer.write(f"HTTP/1.1 200 OK\r\n{lines}\r\n".encode("latin-1"))
+    zipped = answer.with_header("Content-Encoding", "gzip")
+    writer.write(head(zipped, framing=("Connection", "close")))
     writer.write(_GZIP_HEADER)
     # A full flush makes a block that may be repeated: cheap for who sends it.
     deflate = zlib.compressobj(wbits=-zlib.MAX_WBITS)

@@ -5,7 +5,7 @@ tenant the reasons that may be seen once they have begun.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from importlib.resources import files
 from typing import Annotated, Literal
 
@@ -96,10 +96,7 @@ def read_scenario(text: str, source: str) -> Scenario:
     except yaml.YAMLError as error:
         raise ValueError(f"{source}: not YAML: {error}") from error
     except ValidationError as error:
-        lines = [
-            f"{source}: {'.'.join(map(str, each['loc']))}: {each['msg']}"
-            for each in error.errors(include_url=False, include_input=False)
-        ]
+        lines = [f"{source}: {line}" for line in described(error)]
         raise ValueError("\n".join(lines)) from error
 
 
@@ -133,18 +130,19 @@ async def act(action: Action, simulator: Simulator) -> None:
         simulator.world.set_latency(Latency(action.server_ms / 1000, 0.0), action.tenant)
     elif action.network_delay_ms is not None and action.tenant is not None:
         simulator.line(action.tenant).delay_seconds = action.network_delay_ms / 1000
-    else:
-        await _act_on_tenant(action, simulator)
+    elif action.regenerate is not None:
+        simulator.regenerate(action.regenerate)
+    elif action.deliver is not None:
+        await simulator.deliver(action.deliver)
+    elif action.cut is not None:
+        await simulator.line(action.cut).cut()
+    elif action.restore is not None:
+        await simulator.line(action.restore).restore()
 
 
-async def _act_on_tenant(action: Action, simulator: Simulator) -> None:
-    verbs: Mapping[str, Callable[[str], Awaitable[object]]] = {
-        "regenerate": lambda tenant: asyncio.to_thread(simulator.regenerate, tenant),
-        "deliver": simulator.deliver,
-        "cut": lambda tenant: simulator.line(tenant).cut(),
-        "restore": lambda tenant: simulator.line(tenant).restore(),
-    }
-    for verb, do in verbs.items():
-        tenant = getattr(action, verb)
-        if tenant is not None:
-            await do(tenant)
+def described(error: ValidationError) -> list[str]:
+    """Return a line for each thing that is wrong: where, and what."""
+    return [
+        f"{'.'.join(map(str, each['loc']))}: {each['msg']}"
+        for each in error.errors(include_url=False, include_input=False)
+    ]

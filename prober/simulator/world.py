@@ -5,7 +5,7 @@ Deciding an answer neither sleeps nor writes: the server does.
 
 import random
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 
@@ -165,8 +165,8 @@ class World:
         return None
 
 
-def fault_named(name: str, known: Mapping[str, Fault] = FAULTS) -> Fault:
+def fault_named(name: str) -> Fault:
     """Return a fault of the table; raises KeyError with the names that there are."""
-    if name not in known:
-        raise KeyError(f"there is no fault '{name}'; there are {', '.join(known)}")
-    return known[name]
+    if name not in FAULTS:
+        raise KeyError(f"there is no fault '{name}'; there are {', '.join(FAULTS)}")
+    return FAULTS[name]

@@ -3,6 +3,9 @@
 A colour never stands alone: the sign and the word say the same.
 """
 
+from rich.console import ConsoleOptions
+from rich.text import Text
+
 from prober.model import Verdict
 from prober.outcomes import Culprit, Outcome, TokenState
 
@@ -11,7 +14,7 @@ _SIGNS = {
     Culprit.UNDECIDED: "?",
     Culprit.PROBER: "!",
 }
-_ASCII_SIGNS = {"✓": "+", "✗": "x", "·": "."}
+_ASCII_SIGNS = {"✓": "+", "✗": "x", "·": ".", "█": "#", "░": ".", "▒": "?"}
 _STYLES = {
     Culprit.NONE: "green",
     Culprit.CREDENTIAL: "yellow",
@@ -58,6 +61,15 @@ def token_style(state: TokenState) -> str:
 def in_ascii(text: str) -> str:
     """Return `text` with our own signs replaced, for a terminal that has ASCII alone."""
     return "".join(_ASCII_SIGNS.get(character, character) for character in text)
+
+
+def fit(line: Text, options: ConsoleOptions) -> Text:
+    """Keep a line a line, and in ASCII where the terminal has nothing else."""
+    if options.ascii_only:
+        line = Text(in_ascii(line.plain), spans=line.spans)
+    line.rstrip()
+    line.no_wrap, line.overflow = True, "ellipsis"
+    return line
 
 
 def headline(verdict: Verdict) -> str:

@@ -16,8 +16,8 @@ from rich.text import Text
 from prober.model import Verdict
 from prober.outcomes import Culprit, Side, TokenState
 from prober.views.marks import (
+    fit,
     headline,
-    in_ascii,
     milliseconds,
     sign,
     style,
@@ -62,13 +62,13 @@ class StatusTable:
         names = [name for row in self.rows for name in (f"{_INDENT}{row.probe}", _title(row))]
         room = options.max_width - sum(map(abs, _WIDTHS)) - len(_GAP) * len(_WIDTHS)
         widths = (max(min(max(map(cell_len, names), default=0), room), _NARROWEST), *_WIDTHS)
-        yield _fit(_columns(tuple(Text(title, "dim") for title in _TITLES), widths), options)
+        yield fit(_columns(tuple(Text(title, "dim") for title in _TITLES), widths), options)
         for _, group in groupby(self.rows, key=lambda row: (row.tenant, row.environment)):
             members = list(group)
             yield Text()
-            yield _fit(_heading(members[0], widths[0]), options)
+            yield fit(_heading(members[0], widths[0]), options)
             for row in members:
-                yield _fit(_columns(_cells(row), widths), options)
+                yield fit(_columns(_cells(row), widths), options)
 
 
 def status_lines(rows: Sequence[StatusRow]) -> tuple[str, ...]:
@@ -109,14 +109,6 @@ def _columns(cells: Sequence[Text], widths: Sequence[int]) -> Text:
         cell.truncate(abs(width), overflow="ellipsis")
         gap = Text(" " * (abs(width) - cell.cell_len))
         line += Text(_GAP if at else "") + (gap + cell if width < 0 else cell + gap)
-    return line
-
-
-def _fit(line: Text, options: ConsoleOptions) -> Text:
-    if options.ascii_only:
-        line = Text(in_ascii(line.plain), spans=line.spans)
-    line.rstrip()
-    line.no_wrap, line.overflow = True, "ellipsis"
     return line
 
 

@@ -14,14 +14,13 @@ from rich.text import Text
 
 from prober.model import Exchange, Latency
 from prober.outcomes import ServerTimingAnomaly
-from prober.views.marks import in_ascii
+from prober.views.marks import fit
 
 _NAME_CELLS = 8  # "transfer"
 _WIDEST = 120
 _UNIT = " ms"
 _INDENT = "  "
 _SERVER, _NETWORK, _UNKNOWN = "█", "░", "▒"
-_ASCII_FILLS = {_SERVER: "#", _NETWORK: ".", _UNKNOWN: "?"}
 _STYLES = {_SERVER: "cyan", _NETWORK: "blue", _UNKNOWN: "dim"}
 _NO_SPLIT = {
     ServerTimingAnomaly.MISSING: "no Server-Timing total",
@@ -52,7 +51,7 @@ class Waterfall:
         bar_cells = max(min(options.max_width, _WIDEST) - fixed_cells, 1)
         for (name, _), bar, number in zip(pairs, self._bars(bar_cells), numbers, strict=True):
             failed = self.exchange.failure is not None and name == pairs[-1][0]
-            yield _fit(
+            yield fit(
                 Text("✗ " if failed else _INDENT)
                 + Text(f"{name:<{_NAME_CELLS}} ", "bold" if failed else "")
                 + bar
@@ -60,11 +59,11 @@ class Waterfall:
                 options,
             )
         gap = " " * (bar_cells + 1 + len(_INDENT))
-        yield _fit(
+        yield fit(
             Text(f"{_INDENT}{'total':<{_NAME_CELLS}}{gap}{total:>{number_cells}}{_UNIT}", "bold"),
             options,
         )
-        yield _fit(self._legend(), options)
+        yield fit(self._legend(), options)
 
     def _bars(self, bar_cells: int) -> Iterator[Text]:
         pairs = self.exchange.phases.as_pairs()
@@ -134,13 +133,3 @@ def _filled(cells: int, share: float | None, is_wait: bool) -> Text:  # noqa: FB
 
 def _number(tenths: int) -> str:
     return f"{tenths / 10:,.1f}"
-
-
-def _fit(line: Text, options: ConsoleOptions) -> Text:
-    """Keep a line a line, and in ASCII where the terminal has nothing else."""
-    if options.ascii_only:
-        plain = in_ascii("".join(_ASCII_FILLS.get(each, each) for each in line.plain))
-        line = Text(plain, spans=line.spans)
-    line.no_wrap = True
-    line.overflow = "ellipsis"
-    return line

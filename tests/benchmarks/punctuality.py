@@ -6,23 +6,19 @@ and prints a table. Run it with `make bench`.
 
 import argparse
 import os
-import re
-import signal
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
-from urllib.request import urlopen
 
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 from rich.table import Table
 
-PROBER = str(Path(sys.executable).with_name("prober"))
+from tests.programs import get, started
+
 PROBES_PER_TENANT = 8
-START_LIMIT_SECONDS = 30
 
 
 def main() -> int:
@@ -45,18 +41,29 @@ def main() -> int:
 
 def _measure(directory: Path, rate: int, seconds: int) -> dict[str, float]:
     tenants = [f"tenant-{number:03}" for number in range(rate // PROBES_PER_TENANT)]
-    platform, base_url = _start_simulator(directory, tenants)
-    try:
-        daemon, url = _start_daemon(directory, tenants, base_url)
-        try:
+    named = [word for name in tenants for word in ("--tenant", f"{name}={name}/prod")]
+    simulate = ["simulate", "--port", "0", "--control-port", "0", *named]
+    platform = started(
+        *simulate,
+        "--token-directory",
+        str(directory),
+        until=r"(http://127\.0\.0\.1:\d+)/tenant-000/prod/reinfer_",
+        log=directory / "simulator.log",
+    )
+    with platform as (_, base_url):
+        file = _settings(directory, tenants, base_url)
+        daemon = started(
+            "run",
+            "--config",
+            str(file),
+            until=r'"listening": "([^"]+)"',
+            log=directory / "prober.log",
+        )
+        with daemon as (process, url):
             time.sleep(2)
-            text_before, cpu_before = _scrape(url), _cpu_seconds(daemon.pid)
+            text_before, cpu_before = get(f"{url}/metrics"), _cpu_seconds(process.pid)
             time.sleep(seconds)
-            text_after, cpu_after = _scrape(url), _cpu_seconds(daemon.pid)
-        finally:
-            _end(daemon)
-    finally:
-        _end(platform)
+            text_after, cpu_after = get(f"{url}/metrics"), _cpu_seconds(process.pid)
     before, after = _read(text_before), _read(text_after)
     runs = _total(after, "prober_probe_runs_total") - _total(before, "prober_probe_runs_total")
     good = _total(after, "prober_probe_runs_total", outcome="success") - _total(
@@ -73,32 +80,7 @@ def _measure(directory: Path, rate: int, seconds: int) -> dict[str, float]:
     }
 
 
-def _start_simulator(directory: Path, tenants: list[str]) -> tuple[subprocess.Popen[str], str]:
-    named = [word for name in tenants for word in ("--tenant", f"{name}={name}/prod")]
-    process = subprocess.Popen(
-        [
-            PROBER,
-            "simulate",
-            "--port",
-            "0",
-            "--control-port",
-            "0",
-            *named,
-            "--token-directory",
-            str(directory),
-        ],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env={**os.environ, "COLUMNS": "300"},
-    )
-    line = _line_with(process, r"(http://127\.0\.0\.1:\d+)/tenant-000/prod/reinfer_")
-    return process, line
-
-
-def _start_daemon(
-    directory: Path, tenants: list[str], base_url: str
-) -> tuple[subprocess.Popen[str], str]:
+def _settings(directory: Path, tenants: list[str], base_url: str) -> Path:
     probes = [{"use": "datasets", "name": f"probe-{n}"} for n in range(PROBES_PER_TENANT)]
     configuration = {
         "web": {"listen": "127.0.0.1:0"},
@@ -115,32 +97,7 @@ def _start_daemon(
     }
     file = directory / "bench.yaml"
     file.write_text(yaml.safe_dump(configuration))
-    process = subprocess.Popen(
-        [PROBER, "run", "--config", str(file)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    return process, _line_with(process, r'"listening": ?"(http://[^"]+)"')
-
-
-def _line_with(process: subprocess.Popen[str], pattern: str) -> str:
-    stream = process.stdout or process.stderr
-    assert stream is not None
-    until = time.monotonic() + START_LIMIT_SECONDS
-    while time.monotonic() < until:
-        line = stream.readline()
-        if not line and process.poll() is not None:
-            break
-        found = re.search(pattern, line)
-        if found:
-            return found.group(1)
-    raise RuntimeError(f"{process.args} did not say where it listens")
-
-
-def _scrape(url: str) -> str:
-    with urlopen(f"{url.rstrip('/')}/metrics", timeout=10) as answer:
-        return answer.read().decode()
+    return file
 
 
 def _read(text: str) -> dict[str, list[tuple[dict[str, str], float]]]:
@@ -172,15 +129,6 @@ def _quantile(
 def _cpu_seconds(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def _end(process: subprocess.Popen[str]) -> None:
-    process.send_signal(signal.SIGTERM)
-    try:
-        process.wait(timeout=20)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.programs import PROBER, end, get, started
+from tests.programs import PROBER, end, get, started
 
 ROOT = Path(__file__).parents[2]
 LIMIT_SECONDS = 60

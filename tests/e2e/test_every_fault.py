@@ -11,7 +11,7 @@ import yaml
 
 from prober.outcomes import CLASSIFICATION, Reason
 from prober.simulator.faults import FAULTS, Fault
-from tests.e2e.programs import call, get, started
+from tests.programs import call, get, started
 
 SERIES = re.compile(
     r'prober_probe_runs_total\{culprit="(\w+)",outcome="(\w+)",probe="[^"]+",reason="(\w+)",'

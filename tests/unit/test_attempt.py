@@ -18,7 +18,8 @@ from prober.model import (
 from prober.outcomes import Culprit, FailureKind, Outcome, Reason
 from prober.tokens.keeper import Grant
 from prober.verdict.rules import judge
-from tests.builders import a_failure, a_probe, a_tenant, an_answer
+from tests.builders import a_probe, a_tenant
+from tests.unit.verdict.cases import a_failure, an_answer
 
 TENANT, PROBE = a_tenant(), a_probe()
 REJECTED = an_answer(401, b'{"status":"error","message":"no"}')
