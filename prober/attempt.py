@@ -1,7 +1,7 @@
 """One attempt, from token to result: the one path for daemon, terminal, demo and tests.
 
-Get the token, ask, judge; when the token was rejected, read its source again and, should it hold
-another token by now, ask once more.
+Get the token, ask, judge; when the token was rejected, see whether its source holds another one by
+now, and if it does, ask once more with that.
 """
 
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Protocol
 
-from prober.errors import TokenUnavailableError
+from prober.credential import TokenView
 from prober.exchange.request import build_request
 from prober.model import (
     Exchange,
@@ -19,11 +19,11 @@ from prober.model import (
     Request,
     Result,
     Tenant,
-    TokenView,
     TransportOptions,
     Verdict,
 )
-from prober.outcomes import FailureKind, Reason
+from prober.outcomes import Counterpart, FailureKind, Reason
+from prober.tokens.identity import Withheld
 from prober.tokens.keeper import Grant
 
 VERSION = version("prober")
@@ -32,12 +32,22 @@ VERSION = version("prober")
 class Tokens(Protocol):
     """Where an attempt gets its token, and whom it tells what became of it."""
 
-    def grant(self, tenant: Tenant) -> Grant:
-        """Return the present token; raises TokenUnavailableError."""
+    async def grant(self, tenant: Tenant) -> Grant | Withheld:
+        """Return the token to use now, or why there is none."""
+        ...
+
+    async def renewed(self, tenant: Tenant, rejected: Grant) -> Grant | Withheld:
+        """Return what there is in place of a rejected token; the same if nothing has changed."""
         ...
 
     def observe(
-        self, tenant: Tenant, view: TokenView, verdict: Verdict, status: int | None, at: float
+        self,
+        tenant: Tenant,
+        probe: str,
+        view: TokenView,
+        verdict: Verdict,
+        status: int | None,
+        began_at: float,
     ) -> None:
         """Take note of an answer."""
         ...
@@ -63,16 +73,15 @@ class Collaborators:
 
 async def attempt(tenant: Tenant, probe: Probe, house: Collaborators) -> Result:
     """Probe once and return the result; raises nothing but cancellation."""
-    started_at = house.now()
-    try:
-        grant = house.tokens.grant(tenant)
-        result = await _ask(tenant, probe, grant, house)
-        if result.verdict.reason is Reason.TOKEN_REJECTED:
-            renewed = house.tokens.grant(tenant)
-            if renewed.view != grant.view:
-                return await _ask(tenant, probe, renewed, house)
-    except TokenUnavailableError as error:
-        return _without_token(tenant, probe, started_at, str(error), house)
+    grant = await house.tokens.grant(tenant)
+    if isinstance(grant, Withheld):
+        return _without_token(tenant, probe, grant, house)
+    result = await _ask(tenant, probe, grant, house)
+    if result.verdict.reason is Reason.TOKEN_REJECTED:
+        renewed = await house.tokens.renewed(tenant, grant)
+        if isinstance(renewed, Grant) and renewed.view != grant.view:
+            grant, result = renewed, await _ask(tenant, probe, renewed, house)
+    _observe(tenant, probe, grant, result, house.tokens)
     return result
 
 
@@ -81,19 +90,33 @@ async def _ask(tenant: Tenant, probe: Probe, grant: Grant, house: Collaborators)
     request = build_request(tenant, probe, grant.token, version=VERSION)
     exchange = await house.client.exchange(request, probe, tenant.transport)
     verdict = house.judge(exchange, probe.expectations)
-    status = None if exchange.response is None else exchange.response.status
-    house.tokens.observe(tenant, grant.view, verdict, status, house.now())
     return Result(tenant.name, probe.name, started_at, exchange, verdict, grant.view)
 
 
+def _observe(tenant: Tenant, probe: Probe, grant: Grant, result: Result, tokens: Tokens) -> None:
+    response = result.exchange.response
+    status = None if response is None else response.status
+    tokens.observe(tenant, probe.name, grant.view, result.verdict, status, result.started_at)
+
+
 def _without_token(
-    tenant: Tenant, probe: Probe, started_at: float, detail: str, house: Collaborators
+    tenant: Tenant, probe: Probe, withheld: Withheld, house: Collaborators
 ) -> Result:
+    now = house.now()
+    if withheld.exchange is not None and withheld.verdict is not None:
+        return Result(
+            tenant.name,
+            probe.name,
+            now,
+            withheld.exchange,
+            withheld.verdict,
+            counterpart=Counterpart.IDENTITY,
+        )
     exchange = Exchange(
         method=probe.method,
         url=tenant.base_url + probe.path,
         total_seconds=0.0,
-        failure=Failure(FailureKind.TOKEN_MISSING, detail),
+        failure=Failure(FailureKind.TOKEN_MISSING, withheld.problem),
     )
     verdict = house.judge(exchange, probe.expectations)
-    return Result(tenant.name, probe.name, started_at, exchange, verdict)
+    return Result(tenant.name, probe.name, now, exchange, verdict)

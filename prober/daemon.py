@@ -16,16 +16,15 @@ from prober.attempt import VERSION, Collaborators, attempt
 from prober.errors import Problem, SettingsError
 from prober.exchange.client import ExchangeClient
 from prober.exchange.loop_lag import LoopLag
-from prober.model import Exchange, Failure, Probe, Result, Tenant, TokenSource, TokenView
-from prober.outcomes import FailureKind, TokenState
+from prober.model import Exchange, Failure, Probe, Result, Tenant
+from prober.outcomes import FailureKind, SkipCause
 from prober.recorders.log import LogRecorder
 from prober.recorders.metrics import Metrics, series_estimate
 from prober.recorders.recorder import FanOut, Recorder
 from prober.schedule.clock import Clock
 from prober.schedule.plan import Limits, Load, reason_to_skip
 from prober.settings.resolve import Configuration
-from prober.tokens.keeper import TokenKeeper
-from prober.tokens.ledger import TokenRecord
+from prober.token_upkeep import TokenUpkeep
 from prober.verdict.rules import judge
 from prober.web.app import create_app
 from prober.web.server import Listening, listen
@@ -70,28 +69,43 @@ class Daemon:
             started_at=time.time(),
             version=VERSION,
         )
-        self.tokens = TokenKeeper(configuration.tenants, environ, self._on_token_change)
+        self._loop_lag = LoopLag(self.metrics.loop_lag)
+        self._client = ExchangeClient(self._loop_lag)
+        self._upkeep = TokenUpkeep(
+            configuration, environ, self._client.exchange, self.metrics, logger, self._probe_at_once
+        )
+        self.tokens = self._upkeep.keeper
         self._recorders = FanOut(
             (self.metrics, LogRecorder(logger), *extra), self._on_recorder_failure
         )
-        self._loop_lag = LoopLag(self.metrics.loop_lag)
         self._clock = Clock(self._on_due, lambda: self.metrics.heartbeat(time.time()))
+        self._tenants = {tenant.name: tenant for tenant in configuration.tenants}
         self._limits = {t.name: self._limits_of(t) for t in configuration.tenants}
         self._runs: dict[asyncio.Task[None], tuple[str, str]] = {}
         self._in_flight: Counter[str | tuple[str, str]] = Counter()
         self._resources = AsyncExitStack()
         self._house: Collaborators | None = None
+        self._stopping = False
         self.listening: Listening | None = None
 
     async def start(self) -> None:
-        """Bind the web server and begin to probe; raises ListenError."""
+        """Bind the web server and begin to probe; raises ListenError and StateDirectoryError."""
+        try:
+            await self._start()
+        except BaseException:
+            await self._resources.aclose()
+            raise
+
+    async def _start(self) -> None:
         configuration = self._configuration
         app = create_app(render=self.metrics.render, is_ready=lambda: self._house is not None)
         self.listening = await listen(app, configuration.web.host, configuration.web.port)
         self._resources.push_async_callback(self.listening.close)
-        client = await self._resources.enter_async_context(ExchangeClient(self._loop_lag))
-        await client.prepare(tenant.transport for tenant in configuration.tenants)
-        self._house = Collaborators(self.tokens, client, judge, time.time)
+        await self._resources.enter_async_context(self._client)
+        await self._client.prepare(tenant.transport for tenant in configuration.tenants)
+        self._resources.push_async_callback(self._upkeep.close)
+        await self._upkeep.start()
+        self._house = Collaborators(self.tokens, self._client, judge, time.time)
         self._loop_lag.start()
         self._resources.callback(self._loop_lag.stop)
         self.metrics.configuration_loaded(time.time(), configuration.hash)
@@ -110,7 +124,9 @@ class Daemon:
     async def stop(self) -> None:
         """Start nothing more, let what is in flight end within the grace period, and close."""
         grace_seconds = self._configuration.schedule.grace_seconds
+        self._stopping = True
         self._clock.stop()
+        await self._upkeep.stop_watching()
         self._logger.info("daemon.stopping", in_flight=len(self._runs), grace_seconds=grace_seconds)
         if self._runs:
             await asyncio.wait(self._runs, timeout=grace_seconds)
@@ -127,13 +143,24 @@ class Daemon:
 
     def _on_due(self, tenant: Tenant, probe: Probe, moment: float) -> None:
         lateness_seconds = max(0.0, asyncio.get_running_loop().time() - moment)
-        key = (tenant.name, probe.name)
-        load = Load(self._in_flight[key], self._in_flight[tenant.name], len(self._runs))
-        cause = reason_to_skip(lateness_seconds, load, self._limits[tenant.name])
-        if cause is not None:
+        cause = self._reason_to_skip(tenant, probe, lateness_seconds)
+        if cause is None:
+            self._begin(tenant, probe, lateness_seconds)
+        else:
             self.metrics.skipped(tenant.name, probe.name, cause)
-            return
+
+    def _reason_to_skip(
+        self, tenant: Tenant, probe: Probe, lateness_seconds: float
+    ) -> SkipCause | None:
+        same_probe = self._in_flight[(tenant.name, probe.name)]
+        load = Load(same_probe, self._in_flight[tenant.name], len(self._runs))
+        may_ask = self.tokens.may_ask(tenant, probe.name)
+        return reason_to_skip(lateness_seconds, load, self._limits[tenant.name], may_ask=may_ask)
+
+    def _begin(self, tenant: Tenant, probe: Probe, lateness_seconds: float) -> None:
         self.metrics.run_started(lateness_seconds)
+        self.tokens.run_begun(tenant)
+        key = (tenant.name, probe.name)
         self._in_flight.update((key, tenant.name))
         task = asyncio.create_task(self._run(tenant, probe), name=f"probe {key[0]}/{key[1]}")
         self._runs[task] = key
@@ -153,25 +180,15 @@ class Daemon:
         self._in_flight.subtract((key, key[0]))
         self.metrics.run_finished()
 
-    def _on_token_change(
-        self, tenant: str, before: TokenRecord, after: TokenRecord, source: TokenSource
-    ) -> None:
-        view = None if after.fingerprint is None else TokenView(after.fingerprint, source)
-        self.metrics.token(tenant, after.state, view)
-        if after.state is not before.state or after.fingerprint != before.fingerprint:
-            tell = (
-                self._logger.warning
-                if after.state in {TokenState.REJECTED, TokenState.MISSING}
-                else self._logger.info
-            )
-            tell(
-                "token.changed",
-                tenant=tenant,
-                state=after.state.value,
-                was=before.state.value,
-                fingerprint=after.fingerprint,
-                rotations=after.rotations,
-            )
+    def _probe_at_once(self, tenant_name: str) -> None:
+        """Start one run without waiting for its turn: there is a new token to be tried."""
+        if self._house is None or self._stopping:
+            return
+        tenant = self._tenants[tenant_name]
+        for probe in tenant.probes:
+            if self._reason_to_skip(tenant, probe, 0.0) is None:
+                self._begin(tenant, probe, 0.0)
+                return
 
     def _on_recorder_failure(self, recorder: Recorder, error: Exception) -> None:
         self._logger.error(
@@ -199,7 +216,10 @@ async def run(
     logger: _Logger,
     until: Callable[[], asyncio.Future[None]],
 ) -> None:
-    """Run a daemon until the future that `until` makes is done; raises ListenError."""
+    """Run a daemon until the future that `until` makes is done.
+
+    Raises ListenError and StateDirectoryError.
+    """
     daemon = Daemon(configuration, environ, logger)
     await daemon.start()
     try:

@@ -4,6 +4,7 @@ ProberError
 ├── SettingsError        the configuration cannot be used; carries every problem found
 ├── TokenUnavailableError  a token source holds no usable token; says where and why
 ├── TlsConfigurationError  a CA bundle or client certificate cannot be loaded
+├── StateDirectoryError  another prober has the state directory
 └── ListenError          the web server cannot bind its address
 
 A failed exchange is no error: it is a value (`model.Failure`) that is judged like an answer.
@@ -44,6 +45,10 @@ class TokenUnavailableError(ProberError):
 
 class TlsConfigurationError(ProberError):
     """A CA bundle or a client certificate cannot be loaded."""
+
+
+class StateDirectoryError(ProberError):
+    """Another prober has the state directory."""
 
 
 class ListenError(ProberError):

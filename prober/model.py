@@ -13,7 +13,9 @@ from types import MappingProxyType
 
 from pydantic import SecretStr
 
+from prober.credential import TokenSource, TokenView
 from prober.outcomes import (
+    Counterpart,
     Culprit,
     FailureKind,
     Outcome,
@@ -30,29 +32,6 @@ class ConnectionPolicy(StrEnum):
 
     FRESH = "fresh"
     REUSE = "reuse"
-
-
-class TokenSourceKind(StrEnum):
-    """Where a token comes from; a label value of `prober_token_info`."""
-
-    ENVIRONMENT = "env"
-    FILE = "file"
-
-
-@dataclass(frozen=True, slots=True)
-class TokenSource:
-    """Where a tenant's token is found: the name of a variable, or an absolute file name.
-
-    `expires_at` (epoch seconds) and `max_age_seconds` are what the settings know of its life.
-    """
-
-    kind: TokenSourceKind
-    location: str
-    expires_at: float | None = None
-    max_age_seconds: float | None = None
-
-    def __str__(self) -> str:
-        return f"{self.kind.value} {self.location}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,13 +100,17 @@ class Tenant:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is sent. `authorization` is the whole header value and travels apart, secret."""
+    """What is sent. `authorization` is the whole header value and travels apart, secret.
+
+    `secrets` are to be taken out of whatever comes back; `body` may hold them and is never shown.
+    """
 
     method: str
     url: str
     headers: tuple[tuple[str, str], ...]
-    body: bytes | None
+    body: bytes | None = field(repr=False)
     authorization: SecretStr | None
+    secrets: tuple[SecretStr, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,16 +228,12 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class TokenView:
-    """What the rest of the house may know of a token; never the token."""
-
-    fingerprint: str
-    source: TokenSource
-
-
-@dataclass(frozen=True, slots=True)
 class Result:
-    """One attempt: the only thing that recorders see. `started_at` is in epoch seconds."""
+    """One attempt: the only thing that recorders see. `started_at` is in epoch seconds.
+
+    With the identity server as `counterpart` there was no token to ask the API with: the exchange
+    tells why, and nothing of it is a measurement of the API.
+    """
 
     tenant: str
     probe: str
@@ -262,3 +241,4 @@ class Result:
     exchange: Exchange
     verdict: Verdict
     token: TokenView | None = None
+    counterpart: Counterpart = Counterpart.API

@@ -101,6 +101,32 @@ class TokenState(StrEnum):
     REJECTED = "rejected"
 
 
+class RejectionCause(StrEnum):
+    """Why a token is rejected, as far as its life tells."""
+
+    EXPIRED = "expired"
+    SUPERSEDED = "superseded"
+    NEVER_ACCEPTED = "never_accepted"
+
+
+class TokenEventKind(StrEnum):
+    """What can happen to a token; also the name of the log event."""
+
+    LOADED = "token_loaded"
+    ROTATED = "token_rotated"
+    ACCEPTED = "token_accepted"
+    REJECTED = "token_rejected"
+    EXPIRING = "token_expiring"
+    MISSING = "token_missing"
+
+
+class Counterpart(StrEnum):
+    """Whom an exchange was with: the API that is probed, or who issues tokens for it."""
+
+    API = "api"
+    IDENTITY = "identity"
+
+
 class SkipCause(StrEnum):
     """Why a due run was not started."""
 

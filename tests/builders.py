@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from prober.model import Probe, Tenant, TokenSource, TokenSourceKind
+from prober.credential import TokenSource, TokenSourceKind
+from prober.model import Probe, Tenant
 
 
 def a_probe(**overrides: Any) -> Probe:  # noqa: ANN401 -- whatever fields a Probe has

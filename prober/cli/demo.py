@@ -58,7 +58,7 @@ _PICTURES_PER_SECOND = 4
     help="Keep configuration, tokens and log there. Default: a temporary one, removed at the end.",
 )
 def demo(*, once: bool, speed: float, port: int, directory: Path | None) -> None:
-    r"""Start a simulated platform and the daemon on it, and watch verdicts change for two minutes.
+    """Start a simulated platform and the daemon on it, and watch verdicts change for two minutes.
 
     Needs no configuration and no account; everything stays on this machine. One after the other
     you see a slow network, a network that is down, errors of the platform, and a token that
@@ -143,6 +143,7 @@ class Demo:
             "web": {"listen": f"127.0.0.1:{self._port}"},
             "defaults": {"interval": f"{interval_ms}ms", "proxy": "none"},
             "schedule": {"grace": "3s"},
+            "state": {"directory": "state"},
             "tenants": [
                 {
                     "name": name,

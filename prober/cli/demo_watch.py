@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
+from prober.credential import TokenStatus
 from prober.model import Probe, Result, Tenant
 from prober.outcomes import Side, TokenState
 from prober.simulator.scenario import Expected, Phase
-from prober.tokens.ledger import TokenRecord
 from prober.verdict.latency import slow_sides
 from prober.views.status import StatusRow, status_lines
 
@@ -15,8 +15,9 @@ from prober.views.status import StatusRow, status_lines
 class Tokens(Protocol):
     """Who knows in which state a tenant's token is."""
 
-    def record(self, tenant: str) -> TokenRecord:
-        """Return what is known of a tenant's token."""
+    @property
+    def statuses(self) -> Mapping[str, TokenStatus]:
+        """What may be shown of each tenant's token."""
         ...
 
 
@@ -91,7 +92,7 @@ class DemoWatch:
 
     def _row(self, tenant: Tenant, probe: str) -> StatusRow:
         result = self._last.get((tenant.name, probe))
-        token = None if self.tokens is None else self.tokens.record(tenant.name)
+        token = None if self.tokens is None else self.tokens.statuses[tenant.name]
         slow: tuple[Side, ...] = ()
         if result is not None:
             slow = slow_sides(result.verdict.latency, self._probes[(tenant.name, probe)])

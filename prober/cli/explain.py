@@ -27,7 +27,7 @@ _LIMIT_BYTES = 64 * 1024 * 1024
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document a line instead.")
 def explain(file: BinaryIO, expect_status: int | None, *, as_json: bool) -> None:
-    r"""Judge the saved exchange in FILE (`-` for standard input), without network.
+    """Judge the saved exchange in FILE (`-` for standard input), without network.
 
     FILE holds the output of `curl --include`, or the JSON of `prober probe --json`; which of the
     two is seen from its beginning.

@@ -30,6 +30,9 @@ COMMANDS: Mapping[str, _Entry] = MappingProxyType(
         "probe": _Entry(
             "prober.cli.probe", "probe", "Probe one tenant once, now, and show the evidence."
         ),
+        "token": _Entry(
+            "prober.cli.token", "token", "Show every tenant's token: state, life, who shares it."
+        ),
         "explain": _Entry(
             "prober.cli.explain", "explain", "Judge a saved answer, without network."
         ),
@@ -99,7 +102,7 @@ def _end(ctx: click.Context, lines: list[str], status: int) -> NoReturn:
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="prober", message="prober %(version)s")
 def main() -> None:
-    r"""Ask each tenant's Communications Mining API, and say whose fault every failure is.
+    """Ask each tenant's Communications Mining API, and say whose fault every failure is.
 
     \b
     Begin with:

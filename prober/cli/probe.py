@@ -28,7 +28,7 @@ SLOW_SECONDS = 1.0
 @config_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document a line instead.")
 def probe(tenant: str, probe: str | None, config_file: Path, *, as_json: bool) -> None:
-    r"""Probe TENANT once, now, with PROBE or with all its probes, and say whose fault it is.
+    """Probe TENANT once, now, with PROBE or with all its probes, and say whose fault it is.
 
     Shows each verdict, what it rests on, and a waterfall of the phases.
 
@@ -42,7 +42,7 @@ def probe(tenant: str, probe: str | None, config_file: Path, *, as_json: bool) -
     configuration = load(config_file)
     chosen = choose_tenant(configuration.tenants, tenant)
     probes = choose_probes(chosen, probe)
-    results = run_probes(chosen, probes, os.environ)
+    results = run_probes(chosen, probes, os.environ, configuration.state_directory)
     outcomes = asyncio.run(show(results, probes, as_json=as_json))
     click.get_current_context().exit(exit_status.of_worst(outcomes))
 

@@ -23,7 +23,7 @@ _T = TypeVar("_T")
 @click.command()
 @config_option
 def run(config_file: Path) -> None:
-    r"""Run the daemon: probe every tenant on schedule and export what is found.
+    """Run the daemon: probe every tenant on schedule and export what is found.
 
     \b
     Example:

@@ -86,7 +86,7 @@ def simulate(  # noqa: PLR0913 -- one argument for each option
     scenario: TextIO | None,
     speed: float,
 ) -> None:
-    r"""Serve a simulated platform: tokens, permissions, Server-Timing, and faults on demand.
+    """Serve a simulated platform: tokens, permissions, Server-Timing, and faults on demand.
 
     \b
     Example:

@@ -19,7 +19,7 @@ from prober.settings.schema import File
 @click.argument("file", required=False, type=click.Path(path_type=Path))
 @click.option("--config", "config_file", type=click.Path(path_type=Path), help="The same as FILE.")
 def validate(file: Path | None, config_file: Path | None) -> None:
-    r"""Check the configuration in FILE: nothing is started, nobody is called.
+    """Check the configuration in FILE: nothing is started, nobody is called.
 
     Lists every problem at once, each with file, line, key and remedy. Tokens are not looked at.
 
@@ -62,7 +62,7 @@ def _summary(configuration: Configuration) -> list[str]:
 
 @click.command()
 def schema() -> None:
-    r"""Print the JSON Schema of the configuration, for editors and other checkers.
+    """Print the JSON Schema of the configuration, for editors and other checkers.
 
     \b
     Example:

@@ -21,7 +21,7 @@ from prober.exchange.certificates import CertificateExpiry
 from prober.exchange.failures import Progress, failure_of
 from prober.exchange.loop_lag import LagWatch, LoopLag
 from prober.exchange.phases import Moments, begin_attempt, phases_until
-from prober.exchange.redaction import redact_response, redact_text
+from prober.exchange.redaction import redact_response, redact_text, secret_forms
 from prober.exchange.transport import ThreadResolver, new_session, proxy_for, tls_context
 from prober.model import (
     ConnectionPolicy,
@@ -114,16 +114,16 @@ class ExchangeClient:
         failure: Failure | None,
         lag: LagWatch,
     ) -> Exchange:
-        token = request.authorization
+        secrets = secret_forms(request.secrets)
         return Exchange(
             method=request.method,
             url=request.url,
             total_seconds=end - moments.resolve,
             phases=phases_until(moments, end),
-            response=None if response is None else redact_response(response, token),
+            response=None if response is None else redact_response(response, secrets),
             failure=None
             if failure is None
-            else Failure(failure.kind, redact_text(failure.detail, token)),
+            else Failure(failure.kind, redact_text(failure.detail, secrets)),
             connection_reused=moments.reused,
             remote_address=moments.remote_address,
             certificate_expiry_timestamp_seconds=self._certificates.of(moments.tls_object),

@@ -1,7 +1,10 @@
-"""A hostile server may echo the token: it is taken out before the answer becomes evidence. Pure."""
+"""A hostile server may echo what was sent: secrets are taken out before that is evidence. Pure.
+
+Found are a secret as it is, URL-encoded, and in base64 wherever it stands in what was encoded.
+"""
 
 import base64
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from urllib.parse import quote
 
 from pydantic import SecretStr
@@ -9,44 +12,51 @@ from pydantic import SecretStr
 from prober.model import Response
 
 REDACTED = "[redacted]"
+_SHORTEST = 6
+"""Fewer characters than this tell too little of a secret, and occur everywhere."""
 
 
-def secret_forms(authorization: SecretStr | None) -> tuple[str, ...]:
-    """Return the token of an Authorization value, raw, URL-encoded and in base64, longest first."""
-    if authorization is None:
-        return ()
-    token = authorization.get_secret_value().partition(" ")[2]
-    if not token:
-        return ()
-    encoded = base64.b64encode(token.encode()).decode().rstrip("=")
-    return tuple(sorted({token, quote(token, safe=""), encoded}, key=len, reverse=True))
+def secret_forms(secrets: Iterable[SecretStr]) -> tuple[str, ...]:
+    """Return every form in which a secret is looked for, longest first."""
+    forms: set[str] = set()
+    for secret in secrets:
+        text = secret.get_secret_value()
+        if text:
+            forms |= {text, quote(text), quote(text, safe=""), quote(text, safe="").lower()}
+            forms |= {core for core in _base64_cores(text.encode()) if len(core) >= _SHORTEST}
+    return tuple(sorted(forms, key=len, reverse=True))
 
 
-def redact_text(text: str, authorization: SecretStr | None) -> str:
-    """Return `text` without the token, in whichever form it stood there."""
-    return _without(text, secret_forms(authorization))
-
-
-def redact_response(response: Response, authorization: SecretStr | None) -> Response:
-    """Return the response without the token in its headers and body."""
-    forms = secret_forms(authorization)
-    body = response.body
-    clean = not any(form.encode() in body for form in forms) and not any(
-        form in value for form in forms for _, value in response.headers
-    )
-    if clean:
-        return response
-    for form in forms:
-        body = body.replace(form.encode(), REDACTED.encode())
-    return Response(
-        status=response.status,
-        headers=tuple((name, _without(value, forms)) for name, value in response.headers),
-        body=body,
-        body_over_limit=response.body_over_limit,
-    )
-
-
-def _without(text: str, forms: Iterable[str]) -> str:
+def redact_text(text: str, forms: Sequence[str]) -> str:
+    """Return `text` without any of `forms`, and without one that it was cut in the midst of."""
     for form in forms:
         text = text.replace(form, REDACTED)
+    for form in forms:
+        begin = text.rfind(form[:_SHORTEST], max(0, len(text) - len(form)))
+        if begin >= 0 and form.startswith(text[begin:]):
+            return text[:begin] + REDACTED
     return text
+
+
+def redact_response(response: Response, forms: Sequence[str]) -> Response:
+    """Return the response without any of `forms` in its headers and body."""
+    headers = response.headers
+    every_header = "\n".join(f"{name}\n{value}" for name, value in headers)
+    if any(form in every_header for form in forms):
+        headers = tuple((redact_text(name, forms), redact_text(v, forms)) for name, v in headers)
+    # Latin-1 gives each byte one character, and takes every body there and back.
+    text = response.body.decode("latin-1")
+    redacted = redact_text(text, forms)
+    if redacted == text and headers is response.headers:
+        return response
+    body = redacted.encode("latin-1")
+    return Response(response.status, headers, body, response.body_over_limit)
+
+
+def _base64_cores(secret: bytes) -> Iterable[str]:
+    """Yield what of the base64 text depends on the secret alone, for each place it can begin at."""
+    for offset in range(3):
+        whole = b"\0" * offset + secret
+        first, last = -(-offset * 8 // 6), len(whole) * 8 // 6
+        yield base64.b64encode(whole).decode()[first:last]
+        yield base64.urlsafe_b64encode(whole).decode()[first:last]

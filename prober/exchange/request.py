@@ -25,4 +25,5 @@ def build_request(tenant: Tenant, probe: Probe, token: SecretStr, *, version: st
         headers=(*kept, *probe.headers),
         body=probe.body,
         authorization=SecretStr(f"Bearer {token.get_secret_value()}"),
+        secrets=(token,),
     )

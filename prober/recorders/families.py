@@ -159,10 +159,52 @@ FAMILIES = (
         ("tenant", "state"),
     ),
     Family(
+        "prober_token_rejected_cause",
+        Kind.GAUGE,
+        "1 for the cause that the token is rejected for, 0 for all others and while it is not.",
+        ("tenant", "cause"),
+    ),
+    Family(
         "prober_token_info",
         Kind.GAUGE,
         "1, labelled with the fingerprint of the present token and the kind of its source.",
         ("tenant", "fingerprint", "source"),
+    ),
+    Family(
+        "prober_token_expiry_timestamp_seconds",
+        Kind.GAUGE,
+        "When the present token expires, absent where nobody knows.",
+        ("tenant",),
+    ),
+    Family(
+        "prober_token_first_accepted_timestamp_seconds",
+        Kind.GAUGE,
+        "When the platform first accepted the present token, 0 before.",
+        ("tenant",),
+    ),
+    Family(
+        "prober_token_last_accepted_timestamp_seconds",
+        Kind.GAUGE,
+        "When the platform last accepted the present token, 0 before.",
+        ("tenant",),
+    ),
+    Family(
+        "prober_token_loaded_timestamp_seconds",
+        Kind.GAUGE,
+        "When the present token was first read from its source, 0 before.",
+        ("tenant",),
+    ),
+    Family(
+        "prober_token_rotations_total",
+        Kind.COUNTER,
+        "New credentials picked up in place of others; kept across restarts.",
+        ("tenant",),
+    ),
+    Family(
+        "prober_token_rejections_total",
+        Kind.COUNTER,
+        "Times that the token came to be rejected, by cause.",
+        ("tenant", "cause"),
     ),
     Family(
         "prober_tls_certificate_expiry_timestamp_seconds",
@@ -217,6 +259,11 @@ FAMILIES = (
         Kind.GAUGE,
         "1, labelled with a hash of the present configuration.",
         ("hash",),
+    ),
+    Family(
+        "prober_state_write_failures_total",
+        Kind.COUNTER,
+        "Times that the state directory could not be written; what was to be saved is kept.",
     ),
     Family("prober_build_info", Kind.GAUGE, "1, labelled with the prober's version.", ("version",)),
 )

@@ -7,12 +7,15 @@ so none are searched for here; long values are cut.
 
 import logging
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, Literal, TextIO
 
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
+from prober.credential import TokenEvent
 from prober.model import Result
+from prober.outcomes import TokenEventKind
 
 LogFormat = Literal["auto", "json", "console"]
 """`auto`: readable on a terminal, JSON elsewhere."""
@@ -22,6 +25,7 @@ MAX_TRACEBACK_CHARACTERS = 16 * 1024
 MAX_FACTS = 20
 
 _OWN_LOGGER = "prober"
+_BAD_NEWS = frozenset({TokenEventKind.REJECTED, TokenEventKind.EXPIRING, TokenEventKind.MISSING})
 
 
 def configure_logging(stream: TextIO, level: str, log_format: LogFormat) -> None:
@@ -56,12 +60,18 @@ class LogRecorder:
     """Logs what changes and what fails, and nothing of what goes on well.
 
     `verdict.changed`: another reason than the run before, recovery included. `probe.failed`: each
-    failure, with its evidence.
+    failure, with its evidence. `token_...`: what happened to a token.
     """
 
     def __init__(self, logger: FilteringBoundLogger) -> None:
         self._logger = logger
         self._last: dict[tuple[str, str], str] = {}
+
+    def token_event(self, event: TokenEvent) -> None:
+        """Log what happened to a token."""
+        bad = event.kind in _BAD_NEWS
+        tell = self._logger.warning if bad else self._logger.info
+        tell(event.kind.value, **_account_of_token(event))
 
     def record(self, result: Result) -> None:
         """Log a result if there is something to say."""
@@ -98,6 +108,31 @@ def _account(result: Result) -> dict[str, Any]:
         "facts": dict(list(verdict.facts.items())[:MAX_FACTS]) or None,
     }
     return {name: value for name, value in every.items() if value is not None}
+
+
+def _account_of_token(event: TokenEvent) -> dict[str, Any]:
+    """Return what is known of the token; what is not known is left out."""
+    status = event.status
+    every = {
+        "tenant": status.tenant,
+        "fingerprint": status.fingerprint,
+        "source": str(status.source),
+        "state": status.state.value,
+        "cause": None if status.cause is None else status.cause.value,
+        "problem": status.problem,
+        "first_accepted_at": _written(status.first_accepted_at),
+        "last_accepted_at": _written(status.last_accepted_at),
+        "expires_at": _written(status.expires_at),
+        "rotations": status.rotations,
+        "shared_with": list(event.shared_with) or None,
+    }
+    return {name: value for name, value in every.items() if value is not None}
+
+
+def _written(timestamp: float | None) -> str | None:
+    if timestamp is None:
+        return None
+    return datetime.fromtimestamp(timestamp, UTC).isoformat(timespec="seconds")
 
 
 def _rounded(seconds: float | None) -> float | None:

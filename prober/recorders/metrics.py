@@ -10,11 +10,13 @@ from urllib.parse import urlsplit
 
 from prometheus_client.registry import CollectorRegistry
 
-from prober.model import Result, Tenant, TokenView
-from prober.outcomes import SkipCause, TokenState
+from prober.credential import TokenEvent, TokenStatus
+from prober.model import Result, Tenant
+from prober.outcomes import Counterpart, SkipCause, TokenEventKind
 from prober.recorders.exposition import ShelfCollector, render
 from prober.recorders.probe_series import ProbeSeries
 from prober.recorders.store import HistogramScope, Store, series_estimate
+from prober.recorders.token_series import TokenSeries
 
 __all__ = ("HistogramScope", "Metrics", "series_estimate")
 
@@ -43,6 +45,7 @@ class Metrics:
         self._lock = Lock()
         self._max_loop_lag_seconds = max_loop_lag_seconds
         self._probes: dict[tuple[str, str], ProbeSeries] = {}
+        self._tokens: dict[str, TokenSeries] = {}
         self._hosts: dict[str, str] = {}
         self._heartbeat = store.block("prober_scheduler_heartbeat_timestamp_seconds")
         self._lateness = store.histogram("prober_schedule_lateness_seconds")
@@ -50,6 +53,7 @@ class Metrics:
         self._in_flight = store.block("prober_probes_in_flight")
         self._loaded = store.block("prober_config_last_reload_successful")
         self._loaded_at = store.block("prober_config_last_reload_success_timestamp_seconds")
+        self._state_write_failures = store.block("prober_state_write_failures_total")
         store.tell("prober_build_info", (), (version,))
         self._heartbeat.set(started_at)
         self._registry = CollectorRegistry()
@@ -88,6 +92,9 @@ class Metrics:
                 for tenant in tenants
                 for probe in tenant.probes
             }
+            self._tokens = {
+                tenant.name: TokenSeries(self._store, tenant.name) for tenant in tenants
+            }
             self._apply_tenants(tenants)
 
     def record(self, result: Result) -> None:
@@ -98,7 +105,7 @@ class Metrics:
         with self._lock:
             probe.record(result, self._max_loop_lag_seconds)
             expiry = result.exchange.certificate_expiry_timestamp_seconds
-            if expiry is not None:
+            if expiry is not None and result.counterpart is Counterpart.API:
                 self._store.block(_CERTIFICATE, (self._hosts[result.tenant],)).set(expiry)
 
     def skipped(self, tenant: str, probe: str, cause: SkipCause) -> None:
@@ -127,16 +134,22 @@ class Metrics:
         """Note that the scheduler ran its heartbeat at `timestamp` (epoch seconds)."""
         self._heartbeat.set(timestamp)
 
-    def token(self, tenant: str, state: TokenState, view: TokenView | None) -> None:
-        """Note the state that a tenant's token is in, and what may be shown of it."""
-        if tenant not in self._hosts:
-            return
-        with self._lock:
-            self._store.block("prober_token_state", (tenant,)).replace(
-                {each: 1.0 if each is state else 0.0 for each in TokenState}
-            )
-            shown = None if view is None else (view.fingerprint, view.source.kind.value)
-            self._store.tell("prober_token_info", (tenant,), shown)
+    def token_changed(self, status: TokenStatus) -> None:
+        """Take in what is known of a tenant's token now."""
+        series = self._tokens.get(status.tenant)
+        if series is not None:
+            with self._lock:
+                series.changed(status)
+
+    def token_event(self, event: TokenEvent) -> None:
+        """Count a rejection."""
+        series, cause = self._tokens.get(event.status.tenant), event.status.cause
+        if event.kind is TokenEventKind.REJECTED and series is not None and cause is not None:
+            series.rejected(cause)
+
+    def state_write_failed(self) -> None:
+        """Count that the state directory could not be written."""
+        self._state_write_failures.add()
 
     def configuration_loaded(self, timestamp: float, configuration_hash: str) -> None:
         """Note which configuration is used, and since when (epoch seconds)."""
@@ -160,8 +173,6 @@ class Metrics:
             values = (tenant.labels.get(label, "") for label in own)
             known = (tenant.environment, tenant.base_url, *values)
             self._store.tell("prober_tenant_info", owner, known)
-            if not any(self._store.block("prober_token_state", owner).values.values()):
-                self._store.block("prober_token_state", owner).set(1.0, TokenState.MISSING)
 
 
 def _host(tenant: Tenant) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from prober.model import Exchange, Probe, Result, Tenant, Verdict
-from prober.outcomes import Culprit, Provenance, Side
+from prober.outcomes import Counterpart, Culprit, Provenance, Side
 from prober.recorders.store import LOOP_LAG, OTHER, Store
 from prober.verdict.latency import is_trustworthy, slow_sides
 
@@ -77,9 +77,13 @@ class ProbeSeries:
         self._skipped.add(key=cause)
 
     def record(self, result: Result, max_loop_lag_seconds: float) -> None:
-        """Take in a result: the outcome always, the durations if they are to be trusted."""
+        """Take in a result: the outcome always, durations of the API if they are to be trusted."""
         exchange, verdict = result.exchange, result.verdict
         self._record_verdict(result)
+        if result.counterpart is not Counterpart.API:
+            self._phases.replace({})
+            self._last_seconds.replace({})
+            return
         if exchange.failure is None and exchange.response is not None:
             self._count_code(str(exchange.response.status))
         answered = _answered_by_platform(exchange, verdict)

@@ -15,6 +15,7 @@ from prober.outcomes import (
     CLASSIFICATION,
     Culprit,
     Reason,
+    RejectionCause,
     ServerTimingAnomaly,
     Side,
     SkipCause,
@@ -56,6 +57,8 @@ _TAILS: Mapping[str, _Tails] = MappingProxyType(
         "prober_server_timing_anomalies_total": _words(ServerTimingAnomaly),
         "prober_measurements_discarded_total": _words((LOOP_LAG,)),
         "prober_token_state": _words(TokenState),
+        "prober_token_rejected_cause": _words(RejectionCause),
+        "prober_token_rejections_total": _words(RejectionCause),
         "prober_schedule_skipped_total": _words(SkipCause),
     }
 )
@@ -64,6 +67,7 @@ _NOTHING_AT_START = frozenset(
         "prober_probe_last_seconds",
         "prober_probe_last_phase_seconds",
         "prober_token_info",
+        "prober_token_expiry_timestamp_seconds",
         "prober_tls_certificate_expiry_timestamp_seconds",
         "prober_config_info",
     }
@@ -123,7 +127,7 @@ class Store:
 def series_estimate(tenants: Sequence[Tenant], histograms: HistogramScope) -> int:
     """Return how many series these settings yield at start, by arithmetic alone.
 
-    Later come at most 15 for each probe (two sides, six phases, seven more status codes), one for
+    Later come at most 15 for each probe (two sides, six phases, seven more status codes), two for
     each token, one for each host.
     """
     owners = {

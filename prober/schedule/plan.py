@@ -69,8 +69,15 @@ def due_moments(
             moment += beat.interval_seconds
 
 
-def reason_to_skip(lateness_seconds: float, load: Load, limits: Limits) -> SkipCause | None:
-    """Return why a due run must not start, or None if it may."""
+def reason_to_skip(
+    lateness_seconds: float, load: Load, limits: Limits, *, may_ask: bool = True
+) -> SkipCause | None:
+    """Return why a due run must not start, or None if it may.
+
+    `may_ask` is False while the tenant's token is rejected, but for the canary.
+    """
+    if not may_ask:
+        return SkipCause.TOKEN_REJECTED
     if load.same_probe > 0:
         return SkipCause.OVERLAP
     if lateness_seconds > limits.misfire_grace_seconds:

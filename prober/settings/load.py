@@ -18,10 +18,13 @@ from prober.settings.resolve import (
     LogOptions,
     MeasurementOptions,
     ScheduleOptions,
+    TokenOptions,
     WebOptions,
     canonical,
     resolve_tenants,
+    state_directory,
 )
+from prober.settings.token_schema import Token
 from prober.settings.wording import unknown_key, worded
 from prober.settings.yaml_file import Document, KeyPath, Note, dotted, read_yaml
 
@@ -39,6 +42,8 @@ class _Layers(BaseSettings):
     defaults: dict[str, Any] | None = None
     schedule: dict[str, Any] | None = None
     measurement: dict[str, Any] | None = None
+    tokens: dict[str, Any] | None = None
+    state: dict[str, Any] | None = None
     log: dict[str, Any] | None = None
 
     @classmethod
@@ -97,6 +102,8 @@ class _Checker:
         defaults = self._defaults(content)
         schedule = self._part(schema.Schedule, content, "schedule")
         measurement = self._part(schema.Measurement, content, "measurement")
+        tokens = self._part(schema.Tokens, content, "tokens")
+        state = self._part(schema.State, content, "state")
         log = self._part(schema.Log, content, "log")
         own, broken = self._own_probes(content.get("probes"))
         entries = self._entries(content.get("tenants"))
@@ -113,7 +120,9 @@ class _Checker:
             web=WebOptions(host, port, web.max_series, web.histograms),
             schedule=ScheduleOptions(schedule.concurrency, schedule.grace, schedule.misfire_grace),
             measurement=MeasurementOptions(measurement.max_loop_lag),
+            tokens=TokenOptions(tokens.canary_first, tokens.canary_limit),
             log=LogOptions(log.level, log.format),
+            state_directory=state_directory(state.directory, path.absolute(), environ),
             hash=hashlib.sha256(canonical(content)).hexdigest()[:16],
             source=path,
             warnings=self._told(warnings),
@@ -229,6 +238,6 @@ def _stand_in(number: int, entry: object) -> schema.TenantEntry:
     return schema.TenantEntry(
         name=f"wrong-{number}",
         domain="wrong",
-        token=schema.Token(env="WRONG"),
+        token=Token(env="WRONG"),
         probes=uses or None,
     )

@@ -7,16 +7,17 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
 
+from prober.credential import OAuthClient, TokenSource, TokenSourceKind
 from prober.errors import Problem
-from prober.model import Probe, Tenant, TokenSource, TokenSourceKind, TransportOptions
+from prober.model import Probe, Tenant, TransportOptions
 from prober.settings.probe_schema import OwnProbe
 from prober.settings.probes import Origins, probe_of, uses
-from prober.settings.schema import Defaults, TenantEntry, Token, Way
+from prober.settings.schema import Defaults, TenantEntry, Way
+from prober.settings.token_schema import OAuth, Secret, Token
+from prober.settings.url import is_readable_on_the_way
 from prober.settings.yaml_file import KeyPath, Note
 
 
@@ -47,6 +48,14 @@ class MeasurementOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenOptions:
+    """When a rejected token is tried again."""
+
+    canary_first_seconds: float
+    canary_limit_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class LogOptions:
     """What is logged, and how."""
 
@@ -62,7 +71,9 @@ class Configuration:
     web: WebOptions
     schedule: ScheduleOptions
     measurement: MeasurementOptions
+    tokens: TokenOptions
     log: LogOptions
+    state_directory: Path
     hash: str
     source: Path
     warnings: tuple[Problem, ...] = ()
@@ -96,6 +107,18 @@ def resolve_tenants(
         problems += found
         tenants.append(_tenant(entry, probes, defaults, directory))
     return tuple(tenants), problems, _warnings(entries, tenants)
+
+
+def state_directory(written: str | None, file: Path, environ: Mapping[str, str]) -> Path:
+    """Return where state is kept; systemd's directory is the unit's own, others are shared."""
+    if written is not None:
+        return file.parent / written
+    by_systemd = environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    if by_systemd:
+        return Path(by_systemd)
+    home = environ.get("HOME") or "/"
+    base = environ.get("XDG_STATE_HOME") or f"{home}/.local/state"
+    return Path(base, "prober", file.stem)
 
 
 def _probes(
@@ -152,10 +175,22 @@ def _token(token: Token, directory: Path) -> TokenSource:
         if not isinstance(moment, datetime):
             moment = datetime.combine(moment, time(), UTC)
         expires_at = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    if token.env is not None:
-        return TokenSource(TokenSourceKind.ENVIRONMENT, token.env, expires_at, token.max_age)
-    path = directory / Path(token.file or "")
-    return TokenSource(TokenSourceKind.FILE, str(path), expires_at, token.max_age)
+    if token.oauth is not None:
+        return _oauth(token.oauth, directory)
+    kind, location = _place(token, directory)
+    return TokenSource(kind, location, expires_at, token.max_age)
+
+
+def _oauth(oauth: OAuth, directory: Path) -> TokenSource:
+    secret = TokenSource(*_place(oauth.client_secret, directory))
+    client = OAuthClient(oauth.client_id, secret, oauth.scope)
+    return TokenSource(TokenSourceKind.OAUTH, oauth.token_url, client=client)
+
+
+def _place(written: Token | Secret, directory: Path) -> tuple[TokenSourceKind, str]:
+    if written.env is not None:
+        return TokenSourceKind.ENVIRONMENT, written.env
+    return TokenSourceKind.FILE, str(directory / Path(written.file or ""))
 
 
 def _transport(entry: Way, defaults: Way, directory: Path) -> TransportOptions:
@@ -173,26 +208,21 @@ def _transport(entry: Way, defaults: Way, directory: Path) -> TransportOptions:
 
 def _warnings(entries: Mapping[int, TenantEntry], tenants: Sequence[Tenant]) -> list[Note]:
     warnings: list[Note] = []
-    users: dict[str, str] = {}
+    users: dict[tuple[object, ...], str] = {}
     for number, tenant in zip(entries, tenants, strict=True):
         at = ("tenants", number)
-        source = str(tenant.token)
+        source = (tenant.token.kind, tenant.token.location, tenant.token.client)
         if source in users:
             message = f"shares its token with tenant '{users[source]}': they share a fate"
             warnings.append(((*at, "token"), message))
         users.setdefault(source, tenant.name)
-        if tenant.base_url.startswith("http://") and not _is_loopback(tenant.base_url):
+        if is_readable_on_the_way(tenant.base_url):
             message = "is plain http: the token travels where anybody on the way can read it"
             warnings.append(((*at, "base_url"), message))
+        if tenant.token.client is not None and is_readable_on_the_way(tenant.token.location):
+            message = "is plain http: the secret travels where anybody on the way can read it"
+            warnings.append(((*at, "token", "oauth", "token_url"), message))
     return warnings
-
-
-def _is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def canonical(value: object) -> bytes:

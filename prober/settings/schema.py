@@ -4,21 +4,20 @@ Models say what each key takes; what keys mean together across mappings is `reso
 """
 
 import re
-from datetime import date, datetime
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, StringConstraints, field_validator, model_validator
 
 from prober.settings.probe_schema import NamedProbe, Objectives, OwnProbe, Slug, Strict, Tuning
 from prober.settings.quantities import Duration
+from prober.settings.token_schema import Token, never_a_literal
+from prober.settings.url import BASE_URL, is_url
 
 LABEL_PATTERN = r"^[a-zA-Z_][a-zA-Z0-9_]{0,62}$"
 LabelName = Annotated[str, StringConstraints(pattern=LABEL_PATTERN)]
 AddressPart = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$")]
 
 _LAST_PORT = 65_535
-_BASE_URL = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*[^\s?#/])?")
 _PROXY_URL = re.compile(r"https?://[^\s/?#]+/?")
 _TAKEN_LABELS = frozenset({"tenant", "environment", "base_url", "probe", "job", "instance"})
 
@@ -66,7 +65,7 @@ class Way(Strict):
     def _is_a_proxy(cls, value: str | None) -> str | None:
         if value in {None, "environment", "none"}:
             return value
-        if not _is_url(value or "", _PROXY_URL):
+        if not is_url(value or "", _PROXY_URL):
             raise ValueError("write 'environment', 'none', or a URL such as http://proxy:3128")
         return value
 
@@ -76,54 +75,6 @@ class Defaults(Tuning, Way):
 
     objectives: Objectives = Objectives()
     """What is promised of every tenant and probe."""
-
-
-def _is_url(text: str, pattern: re.Pattern[str]) -> bool:
-    try:
-        return bool(pattern.fullmatch(text)) and urlsplit(text).port != 0
-    except ValueError:  # a port that no port can be, or half an IPv6 address
-        return False
-
-
-def _never_a_literal(value: object) -> object:
-    if not isinstance(value, dict | Token):
-        raise ValueError(  # noqa: TRY004 -- pydantic collects ValueError
-            "a token never stands in this file: write {file: PATH} or {env: NAME}"
-        )
-    return value
-
-
-def _a_moment(value: object) -> object:
-    if value is None or isinstance(value, date):  # YAML reads 2027-03-01 as a date by itself
-        return value
-    try:
-        return datetime.fromisoformat(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        raise ValueError("write a date such as 2027-03-01, or 2027-03-01T12:00:00Z") from None
-
-
-Moment = Annotated[
-    datetime | date | None, BeforeValidator(_a_moment, json_schema_input_type=str | None)
-]
-
-
-class Token(Strict):
-    """Where a tenant's token comes from: exactly one of `file` and `env`."""
-
-    file: str | None = Field(default=None, min_length=1)
-    """A file with the token alone; relative to this configuration file."""
-    env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
-    """An environment variable with the token."""
-    expires_at: Moment = None
-    """When the token expires, where that is known; a date means its beginning in UTC."""
-    max_age: Duration | None = None
-    """How old the token may become, counted from its first acceptance."""
-
-    @model_validator(mode="after")
-    def _has_one_source(self) -> "Token":
-        if (self.file is None) == (self.env is None):
-            raise ValueError("name exactly one source: 'file' or 'env'")
-        return self
 
 
 class TenantEntry(Way):
@@ -141,7 +92,7 @@ class TenantEntry(Way):
     """Any other address that `/api/...` follows: self-hosted, or a simulator."""
     environment: Slug = "production"
     """production, development, ..."""
-    token: Annotated[Token, BeforeValidator(_never_a_literal, json_schema_input_type=Token)]
+    token: Annotated[Token, BeforeValidator(never_a_literal, json_schema_input_type=Token)]
     """Where its token comes from."""
     probes: list[NamedProbe] | None = None
     """What to run; default: every built-in probe that needs no parameter and costs nothing."""
@@ -153,7 +104,7 @@ class TenantEntry(Way):
     @field_validator("base_url")
     @classmethod
     def _is_a_base(cls, value: str | None) -> str | None:
-        if value is not None and not _is_url(value, _BASE_URL):
+        if value is not None and not is_url(value, BASE_URL):
             raise ValueError(
                 "write http(s)://HOST[:PORT]/PATH, with no '/' at the end, no '?', '#', '@'"
             )
@@ -197,6 +148,30 @@ class Measurement(Strict):
     """Leave a latency out when the event loop was later than this during the attempt."""
 
 
+class Tokens(Strict):
+    """What is done about a token that was rejected."""
+
+    canary_first: Duration = 60.0
+    """How long after the rejection one run finds out whether the token is accepted again."""
+    canary_limit: Duration = 900.0
+    """The pause between such runs doubles each time, up to this."""
+
+    @model_validator(mode="after")
+    def _grows(self) -> "Tokens":
+        if self.canary_limit < self.canary_first:
+            raise ValueError("'canary_limit' must be at least 'canary_first'")
+        return self
+
+
+class State(Strict):
+    """Where the daemon keeps what must outlive it."""
+
+    directory: str | None = Field(default=None, min_length=1)
+    """Relative to this file. Default: $STATE_DIRECTORY (as systemd sets it), else
+    $XDG_STATE_HOME/prober/NAME, else ~/.local/state/prober/NAME; NAME is this file's, without
+    its extension."""
+
+
 class Log(Strict):
     """What is logged, and how."""
 
@@ -217,6 +192,10 @@ class File(Strict):
     """How runs are started and ended."""
     measurement: Measurement = Measurement()
     """When a measurement is believed."""
+    tokens: Tokens = Tokens()
+    """What is done about a token that was rejected."""
+    state: State = State()
+    """Where the daemon keeps what must outlive it."""
     log: Log = Log()
     """What is logged, and how."""
     tenants: list[TenantEntry] = Field(min_length=1)

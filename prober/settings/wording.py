@@ -7,6 +7,7 @@ from pydantic import BaseModel
 
 from prober.settings import schema
 from prober.settings.probe_schema import Expect, LatencyObjectives, Objectives, OwnProbe, ProbeUse
+from prober.settings.token_schema import OAuth, Secret, Token
 from prober.settings.yaml_file import KeyPath
 
 _SLUG = "write lower-case letters, digits, '-' and '_' (at most 63)"
@@ -38,8 +39,12 @@ _PARTS: dict[str | int, type[BaseModel]] = {
     "defaults": schema.Defaults,
     "schedule": schema.Schedule,
     "measurement": schema.Measurement,
+    "tokens": schema.Tokens,
+    "state": schema.State,
     "log": schema.Log,
-    "token": schema.Token,
+    "token": Token,
+    "oauth": OAuth,
+    "client_secret": Secret,
     "client_certificate": schema.ClientCertificate,
     "expect": Expect,
 }

@@ -1,23 +1,57 @@
-"""Reading tokens where they lie: environment variables and files."""
+"""Reading secrets where they lie: environment variables and files.
 
+A file may be looked at while it is being written. So a look is believed only when the file has been
+left alone for a while, or when later looks show the same: see `is_settled`.
+"""
+
+import os
+import stat
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from pydantic import SecretStr
 
+from prober.credential import TokenSource, TokenSourceKind
 from prober.errors import TokenUnavailableError
-from prober.model import TokenSource, TokenSourceKind
 
 MAX_TOKEN_BYTES = 16 * 1024
+SETTLE_SECONDS = 0.25
+"""How long a file must have been left alone; pauses of a writer are shorter than this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """What lay in a source at one look: a secret, or the `problem` that there was none.
+
+    `version` changes with the file. `changed_at` is when it last did, in epoch seconds; None: not
+    known, so that only later looks can confirm the first.
+    """
+
+    secret: SecretStr | None = None
+    problem: str = ""
+    version: tuple[int, ...] = ()
+    changed_at: float | None = None
+
+    def same_content(self, other: "Sighting") -> bool:
+        """Tell whether another look found the same, whatever became of the file."""
+        return (self.secret, self.problem) == (other.secret, other.problem)
 
 
 class Source(Protocol):
-    """Where one tenant's token comes from."""
+    """Where a secret comes from."""
 
-    def read(self) -> SecretStr:
-        """Return the present token; raises TokenUnavailableError."""
+    def look(self, known: Sighting | None) -> Sighting:
+        """Return what is there now; `known` itself when nothing has changed since. May block."""
         ...
+
+
+def is_settled(sighting: Sighting, seen_since: float, now: float) -> bool:
+    """Tell whether a sighting is to be believed that has been the same `seen_since`. Pure."""
+    if now - seen_since >= SETTLE_SECONDS:
+        return True
+    return sighting.changed_at is not None and now - sighting.changed_at >= SETTLE_SECONDS
 
 
 def parse_token(content: bytes, where: str) -> SecretStr:
@@ -41,49 +75,70 @@ def parse_token(content: bytes, where: str) -> SecretStr:
 
 
 class EnvironmentSource:
-    """A token in an environment variable."""
+    """A secret in an environment variable; a variable is never half written."""
 
     def __init__(self, variable: str, environ: Mapping[str, str]) -> None:
         self._variable = variable
         self._environ = environ
 
-    def read(self) -> SecretStr:
+    def look(self, known: Sighting | None) -> Sighting:  # noqa: ARG002 -- nothing to save
         """See `Source`."""
         value = self._environ.get(self._variable)
         where = f"the environment variable {self._variable}"
         if value is None:
-            raise TokenUnavailableError(f"{where} is not set")
-        return parse_token(value.encode("utf-8", "surrogateescape"), where)
+            return Sighting(problem=f"{where} is not set", changed_at=0.0)
+        return _sighting(value.encode("utf-8", "surrogateescape"), where, (), 0.0)
 
 
 class FileSource:
-    """A token in a file, read again when the file has changed, symbolic links followed."""
+    """A secret in a file, symbolic links followed; read again only when the file has changed."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._seen: tuple[int, int, int, int] | None = None
-        self._token: SecretStr | None = None
 
-    def read(self) -> SecretStr:
+    def look(self, known: Sighting | None) -> Sighting:
         """See `Source`."""
         where = f"the token file {self._path}"
         try:
-            status = self._path.stat()
-            seen = (status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size)
-            if self._token is None or seen != self._seen:
-                with self._path.open("rb") as file:
-                    content = file.read(MAX_TOKEN_BYTES + 1)
-                self._token = None
-                self._token = parse_token(content, where)
-                self._seen = seen
+            if not stat.S_ISREG(self._path.stat().st_mode):  # opening a pipe could block for ever
+                return Sighting(problem=f"{where} is no regular file")
+            with self._path.open("rb") as file:
+                version, changed_at = _version(os.fstat(file.fileno()))
+                if known is not None and known.version == version:
+                    return known
+                content = file.read(MAX_TOKEN_BYTES + 1)
         except OSError as error:
-            self._token = None
-            raise TokenUnavailableError(f"{where} cannot be read: {error.strerror}") from None
-        return self._token
+            return Sighting(problem=f"{where} cannot be read: {error.strerror}")
+        return _sighting(content, where, version, changed_at)
 
 
 def open_source(source: TokenSource, environ: Mapping[str, str]) -> Source:
-    """Return the reader of what the settings name."""
-    if source.kind is TokenSourceKind.ENVIRONMENT:
-        return EnvironmentSource(source.location, environ)
-    return FileSource(Path(source.location))
+    """Return the reader of a variable or a file; of an OAuth source, of its client's secret."""
+    place = source if source.client is None else source.client.secret
+    if place.kind is TokenSourceKind.ENVIRONMENT:
+        return EnvironmentSource(place.location, environ)
+    return FileSource(Path(place.location))
+
+
+def _version(status: os.stat_result) -> tuple[tuple[int, ...], float]:
+    """Return what changes with a file, and when it last did.
+
+    The inode's own time counts: nobody can set it back, and a writer who keeps the file's time
+    does not keep that.
+    """
+    version = (
+        status.st_dev,
+        status.st_ino,
+        status.st_size,
+        status.st_mtime_ns,
+        status.st_ctime_ns,
+    )
+    return version, status.st_ctime
+
+
+def _sighting(content: bytes, where: str, version: tuple[int, ...], changed_at: float) -> Sighting:
+    try:
+        return Sighting(parse_token(content, where), "", version, changed_at)
+    except TokenUnavailableError as error:
+        # An empty file is often one that is about to be filled.
+        return Sighting(None, str(error), version, None)

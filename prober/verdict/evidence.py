@@ -82,9 +82,16 @@ def of_redirect(seen: Seen) -> str:
 
 def of_foreign_answer(seen: Seen) -> str:
     """Word an answer that is not the platform's."""
-    note = _note(seen)
-    said = f" ({note})" if note else ""
-    return f"{_foreign(seen)}: answered by an intermediary, not by the platform{said}"
+    return f"{_foreign(seen)}: answered by an intermediary, not by the platform{_noted(seen)}"
+
+
+def of_foreign_identity(seen: Seen) -> str:
+    """Word an answer to the request for a token that is not the identity server's."""
+    foreign = seen.body.foreign or EMPTY
+    return (
+        f"HTTP {seen.status} with {foreign.words}, no OAuth answer: "
+        f"answered by an intermediary, not by the identity server{_noted(seen)}"
+    )
 
 
 def of_rejected_token(seen: Seen) -> str:
@@ -167,6 +174,11 @@ def _times(seen: Seen) -> str:
     if latency.server_seconds is None or latency.network_seconds is None:
         return ""
     return f"; server {latency.server_seconds:.3f} s, network {latency.network_seconds:.3f} s"
+
+
+def _noted(seen: Seen) -> str:
+    note = _note(seen)
+    return f" ({note})" if note else ""
 
 
 def _note(seen: Seen) -> str:

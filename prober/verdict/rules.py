@@ -34,6 +34,9 @@ from prober.verdict.seen import Seen, see
 
 _UNAUTHORIZED, _FORBIDDEN, _TOO_MANY_REQUESTS = 401, 403, 429
 
+Condition = Callable[[Seen], bool]
+Wording = Callable[[Seen], str]
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
@@ -43,8 +46,8 @@ class Rule:
     when: str
     reason: Reason
     provenance: Provenance
-    applies: Callable[[Seen], bool]
-    evidence: Callable[[Seen], str]
+    applies: Condition
+    evidence: Wording
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,16 +81,19 @@ def judge(exchange: Exchange, expectations: Expectations) -> Verdict:
 
 def table() -> tuple[Row, ...]:
     """Return the law as data, in order."""
-    return tuple(
-        Row(
-            rule.row,
-            rule.when,
-            CLASSIFICATION[rule.reason].outcome,
-            rule.reason,
-            CLASSIFICATION[rule.reason].culprit,
-            rule.provenance,
-        )
-        for rule in RULES
+    return tuple(map(row_of, RULES))
+
+
+def row_of(rule: Rule) -> Row:
+    """Return a rule as it stands in the table."""
+    classification = CLASSIFICATION[rule.reason]
+    return Row(
+        rule.row,
+        rule.when,
+        classification.outcome,
+        rule.reason,
+        classification.culprit,
+        rule.provenance,
     )
 
 
@@ -181,8 +187,8 @@ def _platform(
     row: str,
     when: str,
     reason: Reason,
-    applies: Callable[[Seen], bool],
-    wording: Callable[[Seen], str],
+    applies: Condition,
+    wording: Wording,
 ) -> Rule:
     """Make a rule on a platform's answer: all others have been judged above."""
     return Rule(row, f"platform: {when}", reason, Provenance.PLATFORM, applies, wording)
@@ -275,4 +281,5 @@ _THE_PLATFORM = (
     ),
 )
 
-RULES = _OUR_OWN + _NO_ANSWER + _NOT_THE_PLATFORM + _THE_PLATFORM
+FAILURES = _OUR_OWN + _NO_ANSWER
+RULES = FAILURES + _NOT_THE_PLATFORM + _THE_PLATFORM

@@ -8,6 +8,7 @@ among the facts is kept. Cookies are dropped. The token is known by its fingerpr
 
 from urllib.parse import urlsplit
 
+from prober.credential import TokenView
 from prober.model import (
     PHASE_NAMES,
     Exchange,
@@ -16,7 +17,6 @@ from prober.model import (
     Phases,
     Response,
     Result,
-    TokenView,
     Verdict,
 )
 from prober.outcomes import Provenance

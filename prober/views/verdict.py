@@ -9,7 +9,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from prober.model import Exchange, Expectations, TokenView, Verdict
+from prober.credential import TokenView
+from prober.model import Exchange, Expectations, Verdict
 from prober.outcomes import Culprit, Provenance
 from prober.verdict.one_line import one_line
 from prober.verdict.rules import RULES, Row, table

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from prober.cli.attempts import run_probes
-from prober.model import Result, Tenant, TokenSource, TokenSourceKind, TransportOptions
+from prober.credential import TokenSource, TokenSourceKind
+from prober.model import Result, Tenant, TransportOptions
 from prober.simulator.latency import Latency
 from prober.simulator.platform import Address
 from prober.simulator.simulator import Simulator, SimulatorConfig
@@ -38,7 +39,7 @@ async def results(directory: Path, *, tls: bool) -> list[Result]:
                 proxy_from_environment=False, ca_file=ca_file if tls else None
             ),
         )
-        return [result async for result in run_probes(tenant, [probe] * RUNS, {})]
+        return [result async for result in run_probes(tenant, [probe] * RUNS, {}, directory)]
 
 
 def median(values: list[float]) -> float:

@@ -60,6 +60,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         base_url = re.search(r"acme-prod: (\S+)", log.read_text()).group(1)
         settings = {
             "web": {"listen": "127.0.0.1:0"},
+            "tokens": {"canary_first": "100ms", "canary_limit": "200ms"},
             "defaults": {"interval": "1s", "timeout": "900ms", "connect_timeout": "400ms"},
             "tenants": [
                 {

@@ -1,5 +1,7 @@
 """A proxy that demands a log-in is not the platform: row 5, on a real socket."""
 
+from pathlib import Path
+
 from prober.cli.attempts import run_probes
 from prober.model import TransportOptions
 from prober.simulator.platform import Address
@@ -8,7 +10,7 @@ from prober.simulator.world import SimulatedTenant
 from tests.builders import a_probe, a_tenant
 
 
-async def test_a_proxy_that_demands_a_log_in_is_named() -> None:
+async def test_a_proxy_that_demands_a_log_in_is_named(tmp_path: Path) -> None:
     async with Simulator(SimulatorConfig((SimulatedTenant("a", Address("a", "b")),))) as proxy:
         probe = a_probe(timeout_seconds=5.0)
         tenant = a_tenant(
@@ -17,7 +19,7 @@ async def test_a_proxy_that_demands_a_log_in_is_named() -> None:
             probes=(probe,),
         )
         variable = tenant.token.location
-        every = [r async for r in run_probes(tenant, [probe], {variable: "a-token"})]
+        every = [r async for r in run_probes(tenant, [probe], {variable: "a-token"}, tmp_path)]
     verdict = every[0].verdict
     assert (verdict.reason, verdict.culprit, verdict.provenance, verdict.rule) == (
         "proxy",

@@ -1,18 +1,8 @@
 import pytest
 from pydantic import SecretStr
 
-from prober.model import (
-    PHASE_NAMES,
-    Exchange,
-    Failure,
-    Latency,
-    Phases,
-    Request,
-    Response,
-    TokenSource,
-    TokenSourceKind,
-    Verdict,
-)
+from prober.credential import TokenSource, TokenSourceKind
+from prober.model import PHASE_NAMES, Exchange, Failure, Latency, Phases, Request, Response, Verdict
 from prober.outcomes import Culprit, FailureKind, Outcome, Provenance, Reason
 
 

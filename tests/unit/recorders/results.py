@@ -1,5 +1,6 @@
 """Results with good defaults: name only what matters."""
 
+from prober.credential import TokenSource, TokenSourceKind
 from prober.model import (
     Exchange,
     Failure,
@@ -9,8 +10,6 @@ from prober.model import (
     Response,
     Result,
     Tenant,
-    TokenSource,
-    TokenSourceKind,
     Verdict,
 )
 from prober.outcomes import (

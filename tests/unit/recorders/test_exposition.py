@@ -12,9 +12,18 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from prober.model import Result, Tenant, TokenSource, TokenView
-from prober.model import TokenSourceKind as Kind
-from prober.outcomes import FailureKind, Provenance, Reason, ServerTimingAnomaly, SkipCause
+from prober.credential import TokenEvent, TokenSource, TokenStatus
+from prober.credential import TokenSourceKind as Kind
+from prober.model import Result, Tenant
+from prober.outcomes import (
+    FailureKind,
+    Provenance,
+    Reason,
+    RejectionCause,
+    ServerTimingAnomaly,
+    SkipCause,
+    TokenEventKind,
+)
 from prober.outcomes import TokenState as State
 from prober.recorders.families import FAMILIES
 from prober.recorders.metrics import HistogramScope, Metrics
@@ -68,14 +77,30 @@ tenants = st.lists(
     max_size=2,
     unique_by=lambda tenant: tenant.name,
 )
-views = st.none() | st.builds(TokenView, printable, st.just(TokenSource(Kind.FILE, "/token")))
+sources = st.builds(TokenSource, st.sampled_from(Kind), st.just("/token"))
+statuses = st.builds(
+    TokenStatus,
+    names,
+    sources,
+    st.sampled_from(State),
+    fingerprint=st.none() | printable,
+    cause=st.none() | st.sampled_from(RejectionCause),
+    loaded_at=st.none() | moments,
+    first_accepted_at=st.none() | moments,
+    last_accepted_at=st.none() | moments,
+    expires_at=st.none() | moments,
+    rotations=st.integers(0, 9),
+)
+token_events = st.builds(TokenEvent, st.sampled_from(TokenEventKind), moments, statuses)
 actions: st.SearchStrategy[Action] = st.one_of(
     results.map(lambda value: lambda m: m.record(value)),
     tenants.map(lambda value: lambda m: m.apply(value)),
     st.tuples(names, probe_names, st.sampled_from(SkipCause)).map(
         lambda value: lambda m: m.skipped(*value)
     ),
-    st.tuples(names, st.sampled_from(State), views).map(lambda value: lambda m: m.token(*value)),
+    statuses.map(lambda value: lambda m: m.token_changed(value)),
+    token_events.map(lambda value: lambda m: m.token_event(value)),
+    st.just(Metrics.state_write_failed),
     seconds.map(lambda value: lambda m: m.run_started(value)),
     st.just(Metrics.run_finished),
     seconds.map(lambda value: lambda m: m.loop_lag(value)),
@@ -107,7 +132,8 @@ def metrics_after_a_day() -> Metrics:
     metrics = some_metrics(a_tenant("acme", team='the "night" shift'))
     for result in (an_answer(certificate_expiry=NOW), a_failure(FailureKind.DNS), an_answer()):
         metrics.record(result)
-    metrics.token("acme", State.VALID, TokenView("0badc0de", TokenSource(Kind.FILE, "/token")))
+    source = TokenSource(Kind.FILE, "/token")
+    metrics.token_changed(TokenStatus("acme", source, State.VALID, "0badc0de", expires_at=NOW))
     metrics.configuration_loaded(NOW, "cafe")
     return metrics
 

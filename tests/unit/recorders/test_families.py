@@ -21,7 +21,14 @@ PUBLIC = {
     "prober_server_timing_anomalies_total": ("counter", "tenant probe kind"),
     "prober_measurements_discarded_total": ("counter", "tenant probe cause"),
     "prober_token_state": ("gauge", "tenant state"),
+    "prober_token_rejected_cause": ("gauge", "tenant cause"),
     "prober_token_info": ("gauge", "tenant fingerprint source"),
+    "prober_token_expiry_timestamp_seconds": ("gauge", "tenant"),
+    "prober_token_first_accepted_timestamp_seconds": ("gauge", "tenant"),
+    "prober_token_last_accepted_timestamp_seconds": ("gauge", "tenant"),
+    "prober_token_loaded_timestamp_seconds": ("gauge", "tenant"),
+    "prober_token_rotations_total": ("counter", "tenant"),
+    "prober_token_rejections_total": ("counter", "tenant cause"),
     "prober_tls_certificate_expiry_timestamp_seconds": ("gauge", "host"),
     "prober_tenant_info": ("gauge", "tenant environment base_url"),
     "prober_scheduler_heartbeat_timestamp_seconds": ("gauge", ""),
@@ -32,6 +39,7 @@ PUBLIC = {
     "prober_config_last_reload_successful": ("gauge", ""),
     "prober_config_last_reload_success_timestamp_seconds": ("gauge", ""),
     "prober_config_info": ("gauge", "hash"),
+    "prober_state_write_failures_total": ("counter", ""),
     "prober_build_info": ("gauge", "version"),
 }
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from prober.credential import TokenSource, TokenSourceKind
 from prober.errors import Problem, SettingsError
-from prober.model import TokenSource, TokenSourceKind
 from prober.settings.load import MAX_FILE_BYTES, load
 from prober.settings.resolve import LogOptions, ScheduleOptions, WebOptions
 

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from prober.model import TokenSource, TokenSourceKind, TransportOptions
+from prober.credential import TokenSource, TokenSourceKind
+from prober.model import TransportOptions
 from prober.settings.catalogue import NEEDS_NOTHING
 from prober.settings.resolve import canonical
 from tests.unit.settings.entries import a_tenant_of

@@ -1,11 +1,20 @@
 import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from prober.credential import OAuthClient, TokenSource, TokenSourceKind
 from prober.errors import TokenUnavailableError
-from prober.model import TokenSource, TokenSourceKind
-from prober.tokens.sources import MAX_TOKEN_BYTES, FileSource, open_source, parse_token
+from prober.tokens.sources import (
+    MAX_TOKEN_BYTES,
+    FileSource,
+    Sighting,
+    is_settled,
+    open_source,
+    parse_token,
+)
 
 SECRET = "3f9c0d1e-not-a-real-token"
 
@@ -17,8 +26,8 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def read(source: FileSource) -> str:
-    return source.read().get_secret_value()
+def shown(sighting: Sighting) -> str:
+    return sighting.problem if sighting.secret is None else sighting.secret.get_secret_value()
 
 
 @pytest.mark.parametrize(
@@ -71,54 +80,56 @@ def test_a_token_does_not_show_itself() -> None:
 def test_a_variable_holds_a_token_and_is_read_anew() -> None:
     environ = {"ACME_TOKEN": SECRET}
     source = open_source(TokenSource(TokenSourceKind.ENVIRONMENT, "ACME_TOKEN"), environ)
-    assert source.read().get_secret_value() == SECRET
+    assert shown(source.look(None)) == SECRET
     environ.clear()
-    with pytest.raises(
-        TokenUnavailableError, match="the environment variable ACME_TOKEN is not set"
-    ):
-        source.read()
+    assert shown(source.look(None)) == "the environment variable ACME_TOKEN is not set"
 
 
 def test_a_variable_of_odd_bytes_is_told() -> None:
     source = open_source(TokenSource(TokenSourceKind.ENVIRONMENT, "T"), {"T": "\udcff"})
-    with pytest.raises(TokenUnavailableError, match="the environment variable T is not UTF-8 text"):
-        source.read()
+    assert shown(source.look(None)) == "the environment variable T is not UTF-8 text"
 
 
-def test_a_file_holds_a_token(file: Path) -> None:
-    source = open_source(TokenSource(TokenSourceKind.FILE, str(file)), {})
-    assert source.read().get_secret_value() == SECRET
+def test_of_an_oauth_source_the_clients_secret_is_read(file: Path) -> None:
+    client = OAuthClient("prober", TokenSource(TokenSourceKind.FILE, str(file)))
+    source = TokenSource(TokenSourceKind.OAUTH, "https://id.example/token", client=client)
+    assert shown(open_source(source, {}).look(None)) == SECRET
 
 
 def test_a_file_that_did_not_change_is_not_read_again(file: Path) -> None:
     source = FileSource(file)
-    assert source.read() is source.read()
+    known = source.look(None)
+    assert source.look(known) is known
 
 
-def test_a_file_changed_in_place_is_read_again(file: Path) -> None:
-    source = FileSource(file)
-    read(source)
-    file.write_text("another-token")
-    assert read(source) == "another-token"
+def in_place(file: Path, content: str) -> None:
+    file.write_text(content)
 
 
-def test_a_file_of_equal_length_changed_in_place_is_read_again(file: Path) -> None:
-    source = FileSource(file)
-    read(source)
-    file.write_text(SECRET[::-1])
-    os.utime(file, ns=(0, file.stat().st_mtime_ns + 1))  # coarse clocks give both one time
-    assert read(source) == SECRET[::-1]
+def in_place_keeping_its_time(file: Path, content: str) -> None:
+    before = file.stat()
+    file.write_text(content)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
-def test_a_file_renamed_over_is_read_again(file: Path) -> None:
-    source = FileSource(file)
-    read(source)
-    status = file.stat()
+def by_renaming(file: Path, content: str) -> None:
     fresh = file.with_suffix(".new")
-    fresh.write_text(SECRET[::-1])
-    os.utime(fresh, ns=(status.st_atime_ns, status.st_mtime_ns))
+    fresh.write_text(content)
+    before = file.stat()
+    os.utime(fresh, ns=(before.st_atime_ns, before.st_mtime_ns))
     fresh.replace(file)
-    assert read(source) == SECRET[::-1]
+
+
+@pytest.mark.parametrize("write", [in_place, in_place_keeping_its_time, by_renaming])
+@pytest.mark.parametrize("content", ["another-token", SECRET[::-1]], ids=["other", "same-length"])
+def test_a_changed_file_is_read_again(
+    file: Path, content: str, write: Callable[[Path, str], None]
+) -> None:
+    source = FileSource(file)
+    known = source.look(None)
+    time.sleep(0.02)  # longer than the tick of any kernel's file times
+    write(file, content)
+    assert shown(source.look(known)) == content
 
 
 def test_a_symbolic_link_that_points_elsewhere_is_followed(tmp_path: Path) -> None:
@@ -129,32 +140,54 @@ def test_a_symbolic_link_that_points_elsewhere_is_followed(tmp_path: Path) -> No
     link = tmp_path / "token"
     link.symlink_to("..data/token")  # as Kubernetes mounts a secret
     source = FileSource(link)
-    assert read(source) == "token-one"
+    known = source.look(None)
+    assert shown(known) == "token-one"
     (tmp_path / "..next").symlink_to("two")
     (tmp_path / "..next").replace(tmp_path / "..data")
-    assert read(source) == "token-two"
+    assert shown(source.look(known)) == "token-two"
 
 
 def test_a_file_that_is_gone_is_told_and_read_when_it_is_back(file: Path) -> None:
     source = FileSource(file)
-    read(source)
+    known = source.look(None)
     file.unlink()
-    with pytest.raises(TokenUnavailableError) as caught:
-        source.read()
-    assert str(caught.value) == f"the token file {file} cannot be read: No such file or directory"
+    lost = source.look(known)
+    assert shown(lost) == f"the token file {file} cannot be read: No such file or directory"
     file.write_text(SECRET)
-    assert read(source) == SECRET
+    assert shown(source.look(lost)) == SECRET
 
 
-def test_a_directory_is_no_token_file(tmp_path: Path) -> None:
-    with pytest.raises(TokenUnavailableError, match="cannot be read: Is a directory"):
-        FileSource(tmp_path).read()
+def test_what_is_no_file_is_no_token_file_and_is_not_opened(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path in (tmp_path, pipe):
+        assert shown(FileSource(path).look(None)) == f"the token file {path} is no regular file"
 
 
-def test_a_token_that_went_bad_is_not_served_from_before(file: Path) -> None:
-    source = FileSource(file)
-    read(source)
-    file.write_text("")
-    for _ in range(2):
-        with pytest.raises(TokenUnavailableError, match="is empty"):
-            source.read()
+@pytest.mark.parametrize(
+    ("changed_at", "seen_since", "believed"),
+    [
+        (99.0, 100.0, True),
+        (99.75, 100.0, True),
+        (99.8, 100.0, False),
+        (99.8, 99.75, True),
+        (None, 100.0, False),
+        (None, 99.75, True),
+        (4e9, 100.0, False),
+        (4e9, 99.75, True),
+    ],
+    ids=[
+        "old-file",
+        "left-alone-just-long-enough",
+        "just-written",
+        "just-written-but-looks-agree",
+        "unknown-time",
+        "unknown-time-but-looks-agree",
+        "a-time-in-the-future",
+        "a-time-in-the-future-but-looks-agree",
+    ],
+)
+def test_a_look_is_believed_once_the_file_was_left_alone(
+    changed_at: float | None, seen_since: float, believed: bool
+) -> None:
+    assert is_settled(Sighting(changed_at=changed_at), seen_since, 100.0) is believed

@@ -4,16 +4,8 @@ import io
 
 from rich.console import Console, RenderableType
 
-from prober.model import (
-    Exchange,
-    Expectations,
-    Phases,
-    Response,
-    Result,
-    TokenSource,
-    TokenSourceKind,
-    TokenView,
-)
+from prober.credential import TokenSource, TokenSourceKind, TokenView
+from prober.model import Exchange, Expectations, Phases, Response, Result
 from prober.verdict.rules import judge
 from tests.unit.verdict.cases import URL
 

@@ -1,0 +1,160 @@
+"""What goes on around tokens as long as a daemon runs: watching, saving, and saying what happened.
+
+Without a usable state directory probing goes on, and a restart forgets: said once, and counted.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+
+import structlog
+
+from prober.attempt import VERSION
+from prober.credential import TokenEvent, TokenStatus, shared_groups
+from prober.outcomes import TokenEventKind
+from prober.recorders.log import LogRecorder
+from prober.recorders.metrics import Metrics
+from prober.settings.resolve import Configuration
+from prober.state_directory import StateDirectory
+from prober.tokens.identity import Ask
+from prober.tokens.keeper import TokenKeeper
+from prober.tokens.ledger import Backoff
+from prober.tokens.store import LedgerFile
+
+SAVE_SECONDS = 1.0
+_AFTER_A_BUG_SECONDS = 1.0
+_NEW_TOKEN = frozenset({TokenEventKind.LOADED, TokenEventKind.ROTATED})
+
+
+class TokenUpkeep:
+    """Runs a keeper. `on_new_token` hears the tenant's name, so that the token is tried at once."""
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        environ: Mapping[str, str],
+        ask: Ask,
+        metrics: Metrics,
+        logger: structlog.typing.FilteringBoundLogger,
+        on_new_token: Callable[[str], None],
+    ) -> None:
+        self.keeper = TokenKeeper(
+            configuration.tenants,
+            environ,
+            ask,
+            now=time.time,
+            version=VERSION,
+            listener=self,
+            backoff=Backoff(
+                configuration.tokens.canary_first_seconds, configuration.tokens.canary_limit_seconds
+            ),
+        )
+        self._path = configuration.state_directory
+        self._metrics = metrics
+        self._log = LogRecorder(logger)
+        self._logger = logger
+        self._on_new_token = on_new_token
+        self._directory: StateDirectory | None = None
+        self._file: LedgerFile | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._cannot_save = False
+
+    async def start(self) -> None:
+        """Remember, read every token, begin to watch; raises StateDirectoryError."""
+        await asyncio.to_thread(self._open)
+        if self._file is not None:
+            self.keeper.restore(self._file)
+        await self.keeper.load()
+        for group in shared_groups(self.keeper.statuses):
+            self._logger.warning(
+                "token_shared",
+                tenants=list(group),
+                message="these tenants hold the same token: they share a fate",
+            )
+        await self._save()
+        self._tasks = [
+            asyncio.create_task(self._again_and_again(self.keeper.watch), name="token watch"),
+            asyncio.create_task(self._again_and_again(self._keep_saving), name="token saving"),
+        ]
+
+    async def stop_watching(self) -> None:
+        """Take no new token any more; answers are still noted."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+
+    async def close(self) -> None:
+        """Save for the last time, and let go of the state directory."""
+        await self.stop_watching()
+        await self.keeper.close()
+        await self._save()
+        if self._file is not None:
+            await asyncio.to_thread(self._file.close)
+        if self._directory is not None:
+            self._directory.close()
+
+    def token_changed(self, status: TokenStatus) -> None:
+        """See `Listener`."""
+        self._metrics.token_changed(status)
+
+    def token_event(self, event: TokenEvent) -> None:
+        """See `Listener`."""
+        self._metrics.token_event(event)
+        self._log.token_event(event)
+        if event.kind in _NEW_TOKEN:
+            self._on_new_token(event.status.tenant)
+
+    def _open(self) -> None:
+        try:
+            self._directory = StateDirectory.claim(self._path)
+            self._file = LedgerFile.open(self._path, self._on_set_aside)
+        except OSError as error:
+            self._on_trouble(error)
+
+    async def _keep_saving(self) -> None:
+        while True:
+            await asyncio.sleep(SAVE_SECONDS)
+            await self._save()
+
+    async def _save(self) -> None:
+        if self._file is None:
+            return
+        try:
+            await self.keeper.save(self._file)
+        except OSError as error:
+            self._on_trouble(error)
+        else:
+            if self._cannot_save:
+                self._logger.info("state.saved_again", directory=str(self._path))
+            self._cannot_save = False
+
+    async def _again_and_again(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do endless work; should a bug end it, say so and begin it anew: probing depends on it."""
+        while True:
+            try:
+                await work()
+            except Exception:
+                self._logger.exception("token_upkeep.broke")
+            await asyncio.sleep(_AFTER_A_BUG_SECONDS)
+
+    def _on_set_aside(self, path: Path, why: str) -> None:
+        self._logger.error(
+            "state.set_aside",
+            file=str(path),
+            why=why,
+            message="what was known of tokens' lives is forgotten; a new ledger is begun",
+        )
+
+    def _on_trouble(self, error: OSError) -> None:
+        self._metrics.state_write_failed()
+        if not self._cannot_save:
+            self._logger.error(
+                "state.not_saved",
+                directory=str(self._path),
+                error=error.strerror or str(error),
+                message="probing goes on, but a restart will forget the tokens' lives: make the"
+                " directory writable, or set state.directory to another",
+            )
+        self._cannot_save = True

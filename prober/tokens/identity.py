@@ -1,0 +1,118 @@
+"""One tenant's tokens from the identity server: asked for one at a time, and kept."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+
+from pydantic import SecretStr
+
+from prober.model import Exchange, Probe, Request, Tenant, TransportOptions, Verdict
+from prober.tokens.oauth import HeldToken, held, pause_seconds, token_request
+from prober.verdict.identity import issued_token, judge_identity
+
+Ask = Callable[[Request, Probe, TransportOptions], Awaitable[Exchange]]
+
+_PROBE = Probe(name="token", path="", method="POST", body_limit_bytes=64 * 1024)
+"""The bounds of the exchange: time-outs, and the length of the answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """Why there is no token to ask with; with an exchange if the identity server was asked."""
+
+    problem: str
+    exchange: Exchange | None = None
+    verdict: Verdict | None = None
+
+
+class IdentityAccount:
+    """Asks for tokens with a client's secret, one request at a time; after failures, less often.
+
+    `on_answer` hears of every answer, once, before those who wait for it.
+    """
+
+    def __init__(
+        self,
+        tenant: Tenant,
+        ask: Ask,
+        now: Callable[[], float],
+        version: str,
+        on_answer: Callable[[str, HeldToken | Withheld], None],
+    ) -> None:
+        self.held: HeldToken | None = None
+        self._tenant = tenant
+        self._ask = ask
+        self._now = now
+        self._version = version
+        self._on_answer = on_answer
+        self._secret: SecretStr | None = None
+        self._withheld = Withheld("the client's secret has not been read yet")
+        self._failures = 0
+        self._ask_again_at = 0.0
+        self._asking: asyncio.Task[HeldToken | Withheld] | None = None
+
+    def use(self, secret: SecretStr | None, problem: str) -> None:
+        """Take a new secret, or the `problem` that there is none; tokens of the old one go."""
+        self._secret, self._withheld = secret, Withheld(problem)
+        self.held, self._failures, self._ask_again_at = None, 0, 0.0
+
+    async def fetch(self) -> HeldToken | Withheld:
+        """Return a new token, or why there is none; callers at the same time share one request."""
+        return await asyncio.shield(self.begin())
+
+    def begin(self) -> "asyncio.Task[HeldToken | Withheld]":
+        """Begin to ask, unless that is going on; nobody need wait for it."""
+        if self._asking is None:
+            self._asking = asyncio.create_task(self._fetch(), name=f"token of {self._tenant.name}")
+            self._asking.add_done_callback(self._ended)
+        return self._asking
+
+    async def close(self) -> None:
+        """End what is going on."""
+        if self._asking is not None:
+            self._asking.cancel()
+            await asyncio.gather(self._asking, return_exceptions=True)
+
+    def _ended(self, _: "asyncio.Task[HeldToken | Withheld]") -> None:
+        self._asking = None
+
+    async def _fetch(self) -> HeldToken | Withheld:
+        secret, asked_at = self._secret, self._now()
+        # A longer wait than any pause means that the clock was set back.
+        waits = 0 < self._ask_again_at - asked_at <= pause_seconds(self._failures or 1)
+        if secret is None or waits:
+            return self._withheld
+        request = token_request(self._tenant.token, secret, version=self._version)
+        exchange = await self._ask(request, _PROBE, self._tenant.transport)
+        answer = _read(exchange, asked_at)
+        if secret is not self._secret:  # replaced while it was asked with
+            return await self._fetch()
+        self._keep(answer)
+        self._on_answer(self._tenant.name, answer)
+        return answer
+
+    def _keep(self, answer: HeldToken | Withheld) -> None:
+        if isinstance(answer, HeldToken):
+            self.held, self._failures, self._ask_again_at = answer, 0, 0.0
+            return
+        self._withheld = answer
+        self._failures += 1
+        self._ask_again_at = self._now() + pause_seconds(self._failures)
+
+
+def _read(exchange: Exchange, asked_at: float) -> HeldToken | Withheld:
+    verdict = judge_identity(exchange)
+    issued = None
+    if verdict.succeeded and exchange.response is not None:
+        issued = issued_token(exchange.response)
+    if issued is not None:
+        return held(issued, asked_at)
+    return Withheld(verdict.evidence, _without_tokens(exchange), verdict)
+
+
+def _without_tokens(exchange: Exchange) -> Exchange:
+    """Leave out the body of a 2xx: it may hold a token in whichever form."""
+    response = exchange.response
+    if response is None or not 200 <= response.status <= 299:  # noqa: PLR2004
+        return exchange
+    return replace(exchange, response=replace(response, body=b""))

@@ -1,0 +1,209 @@
+"""The life of tokens, with the daemon and the simulator as processes: what the issue calls done."""
+
+import json
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.programs import PROBER, call, end, get, started
+
+TENANTS = ("acme-prod", "acme-dev", "legacy")
+PROBES, INTERVAL_SECONDS = 8, 1.0
+FIRST_PAUSE_SECONDS = 2.0
+LIMIT_SECONDS = 20
+
+
+class House:
+    """A simulated platform, the configuration of a prober on it, and the prober's address."""
+
+    def __init__(self, directory: Path, control: str) -> None:
+        self.directory, self.control, self.metrics = directory, control, ""
+        self.file = directory / "prober.yaml"
+        base_urls = {name: each["base_url"] for name, each in self.tenants().items()}
+        written = {
+            "web": {"listen": "127.0.0.1:0"},
+            "state": {"directory": "state"},
+            "tokens": {"canary_first": "2s", "canary_limit": "4s"},
+            "schedule": {"grace": "2s"},
+            "defaults": {"interval": "1s", "timeout": "900ms", "connect_timeout": "400ms"},
+            "tenants": [
+                {
+                    "name": name,
+                    "base_url": base_urls[name],
+                    "token": {"file": f"{name}.token"},
+                    "probes": [{"use": "datasets", "name": f"p{n}"} for n in range(PROBES)],
+                }
+                for name in TENANTS
+            ],
+        }
+        self.file.write_text(yaml.safe_dump(written))
+
+    @contextmanager
+    def running(self, log: str = "prober.log") -> Iterator[subprocess.Popen[bytes]]:
+        command = ("run", "--config", str(self.file))
+        until = r'"listening": "([^"]+)"'
+        with started(*command, until=until, log=self.directory / log) as (process, url):
+            self.metrics = f"{url}/metrics"
+            yield process
+
+    def tenants(self) -> dict[str, dict]:
+        return call("GET", f"{self.control}/tenants")
+
+    def regenerate(self, tenant: str) -> None:
+        call("POST", f"{self.control}/tenants/{tenant}/regenerate")
+
+    def deliver(self, tenant: str) -> None:
+        call("POST", f"{self.control}/tenants/{tenant}/deliver")
+
+    def refused(self, tenant: str) -> int:
+        logged = call("GET", f"{self.control}/requests?tenant={tenant}")["requests"]
+        return sum(each["status"] == 401 for each in logged)
+
+    def value(self, series: str) -> float:
+        found = re.search(rf"^{re.escape(series)} (\S+)$", get(self.metrics), re.MULTILINE)
+        return float(found.group(1)) if found else float("nan")
+
+    def is_in(self, tenant: str, state: str) -> bool:
+        return self.value(f'prober_token_state{{state="{state}",tenant="{tenant}"}}') == 1
+
+    def is_rejected_for(self, tenant: str, cause: str) -> bool:
+        series = f'prober_token_rejected_cause{{cause="{cause}",tenant="{tenant}"}}'
+        return self.is_in(tenant, "rejected") and self.value(series) == 1
+
+    def all_valid(self) -> bool:
+        return all(self.is_in(tenant, "valid") for tenant in TENANTS)
+
+    def api_errors(self) -> float:
+        runs = re.findall(r'prober_probe_runs_total\{.*outcome="api_error".*\} (\S+)', self.text())
+        return sum(map(float, runs))
+
+    def text(self) -> str:
+        return get(self.metrics)
+
+    def saved(self, tenant: str) -> dict:
+        done = subprocess.run(  # noqa: PLW1510 -- 10 is an answer
+            [PROBER, "token", tenant, "--config", str(self.file), "--json"],
+            capture_output=True,
+            text=True,
+            timeout=30,
+        )
+        assert done.returncode in {0, 10}, done.stderr
+        return json.loads(done.stdout)
+
+
+def seconds_until(condition: Callable[[], bool], limit_seconds: float = LIMIT_SECONDS) -> float:
+    began = time.monotonic()
+    while not condition():
+        assert time.monotonic() - began < limit_seconds, "it did not come true"
+        time.sleep(0.05)
+    return time.monotonic() - began
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    simulate = ("simulate", "--port", "0", "--control-port", "0", "--server-ms", "5")
+    files = ("--token-directory", str(tmp_path))
+    log = tmp_path / "simulator.log"
+    with started(*simulate, *files, until=r"control: (\S+)", log=log) as (_, control):
+        yield House(tmp_path, control)
+
+
+def test_a_regenerated_token_is_named_spared_and_followed_by_the_new_one(house: House) -> None:
+    with house.running():
+        seconds_until(house.all_valid)
+
+        house.regenerate("acme-prod")
+        named = seconds_until(lambda: house.is_rejected_for("acme-prod", "superseded"))
+        assert named < 2 * INTERVAL_SECONDS
+
+        at_first = house.refused("acme-prod")
+        seconds_until(lambda: house.refused("acme-prod") >= at_first + 2)
+        waited = seconds_until(lambda: house.refused("acme-prod") >= at_first + 3)
+        assert waited > FIRST_PAUSE_SECONDS, "the pause did not grow"
+        skipped = re.findall(
+            r'schedule_skipped_total\{cause="token_rejected",.*tenant="acme-prod"\} (\S+)',
+            house.text(),
+        )
+        assert sum(map(float, skipped)) > PROBES
+
+        house.deliver("acme-prod")
+        assert seconds_until(lambda: house.is_in("acme-prod", "valid")) < 5
+        assert house.value('prober_token_rotations_total{tenant="acme-prod"}') == 1
+        assert house.api_errors() == 0
+        assert [house.refused(each) for each in TENANTS[1:]] == [0, 0]
+    log = (house.directory / "prober.log").read_text()
+    assert [log.count(f'"event": "{event}"') for event in ("token_rejected", "token_rotated")] == [
+        1,
+        1,
+    ]
+
+
+@pytest.mark.parametrize("ended_by", [signal.SIGTERM, signal.SIGKILL])
+def test_a_restart_forgets_nothing(house: House, ended_by: signal.Signals) -> None:
+    with house.running() as process:
+        seconds_until(house.all_valid)
+        house.regenerate("acme-dev")
+        seconds_until(lambda: house.is_rejected_for("acme-dev", "superseded"))
+        seconds_until(lambda: house.saved("acme-dev")["state"] == "rejected")
+        before = house.saved("acme-dev")
+        process.send_signal(ended_by)
+        process.wait(20)
+
+    refused = house.refused("acme-dev")
+    with house.running("after.log"):
+        assert house.is_rejected_for("acme-dev", "superseded")
+        after = house.saved("acme-dev")
+        kept = ("fingerprint", "first_accepted_at_timestamp_seconds", "cause", "rotations")
+        assert [after[name] for name in kept] == [before[name] for name in kept]
+        seconds_until(lambda: house.refused("acme-dev") > refused)
+        assert house.refused("acme-dev") == refused + 1
+        house.deliver("acme-dev")
+        assert seconds_until(lambda: house.is_in("acme-dev", "valid")) < 5
+        assert house.value('prober_token_rotations_total{tenant="acme-dev"}') == 1
+        assert house.api_errors() == 0
+
+
+def test_a_token_that_was_wrong_from_the_start_was_never_accepted(house: House) -> None:
+    house.directory.joinpath("legacy.token").write_text("not-the-platforms\n")
+    with house.running():
+        seconds_until(lambda: house.is_rejected_for("legacy", "never_accepted"))
+        at_first = house.refused("legacy")
+        assert at_first == 1
+        seconds_until(lambda: house.refused("legacy") > at_first)
+        assert house.saved("legacy")["cause"] == "never_accepted"
+        house.deliver("legacy")
+        assert seconds_until(lambda: house.is_in("legacy", "valid")) < 5
+        assert house.api_errors() == 0
+
+
+def test_a_permission_that_is_taken_away_never_touches_the_tokens_state(house: House) -> None:
+    with house.running():
+        seconds_until(house.all_valid)
+        denied = {"permissions": ["View labels"]}
+        call("PUT", f"{house.control}/tenants/legacy/denied", denied)
+        forbidden = re.compile(
+            r'runs_total\{.*reason="permission_denied",tenant="legacy"\} [1-9]', re.MULTILINE
+        )
+        seconds_until(lambda: forbidden.search(house.text()) is not None)
+        assert house.is_in("legacy", "valid")
+
+
+def test_a_second_prober_on_the_same_state_is_refused_in_one_line(house: House) -> None:
+    with house.running() as first:
+        done = subprocess.run(  # noqa: PLW1510 -- the status is what is tested
+            [PROBER, "run", "--config", str(house.file)],
+            capture_output=True,
+            text=True,
+            timeout=30,
+        )
+        assert done.returncode == 1
+        assert f"in use by another prober (process {first.pid})" in done.stderr
+        assert done.stderr.count("\n") == 1
+        assert end(first) == 0

@@ -1,0 +1,22 @@
+from pathlib import Path
+
+import pytest
+
+from prober.errors import StateDirectoryError
+from prober.state_directory import StateDirectory
+
+
+def test_it_is_made_private_and_belongs_to_one(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "state"
+    one = StateDirectory.claim(path)
+    assert path.stat().st_mode & 0o777 == 0o700
+    with pytest.raises(StateDirectoryError, match=r"in use by another prober \(process \d+\)"):
+        StateDirectory.claim(path)
+    one.close()
+    StateDirectory.claim(path).close()
+
+
+def test_what_is_no_directory_is_an_os_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match=r"exists|Not a directory"):
+        StateDirectory.claim(tmp_path / "file")

@@ -1,0 +1,187 @@
+"""The ledger's file: what was saved is read, and no file keeps the daemon from starting."""
+
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prober.outcomes import RejectionCause, TokenState
+from prober.tokens.ledger import TokenRecord
+from prober.tokens.store import FILE_NAME, LedgerFile
+
+KILLS = 100
+RECORD = TokenRecord(
+    TokenState.REJECTED,
+    "0badc0de",
+    first_accepted_at=1.5,
+    cause=RejectionCause.SUPERSEDED,
+    contradicted=frozenset({"datasets", "sources"}),
+    rotations=3,
+)
+moments = st.none() | st.floats(0, 4e9)
+records = st.builds(
+    TokenRecord,
+    st.sampled_from(TokenState),
+    st.none() | st.text(max_size=8),
+    loaded_at=moments,
+    stated_expiry=moments,
+    last_accepted_at=moments,
+    cause=st.none() | st.sampled_from(RejectionCause),
+    contradicted=st.frozensets(st.text(max_size=5), max_size=3),
+    rotations=st.integers(0, 10**6),
+)
+
+
+def unexpected(path: Path, why: str) -> None:
+    raise AssertionError(f"{path} was set aside: {why}")
+
+
+@given(saved=st.dictionaries(st.text(max_size=8), records, max_size=4))
+def test_what_was_saved_is_read(tmp_path_factory: pytest.TempPathFactory, saved: dict) -> None:
+    directory = tmp_path_factory.mktemp("ledger")
+    file = LedgerFile.open(directory, unexpected)
+    file.save(saved)
+    file.close()
+
+    again = LedgerFile.open(directory, unexpected)
+    assert (again.records(), again.key) == (saved, file.key)
+    again.close()
+
+
+def test_nobody_else_may_read_it_and_its_key_is_its_own(tmp_path: Path) -> None:
+    one = LedgerFile.open(tmp_path, unexpected)
+    (tmp_path / "other").mkdir()
+    other = LedgerFile.open(tmp_path / "other", unexpected)
+
+    assert (tmp_path / FILE_NAME).stat().st_mode & 0o777 == 0o600
+    assert len(one.key) == 32
+    assert one.key != other.key
+
+
+def test_a_reader_sees_what_a_daemon_has_saved_while_it_runs(tmp_path: Path) -> None:
+    assert LedgerFile.read(tmp_path) is None
+    writer = LedgerFile.open(tmp_path, unexpected)
+    writer.save({"acme": RECORD})
+
+    reader = LedgerFile.read(tmp_path)
+    assert reader is not None
+    assert (reader.records(), reader.key) == ({"acme": RECORD}, writer.key)
+    with pytest.raises(OSError, match="readonly"):
+        reader.save({"acme": RECORD})
+
+
+def of_noise(path: Path) -> None:
+    path.write_bytes(b"\x00\xffnot a database" * 400)
+
+
+def of_another_program(path: Path) -> None:
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE token (tenant TEXT)")
+    connection.close()
+
+
+def of_a_later_version(path: Path) -> None:
+    LedgerFile.open(path.parent, unexpected).close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA user_version = 9")
+    connection.close()
+
+
+def of_half_its_pages(path: Path) -> None:
+    file = LedgerFile.open(path.parent, unexpected)
+    file.save({f"tenant-{number}": RECORD for number in range(200)})
+    file.close()
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (of_noise, "it is corrupt: file is not a database"),
+        (of_another_program, "it is no ledger of prober"),
+        (of_a_later_version, "its version is 9, this prober writes version 1"),
+        (of_half_its_pages, "it is corrupt: database disk image is malformed"),
+    ],
+)
+def test_a_file_that_is_not_ours_to_use_is_set_aside(
+    tmp_path: Path, make: Callable[[Path], None], told: str
+) -> None:
+    path = tmp_path / FILE_NAME
+    make(path)
+    content = path.read_bytes()
+    assert LedgerFile.read(tmp_path) is None
+
+    heard: list[tuple[Path, str]] = []
+    file = LedgerFile.open(tmp_path, lambda *told: heard.append(told))
+    file.save({"acme": RECORD})
+
+    aside = tmp_path / f"{FILE_NAME}.aside-1"
+    assert heard == [(aside, told)]
+    assert aside.read_bytes() == content
+    assert file.records() == {"acme": RECORD}
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[]", '{"state": "asleep"}', '{"state": 1, "cause": 2}']
+)
+def test_a_record_that_makes_no_sense_is_left_out(tmp_path: Path, text: str) -> None:
+    file = LedgerFile.open(tmp_path, unexpected)
+    file.save({"acme": RECORD})
+    with sqlite3.connect(tmp_path / FILE_NAME) as connection:
+        connection.execute("INSERT INTO token VALUES ('other', ?)", (text,))
+    connection.close()
+
+    assert file.records() == {"acme": RECORD}
+
+
+def test_a_directory_that_cannot_be_written_is_an_os_error(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No such file or directory"):
+        LedgerFile.open(tmp_path / "none", unexpected)
+
+
+SAVE_WITHOUT_END = """
+import sys
+from pathlib import Path
+from prober.tokens.ledger import TokenRecord
+from prober.tokens.store import LedgerFile
+file = LedgerFile.open(Path(sys.argv[1]), lambda path, why: print("ASIDE", why, flush=True))
+before = max((each.rotations for each in file.records().values()), default=0)
+print(file.key.hex(), before, flush=True)
+for number in range(before + 1, before + 1_000_000):
+    file.save({"acme": TokenRecord(rotations=number), "globex": TokenRecord(rotations=number)})
+    if number == before + 1:
+        print("saving", flush=True)
+"""
+
+
+def test_a_kill_at_any_moment_leaves_a_readable_file(tmp_path: Path) -> None:
+    keys: set[str] = set()
+    least = 0
+    for kill in range(KILLS):
+        command = [sys.executable, "-c", SAVE_WITHOUT_END, str(tmp_path)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            if kill % 10:  # every tenth dies somewhere in its start
+                key, found = process.stdout.readline().split()
+                keys.add(key)
+                assert int(found) >= least
+                assert process.stdout.readline() == "saving\n"
+                least = int(found) + 1
+                time.sleep(kill % 10 * 0.003)
+            else:
+                time.sleep(kill * 0.0015)
+            process.kill()
+
+        file = LedgerFile.open(tmp_path, unexpected)
+        counts = {each.rotations for each in file.records().values()}
+        assert len(counts) == (1 if least else 0), "half of a save was kept"
+        assert max(counts, default=0) >= least
+        file.close()
+    assert len(keys) == 1
