@@ -52,7 +52,14 @@ def parse_tenant(text: str, *, networks: bool) -> SimulatedTenant:
 @click.option(
     "--token-directory",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Write each tenant's token to DIR/NAME.token.",
+    help="Write tokens to DIR/NAME.token, and secrets of OAuth clients to DIR/NAME.client-secret.",
+)
+@click.option(
+    "--issued-token-seconds",
+    type=click.FloatRange(1, 86_400),
+    default=3600,
+    show_default=True,
+    help="How long a token lives that an OAuth client was issued.",
 )
 @click.option("--tls", is_flag=True, help="Speak HTTPS, with a certificate made for this run.")
 @click.option(
@@ -78,6 +85,7 @@ def simulate(  # noqa: PLR0913 -- one argument for each option
     control_port: int,
     tenants: tuple[str, ...],
     token_directory: Path | None,
+    issued_token_seconds: float,
     tls: bool,
     ca_file: Path,
     networks: bool,
@@ -107,6 +115,7 @@ def simulate(  # noqa: PLR0913 -- one argument for each option
         tls=tls,
         latency=Latency() if server_ms is None else Latency(server_ms / 1000, 0.0),
         token_directory=token_directory,
+        issued_token_seconds=issued_token_seconds,
     )
     if token_directory is not None:
         token_directory.mkdir(parents=True, exist_ok=True)
@@ -132,6 +141,7 @@ async def _serve(
             click.echo(f"trust {ca_file}: ca_file in prober.yaml, --cacert for curl")
         for name in simulator.world.tenants:
             click.echo(f"{name}: {simulator.base_url(name)}")
+        click.echo(f"OAuth clients NAME-client: {simulator.token_url}")
         click.echo(f"control: {control.url} ({len(FAULTS)} faults on demand; Ctrl-C ends it)")
         sys.stdout.flush()
         ended = first_signal()

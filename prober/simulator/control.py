@@ -24,7 +24,8 @@ PUT    /faults                      {"fault": "server_error", "tenant": "acme-pr
 DELETE /faults[?tenant=NAME]        end all faults, or those of one tenant
 GET    /tenants                     names, addresses, present tokens
 POST   /tenants/NAME/regenerate     a new token; the one before is dead at once
-POST   /tenants/NAME/deliver        write the present token into the token directory
+POST   /tenants/NAME/replace-secret a new secret for the tenant's OAuth client
+POST   /tenants/NAME/deliver        write present token and secret into the token directory
 PUT    /tenants/NAME/denied         {"permissions": ["View sources"]}
 PUT    /latency                     {"median_ms": 120, "sigma": 0, "tenant": "acme-prod"}
 PUT    /tenants/NAME/network        {"delay_ms": 80} or {"cut": true}
@@ -48,6 +49,7 @@ def create_control(simulator: Simulator) -> web.Application:
             web.get("/tenants", control.tenants),
             web.post("/tenants/{tenant}/regenerate", control.regenerate),
             web.post("/tenants/{tenant}/deliver", control.deliver),
+            web.post("/tenants/{tenant}/replace-secret", control.replace_secret),
             web.put("/tenants/{tenant}/denied", control.deny),
             web.put("/tenants/{tenant}/network", control.network),
             web.put("/latency", control.latency),
@@ -120,6 +122,9 @@ class _Control:
                     "base_url": self._simulator.base_url(name),
                     "user": self._simulator.world.accounts.user(name),
                     "token": self._simulator.token(name),
+                    "token_url": self._simulator.token_url,
+                    "client_id": self._client_id(name),
+                    "issued_tokens": self._simulator.world.identity.issued(name),
                     "denied": sorted(self._simulator.world.accounts.denied(name)),
                 }
                 for name in self._simulator.world.tenants
@@ -128,6 +133,10 @@ class _Control:
 
     async def regenerate(self, request: web.Request) -> web.Response:
         return web.json_response({"token": self._simulator.regenerate(_tenant(request))})
+
+    async def replace_secret(self, request: web.Request) -> web.Response:
+        self._simulator.replace_secret(_tenant(request))
+        return web.json_response({"client_id": self._client_id(_tenant(request))})
 
     async def deliver(self, request: web.Request) -> web.Response:
         file = await self._simulator.deliver(_tenant(request))
@@ -152,6 +161,9 @@ class _Control:
         latency = Latency(float(body["median_ms"]) / 1000, float(body.get("sigma", 0.0)))
         self._simulator.world.set_latency(latency, body.get("tenant"))
         return web.json_response(asdict(latency))
+
+    def _client_id(self, tenant: str) -> str:
+        return self._simulator.world.identity.client_id(tenant)
 
     async def requests(self, request: web.Request) -> web.Response:
         tenant = request.query.get("tenant")

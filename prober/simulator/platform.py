@@ -235,9 +235,11 @@ def gateway_answer(request: Request) -> Answer:
     return pages.unregistered(organisation, tenant)
 
 
-def answer(request: Request, path: str, tenant: str, accounts: Accounts) -> Answer:
+def answer(
+    request: Request, path: str, tenant: str, accounts: Accounts, *, is_accepted: bool
+) -> Answer:
     """Return what the platform says; `path` follows the tenant's base address."""
-    if not accounts.is_accepted(tenant, request.headers.get("authorization")):
+    if not is_accepted:
         return error(HTTPStatus.UNAUTHORIZED)
     plain = unquote(path)
     matching = [route for pattern, route in _COMPILED if pattern.fullmatch(plain)]

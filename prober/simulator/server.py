@@ -121,7 +121,7 @@ class PlatformServer:
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while (request := await read_request(reader)) is not None:
-            decision = self._world.decide(request)
+            decision = self._world.decide(request, time.time())
             answer = await self._timed(decision)
             self._world.log(request, decision, answer.status, time.time())
             fault = decision.fault

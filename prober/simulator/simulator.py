@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from prober.simulator import identity
 from prober.simulator.certificates import Certificates
 from prober.simulator.delay_line import DelayLine
 from prober.simulator.faults import Stage
@@ -26,6 +27,7 @@ class SimulatorConfig:
     tls: bool = False
     latency: Latency = field(default_factory=Latency)
     token_directory: Path | None = None
+    issued_token_seconds: float = 3600.0
 
 
 class Simulator:
@@ -33,7 +35,7 @@ class Simulator:
 
     def __init__(self, config: SimulatorConfig) -> None:
         self.config = config
-        self.world = World(config.tenants, config.seed, config.latency)
+        self.world = World(config.tenants, config.seed, config.latency, config.issued_token_seconds)
         self.certificates = Certificates() if config.tls else None
         self.lines: dict[str, DelayLine] = {}
         self._server = PlatformServer(self.world, self.certificates)
@@ -81,12 +83,26 @@ class Simulator:
         """Generate a new token for a tenant's user: the one before is dead at once."""
         return self.world.accounts.regenerate(self.world.known(tenant))
 
+    @property
+    def token_url(self) -> str:
+        """Return where OAuth clients ask for tokens."""
+        return f"{self.url}{identity.PATH}"
+
+    def replace_secret(self, tenant: str) -> str:
+        """Give a tenant's OAuth client a new secret."""
+        return self.world.identity.replace_secret(self.world.known(tenant))
+
     async def deliver(self, tenant: str) -> Path:
-        """Write a tenant's present token to its file in the token directory, by renaming."""
+        """Write a tenant's present token and its client's secret to the token directory.
+
+        Each by renaming; returns the token's file.
+        """
         directory = self.config.token_directory
         if directory is None:
             raise ValueError("the simulator was started without a directory for tokens")
-        return await asyncio.to_thread(_write, directory / f"{tenant}.token", self.token(tenant))
+        token, secret = self.token(tenant), self.world.identity.secret(tenant)
+        await asyncio.to_thread(_write, directory / f"{tenant}.client-secret", secret)
+        return await asyncio.to_thread(_write, directory / f"{tenant}.token", token)
 
     async def set_fault(
         self,
@@ -127,7 +143,7 @@ class Simulator:
 
 
 def _write(file: Path, token: str) -> Path:
-    new = file.with_suffix(".new")
+    new = file.with_name(f"{file.name}.new")
     new.touch(mode=0o600)
     new.write_text(f"{token}\n")
     return new.replace(file)

@@ -9,10 +9,11 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 
-from prober.simulator import pages
+from prober.simulator import identity, pages
 from prober.simulator.accounts import Accounts, fingerprint
 from prober.simulator.faults import FAULTS, Fault, Stage
 from prober.simulator.http import Answer, Request
+from prober.simulator.identity import Identity
 from prober.simulator.latency import Latency
 from prober.simulator.platform import Address, answer, gateway_answer, tenant_of
 
@@ -43,7 +44,9 @@ class ActiveFault:
     times: int | None = None
 
     def hits(self, tenant: str, path: str) -> bool:
-        """Tell whether a request is hit."""
+        """Tell whether a request is hit; the identity server only if the path names it."""
+        if path == identity.PATH and not (self.path or "").startswith("/identity_"):
+            return False
         return (
             self.times != 0
             and self.tenant in {None, tenant}
@@ -81,30 +84,43 @@ class LoggedRequest:
 class World:
     """Everything that the simulated platform knows."""
 
-    def __init__(self, tenants: Iterable[SimulatedTenant], seed: int, latency: Latency) -> None:
+    def __init__(
+        self,
+        tenants: Iterable[SimulatedTenant],
+        seed: int,
+        latency: Latency,
+        issued_token_seconds: float = 3600.0,
+    ) -> None:
         self.tenants = {tenant.name: tenant for tenant in tenants}
         self.accounts = Accounts(
             [(t.name, t.user or f"prober@{t.name}.example") for t in self.tenants.values()], seed
         )
+        self.identity = Identity(self.tenants, seed, issued_token_seconds)
         self.faults: list[ActiveFault] = []
         self.requests: deque[LoggedRequest] = deque(maxlen=MAX_LOGGED)
         self._addresses = {t.name: t.address for t in self.tenants.values()}
         self._latencies = dict.fromkeys(self.tenants, latency)
         self._random = random.Random(f"latency/{seed}")  # noqa: S311 -- a simulator's times
 
-    def decide(self, request: Request) -> Decision:
-        """Return what happens to a request."""
+    def decide(self, request: Request, now: float) -> Decision:
+        """Return what happens to a request; `now` is in epoch seconds."""
         if request.method == "CONNECT" or "://" in request.target:
             return Decision(None, pages.PROXY_LOG_IN, None)
         if request.headers.get("user-agent", "").startswith("Python-urllib"):
             return Decision(None, pages.CDN_1010, None)
+        if request.path == identity.PATH:
+            return self._decide_token(request, now)
         found = tenant_of(request, self._addresses)
         if found is None:
             return Decision(None, gateway_answer(request), None)
         tenant, path = found
+        authorization = request.headers.get("authorization")
+        accepted = self.accounts.is_accepted(tenant, authorization) or self.identity.is_accepted(
+            tenant, authorization, now
+        )
         return Decision(
             tenant,
-            answer(request, path, tenant, self.accounts),
+            answer(request, path, tenant, self.accounts, is_accepted=accepted),
             self._latencies[tenant].draw(self._random),
             self._fault(tenant, path),
         )
@@ -152,6 +168,13 @@ class World:
         if tenant not in self.tenants:
             raise KeyError(f"there is no tenant '{tenant}'; there are {', '.join(self.tenants)}")
         return tenant
+
+    def _decide_token(self, request: Request, now: float) -> Decision:
+        tenant, issued = self.identity.answer(request, now)
+        if tenant is None:
+            return Decision(None, issued, None)
+        seconds = self._latencies[tenant].draw(self._random)
+        return Decision(tenant, issued, seconds, self._fault(tenant, identity.PATH))
 
     def _at(self, stage: Stage) -> Fault | None:
         return next((a.fault for a in self.faults if a.fault.stage is stage), None)

@@ -1,17 +1,20 @@
 """The daemon as a process against the simulator over TLS: every fault, by its name in /metrics."""
 
+import base64
 import re
+import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 import yaml
 
 from prober.outcomes import CLASSIFICATION, Reason
 from prober.simulator.faults import FAULTS, Fault
-from tests.programs import call, get, started
+from tests.programs import PROBER, call, get, started
 
 SERIES = re.compile(
     r'prober_probe_runs_total\{culprit="(\w+)",outcome="(\w+)",probe="[^"]+",reason="(\w+)",'
@@ -25,8 +28,9 @@ ENOUGH_RUNS = PROBES  # no run of before is still under way
 class House:
     """The addresses of both programs."""
 
-    def __init__(self, control: str, metrics: str, log: Path) -> None:
-        self.control, self.metrics, self.log = control, metrics, log
+    def __init__(self, control: str, metrics: str, file: Path) -> None:
+        self.control, self.metrics, self.file = control, metrics, file
+        self.log = file.with_name("prober.log")
 
     def verdicts(self) -> dict[tuple[str, str, str], float]:
         """Return how often each outcome, reason, culprit was said."""
@@ -58,6 +62,11 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     log = directory / "simulator.log"
     with started(*simulate, *files, until=r"control: (\S+)", log=log) as (_, control):
         base_url = re.search(r"acme-prod: (\S+)", log.read_text()).group(1)
+        oauth = {
+            "token_url": call("GET", f"{control}/tenants")["acme-dev"]["token_url"],
+            "client_id": "acme-dev-client",
+            "client_secret": {"file": "acme-dev.client-secret"},
+        }
         settings = {
             "web": {"listen": "127.0.0.1:0"},
             "tokens": {"canary_first": "100ms", "canary_limit": "200ms"},
@@ -69,15 +78,24 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
                     "token": {"file": "acme-prod.token"},
                     "ca_file": "ca.pem",
                     "probes": [{"use": "datasets", "name": f"p{n}"} for n in range(PROBES)],
-                }
+                },
+                {
+                    "name": "acme-dev",
+                    "base_url": base_url.replace("/acme/prod/", "/acme/dev/"),
+                    "token": {"oauth": oauth},
+                    "ca_file": "ca.pem",
+                    "probes": ["datasets"],
+                },
             ],
+            "state": {"directory": "state"},
+            "log": {"level": "debug"},
         }
         file = directory / "prober.yaml"
         file.write_text(yaml.safe_dump(settings))
         log = directory / "prober.log"
         run = ("run", "--config", str(file))
         with started(*run, until=r'"listening": "([^"]+)"', log=log) as (_, url):
-            yield House(control, f"{url}/metrics", log)
+            yield House(control, f"{url}/metrics", file)
 
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
@@ -96,3 +114,43 @@ def test_afterwards_all_is_well_and_no_exception_was_logged(house: House) -> Non
     log = house.log.read_text()
     assert "Traceback" not in log
     assert "exception" not in log
+
+
+def secrets_of(house: House) -> Iterator[str]:
+    for name, tenant in call("GET", f"{house.control}/tenants").items():
+        yield tenant["token"]
+        yield from tenant["issued_tokens"]
+        yield house.file.with_name(f"{name}.client-secret").read_text().strip()
+
+
+def written_by(house: House) -> Iterator[tuple[str, bytes]]:
+    for path in (house.log, *house.file.with_name("state").iterdir()):
+        yield path.name, path.read_bytes()
+    yield "metrics", get(house.metrics).encode()
+    config = ("--config", str(house.file), "--json")
+    for command in (("token",), ("probe", "acme-prod"), ("probe", "acme-dev")):
+        done = subprocess.run([PROBER, *command, *config], capture_output=True, timeout=30)  # noqa: PLW1510
+        yield f"prober {' '.join(command)}", done.stdout + done.stderr
+
+
+def test_no_secret_stands_in_anything_that_was_written(house: House) -> None:
+    secrets = set(secrets_of(house))
+    assert len(secrets) >= 7  # three tokens, three clients' secrets, one issued token
+    forms = {
+        form
+        for secret in secrets
+        for form in (secret, quote(secret, safe=""), secret.upper(), secret[:12], secret[-12:])
+    } | {form for secret in secrets for form in base64_forms(secret)}
+    names = []
+    for name, content in written_by(house):
+        names.append(name)
+        assert content
+        assert [form for form in forms if form.encode() in content] == [], name
+    assert {"prober.log", "tokens.sqlite3", "metrics", "prober probe acme-dev"} <= set(names)
+
+
+def base64_forms(secret: str) -> Iterator[str]:
+    """Yield what is seen of a secret in base64, wherever in a longer text it stands."""
+    for shift in range(3):
+        whole = base64.b64encode(b"x" * shift + secret.encode()).decode()
+        yield whole[4:-4]
