@@ -1,6 +1,6 @@
 """A hostile server may echo what was sent: secrets are taken out before that is evidence. Pure.
 
-Found are a secret as it is, URL-encoded, and in base64 wherever it stands in what was encoded.
+Found are a secret as it is, in one case, URL-encoded, and in base64 wherever it stands in what was encoded.
 """
 
 import base64
@@ -22,7 +22,8 @@ def secret_forms(secrets: Iterable[SecretStr]) -> tuple[str, ...]:
     for secret in secrets:
         text = secret.get_secret_value()
         if text:
-            forms |= {text, quote(text), quote(text, safe=""), quote(text, safe="").lower()}
+            forms |= {text, text.lower(), text.upper()}
+            forms |= {quote(text), quote(text, safe=""), quote(text, safe="").lower()}
             forms |= {core for core in _base64_cores(text.encode()) if len(core) >= _SHORTEST}
     return tuple(sorted(forms, key=len, reverse=True))
 

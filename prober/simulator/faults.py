@@ -5,17 +5,19 @@ HANDSHAKE and LISTENER faults hit all tenants of a listener, since before a requ
 whose it is. `reason` is the word that prober's outcome table has for it. Pure.
 """
 
+import base64
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from types import MappingProxyType
+from urllib.parse import quote
 
 from prober.simulator import pages
-from prober.simulator.http import Answer
+from prober.simulator.http import Answer, Request
 from prober.simulator.platform import error
 
-Alter = Callable[[Answer], Answer]
+Alter = Callable[[Answer, Request], Answer]
 TIMING = "Server-Timing"
 OVER_LIMIT_BYTES = 2 * 1024 * 1024
 
@@ -37,13 +39,13 @@ class Fault:
     stage: Stage
     reason: str
     summary: str
-    alter: Alter = lambda honest: honest
+    alter: Alter = lambda honest, _: honest
 
 
 def _say(status: int, message: str | None = None, **headers: str) -> Alter:
     """Say an error in the platform's envelope, in the time that was taken."""
 
-    def alter(honest: Answer) -> Answer:
+    def alter(honest: Answer, _: Request) -> Answer:
         said = error(status, message)
         for name, value in {TIMING: _timing(honest), **headers}.items():
             said = said.with_header(name.replace("_", "-"), value)
@@ -53,19 +55,29 @@ def _say(status: int, message: str | None = None, **headers: str) -> Alter:
 
 
 def _instead(answer: Answer) -> Alter:
-    return lambda _: answer
+    return lambda _honest, _: answer
 
 
 def _status(status: int) -> Alter:
-    return lambda honest: Answer(status, honest.headers, honest.body)
+    return lambda honest, _: Answer(status, honest.headers, honest.body)
 
 
 def _body(body: bytes) -> Alter:
-    return lambda honest: Answer(honest.status, honest.headers, body)
+    return lambda honest, _: Answer(honest.status, honest.headers, body)
 
 
 def _header(name: str, value: str | None) -> Alter:
-    return lambda honest: honest.with_header(name, value)
+    return lambda honest, _: honest.with_header(name, value)
+
+
+def _echo(_: Answer, request: Request) -> Answer:
+    """Show the request's headers to whoever reads the page, as careless servers do."""
+    sent = request.headers.get("authorization", "")
+    hidden = base64.b64encode(sent.encode()).decode()
+    told = f"{sent} {quote(sent)} {hidden} {sent.upper()}"
+    body = f"<html><title>502 {told}</title>{told}</html>".encode()
+    headers = (("Content-Type", "text/html"), ("X-Request-Authorization", told))
+    return Answer(502, (*headers, ("X-Request-Id", sent)), body)
 
 
 def _timing(honest: Answer) -> str | None:
@@ -100,6 +112,7 @@ _ALL = (
     Fault(
         "html_502", Stage.ANSWER, _FOREIGN, "a web server's 502 page", _instead(pages.BAD_GATEWAY)
     ),
+    Fault("echoed_token", Stage.ANSWER, _FOREIGN, "a 502 page that shows the token in it", _echo),
     Fault(
         "maintenance_503",
         Stage.ANSWER,
@@ -171,7 +184,7 @@ _ALL = (
         Stage.ANSWER,
         "inconsistent_envelope",
         "status 200 around an error envelope",
-        lambda honest: _status(200)(_body(_ERROR_BODY)(honest)),
+        lambda honest, _: Answer(200, honest.headers, _ERROR_BODY),
     ),
     Fault(
         "no_envelope",
@@ -188,14 +201,14 @@ _ALL = (
         Stage.ANSWER,
         "expectation_failed",
         "an ok envelope without the key that was asked for",
-        lambda honest: _status(200)(_body(_EMPTY_OK)(honest)),
+        lambda honest, _: Answer(200, honest.headers, _EMPTY_OK),
     ),
     Fault(
         "over_limit",
         Stage.ANSWER,
         "response_too_large",
         "two MiB of an ok envelope",
-        lambda honest: _status(200)(_body(_LARGE_OK)(honest)),
+        lambda honest, _: Answer(200, honest.headers, _LARGE_OK),
     ),
     Fault("timing_missing", Stage.ANSWER, "ok", "no Server-Timing", _header(TIMING, None)),
     Fault(

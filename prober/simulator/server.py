@@ -12,6 +12,7 @@ from prober.simulator.http import (
     MAX_HEAD_BYTES,
     Answer,
     BadRequestError,
+    Request,
     head,
     read_request,
 )
@@ -122,7 +123,7 @@ class PlatformServer:
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while (request := await read_request(reader)) is not None:
             decision = self._world.decide(request, time.time())
-            answer = await self._timed(decision)
+            answer = await self._timed(decision, request)
             self._world.log(request, decision, answer.status, time.time())
             fault = decision.fault
             if fault is not None and fault.stage is Stage.WIRE:
@@ -133,7 +134,7 @@ class PlatformServer:
             if request.wants_close or decision.tenant is None:
                 return
 
-    async def _timed(self, decision: Decision) -> Answer:
+    async def _timed(self, decision: Decision, request: Request) -> Answer:
         """Take the platform's time, and state it as it truly was."""
         if decision.server_seconds is None:
             return decision.answer
@@ -141,4 +142,4 @@ class PlatformServer:
         await asyncio.sleep(decision.server_seconds)
         taken_ms = (time.perf_counter() - began) * 1000
         timed = decision.answer.with_header(TIMING, f"total;dur={taken_ms:.3f}")
-        return timed if decision.fault is None else decision.fault.alter(timed)
+        return timed if decision.fault is None else decision.fault.alter(timed, request)
