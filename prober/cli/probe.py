@@ -84,7 +84,7 @@ def _waiting(text: str) -> Iterator[None]:
 
 
 def _print(out: Console, result: Result, probe: Probe) -> None:
-    row = deciding_row(result.exchange, probe.expectations)
+    row = deciding_row(result.exchange, probe.expectations, result.counterpart)
     subject = f"{result.tenant} / {result.probe}"
     out.print(VerdictView(subject, result.exchange, result.verdict, row, result.token))
     out.print()

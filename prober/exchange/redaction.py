@@ -1,6 +1,7 @@
 """A hostile server may echo what was sent: secrets are taken out before that is evidence. Pure.
 
-Found are a secret as it is, in one case, URL-encoded, and in base64 wherever it stands in what was encoded.
+Found are a secret as it is, in one case, URL-encoded, and in base64 wherever it stands in what was
+encoded.
 """
 
 import base64

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from prober.errors import ProberError
 from prober.model import Exchange, Expectations, Failure, Phases, Response
-from prober.outcomes import FailureKind, Reason
+from prober.outcomes import Counterpart, FailureKind, Reason
 
 _HOW_TO_SAVE = "save the answer with `curl --silent --include ... > FILE`"
 _HEAD = re.compile(
@@ -202,6 +202,7 @@ class _Document(BaseModel):
     schema_version: Literal[1]
     tenant: str | None = None
     probe: str | None = None
+    counterpart: Counterpart = Counterpart.API
     request: _SavedRequest
     response: _SavedResponse | None = None
     failure: _SavedFailure | None = None
@@ -238,6 +239,11 @@ def _from_document(value: object) -> Saved:
         raise SavedExchangeError(f"it cannot be used: {_told(error)}") from error
     if document.response is None and document.failure is None:
         raise SavedExchangeError("it cannot be used: it holds neither a response nor a failure")
+    if document.counterpart is Counterpart.IDENTITY:
+        raise SavedExchangeError(
+            "it is an exchange with the identity server, of which no body is saved: its verdict"
+            " stands in it, and cannot be found again"
+        )
     expectations, notes = _still_judgeable(document)
     return Saved(
         _exchange(document),

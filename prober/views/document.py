@@ -19,7 +19,7 @@ from prober.model import (
     Result,
     Verdict,
 )
-from prober.outcomes import Provenance
+from prober.outcomes import Counterpart, Provenance
 from prober.verdict.envelope import read_body
 
 SCHEMA_VERSION = 1
@@ -34,6 +34,7 @@ def result_document(result: Result, expectations: Expectations | None = None) ->
         "probe": result.probe,
         "started_at_timestamp_seconds": result.started_at,
         "token": _token(result.token),
+        "counterpart": result.counterpart.value,
         **_judged(result.exchange, result.verdict, expectations),
     }
 
@@ -52,6 +53,7 @@ def explanation_document(
         "probe": probe,
         "started_at_timestamp_seconds": None,
         "token": None,
+        "counterpart": Counterpart.API.value,
         **_judged(exchange, verdict, expectations),
     }
 

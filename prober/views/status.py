@@ -14,7 +14,7 @@ from rich.console import Console, ConsoleOptions
 from rich.text import Text
 
 from prober.model import Verdict
-from prober.outcomes import Culprit, Side, TokenState
+from prober.outcomes import Culprit, Reason, Side, TokenState
 from prober.views.marks import (
     fit,
     headline,
@@ -27,6 +27,7 @@ from prober.views.marks import (
 
 _NOTHING = "-"
 _WAITING = "waiting"
+_HELD_BACK = "held back"
 _INDENT = _GAP = "  "
 _TITLES = ("tenant, probe", "verdict", "culprit", "server ms", "network ms")
 # verdict, culprit, server, network; the first column takes what its names need.
@@ -49,6 +50,13 @@ class StatusRow:
     verdict: Verdict | None = None
     token_fingerprint: str | None = None
     slow: Side | None = None
+
+    @property
+    def is_held_back(self) -> bool:
+        """Whether the probe is not run, since the tenant's token is rejected for another."""
+        if self.token_state is not TokenState.REJECTED or self.verdict is None:
+            return False
+        return self.verdict.reason is not Reason.TOKEN_REJECTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +100,8 @@ def _cells(row: StatusRow) -> tuple[Text, ...]:
     name, verdict = Text(f"{_INDENT}{row.probe}"), row.verdict
     if verdict is None:
         return name, Text(f"· {_WAITING}", "dim")
+    if row.is_held_back:
+        return name, Text(f"· {_HELD_BACK}", "dim")
     colour = style(_CULPRIT_OF[row.slow] if row.slow else verdict.culprit)
     return (
         name,
@@ -115,6 +125,8 @@ def _columns(cells: Sequence[Text], widths: Sequence[int]) -> Text:
 def _line(row: StatusRow) -> str:
     parts = [f"{row.tenant} ({row.environment}) {row.probe}: "]
     verdict = row.verdict
+    if row.is_held_back:
+        return f"{parts[0]}{_HELD_BACK}; token {_token(row)}"
     parts.append(_WAITING if verdict is None else f"{headline(verdict)}{_slowness(row)}")
     if verdict is not None and verdict.latency.server_seconds is not None:
         parts.append(

@@ -32,19 +32,17 @@ class TokenTable:
     def __rich_console__(
         self, console: Console, options: ConsoleOptions
     ) -> Iterator[RenderableType]:
-        """Yield the lives, the sources, and the remarks."""
+        """Yield how each token stands, where it comes from, and what is to be done."""
         table = _table("tenant", "state", "fingerprint")
         for title in ("first accepted", "last accepted", "expires"):
-            table.add_column(title, min_width=10)
-        table.add_column("rotations", justify="right")
-        table.add_column("shared with", overflow="fold")
-        sources = _table("tenant", "source")
+            table.add_column(title, min_width=10, overflow="fold")
+        origins = _table("tenant", "rotations", "shared with", "source")
         for name in self.shown:
             table.add_row(*self._cells(self.statuses[name], ascii_only=options.ascii_only))
-            sources.add_row(Text(name, "bold"), Text(str(self.statuses[name].source)))
+            origins.add_row(*self._origin(self.statuses[name]))
         yield table
         yield Text()
-        yield sources
+        yield origins
         yield Text()
         for name in self.shown:
             remark = remark_on(self.statuses, name)
@@ -60,8 +58,14 @@ class TokenTable:
             Text(_moment(status.first_accepted_at)),
             Text(_moment(status.last_accepted_at)),
             Text(_moment(status.expires_at)),
+        )
+
+    def _origin(self, status: TokenStatus) -> tuple[Text, ...]:
+        return (
+            Text(status.tenant, "bold"),
             Text(str(status.rotations)),
             Text(", ".join(shared_with(self.statuses, status.tenant)) or _NOTHING),
+            Text(str(status.source)),
         )
 
 

@@ -11,9 +11,10 @@ from rich.text import Text
 
 from prober.credential import TokenView
 from prober.model import Exchange, Expectations, Verdict
-from prober.outcomes import Culprit, Provenance
+from prober.outcomes import Counterpart, Culprit, Provenance
+from prober.verdict.identity import IDENTITY_RULES
 from prober.verdict.one_line import one_line
-from prober.verdict.rules import RULES, Row, table
+from prober.verdict.rules import RULES, Row, row_of
 from prober.verdict.seen import see
 from prober.views.marks import headline, in_ascii, milliseconds, sign, style
 from prober.views.waterfall import Waterfall
@@ -111,7 +112,10 @@ def _safe(text: str, of_style: str = "") -> Text:
     return Text(one_line(text, _SHOWN_CHARACTERS), of_style)
 
 
-def deciding_row(exchange: Exchange, expectations: Expectations) -> Row:
-    """Return the line of the outcome table that decides an exchange."""
+def deciding_row(
+    exchange: Exchange, expectations: Expectations, counterpart: Counterpart = Counterpart.API
+) -> Row:
+    """Return the line of the outcome table, or of the identity server's, that decides."""
     seen = see(exchange, expectations)
-    return next(row for rule, row in zip(RULES, table(), strict=True) if rule.applies(seen))
+    rules = RULES if counterpart is Counterpart.API else IDENTITY_RULES
+    return row_of(next(rule for rule in rules if rule.applies(seen)))

@@ -4,16 +4,18 @@
 """
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from prober.recorders.families import FAMILIES
-from prober.verdict.rules import table
+from prober.verdict.identity import identity_table
+from prober.verdict.rules import Row, table
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 
 
-def outcome_table() -> str:
+def outcome_table(rows: Iterable[Row] = table()) -> str:
     lines = [
         "| # | what was seen | outcome | reason | culprit | who answered |",
         "|---|---|---|---|---|---|",
@@ -21,9 +23,13 @@ def outcome_table() -> str:
     lines += [
         f"| {row.row} | {row.when} | {row.outcome} | `{row.reason}` | {row.culprit} |"
         f" {row.provenance} |"
-        for row in table()
+        for row in rows
     ]
     return "\n".join(lines)
+
+
+def identity_outcome_table() -> str:
+    return outcome_table(identity_table())
 
 
 def metrics_table() -> str:
@@ -35,7 +41,11 @@ def metrics_table() -> str:
     return "\n".join(lines)
 
 
-TABLES = {"outcomes": outcome_table, "metrics": metrics_table}
+TABLES = {
+    "outcomes": outcome_table,
+    "identity": identity_outcome_table,
+    "metrics": metrics_table,
+}
 
 
 def with_tables(text: str) -> str:

@@ -16,6 +16,7 @@ KEYS = [
     "probe",
     "started_at_timestamp_seconds",
     "token",
+    "counterpart",
     "verdict",
     "latency",
     "phase_seconds",

@@ -21,6 +21,7 @@ ROWS = (
     a_row(a_timed_answer()),
     a_row(a_failure(FailureKind.RESPONSE_TIMEOUT), probe="sources"),
     a_row(REJECTED, "legacy", token_state=TokenState.REJECTED),
+    a_row(a_timed_answer(), "legacy", "sources", token_state=TokenState.REJECTED),
     a_row(None, "lab", token_state=TokenState.MISSING, token_fingerprint=None),
 )
 TABLE = """\
@@ -32,6 +33,7 @@ acme  production    ✓ token valid 1a2b3c4d
 
 legacy  production  ✗ token rejected 1a2b3c4d
   datasets          ✗ token_rejected         credential        37.7       462.3
+  sources           · held back
 
 lab  production     ! token missing
   datasets          · waiting"""
@@ -72,5 +74,6 @@ def test_each_row_has_a_plain_line() -> None:
             "legacy (production) datasets: credential: token_rejected;"
             " server 37.7 ms, network 462.3 ms; token rejected 1a2b3c4d"
         ),
+        "legacy (production) sources: held back; token rejected 1a2b3c4d",
         "lab (production) datasets: waiting; token missing",
     )
