@@ -40,8 +40,9 @@ lock: $(VENV)/.development ## renew the locked dependencies
 
 LOCK_FLAGS := --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links --upgrade
 
-programs: ## install the Debian programs that tests use (promtool)
-	@command -v promtool >/dev/null || ./.ci/install-programs prometheus
+programs: ## install the Debian programs that tests use (prometheus, alertmanager and their tools)
+	@{ command -v promtool && command -v amtool && command -v prometheus-alertmanager; } >/dev/null \
+	  || ./.ci/install-programs prometheus prometheus-alertmanager
 
 clean: ## forget the virtual environment and all caches
 	rm -rf $(VENV) .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,150 @@
+"""Every alert on the real promtool: at its minute, not a step earlier, quiet on the near miss."""
+
+import re
+import subprocess
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+import yaml
+
+from prober.outcomes import CLASSIFICATION, Culprit, Reason
+from prober.recorders.families import FAMILIES, Kind
+from tests.alerting.cases import CASES, Case, surroundings
+
+PROMETHEUS = Path(__file__).parents[2] / "config" / "prometheus"
+RULES = sorted((PROMETHEUS / "rules").glob("*.yml"))
+STEP_SECONDS = 30
+
+
+def groups() -> list[dict]:
+    every = [group for path in RULES for group in yaml.safe_load(path.read_text())["groups"]]
+    return sorted(every, key=lambda group: group["name"] != "prober-recording")
+
+
+def rules() -> list[dict]:
+    return [rule for group in groups() for rule in group["rules"]]
+
+
+GROUPS = [group["name"] for group in groups()]
+
+
+ALERTS = {rule["alert"]: rule for rule in rules() if "alert" in rule}
+
+
+def seconds(text: str) -> int:
+    units = {"h": 3600, "m": 60, "s": 1}
+    return sum(int(number) * units[unit] for number, unit in re.findall(r"(\d+)([hms])", text))
+
+
+def promtool(*arguments: str) -> None:
+    done = subprocess.run(["promtool", *arguments], capture_output=True, text=True, timeout=120)  # noqa: PLW1510
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def as_promtool_has_it(case: Case) -> dict:
+    names = set(re.findall(r'tenant="(\w+)"', " ".join(case.series)) or ["acme"])
+    series = {**surroundings(*sorted(names - {"gone"})), **case.series}
+    wanted = f'alertname="{case.alert}", alertstate="firing"'
+    labels = ", ".join(f'{name}="{value}"' for name, value in case.labels.items())
+    firing = f"count(ALERTS{{{wanted}}}) or vector(0)"
+    if case.fires_at is None:
+        at = range(0, seconds(case.until) + 1, 300)
+        checks = [(firing, moment, 0) for moment in at]
+    else:
+        at = seconds(case.fires_at)
+        checks = [(firing, at - STEP_SECONDS, 0)]
+        checks += [(f"count(ALERTS{{{wanted}, {labels}}}) > bool 0", at, 1)]
+    return {
+        "interval": f"{STEP_SECONDS}s",
+        "input_series": [{"series": name, "values": values} for name, values in series.items()],
+        "promql_expr_test": [
+            {
+                "expr": expression,
+                "eval_time": f"{moment}s",
+                "exp_samples": [{"labels": "{}", "value": value}],
+            }
+            for expression, moment, value in checks
+        ],
+    }
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.alert}: {case.name}")
+def test_an_alert(case: Case, tmp_path: Path) -> None:
+    content = {
+        "rule_files": [str(path) for path in RULES],
+        "evaluation_interval": f"{STEP_SECONDS}s",
+        "group_eval_order": GROUPS,  # else at random, and a minute is none
+        "tests": [as_promtool_has_it(case)],
+    }
+    file = tmp_path / "test.yml"
+    file.write_text(yaml.safe_dump(content, sort_keys=False))
+    promtool("test", "rules", str(file))
+
+
+def test_every_alert_has_a_case_in_which_it_fires_and_one_in_which_it_does_not() -> None:
+    kinds = defaultdict(set)
+    for case in CASES:
+        kinds[case.alert].add(case.fires_at is not None)
+    assert {name: kinds[name] for name in ALERTS} == {name: {True, False} for name in ALERTS}
+    assert set(kinds) == set(ALERTS)
+
+
+def test_the_rules_and_the_example_are_good_and_without_lint() -> None:
+    promtool("check", "rules", "--lint=all", "--lint-fatal", *map(str, RULES))
+    promtool("check", "config", str(PROMETHEUS / "prometheus.yml"))
+
+
+@pytest.mark.parametrize("rule", ALERTS.values(), ids=ALERTS)
+def test_an_alert_says_whose_it_is_and_where_to_read_on(rule: dict) -> None:
+    labels, annotations = rule["labels"], rule["annotations"]
+    assert labels["severity"] in {"page", "ticket", "info"}
+    assert labels["culprit"] in {culprit.value for culprit in Culprit}
+    assert labels["scope"] in {"prober", "instance", "host", "tenant", "probe"}
+    carries_environment = "group_left (environment)" in rule["expr"] or "environment" in labels
+    assert carries_environment
+    assert annotations["summary"].startswith(f"{labels['culprit']}: ")
+    assert annotations["description"]
+    page = PROMETHEUS.parents[1] / annotations["runbook_url"]
+    assert page.is_file(), page
+
+
+def expressions() -> list[str]:
+    return [rule["expr"] for rule in rules()]
+
+
+def test_every_metric_in_a_rule_is_one_that_the_daemon_exports() -> None:
+    exported = {
+        name
+        for family in FAMILIES
+        for name in (
+            [f"{family.name}_bucket", f"{family.name}_sum", f"{family.name}_count"]
+            if family.kind is Kind.HISTOGRAM
+            else [family.name]
+        )
+    }
+    used = set(re.findall(r"(?<![\w:])prober_\w+(?![\w:])", " ".join(expressions())))
+    assert used
+    assert used - exported == set()
+
+
+def test_every_recorded_series_that_is_used_is_recorded_and_the_other_way_round() -> None:
+    recorded = {rule["record"] for rule in rules() if "record" in rule}
+    used = set(re.findall(r"\w+:\w+:\w+", " ".join(expressions())))
+    assert used - recorded == set()
+
+
+def test_the_words_in_the_rules_are_the_outcome_tables() -> None:
+    text = " ".join(expressions())
+    culprits = {
+        each for found in re.findall(r'culprit=~?"([^"]+)"', text) for each in found.split("|")
+    }
+    reasons = {
+        each for found in re.findall(r'reason=~?"([^"]+)"', text) for each in found.split("|")
+    }
+    assert culprits <= {culprit.value for culprit in Culprit}
+    assert reasons <= {reason.value for reason in Reason}
+    assert {CLASSIFICATION[Reason(reason)].culprit.value for reason in reasons} <= {
+        "platform",
+        "request",
+    }
