@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench picture lint format lock programs clean
+.PHONY: help demo test e2e bench picture lint format lock programs clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -17,6 +17,9 @@ test: $(VENV)/.development programs ## run every test, with coverage
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+
+e2e: $(VENV)/.development programs ## the full run alone: faults, Prometheus, Alertmanager, who is told what
+	$(BIN)/pytest tests/e2e/test_alerting.py -v
 
 bench: $(VENV)/.development ## how punctual the daemon is at 200 probes/s for 60 s
 	$(BIN)/python -m tests.benchmarks.punctuality

@@ -20,6 +20,9 @@ from prober.settings.token_schema import OAuth, Secret, Token
 from prober.settings.url import is_readable_on_the_way
 from prober.settings.yaml_file import KeyPath, Note
 
+_FASTEST_BURN = 14.4  # of the alert rules: over an hour, the budget of 30 days goes in two
+_FEWEST_ERRORS = 3.0
+
 
 @dataclass(frozen=True, slots=True)
 class WebOptions:
@@ -206,6 +209,14 @@ def _transport(entry: Way, defaults: Way, directory: Path) -> TransportOptions:
     )
 
 
+def honest_availability(tenant: Tenant) -> float:
+    """Return the greatest objective whose fastest burn alert rests on three failures at least."""
+    runs_an_hour = sum(3600 / probe.interval_seconds for probe in tenant.probes)
+    if runs_an_hour == 0:
+        return 1.0
+    return max(0.0, 1 - _FEWEST_ERRORS / (_FASTEST_BURN * runs_an_hour))
+
+
 def _warnings(entries: Mapping[int, TenantEntry], tenants: Sequence[Tenant]) -> list[Note]:
     warnings: list[Note] = []
     users: dict[tuple[object, ...], str] = {}
@@ -216,6 +227,14 @@ def _warnings(entries: Mapping[int, TenantEntry], tenants: Sequence[Tenant]) -> 
             message = f"shares its token with tenant '{users[source]}': they share a fate"
             warnings.append(((*at, "token"), message))
         users.setdefault(source, tenant.name)
+        honest = honest_availability(tenant)
+        if tenant.availability_objective_ratio > honest:
+            message = (
+                f"promises an availability of {tenant.availability_objective_ratio:.4%} that"
+                " its probes are too rare to judge: a page would rest on less than"
+                f" {_FEWEST_ERRORS:g} failures; probe more often, or promise at most {honest:.4%}"
+            )
+            warnings.append((at, message))
         if is_readable_on_the_way(tenant.base_url):
             message = "is plain http: the token travels where anybody on the way can read it"
             warnings.append(((*at, "base_url"), message))

@@ -10,7 +10,7 @@ import yaml
 
 from prober.outcomes import CLASSIFICATION, Culprit, Reason
 from prober.recorders.families import FAMILIES, Kind
-from tests.alerting.cases import CASES, Case, surroundings
+from tests.alerting.cases import CASES, SERVER_ERROR, Case, runs, surroundings, tenant
 
 PROMETHEUS = Path(__file__).parents[2] / "config" / "prometheus"
 RULES = sorted((PROMETHEUS / "rules").glob("*.yml"))
@@ -148,3 +148,56 @@ def test_the_words_in_the_rules_are_the_outcome_tables() -> None:
         "platform",
         "request",
     }
+
+
+def test_availability_and_budget_are_of_what_was_configured(tmp_path: Path) -> None:
+    """An hour in which every tenth minute failed, and a tenant whose token was dead for half."""
+    skipped = tenant("prober_schedule_skipped_total", 'probe="datasets"', 'cause="token_rejected"')
+    ok = runs("none", "ok", "success")
+    series = {
+        **surroundings("acme"),
+        SERVER_ERROR: "0+0.05x400",
+        runs("credential", "token_rejected", "auth_failure"): "0x400",
+        skipped: "0+0.25x400",
+        ok: "0+0.2x400",
+    }
+    checks = {
+        "tenant:prober_platform_availability:ratio1h": 0.9,
+        "tenant:prober_perceived_availability:ratio1h": 0.4,
+        # 0.1 for three hours, of 0.005 for 720
+        "tenant:prober_error_budget_left:ratio30d": 1 - 0.1 * 3 / (0.005 * 720),
+    }
+    content = {
+        "rule_files": [str(path) for path in RULES],
+        "evaluation_interval": f"{STEP_SECONDS}s",
+        "group_eval_order": GROUPS,
+        "tests": [
+            {
+                "interval": f"{STEP_SECONDS}s",
+                "input_series": [{"series": n, "values": v} for n, v in series.items()],
+                "promql_expr_test": [
+                    {
+                        "expr": f"round(sum({name}), 0.01)",
+                        "eval_time": "3h",
+                        "exp_samples": [{"labels": "{}", "value": round(value, 2)}],
+                    }
+                    for name, value in checks.items()
+                ],
+            }
+        ],
+    }
+    file = tmp_path / "test.yml"
+    file.write_text(yaml.safe_dump(content, sort_keys=False))
+    promtool("test", "rules", str(file))
+
+
+def test_every_metric_in_a_runbook_is_one_that_the_daemon_exports() -> None:
+    pages = "".join(page.read_text() for page in (PROMETHEUS / "runbooks").glob("*.md"))
+    used = set(re.findall(r"prober_\w+", pages))
+    assert used
+    assert used <= {family.name for family in FAMILIES} | {"prober_fault"}
+
+
+def test_no_runbook_is_of_no_alert() -> None:
+    linked = {Path(rule["annotations"]["runbook_url"]).stem for rule in ALERTS.values()}
+    assert {page.stem for page in (PROMETHEUS / "runbooks").glob("*.md")} == linked

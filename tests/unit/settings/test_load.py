@@ -236,3 +236,26 @@ def test_a_token_in_clear_on_the_wire_is_warned_of(
     file.write_text(ONE_TENANT.replace("domain: acme", f"base_url: '{base_url}'"))
     keys = [problem.key for problem in load(file).warnings]
     assert keys == (["tenants[0].base_url"] if warned else [])
+
+
+@pytest.mark.parametrize(
+    ("availability", "interval", "told"),
+    [
+        ("0.995", "60s", None),
+        ("0.9965", "60s", None),
+        ("0.999", "60s", "promise at most 99.6528%"),
+        ("0.999", "10s", None),
+        ("0.995", "5m", "promise at most 98.2639%"),
+    ],
+)
+def test_a_promise_that_the_rate_of_probes_cannot_carry_is_warned_of(
+    file: Path, availability: str, interval: str, told: str | None
+) -> None:
+    file.write_text(
+        f"defaults: {{interval: {interval}, objectives: {{availability: {availability}}}}}\n"
+        "tenants:\n"
+        "  - {name: acme, domain: acme, token: {env: ACME_TOKEN}, probes: [datasets]}\n"
+    )
+    warnings = [str(problem) for problem in load(file).warnings]
+    assert len(warnings) == (told is not None)
+    assert told is None or told in warnings[0]
