@@ -163,6 +163,14 @@ CASES = (
     Case("ProberErrorBudgetBurnsFast", "a single 5xx", {SERVER_ERROR: "0x20 1x200"}),
     Case(
         "ProberErrorBudgetBurnsFast",
+        "a single 5xx against an objective that is too strict for the rate of probes",
+        {
+            SERVER_ERROR: "0x20 1x200",
+            tenant("prober_tenant_availability_objective_ratio"): "0.999x10000",
+        },
+    ),
+    Case(
+        "ProberErrorBudgetBurnsFast",
         "a counter reset",
         {SERVER_ERROR: "50x20 0x200"},
     ),
