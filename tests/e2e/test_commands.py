@@ -4,6 +4,7 @@ import json
 import re
 import signal
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -139,3 +140,26 @@ def test_the_readmes_commands_run() -> None:
         else:
             expected = {"token": 10, "explain": 12}.get(command.split()[0], 0)
             assert run(*command.split()).returncode == expected, command
+
+
+@pytest.mark.parametrize(
+    ("make", "event"),
+    [
+        (lambda path: path.write_text("no directory"), "state.not_saved"),
+        (
+            lambda path: (path.mkdir(), (path / "tokens.sqlite3").write_bytes(b"\xff" * 9000)),
+            "state.set_aside",
+        ),
+    ],
+    ids=["unusable", "corrupt"],
+)
+def test_the_daemon_starts_whatever_became_of_its_state(
+    settings: Path, tmp_path: Path, make: Callable[[Path], object], event: str
+) -> None:
+    make(tmp_path / "state")
+    settings.write_text("state: {directory: state}\n" + settings.read_text())
+    command = ("run", "--config", str(settings))
+    log = tmp_path / "log"
+    with started(*command, until=r'"listening": "([^"]+)"', log=log) as (process, _):
+        assert end(process) == 0
+    assert log.read_text().count(f'"event": "{event}"') == 1
