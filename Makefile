@@ -37,7 +37,7 @@ format: $(VENV)/.development ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-lock: $(VENV)/.development ## renew the locked dependencies
+lock: | $(VENV)/bin/uv ## renew the locked dependencies
 	$(BIN)/uv pip compile $(LOCK_FLAGS) --output-file requirements/runtime.txt pyproject.toml requirements/build.in
 	$(BIN)/uv pip compile $(LOCK_FLAGS) --extra development --output-file requirements/development.txt pyproject.toml requirements/build.in
 
@@ -52,6 +52,10 @@ clean: ## forget the virtual environment and all caches
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
+
+# Not by way of the lock, which a new dependency has made incomplete.
+$(VENV)/bin/uv: | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check 'uv>=0.6'
 
 # The lock is complete, so --no-deps: pip's resolver would look past it, at releases newer than the pins, and refuse.
 $(VENV)/.runtime: requirements/runtime.txt pyproject.toml | $(VENV)/bin/python

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 
 import structlog
 
@@ -16,6 +17,7 @@ from prober.attempt import VERSION, Collaborators, attempt
 from prober.errors import Problem, SettingsError
 from prober.exchange.client import ExchangeClient
 from prober.exchange.loop_lag import LoopLag
+from prober.maintenance import Calendar
 from prober.model import Exchange, Failure, Probe, Result, Tenant
 from prober.outcomes import FailureKind, SkipCause
 from prober.recorders.log import LogRecorder
@@ -78,7 +80,8 @@ class Daemon:
         self._recorders = FanOut(
             (self.metrics, LogRecorder(logger), *extra), self._on_recorder_failure
         )
-        self._clock = Clock(self._on_due, lambda: self.metrics.heartbeat(time.time()))
+        self._clock = Clock(self._on_due, self._on_heartbeat)
+        self._calendars = {t.name: Calendar(t.maintenance) for t in configuration.tenants}
         self._tenants = {tenant.name: tenant for tenant in configuration.tenants}
         self._limits = {t.name: self._limits_of(t) for t in configuration.tenants}
         self._runs: dict[asyncio.Task[None], tuple[str, str]] = {}
@@ -173,6 +176,8 @@ class Daemon:
         except Exception as error:
             self._logger.exception("probe.broke", tenant=tenant.name, probe=probe.name)
             result = _own_fault(tenant, probe, error)
+        if self._calendars[tenant.name].at(result.started_at).is_active:
+            result = replace(result, in_maintenance=True)
         self._recorders.record(result)
 
     def _on_run_ended(self, task: asyncio.Task[None]) -> None:
@@ -189,6 +194,12 @@ class Daemon:
             if self._reason_to_skip(tenant, probe, 0.0) is None:
                 self._begin(tenant, probe, 0.0)
                 return
+
+    def _on_heartbeat(self) -> None:
+        now = time.time()
+        self.metrics.heartbeat(now)
+        for tenant, calendar in self._calendars.items():
+            self.metrics.maintenance(tenant, is_active=calendar.at(now).is_active)
 
     def _on_recorder_failure(self, recorder: Recorder, error: Exception) -> None:
         self._logger.error(

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from pydantic import SecretStr
 
 from prober.credential import TokenSource, TokenView
+from prober.maintenance import Window
 from prober.outcomes import (
     Counterpart,
     Culprit,
@@ -96,6 +97,7 @@ class Tenant:
     labels: Mapping[str, str] = field(default_factory=lambda: _NO_PAIRS)
     availability_objective_ratio: float = 0.995
     concurrency: int = 10
+    maintenance: tuple[Window, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +234,8 @@ class Result:
     """One attempt: the only thing that recorders see. `started_at` is in epoch seconds.
 
     With the identity server as `counterpart` there was no token to ask the API with: the exchange
-    tells why, and nothing of it is a measurement of the API.
+    tells why, and nothing of it is a measurement of the API. `in_maintenance`: it counts for no
+    objective.
     """
 
     tenant: str
@@ -242,3 +245,4 @@ class Result:
     verdict: Verdict
     token: TokenView | None = None
     counterpart: Counterpart = Counterpart.API
+    in_maintenance: bool = False

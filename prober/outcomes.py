@@ -136,6 +136,14 @@ class SkipCause(StrEnum):
     MISFIRE = "misfire"
 
 
+class HistoryLoss(StrEnum):
+    """Why something is not, or no longer, in the history."""
+
+    QUEUE_FULL = "queue_full"
+    FILE_LOST = "file_lost"
+    OVER_SIZE = "over_size"
+
+
 class Side(StrEnum):
     """The two parts of a latency."""
 

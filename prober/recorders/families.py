@@ -207,6 +207,18 @@ FAMILIES = (
         ("tenant", "cause"),
     ),
     Family(
+        "prober_maintenance_active",
+        Kind.GAUGE,
+        "Whether a maintenance window of the tenant is open (1) or not (0).",
+        ("tenant",),
+    ),
+    Family(
+        "prober_maintenance_runs_total",
+        Kind.COUNTER,
+        "Verdicts during maintenance, which count nowhere else, by outcome.",
+        (*_PROBE, "outcome"),
+    ),
+    Family(
         "prober_tls_certificate_expiry_timestamp_seconds",
         Kind.GAUGE,
         "When the first certificate of the chain expires, absent until one was seen.",
@@ -264,6 +276,22 @@ FAMILIES = (
         "prober_state_write_failures_total",
         Kind.COUNTER,
         "Times that the state directory could not be written; what was to be saved is kept.",
+    ),
+    Family(
+        "prober_history_size_bytes",
+        Kind.GAUGE,
+        "How large the history's file is, 0 without a history.",
+    ),
+    Family(
+        "prober_history_last_write_timestamp_seconds",
+        Kind.GAUGE,
+        "When something was last written to the history, 0 before.",
+    ),
+    Family(
+        "prober_history_lost_total",
+        Kind.COUNTER,
+        "Runs, events and rows that the history had to let go before their time, by why.",
+        ("cause",),
     ),
     Family("prober_build_info", Kind.GAUGE, "1, labelled with the prober's version.", ("version",)),
 )

@@ -12,7 +12,7 @@ from prometheus_client.registry import CollectorRegistry
 
 from prober.credential import TokenEvent, TokenStatus
 from prober.model import Result, Tenant
-from prober.outcomes import Counterpart, SkipCause, TokenEventKind
+from prober.outcomes import Counterpart, HistoryLoss, SkipCause, TokenEventKind
 from prober.recorders.exposition import ShelfCollector, render
 from prober.recorders.probe_series import ProbeSeries
 from prober.recorders.store import HistogramScope, Store, series_estimate
@@ -54,6 +54,9 @@ class Metrics:
         self._loaded = store.block("prober_config_last_reload_successful")
         self._loaded_at = store.block("prober_config_last_reload_success_timestamp_seconds")
         self._state_write_failures = store.block("prober_state_write_failures_total")
+        self._history_size = store.block("prober_history_size_bytes")
+        self._history_written = store.block("prober_history_last_write_timestamp_seconds")
+        self._history_lost = store.block("prober_history_lost_total")
         store.tell("prober_build_info", (), (version,))
         self._heartbeat.set(started_at)
         self._registry = CollectorRegistry()
@@ -151,6 +154,20 @@ class Metrics:
         """Count that the state directory could not be written."""
         self._state_write_failures.add()
 
+    def maintenance(self, tenant: str, *, is_active: bool) -> None:
+        """Note whether a maintenance window of a tenant is open."""
+        self._store.block("prober_maintenance_active", (tenant,)).set(float(is_active))
+
+    def history_written(self, timestamp: float, size_bytes: int) -> None:
+        """Note that the history was written (epoch seconds), and how large it is."""
+        with self._lock:
+            self._history_written.set(timestamp)
+            self._history_size.set(float(size_bytes))
+
+    def history_lost(self, cause: HistoryLoss, number: int) -> None:
+        """Count what is not, or no longer, in the history."""
+        self._history_lost.add(float(number), cause)
+
     def configuration_loaded(self, timestamp: float, configuration_hash: str) -> None:
         """Note which configuration is used, and since when (epoch seconds)."""
         with self._lock:
@@ -169,6 +186,7 @@ class Metrics:
             owner = (tenant.name,)
             objective = self._store.block("prober_tenant_availability_objective_ratio", owner)
             objective.set(tenant.availability_objective_ratio)
+            self._store.block("prober_maintenance_active", owner)
             # A label without a value is, to Prometheus, no label.
             values = (tenant.labels.get(label, "") for label in own)
             known = (tenant.environment, tenant.base_url, *values)

@@ -29,6 +29,7 @@ class ProbeSeries:
         "_last_run",
         "_last_seconds",
         "_last_success",
+        "_maintenance_runs",
         "_network",
         "_objective",
         "_phases",
@@ -59,6 +60,7 @@ class ProbeSeries:
         self._anomalies = store.block("prober_server_timing_anomalies_total", owner)
         self._discarded = store.block("prober_measurements_discarded_total", owner)
         self._skipped = store.block("prober_schedule_skipped_total", owner)
+        self._maintenance_runs = store.block("prober_maintenance_runs_total", owner)
         self.configure(probe)
 
     def configure(self, probe: Probe) -> None:
@@ -94,19 +96,22 @@ class ProbeSeries:
             return
         self._phases.replace(dict(exchange.phases.as_pairs()))
         if answered:
-            self._record_latency(verdict)
+            self._record_latency(result)
         else:
             self._last_seconds.replace({})
 
     def _record_verdict(self, result: Result) -> None:
         verdict = result.verdict
-        self._runs.add(key=verdict.reason)
+        if result.in_maintenance:
+            self._maintenance_runs.add(key=verdict.outcome)
+        else:
+            self._runs.add(key=verdict.reason)
         self._last_run.set(result.started_at)
         self._success.set(1.0 if verdict.succeeded else 0.0)
         if verdict.succeeded:
             self._last_success.set(result.started_at)
         in_a_row = dict(_NO_FAILURES)
-        if verdict.culprit in in_a_row:
+        if verdict.culprit in in_a_row and not result.in_maintenance:
             in_a_row[verdict.culprit] = self._consecutive.values[verdict.culprit] + 1.0
         self._consecutive.replace(in_a_row)
 
@@ -120,14 +125,14 @@ class ProbeSeries:
                 codes.set(0.0, code)
         codes.add(key=code)
 
-    def _record_latency(self, verdict: Verdict) -> None:
-        latency = verdict.latency
-        if self._duration is not None:
+    def _record_latency(self, result: Result) -> None:
+        latency, counts = result.verdict.latency, not result.in_maintenance
+        if self._duration is not None and counts:
             self._duration.observe(latency.total_seconds)
         if latency.server_seconds is None or latency.network_seconds is None:
             self._last_seconds.replace({})
             return
-        if self._server is not None and self._network is not None:
+        if self._server is not None and self._network is not None and counts:
             self._server.observe(latency.server_seconds)
             self._network.observe(latency.network_seconds)
         sides: dict[str, float] = {
@@ -135,7 +140,7 @@ class ProbeSeries:
             Side.NETWORK: latency.network_seconds,
         }
         self._last_seconds.replace(sides)
-        for side in slow_sides(latency, self._probe):
+        for side in slow_sides(latency, self._probe) if counts else ():
             self._slow.add(key=side)
 
 

@@ -14,6 +14,8 @@ from prober.model import PHASE_NAMES, Tenant
 from prober.outcomes import (
     CLASSIFICATION,
     Culprit,
+    HistoryLoss,
+    Outcome,
     Reason,
     RejectionCause,
     ServerTimingAnomaly,
@@ -60,6 +62,8 @@ _TAILS: Mapping[str, _Tails] = MappingProxyType(
         "prober_token_rejected_cause": _words(RejectionCause),
         "prober_token_rejections_total": _words(RejectionCause),
         "prober_schedule_skipped_total": _words(SkipCause),
+        "prober_maintenance_runs_total": _words(Outcome),
+        "prober_history_lost_total": _words(HistoryLoss),
     }
 )
 _NOTHING_AT_START = frozenset(

@@ -10,11 +10,14 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from prober.errors import Problem, SettingsError
+from prober.maintenance import Window
 from prober.settings import schema
+from prober.settings.maintenance_schema import MaintenanceEntry
 from prober.settings.probe_schema import NamedProbe, OwnProbe, ProbeUse, Slug
 from prober.settings.probes import check_defaults, check_own
 from prober.settings.resolve import (
     Configuration,
+    HistoryOptions,
     LogOptions,
     MeasurementOptions,
     ScheduleOptions,
@@ -44,6 +47,7 @@ class _Layers(BaseSettings):
     measurement: dict[str, Any] | None = None
     tokens: dict[str, Any] | None = None
     state: dict[str, Any] | None = None
+    history: dict[str, Any] | None = None
     log: dict[str, Any] | None = None
 
     @classmethod
@@ -104,12 +108,14 @@ class _Checker:
         measurement = self._part(schema.Measurement, content, "measurement")
         tokens = self._part(schema.Tokens, content, "tokens")
         state = self._part(schema.State, content, "state")
+        history = self._part(schema.History, content, "history")
         log = self._part(schema.Log, content, "log")
+        windows = self._maintenance(content.get("maintenance"))
         own, broken = self._own_probes(content.get("probes"))
         entries = self._entries(content.get("tenants"))
         self._unknown_keys(content)
         tenants, problems, warnings = resolve_tenants(
-            entries, own, broken, defaults, path.absolute().parent
+            entries, own, broken, defaults, path.absolute().parent, windows
         )
         self._notes += problems
         if self._notes:
@@ -117,11 +123,14 @@ class _Checker:
         host, port = schema.listen_address(web.listen)
         return Configuration(
             tenants=tenants,
-            web=WebOptions(host, port, web.max_series, web.histograms),
+            web=WebOptions(
+                host, port, web.max_series, web.histograms, web.ad_hoc_runs, tuple(web.hosts)
+            ),
             schedule=ScheduleOptions(schedule.concurrency, schedule.grace, schedule.misfire_grace),
             measurement=MeasurementOptions(measurement.max_loop_lag),
             tokens=TokenOptions(tokens.canary_first, tokens.canary_limit),
             log=LogOptions(log.level, log.format),
+            history=HistoryOptions(history.enabled, history.retention, history.max_size),
             state_directory=state_directory(state.directory, path.absolute(), environ),
             hash=hashlib.sha256(canonical(content)).hexdigest()[:16],
             source=path,
@@ -170,6 +179,12 @@ class _Checker:
                 own[name] = probe
                 self._notes += [((*at, *path), message) for path, message in check_own(probe)]
         return own, frozenset(given) - own.keys()
+
+    def _maintenance(self, given: object) -> list[Window]:
+        if given is None:
+            return []
+        entries = self._valid(list[MaintenanceEntry], given, ("maintenance",))
+        return [entry.window() for entry in entries or ()]
 
     def _entries(self, given: object) -> dict[int, schema.TenantEntry]:
         if not isinstance(given, list) or not given:

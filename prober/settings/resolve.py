@@ -5,13 +5,14 @@ Pure; problems are collected, not raised one by one.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time
 from pathlib import Path
 from typing import Literal
 
 from prober.credential import OAuthClient, TokenSource, TokenSourceKind
 from prober.errors import Problem
+from prober.maintenance import Window
 from prober.model import Probe, Tenant, TransportOptions
 from prober.settings.probe_schema import OwnProbe
 from prober.settings.probes import Origins, probe_of, uses
@@ -32,6 +33,8 @@ class WebOptions:
     port: int
     max_series: int
     histograms: Literal["probe", "tenant", "off"]
+    ad_hoc_runs: bool
+    hosts: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,15 @@ class TokenOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class HistoryOptions:
+    """What is remembered, and for how long."""
+
+    enabled: bool
+    retention_seconds: float
+    max_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class LogOptions:
     """What is logged, and how."""
 
@@ -76,6 +88,7 @@ class Configuration:
     measurement: MeasurementOptions
     tokens: TokenOptions
     log: LogOptions
+    history: HistoryOptions
     state_directory: Path
     hash: str
     source: Path
@@ -88,6 +101,7 @@ def resolve_tenants(
     broken: frozenset[str],
     defaults: Defaults,
     directory: Path,
+    maintenance: Sequence[Window] = (),
 ) -> tuple[tuple[Tenant, ...], list[Note], list[Note]]:
     """Return tenants, problems and warnings.
 
@@ -108,7 +122,8 @@ def resolve_tenants(
         names.setdefault(entry.name, number)
         probes, found = _probes(entry, origins, at)
         problems += found
-        tenants.append(_tenant(entry, probes, defaults, directory))
+        tenant = _tenant(entry, probes, defaults, directory)
+        tenants.append(replace(tenant, maintenance=(*maintenance, *tenant.maintenance)))
     return tuple(tenants), problems, _warnings(entries, tenants)
 
 
@@ -160,6 +175,7 @@ def _tenant(
         labels=dict(entry.labels),
         availability_objective_ratio=availability,
         concurrency=entry.concurrency or defaults.concurrency or 10,
+        maintenance=tuple(each.window() for each in entry.maintenance),
     )
 
 

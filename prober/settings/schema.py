@@ -8,8 +8,9 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints, field_validator, model_validator
 
+from prober.settings.maintenance_schema import MaintenanceEntry
 from prober.settings.probe_schema import NamedProbe, Objectives, OwnProbe, Slug, Strict, Tuning
-from prober.settings.quantities import Duration
+from prober.settings.quantities import Duration, Size
 from prober.settings.token_schema import Token, never_a_literal
 from prober.settings.url import BASE_URL, is_url
 
@@ -18,12 +19,14 @@ LabelName = Annotated[str, StringConstraints(pattern=LABEL_PATTERN)]
 AddressPart = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$")]
 
 _LAST_PORT = 65_535
+_DAY_SECONDS = 86_400.0
+_LEAST_HISTORY_BYTES = 8 * 1024 * 1024
 _PROXY_URL = re.compile(r"https?://[^\s/?#]+/?")
 _TAKEN_LABELS = frozenset({"tenant", "environment", "base_url", "probe", "job", "instance"})
 
 
 class Web(Strict):
-    """The daemon's own HTTP server: metrics and health."""
+    """The daemon's own HTTP server: pages, API, metrics and health."""
 
     listen: str = "127.0.0.1:9824"
     """Address and port, such as `127.0.0.1:9824` or `[::1]:9824`; port 0 takes a free one."""
@@ -31,6 +34,11 @@ class Web(Strict):
     """Refuse to start when tenants and probes would yield more time series than this."""
     histograms: Literal["probe", "tenant", "off"] = "probe"
     """How finely latency histograms are kept: the greater part of all series."""
+    ad_hoc_runs: bool = False
+    """Let whoever sees the pages run a probe at once, out of turn."""
+    hosts: list[str] = Field(default_factory=list)
+    """Names that browsers reach the pages by, for ad-hoc runs; `localhost` and plain addresses are
+    known."""
 
     @field_validator("listen")
     @classmethod
@@ -98,6 +106,8 @@ class TenantEntry(Way):
     """What to run; default: every built-in probe that needs no parameter and costs nothing."""
     labels: dict[LabelName, str] = Field(default_factory=dict)
     """Labels of your own on `prober_tenant_info`."""
+    maintenance: list[MaintenanceEntry] = Field(default_factory=list)
+    """When this tenant may fail: runs then count for no objective and no alert."""
     objectives: Objectives = Objectives()
     """What is promised of this tenant."""
 
@@ -172,6 +182,31 @@ class State(Strict):
     its extension."""
 
 
+class History(Strict):
+    """What is remembered of the past, for pages and reports: see `state.directory`."""
+
+    enabled: bool = True
+    """Without it, pages know only what has happened since the start."""
+    retention: Duration = 30 * 86_400.0
+    """How long it is remembered. Default 30d."""
+    max_size: Size = 512 * 1024 * 1024
+    """How large the file may grow; the oldest is forgotten first. Default 512MiB."""
+
+    @field_validator("retention")
+    @classmethod
+    def _is_a_day_at_least(cls, value: float) -> float:
+        if value < _DAY_SECONDS:
+            raise ValueError("must be at least 1d")
+        return value
+
+    @field_validator("max_size")
+    @classmethod
+    def _has_room(cls, value: int) -> int:
+        if value < _LEAST_HISTORY_BYTES:
+            raise ValueError("must be at least 8MiB")
+        return value
+
+
 class Log(Strict):
     """What is logged, and how."""
 
@@ -196,6 +231,10 @@ class File(Strict):
     """What is done about a token that was rejected."""
     state: State = State()
     """Where the daemon keeps what must outlive it."""
+    history: History = History()
+    """What is remembered of the past."""
+    maintenance: list[MaintenanceEntry] = Field(default_factory=list)
+    """When every tenant may fail: runs then count for no objective and no alert."""
     log: Log = Log()
     """What is logged, and how."""
     tenants: list[TenantEntry] = Field(min_length=1)

@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from pydantic import BaseModel
 
 from prober.settings import schema
+from prober.settings.maintenance_schema import MaintenanceEntry
 from prober.settings.probe_schema import Expect, LatencyObjectives, Objectives, OwnProbe, ProbeUse
 from prober.settings.token_schema import OAuth, Secret, Token
 from prober.settings.yaml_file import KeyPath
@@ -41,6 +42,7 @@ _PARTS: dict[str | int, type[BaseModel]] = {
     "measurement": schema.Measurement,
     "tokens": schema.Tokens,
     "state": schema.State,
+    "history": schema.History,
     "log": schema.Log,
     "token": Token,
     "oauth": OAuth,
@@ -83,6 +85,8 @@ def _mapping_at(path: KeyPath) -> type[BaseModel]:
     match path:
         case ("tenants", _):
             return schema.TenantEntry
+        case (*_, "maintenance", int()):
+            return MaintenanceEntry
         case ("tenants", _, "probes", _):
             return ProbeUse
         case ("probes", _):

@@ -40,6 +40,11 @@ PUBLIC = {
     "prober_config_last_reload_success_timestamp_seconds": ("gauge", ""),
     "prober_config_info": ("gauge", "hash"),
     "prober_state_write_failures_total": ("counter", ""),
+    "prober_history_size_bytes": ("gauge", ""),
+    "prober_history_last_write_timestamp_seconds": ("gauge", ""),
+    "prober_history_lost_total": ("counter", "cause"),
+    "prober_maintenance_active": ("gauge", "tenant"),
+    "prober_maintenance_runs_total": ("counter", "tenant probe outcome"),
     "prober_build_info": ("gauge", "version"),
 }
 

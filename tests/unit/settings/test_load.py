@@ -1,11 +1,13 @@
 import hashlib
 import os
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from prober.credential import TokenSource, TokenSourceKind
 from prober.errors import Problem, SettingsError
+from prober.maintenance import Window
 from prober.settings.load import MAX_FILE_BYTES, load
 from prober.settings.resolve import LogOptions, ScheduleOptions, WebOptions
 
@@ -108,12 +110,34 @@ def test_the_example_shows_the_defaults(file: Path) -> None:
 
 def test_a_small_file_is_filled_with_defaults(file: Path) -> None:
     configuration = load(file)
-    assert configuration.web == WebOptions("127.0.0.1", 9824, 200_000, "probe")
+    assert configuration.web == WebOptions(
+        "127.0.0.1", 9824, 200_000, "probe", ad_hoc_runs=False, hosts=()
+    )
     assert configuration.schedule == ScheduleOptions(200, 15.0, 5.0)
     assert configuration.measurement.max_loop_lag_seconds == 0.05
     assert configuration.log == LogOptions("info", "auto")
     assert configuration.source == file
     assert configuration.tenants[0].token == TokenSource(TokenSourceKind.ENVIRONMENT, "ACME_TOKEN")
+
+
+def test_maintenance_of_all_and_of_one_tenant_are_both_its_own(file: Path) -> None:
+    file.write_text(
+        "maintenance: [{cron: 0 2 * * sun, duration: 2h, time_zone: Europe/Berlin}]\n"
+        + ONE_TENANT
+        + "    maintenance: [{from: 2026-12-01T22:00, until: 2026-12-02T02:00}]\n"
+    )
+    assert load(file).tenants[0].maintenance == (
+        Window(7200.0, "Europe/Berlin", cron="0 2 * * sun"),
+        Window(14_400.0, first=datetime(2026, 12, 1, 22)),  # noqa: DTZ001 -- a wall clock's
+    )
+
+
+def test_a_window_over_the_change_of_clocks_is_as_long_as_it_is(file: Path) -> None:
+    file.write_text(
+        ONE_TENANT + "    maintenance:\n      - {from: 2026-10-25T00:00, until: 2026-10-25T06:00,"
+        " time_zone: Europe/Berlin}\n"
+    )
+    assert load(file).tenants[0].maintenance[0].duration_seconds == 7 * 3600
 
 
 def test_a_key_without_value_counts_as_left_out(file: Path) -> None:
@@ -132,7 +156,7 @@ def test_environment_variables_go_over_the_file(
     monkeypatch.setenv("PROBER_MEASUREMENT__MAX_LOOP_LAG", "20ms")
     monkeypatch.setenv("PROBER_DEFAULTS__OBJECTIVES__SERVER", "1s")
     configuration = load(file)
-    assert configuration.web == WebOptions("::1", 9000, 7, "probe")
+    assert configuration.web == WebOptions("::1", 9000, 7, "probe", ad_hoc_runs=False, hosts=())
     assert configuration.log.level == "debug"
     assert configuration.schedule.concurrency == 5
     assert configuration.measurement.max_loop_lag_seconds == 0.02
