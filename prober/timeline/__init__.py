@@ -1,0 +1,1 @@
+"""What happened over time, in values: runs, minutes, spells, incidents, objectives. All pure."""
