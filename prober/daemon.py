@@ -14,12 +14,14 @@ from dataclasses import replace
 import structlog
 
 from prober.attempt import VERSION, Collaborators, attempt
+from prober.credential import TokenEvent, TokenStatus
 from prober.errors import Problem, SettingsError
 from prober.exchange.client import ExchangeClient
 from prober.exchange.loop_lag import LoopLag
 from prober.maintenance import Calendar
+from prober.memory import Memory
 from prober.model import Exchange, Failure, Probe, Result, Tenant
-from prober.outcomes import FailureKind, SkipCause
+from prober.outcomes import FailureKind, SkipCause, TokenEventKind
 from prober.recorders.log import LogRecorder
 from prober.recorders.metrics import Metrics, series_estimate
 from prober.recorders.recorder import FanOut, Recorder
@@ -31,6 +33,7 @@ from prober.verdict.rules import judge
 from prober.web.app import create_app
 from prober.web.server import Listening, listen
 
+_NEW_TOKEN = frozenset({TokenEventKind.LOADED, TokenEventKind.ROTATED})
 _Logger = structlog.typing.FilteringBoundLogger
 
 
@@ -73,12 +76,14 @@ class Daemon:
         )
         self._loop_lag = LoopLag(self.metrics.loop_lag)
         self._client = ExchangeClient(self._loop_lag)
+        self.memory = Memory(configuration, self.metrics, logger)
         self._upkeep = TokenUpkeep(
-            configuration, environ, self._client.exchange, self.metrics, logger, self._probe_at_once
+            configuration, environ, self._client.exchange, self.metrics, logger, self
         )
         self.tokens = self._upkeep.keeper
         self._recorders = FanOut(
-            (self.metrics, LogRecorder(logger), *extra), self._on_recorder_failure
+            (self.metrics, LogRecorder(logger), *self.memory.recorders, *extra),
+            self._on_recorder_failure,
         )
         self._clock = Clock(self._on_due, self._on_heartbeat)
         self._calendars = {t.name: Calendar(t.maintenance) for t in configuration.tenants}
@@ -108,6 +113,8 @@ class Daemon:
         await self._client.prepare(tenant.transport for tenant in configuration.tenants)
         self._resources.push_async_callback(self._upkeep.close)
         await self._upkeep.start()
+        self._resources.push_async_callback(self.memory.close)
+        await self.memory.start()
         self._house = Collaborators(self.tokens, self._client, judge, time.time)
         self._loop_lag.start()
         self._resources.callback(self._loop_lag.stop)
@@ -140,6 +147,16 @@ class Daemon:
         await self._resources.aclose()
         self._logger.info("daemon.stopped", cut_off=len(cut_off))
 
+    def token_changed(self, status: TokenStatus) -> None:
+        """See `Listener`."""
+        self.memory.token_changed(status)
+
+    def token_event(self, event: TokenEvent) -> None:
+        """See `Listener`; a new token is tried at once."""
+        self.memory.token_event(event)
+        if event.kind in _NEW_TOKEN:
+            self._probe_at_once(event.status.tenant)
+
     def _limits_of(self, tenant: Tenant) -> Limits:
         schedule = self._configuration.schedule
         return Limits(tenant.concurrency, schedule.concurrency, schedule.misfire_grace_seconds)
@@ -151,6 +168,7 @@ class Daemon:
             self._begin(tenant, probe, lateness_seconds)
         else:
             self.metrics.skipped(tenant.name, probe.name, cause)
+            self.memory.skipped(tenant.name, probe.name, cause)
 
     def _reason_to_skip(
         self, tenant: Tenant, probe: Probe, lateness_seconds: float

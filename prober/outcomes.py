@@ -142,6 +142,7 @@ class HistoryLoss(StrEnum):
     QUEUE_FULL = "queue_full"
     FILE_LOST = "file_lost"
     OVER_SIZE = "over_size"
+    INTERNAL_ERROR = "internal_error"
 
 
 class Side(StrEnum):

@@ -58,7 +58,11 @@ def open_to_read(path: Path, form: Format) -> sqlite3.Connection | None:
     with as_os_error(path):
         if path.stat().st_size == 0 or _unusable(path, form) is not None:
             return None
-        return _connect(path, "ro")
+        connection = _connect(path, "ro")
+        if connection.execute("PRAGMA user_version").fetchone()[0] == form.version:
+            return connection
+        connection.close()  # just born, or an earlier prober's
+        return None
 
 
 @contextmanager

@@ -12,11 +12,11 @@ import structlog
 
 from prober.attempt import VERSION
 from prober.credential import TokenEvent, TokenStatus, shared_groups
-from prober.outcomes import TokenEventKind
 from prober.recorders.log import LogRecorder
 from prober.recorders.metrics import Metrics
 from prober.settings.resolve import Configuration
 from prober.state_directory import StateDirectory
+from prober.tokens.books import Listener
 from prober.tokens.identity import Ask
 from prober.tokens.keeper import TokenKeeper
 from prober.tokens.ledger import Backoff
@@ -24,11 +24,10 @@ from prober.tokens.store import LedgerFile
 
 SAVE_SECONDS = 1.0
 _AFTER_A_BUG_SECONDS = 1.0
-_NEW_TOKEN = frozenset({TokenEventKind.LOADED, TokenEventKind.ROTATED})
 
 
 class TokenUpkeep:
-    """Runs a keeper. `on_new_token` hears the tenant's name, so that the token is tried at once."""
+    """Runs a keeper. `also` hears all that the keeper says, after metrics and log."""
 
     def __init__(
         self,
@@ -37,7 +36,7 @@ class TokenUpkeep:
         ask: Ask,
         metrics: Metrics,
         logger: structlog.typing.FilteringBoundLogger,
-        on_new_token: Callable[[str], None],
+        also: Listener,
     ) -> None:
         self.keeper = TokenKeeper(
             configuration.tenants,
@@ -54,7 +53,7 @@ class TokenUpkeep:
         self._metrics = metrics
         self._log = LogRecorder(logger)
         self._logger = logger
-        self._on_new_token = on_new_token
+        self._also = also
         self._directory: StateDirectory | None = None
         self._file: LedgerFile | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -98,13 +97,13 @@ class TokenUpkeep:
     def token_changed(self, status: TokenStatus) -> None:
         """See `Listener`."""
         self._metrics.token_changed(status)
+        self._also.token_changed(status)
 
     def token_event(self, event: TokenEvent) -> None:
         """See `Listener`."""
         self._metrics.token_event(event)
         self._log.token_event(event)
-        if event.kind in _NEW_TOKEN:
-            self._on_new_token(event.status.tenant)
+        self._also.token_event(event)
 
     def _open(self) -> None:
         try:

@@ -13,9 +13,11 @@ from prometheus_client.registry import CollectorRegistry
 from prober.credential import TokenEvent, TokenStatus
 from prober.model import Result, Tenant
 from prober.outcomes import Counterpart, HistoryLoss, SkipCause, TokenEventKind
+from prober.recorders import series
 from prober.recorders.exposition import ShelfCollector, render
+from prober.recorders.own_health import P99, OwnHealth, bound_of_quantile
 from prober.recorders.probe_series import ProbeSeries
-from prober.recorders.store import HistogramScope, Store, series_estimate
+from prober.recorders.store import LOOP_LAG, HistogramScope, Store, series_estimate
 from prober.recorders.token_series import TokenSeries
 
 __all__ = ("HistogramScope", "Metrics", "series_estimate")
@@ -59,6 +61,7 @@ class Metrics:
         self._history_lost = store.block("prober_history_lost_total")
         store.tell("prober_build_info", (), (version,))
         self._heartbeat.set(started_at)
+        self._version, self._started_at = version, started_at
         self._registry = CollectorRegistry()
         self._registry.register(ShelfCollector(store.shelves, self._lock))
         self.apply(tenants)
@@ -179,6 +182,32 @@ class Metrics:
         """Note that the configuration could not be used; the one before stays."""
         self._loaded.set(0.0)
 
+    def own_health(self) -> OwnHealth:
+        """Return how well the prober itself does."""
+        store, only = self._store, series.ONLY
+        with self._lock:
+            return OwnHealth(
+                version=self._version,
+                started_at=self._started_at,
+                heartbeat_at=self._heartbeat.values[only],
+                probes_in_flight=int(self._in_flight.values[only]),
+                runs=0 if self._lateness is None else self._lateness.counts[-1],
+                lateness_p99_seconds=_p99(self._lateness),
+                loop_lag_p99_seconds=_p99(self._lag),
+                skipped={
+                    c: int(store.total("prober_schedule_skipped_total", c)) for c in SkipCause
+                },
+                discarded_measurements=int(
+                    store.total("prober_measurements_discarded_total", LOOP_LAG)
+                ),
+                configuration_is_current=self._loaded.values[only] == 1.0,
+                configuration_loaded_at=self._loaded_at.values[only],
+                state_write_failures=int(self._state_write_failures.values[only]),
+                history_written_at=self._history_written.values[only] or None,
+                history_size_bytes=int(self._history_size.values[only]),
+                history_lost={c: int(self._history_lost.values[c]) for c in HistoryLoss},
+            )
+
     def _apply_tenants(self, tenants: Sequence[Tenant]) -> None:
         every = (label for tenant in tenants for label in tenant.labels)
         own = self._store.extend_labels("prober_tenant_info", every)
@@ -191,6 +220,12 @@ class Metrics:
             values = (tenant.labels.get(label, "") for label in own)
             known = (tenant.environment, tenant.base_url, *values)
             self._store.tell("prober_tenant_info", owner, known)
+
+
+def _p99(histogram: series.Histogram | None) -> float | None:
+    if histogram is None:
+        return None
+    return bound_of_quantile(P99, histogram.buckets, histogram.counts)
 
 
 def _host(tenant: Tenant) -> str:

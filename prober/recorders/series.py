@@ -155,6 +155,11 @@ class Histogram:
         self._publish()
 
     @property
+    def buckets(self) -> tuple[float, ...]:
+        """The upper bounds of all buckets but the last."""
+        return self._shelf.family.buckets
+
+    @property
     def series_count(self) -> int:
         """How many series this is: the buckets, the count and the sum."""
         return len(self._prefixes)

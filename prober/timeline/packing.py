@@ -1,17 +1,23 @@
 """Tallies as bytes: a tenth of a kilobyte for an hour of runs by the minute.
 
 JSON of numbers in columns, deflated: what is alike in an hour stands together. An hour's minutes
-are numbered 0 to 59.
+are numbered 0 to 59. Where every minute had one answer, which is the rule, a column is a text with
+a character for each: its distance from the least of them.
 """
 
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
 
 from prober.timeline.sketch import Sketch
 from prober.timeline.tally import Tally
 
+_FIRST_CHARACTER = 35  # past the quotation mark, which JSON would escape
+_MOST_CHARACTERS = 1000
+
 _Packed = int | list[int] | None
+_Column = list[_Packed] | tuple[int, str]
 
 
 def pack_tally(tally: Tally) -> bytes:
@@ -35,8 +41,8 @@ def pack_minutes(minutes: Mapping[int, Tally]) -> bytes:
             kinds[-1][0] += 1  # type: ignore[operator]
         else:
             kinds.append([1, counts])
-    server = [_packed(minutes[number].server) for number in numbers]
-    network = [_packed(minutes[number].network) for number in numbers]
+    server = _column([minutes[number].server for number in numbers])
+    network = _column([minutes[number].network for number in numbers])
     whole = numbers == list(range(numbers[0], numbers[-1] + 1)) if numbers else True
     columns = [numbers[:1] if whole else numbers, len(numbers), kinds, server, network]
     return _deflated(columns)
@@ -48,18 +54,41 @@ def unpack_minutes(content: bytes) -> dict[int, Tally]:
     if len(numbers) != length:
         numbers = range(numbers[0], numbers[0] + length)
     counts = [counts for times, counts in kinds for _ in range(times)]
-    rows = zip(numbers, counts, server, network, strict=True)
-    return {n: Tally(kinds, _sketch(s), _sketch(t)) for n, kinds, s, t in rows}
+    rows = zip(numbers, counts, _sketches(server), _sketches(network), strict=True)
+    return {number: Tally(*columns) for number, *columns in rows}
+
+
+def _column(sketches: Sequence[Sketch]) -> _Column:
+    packed = [_packed(sketch) for sketch in sketches]
+    single = [each for each in packed if isinstance(each, int)]
+    if not single or len(single) < len(packed) or max(single) - min(single) > _MOST_CHARACTERS:
+        return packed
+    least = min(single)
+    return least, "".join(chr(_FIRST_CHARACTER + each - least) for each in single)
+
+
+def _sketches(column: _Column) -> Sequence[Sketch]:
+    match column:
+        case [int(least), str(text)]:
+            return [Sketch({least + ord(each) - _FIRST_CHARACTER: 1}) for each in text]
+    return [_sketch(packed) for packed in column]
 
 
 def _packed(sketch: Sketch) -> _Packed:
-    """Return nothing, the one bucket of a single duration, or buckets and counts by turns."""
+    """Return nothing, the one bucket of a single duration, or buckets and counts by turns.
+
+    Of several buckets each but the first is told by its distance from the one before.
+    """
     if not sketch.buckets:
         return None
     pairs = sorted(sketch.buckets.items())
     if len(pairs) == 1 and pairs[0][1] == 1:
         return pairs[0][0]
-    return [number for pair in pairs for number in pair]
+    packed, last = [], 0
+    for bucket, count in pairs:
+        packed += [bucket - last, count]
+        last = bucket
+    return packed
 
 
 def _sketch(packed: _Packed) -> Sketch:
@@ -67,11 +96,13 @@ def _sketch(packed: _Packed) -> Sketch:
         return Sketch()
     if isinstance(packed, int):
         return Sketch({packed: 1})
-    return Sketch(dict(zip(packed[::2], packed[1::2], strict=True)))
+    return Sketch(dict(zip(accumulate(packed[::2]), packed[1::2], strict=True)))
 
 
 def _deflated(content: object) -> bytes:
-    return zlib.compress(json.dumps(content, separators=(",", ":")).encode(), 9, -15)
+    return zlib.compress(
+        json.dumps(content, separators=(",", ":"), ensure_ascii=False).encode(), 9, -15
+    )
 
 
 def _inflated(content: bytes, columns: int) -> list:  # type: ignore[type-arg]

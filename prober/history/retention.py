@@ -1,0 +1,106 @@
+"""What is forgotten, a little at a time: what is too old, and the oldest of what is too much."""
+
+import sqlite3
+from collections.abc import Callable
+
+from prober.history.file import HOUR, MINUTE, HistoryFile
+from prober.outcomes import HistoryLoss
+
+_ROWS_AT_A_TIME = 2000
+_PROBES_AT_A_TIME = 50
+_PAGES_AT_A_TIME = 2000
+_ROUND_SECONDS = 3600.0
+_FULL_RATIO = 0.95  # where room is made, so that the limit itself is never passed
+_FAILURES_RATIO = 0.5
+_A_DAY_SECONDS = 86_400.0
+
+_BY_TIME = (
+    "DELETE FROM failure WHERE id IN (SELECT id FROM failure WHERE at < ? ORDER BY at LIMIT ?)",
+    (
+        "DELETE FROM verdict_change WHERE id IN"
+        " (SELECT id FROM verdict_change WHERE at < ? ORDER BY at LIMIT ?)"
+    ),
+    (
+        "DELETE FROM token_event WHERE id IN"
+        " (SELECT id FROM token_event WHERE at < ? ORDER BY at LIMIT ?)"
+    ),
+    (
+        "DELETE FROM spell WHERE id IN"
+        " (SELECT id FROM spell WHERE ended_at < ? ORDER BY ended_at LIMIT ?)"
+    ),
+    (
+        "DELETE FROM slot WHERE (tenant, slot) IN"
+        " (SELECT tenant, slot FROM slot WHERE slot < ? ORDER BY slot LIMIT ?)"
+    ),
+)
+
+OnLost = Callable[[HistoryLoss, int], None]
+
+
+class Retention:
+    """Keeps a file below `max_bytes` and no older than `seconds`; `on_lost` hears of the former."""
+
+    def __init__(self, seconds: float, max_bytes: int, on_lost: OnLost) -> None:
+        self._seconds = seconds
+        self._full_bytes = max_bytes * _FULL_RATIO
+        self._on_lost = on_lost
+        self._probes: list[int] = []
+        self._next_round_at = 0.0
+        self._not_before = 0.0
+
+    def enforce(self, file: HistoryFile, now: float) -> None:
+        """Do the next bit of work; raises sqlite3.Error."""
+        connection = file.connection
+        with connection:
+            self._forget(connection, now)
+            if size_bytes(connection) > self._full_bytes:
+                self._make_room(connection, now)
+        connection.execute(f"PRAGMA incremental_vacuum({_PAGES_AT_A_TIME})").fetchall()
+
+    def _forget(self, connection: sqlite3.Connection, now: float) -> None:
+        cutoff = max(now - self._seconds, self._not_before)
+        for statement in _BY_TIME:
+            connection.execute(statement, (cutoff, _ROWS_AT_A_TIME))
+        if not self._probes and now >= self._next_round_at:
+            self._next_round_at = now + _ROUND_SECONDS
+            self._probes = [row[0] for row in connection.execute("SELECT id FROM probe")]
+        batch, self._probes = self._probes[:_PROBES_AT_A_TIME], self._probes[_PROBES_AT_A_TIME:]
+        for probe in batch:
+            _forget_probe(connection, probe, cutoff)
+
+    def _make_room(self, connection: sqlite3.Connection, now: float) -> None:
+        """Let the oldest failures go if they take more than their share, else the oldest day."""
+        failures = connection.execute("SELECT coalesce(sum(length(document)), 0) FROM failure")
+        if failures.fetchone()[0] > self._full_bytes * _FAILURES_RATIO:
+            cursor = connection.execute(
+                "DELETE FROM failure WHERE id IN (SELECT id FROM failure ORDER BY at LIMIT ?)",
+                (_ROWS_AT_A_TIME,),
+            )
+            self._on_lost(HistoryLoss.OVER_SIZE, cursor.rowcount)
+            return
+        oldest = connection.execute("SELECT min(slot) FROM slot").fetchone()[0]
+        if oldest is None or oldest > now - HOUR:
+            return  # the last hour is never let go: the limit has room for it
+        self._not_before = min(oldest + _A_DAY_SECONDS, now - HOUR)
+        self._on_lost(HistoryLoss.OVER_SIZE, 1)
+        for (probe,) in connection.execute("SELECT id FROM probe").fetchall():
+            _forget_probe(connection, probe, self._not_before)
+        connection.execute("DELETE FROM slot WHERE slot < ?", (self._not_before,))
+
+
+def size_bytes(connection: sqlite3.Connection) -> int:
+    """Return how much the file holds, without what is free in it."""
+    pages, free, page_bytes = (
+        connection.execute(f"PRAGMA {name}").fetchone()[0]
+        for name in ("page_count", "freelist_count", "page_size")
+    )
+    return int((pages - free) * page_bytes)
+
+
+def _forget_probe(connection: sqlite3.Connection, probe: int, before: float) -> None:
+    hour = int(before // HOUR)
+    connection.execute("DELETE FROM hour WHERE probe = ? AND hour < ?", (probe, hour))
+    connection.execute("DELETE FROM hour_detail WHERE probe = ? AND hour < ?", (probe, hour))
+    connection.execute(
+        "DELETE FROM minute WHERE probe = ? AND minute < ?", (probe, int(before // MINUTE))
+    )

@@ -1,0 +1,29 @@
+"""The format of the history's file: the scripts in `migrations/`, one for each version."""
+
+import sqlite3
+from importlib.resources import files
+
+from prober.sqlite_file import Format
+
+FILE_NAME = "history.sqlite3"
+_APPLICATION_ID = 0x70726F68  # "proh"
+
+
+def statements(script: str) -> tuple[str, ...]:
+    """Return the statements of an SQL script, apart."""
+    found, begun = [], ""
+    for line in script.splitlines(keepends=True):
+        begun += line
+        if sqlite3.complete_statement(begun):
+            found.append(begun)
+            begun = ""
+    return tuple(found)
+
+
+def _migrations() -> tuple[tuple[str, ...], ...]:
+    scripts = files("prober.history").joinpath("migrations").iterdir()
+    ordered = sorted((script.name, script) for script in scripts if script.name.endswith(".sql"))
+    return tuple(statements(script.read_text()) for _, script in ordered)
+
+
+FORMAT = Format("history", _APPLICATION_ID, _migrations())
