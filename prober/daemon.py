@@ -28,10 +28,12 @@ from prober.recorders.recorder import FanOut, Recorder
 from prober.schedule.clock import Clock
 from prober.schedule.plan import Limits, Load, reason_to_skip
 from prober.settings.resolve import Configuration
+from prober.timeline.standing import TenantStanding
 from prober.token_upkeep import TokenUpkeep
 from prober.verdict.rules import judge
 from prober.web.app import create_app
 from prober.web.server import Listening, listen
+from prober.web.site import Site
 
 _NEW_TOKEN = frozenset({TokenEventKind.LOADED, TokenEventKind.ROTATED})
 _Logger = structlog.typing.FilteringBoundLogger
@@ -106,7 +108,7 @@ class Daemon:
 
     async def _start(self) -> None:
         configuration = self._configuration
-        app = create_app(render=self.metrics.render, is_ready=lambda: self._house is not None)
+        app = create_app(self._site())
         self.listening = await listen(app, configuration.web.host, configuration.web.port)
         self._resources.push_async_callback(self.listening.close)
         await self._resources.enter_async_context(self._client)
@@ -156,6 +158,33 @@ class Daemon:
         self.memory.token_event(event)
         if event.kind in _NEW_TOKEN:
             self._probe_at_once(event.status.tenant)
+
+    def _site(self) -> Site:
+        web = self._configuration.web
+        return Site(
+            tenants=self._tenants,
+            standing=self._standing,
+            changes=lambda tenant: self.memory.board.changes[tenant],
+            own_health=self.metrics.own_health,
+            archive=self.memory.archive,
+            render_metrics=self.metrics.render,
+            is_ready=lambda: self._house is not None,
+            now=time.time,
+            run_once=self._run_once if web.ad_hoc_runs else None,
+            hosts=web.hosts,
+        )
+
+    def _standing(self, tenant: str) -> TenantStanding:
+        now = time.time()
+        maintenance = self._calendars[tenant].at(now)
+        return self.memory.board.standing(tenant, self.tokens.statuses, maintenance, now)
+
+    async def _run_once(self, tenant_name: str, probe_name: str) -> Result:
+        """Run a probe out of turn, for somebody who asked: it counts for nothing."""
+        assert self._house is not None  # noqa: S101 -- pages are asked once it is ready
+        tenant = self._tenants[tenant_name]
+        probe = next(probe for probe in tenant.probes if probe.name == probe_name)
+        return await attempt(tenant, probe, self._house)
 
     def _limits_of(self, tenant: Tenant) -> Limits:
         schedule = self._configuration.schedule

@@ -51,7 +51,9 @@ _PICTURES_PER_SECOND = 4
     show_default=True,
     help="Play the scenario faster.",
 )
-@click.option("--port", default=9824, show_default=True, help="For /metrics; 0 takes a free one.")
+@click.option(
+    "--port", default=9824, show_default=True, help="For page and metrics; 0 takes a free one."
+)
 @click.option(
     "--directory",
     type=click.Path(path_type=Path, file_okay=False),
@@ -116,6 +118,7 @@ class Demo:
             watch.tokens = daemon.tokens
             assert daemon.listening is not None  # noqa: S101 -- it has been started
             self._where = [
+                f"page      {daemon.listening.url}/",
                 f"metrics   {daemon.listening.url}/metrics",
                 f"faults    {control.url}   (faults on demand, by curl)",
                 f"log       {self._directory / 'prober.log'}",
@@ -140,7 +143,7 @@ class Demo:
     def _configure(self, simulator: Simulator) -> Configuration:
         interval_ms = int(_INTERVAL_SECONDS / self._speed * 1000)
         written = {
-            "web": {"listen": f"127.0.0.1:{self._port}"},
+            "web": {"listen": f"127.0.0.1:{self._port}", "ad_hoc_runs": True},
             "defaults": {"interval": f"{interval_ms}ms", "proxy": "none"},
             "schedule": {"grace": "3s"},
             "state": {"directory": "state"},

@@ -55,8 +55,8 @@ def strip_label(slots: Iterable[SlotDocument], label: str) -> str:
 
 def latency_svg(slots: Sequence[SlotDocument], height: int = STRIP_HEIGHT) -> Markup:
     """Return the mean time of answers, the network's on top of the server's."""
-    most = max((_both(slot) for slot in slots), default=0.0)
-    if most <= 0:
+    most = most_latency(slots)
+    if most is None:
         return _picture("latency", STRIP_WIDTH, height, "latency: no answer was measured", ())
     width, scale = STRIP_WIDTH / len(slots), height / most
     server, network = [], []
@@ -83,6 +83,11 @@ def latency_label(slots: Iterable[SlotDocument]) -> str:
                 f"mean latency of the last quarter of an hour: server {server}, network {network}"
             )
     return "latency: no answer was measured"
+
+
+def most_latency(slots: Iterable[SlotDocument]) -> float | None:
+    """Return the height of a picture of latency, in seconds; None where it is empty."""
+    return max((_both(slot) for slot in slots), default=0.0) or None
 
 
 def waterfall_svg(

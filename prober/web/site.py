@@ -1,0 +1,37 @@
+"""What pages and API ask of the rest of the house."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from prober.history.archive import Archive
+from prober.model import Result, Tenant
+from prober.recorders.own_health import OwnHealth
+from prober.timeline.standing import TenantStanding
+
+RunOnce = Callable[[str, str], Awaitable[Result]]
+"""Runs a tenant's probe once, out of turn; its result counts for nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """`standing` and `changes` are asked on the event loop; `now` tells epoch seconds.
+
+    `changes` counts what happened to a tenant; `archive` is None without a history, `run_once`
+    where ad-hoc runs are not allowed. `hosts` are names that browsers may use for these.
+    """
+
+    tenants: Mapping[str, Tenant]
+    standing: Callable[[str], TenantStanding]
+    changes: Callable[[str], int]
+    own_health: Callable[[], OwnHealth]
+    archive: Archive | None
+    render_metrics: Callable[[bool], bytes]
+    is_ready: Callable[[], bool]
+    now: Callable[[], float]
+    run_once: RunOnce | None = None
+    hosts: tuple[str, ...] = ()
+
+
+SITE: web.AppKey[Site] = web.AppKey("site", Site)

@@ -1,0 +1,30 @@
+// Puts parts of the page that the server has drawn anew in the place of the old ones.
+"use strict";
+(() => {
+  const feed = document.getElementById("feed");
+  const address = document.body.dataset.live;
+  if (!address || !window.EventSource) {
+    if (feed && !address) feed.textContent = "";
+    return;
+  }
+  const source = new EventSource(address);
+  const openBefore = (element) =>
+    new Map([...element.querySelectorAll("details[id]")].map((each) => [each.id, each.open]));
+
+  source.onopen = () => { feed.textContent = "Live"; feed.className = "live"; };
+  source.onerror = () => { feed.textContent = "Not live: the prober does not answer."; feed.className = "lost"; };
+  source.addEventListener("parts", (event) => {
+    for (const [id, html] of Object.entries(JSON.parse(event.data))) {
+      const old = document.getElementById(id);
+      if (!old || old.contains(document.activeElement)) continue;
+      const template = document.createElement("template");
+      template.innerHTML = html.trim();
+      const fresh = template.content.firstElementChild;
+      for (const [detail, open] of openBefore(old)) {
+        const same = fresh.querySelector(`#${CSS.escape(detail)}`);
+        if (same) same.open = open;
+      }
+      old.replaceWith(fresh);
+    }
+  });
+})();

@@ -1,0 +1,146 @@
+import asyncio
+import json
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from prober.outcomes import Reason
+from tests.integration.web.sites import HOSTILE, House, served
+from tests.unit.recorders.results import an_answer
+
+
+async def page(client: aiohttp.ClientSession, path: str, status: int = 200) -> str:
+    async with client.get(path) as answer:
+        assert answer.status == status
+        assert answer.content_type == "text/html"
+        return await answer.text()
+
+
+async def test_the_overview_has_every_tenant_with_its_verdict(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    house.record(an_answer(Reason.SERVER_ERROR, status=500))
+    async with served(house.site()) as client:
+        text = await page(client, "/")
+    assert "1 of 2 tenants in trouble" in text
+    assert "platform: 500s on 1 of 2 probes" in text
+    assert "waiting for the first run" in text
+    assert 'class="strip"' in text
+    assert "shared with beta" in text
+
+
+async def test_a_tenants_page_has_its_past(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    house.record(an_answer())
+    async with served(house.site()) as client:
+        text = await page(client, "/tenants/acme?range=7d")
+    for expected in ("latency of datasets over 7d", "row 15", "our network: DNS fails", "accepted"):
+        assert expected in text
+    assert 'aria-label="where the time went' in text
+
+
+async def test_what_a_server_said_cannot_act_on_a_page(tmp_path: Path) -> None:
+    async with served(House(tmp_path).site()) as client:
+        for path in ("/tenants/acme", "/incidents", "/failures/2"):
+            text = await page(client, path)
+            assert HOSTILE not in text
+            assert "&lt;script&gt;alert(1)" in text
+
+
+async def test_incidents_are_folded(tmp_path: Path) -> None:
+    async with served(House(tmp_path).site()) as client:
+        text = await page(client, "/incidents?since=24h")
+    assert text.count("<tr>") == 3
+    assert "our network" in text
+
+
+async def test_without_a_history_pages_say_so() -> None:
+    async with served(House(None).site()) as client:
+        assert "history.enabled" in await page(client, "/")
+        assert "Nothing of the past is kept" in await page(client, "/tenants/acme")
+        assert "no history is kept" in await page(client, "/incidents")
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "says"),
+    [
+        ("/tenants/nobody", 404, "there is no tenant &#39;nobody&#39;; there are acme, beta"),
+        ("/tenants/acme?range=2d", 400, "range: is none of 1h, 24h, 7d, 30d"),
+        ("/incidents?since=soon", 400, "since: write a duration"),
+        ("/failures/99", 404, "there is no failure 99"),
+        ("/failures/one", 400, "number: write a number"),
+        ("/nowhere", 404, "Not Found"),
+    ],
+)
+async def test_a_wrong_address_says_what_there_is(
+    tmp_path: Path, path: str, status: int, says: str
+) -> None:
+    async with served(House(tmp_path).site()) as client:
+        assert says in await page(client, path, status)
+
+
+async def test_every_answer_is_closed_to_other_sites(tmp_path: Path) -> None:
+    async with served(House(tmp_path).site()) as client:
+        for path in ("/", "/tenants/acme", "/static/prober.js", "/api/v1/overview", "/metrics"):
+            async with client.get(path) as answer:
+                policy = answer.headers["Content-Security-Policy"]
+                assert "default-src 'none'" in policy
+                assert "unsafe" not in policy
+                assert answer.headers["X-Frame-Options"] == "DENY"
+
+
+def put_an_obstacle(directory: Path) -> None:
+    for path in directory.iterdir():
+        path.unlink()
+    (directory / "history.sqlite3").mkdir()
+
+
+async def test_a_history_that_cannot_be_read_is_said(tmp_path: Path) -> None:
+    site = House(tmp_path).site()
+    put_an_obstacle(tmp_path)
+    async with served(site) as client:
+        assert "history cannot be read" in await page(client, "/incidents", 503)
+        async with client.get("/api/v1/incidents") as answer:
+            assert answer.status == 503
+            assert "history cannot be read" in (await answer.json())["error"]
+        await page(client, "/")
+
+
+async def parts(answer: aiohttp.ClientResponse) -> dict[str, str]:
+    async with asyncio.timeout(10):
+        async for line in answer.content:
+            if line.startswith(b"data: "):
+                found: dict[str, str] = json.loads(line[6:])
+                return found
+    pytest.fail("the feed ended")
+
+
+async def test_what_changes_is_sent_and_nothing_else(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    async with served(house.site()) as client, client.get("/live") as feed:
+        assert feed.content_type == "text/event-stream"
+        assert {"summary", "tenant-acme", "tenant-beta"} <= (await parts(feed)).keys()
+        house.now += 2
+        house.record(an_answer(Reason.SERVER_ERROR, status=500))
+        changed = await parts(feed)
+        assert "platform: 500s" in changed["tenant-acme"]
+        assert "tenant-beta" not in changed
+
+
+async def test_a_tenants_page_is_live_too(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    async with served(house.site()) as client, client.get("/live?tenant=acme") as feed:
+        assert "waiting for the first run" in (await parts(feed))["now"]
+        house.record(an_answer())
+        assert "waiting for the first run" in (await parts(feed))["now"]  # of the other probe
+        async with client.get("/live?tenant=nobody") as answer:
+            assert answer.status == 404
+
+
+async def test_who_watches_does_not_hold_up_the_end() -> None:
+    house = House(None)
+    async with asyncio.timeout(5):
+        async with served(house.site()) as client:
+            feed = await client.get("/live")
+            await parts(feed)
+        feed.close()

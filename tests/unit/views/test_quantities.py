@@ -1,0 +1,38 @@
+import pytest
+
+from prober.views.quantities import duration, latency, moment, share, size
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (-1, "0 s"),
+        (0.4, "0 s"),
+        (119, "119 s"),
+        (120, "2 min"),
+        (7199, "119 min"),
+        (7200, "2 h"),
+        (172_799, "47 h"),
+        (172_800, "2 d"),
+    ],
+)
+def test_a_duration_has_one_unit(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(None, "-"), (0.0012, "1.2 ms"), (0.12, "120 ms"), (1.254, "1.25 s"), (12.34, "12.3 s")],
+)
+def test_a_latency_is_as_fine_as_it_matters(seconds: float | None, text: str) -> None:
+    assert latency(seconds) == text
+
+
+def test_nearly_all_is_not_all() -> None:
+    assert [share(each) for each in (1.0, 0.99999, None)] == ["100.00 %", "99.99 %", "-"]
+
+
+def test_moments_and_sizes() -> None:
+    assert moment(1_763_942_400.0) == "2025-11-24 00:00:00Z"
+    assert moment(None) == "-"
+    assert size(1024 * 1024 * 1.25) == "1.2 MiB"

@@ -1,0 +1,56 @@
+from dataclasses import replace
+
+import pytest
+
+from prober.outcomes import Culprit, Reason, RejectionCause, TokenState
+from prober.timeline.slots import SLOT_SECONDS, Slot
+from prober.views.standing import row_text, strip, tenant_document, worst_first
+from tests.unit.views.standings import NOW, VALID, a_standing, a_tenant_standing
+
+
+def test_a_tenant_is_told_with_all_its_probes() -> None:
+    failing = a_standing("sources", Reason.SERVER_ERROR, failing_for=60.0)
+    document = tenant_document(a_tenant_standing(a_standing(), failing), NOW)
+    first, second = document.probes
+    assert first.last_run is not None
+    assert (first.last_run.server_seconds, first.last_run.network_seconds) == (0.2, 0.1)
+    assert (second.failing_since, second.failures) == (NOW - 60, 1)
+    assert second.last_run is not None
+    assert second.last_run.row_text == row_text("11")
+    assert row_text("11") != ""
+
+
+def test_a_probe_of_a_dead_token_is_held_back_but_for_the_one_that_was_refused() -> None:
+    token = replace(VALID, state=TokenState.REJECTED, cause=RejectionCause.SUPERSEDED)
+    probes = (a_standing(), a_standing("sources", Reason.TOKEN_REJECTED))
+    document = tenant_document(a_tenant_standing(*probes, token=token), NOW)
+    assert [each.is_held_back for each in document.probes] == [True, False]
+
+
+def test_the_strip_has_each_quarter_of_a_day_the_present_one_last() -> None:
+    known = {int(NOW): Slot(none=3, platform=1, splits=2, server_seconds=1.0, network_seconds=0.5)}
+    shown = strip(known, NOW + 60)
+    assert len(shown) == 96
+    assert shown[0].start == NOW - 95 * SLOT_SECONDS
+    assert shown[0].runs == 0
+    assert shown[0].server_seconds is None
+    assert (shown[-1].runs, shown[-1].by_culprit) == (4, {Culprit.NONE: 3, Culprit.PLATFORM: 1})
+    assert (shown[-1].server_seconds, shown[-1].network_seconds) == (0.5, 0.25)
+
+
+def test_availability_is_told_for_a_day_and_a_month() -> None:
+    day = Slot(none=9, platform=1)
+    standing = a_tenant_standing(slots={int(NOW): day}, month=day + Slot(none=90, network=10))
+    kept = tenant_document(standing, NOW).availability
+    assert (kept.platform_day_ratio, kept.perceived_day_ratio) == (0.9, 0.9)
+    assert kept.platform_month_ratio == pytest.approx(109 / 110)
+    assert kept.perceived_month_ratio == pytest.approx(99 / 110)
+    assert kept.budget_left_ratio == pytest.approx(1 - 1 / (43_200 * 0.005))
+
+
+def test_who_looks_first_sees_what_is_wrong_first() -> None:
+    well = tenant_document(a_tenant_standing(), NOW)
+    bad = tenant_document(a_tenant_standing(a_standing(reason=Reason.DNS)), NOW)
+    slow = replace(bad, name="slow", is_slow=True)
+    zeta = replace(well, name="zeta")
+    assert worst_first([zeta, well, slow, bad]) == (bad, slow, well, zeta)
