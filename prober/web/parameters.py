@@ -1,15 +1,17 @@
 """What may be said in an address, and how it is read: one list for routes and OpenAPI. Pure."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from prober.settings.quantities import DURATION_PATTERN, duration_seconds
+from prober.settings.quantities import duration_seconds
 from prober.views.chart import RANGES
 
 DEFAULT_RANGE = "24h"
-_LONGEST_SECONDS = 366 * 86_400.0
+_SINCE_PATTERN = "^[1-9][0-9]{0,3}(s|m|h|d)$"
 _MOST = 200
+_GREATEST_NUMBER = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,20 +38,19 @@ def _range(text: str) -> str:
 
 
 def _since(text: str) -> float:
-    seconds = duration_seconds(text)
-    if not 0 < seconds <= _LONGEST_SECONDS:
-        raise ValueError("write a duration of a year at most")
-    return seconds
+    if not re.fullmatch(_SINCE_PATTERN, text):
+        raise ValueError("write how long ago, such as 90m, 24h or 30d")
+    return duration_seconds(text)
 
 
 def _limit(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) < 5 and 0 < int(text) <= _MOST):  # noqa: PLR2004
+    if not re.fullmatch("[0-9]{1,3}", text) or not 0 < int(text) <= _MOST:
         raise ValueError(f"write a number from 1 to {_MOST}")
     return int(text)
 
 
 def _number(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) < 19):  # noqa: PLR2004 -- 64 bits
+    if not re.fullmatch("[0-9]{1,19}", text) or int(text) > _GREATEST_NUMBER:
         raise ValueError("write a number")
     return int(text)
 
@@ -58,7 +59,11 @@ TENANT = Parameter("tenant", "path", "The tenant's name.", {"type": "string"}, s
 PROBE = Parameter("probe", "path", "The probe's name.", {"type": "string"}, str)
 OF_PROBE = Parameter("probe", "query", "Of this probe alone.", {"type": "string"}, str)
 NUMBER = Parameter(
-    "number", "path", "The failure's number.", {"type": "integer", "minimum": 0}, _number
+    "number",
+    "path",
+    "The failure's number.",
+    {"type": "integer", "minimum": 0, "maximum": _GREATEST_NUMBER},
+    _number,
 )
 RANGE = Parameter(
     "range",
@@ -71,8 +76,8 @@ RANGE = Parameter(
 SINCE = Parameter(
     "since",
     "query",
-    "How long ago, at most a year.",
-    {"type": "string", "pattern": DURATION_PATTERN, "default": "7d", "examples": ["24h", "30d"]},
+    "How long ago.",
+    {"type": "string", "pattern": _SINCE_PATTERN, "default": "7d", "examples": ["24h", "30d"]},
     _since,
     "7d",
 )

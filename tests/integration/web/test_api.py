@@ -70,7 +70,7 @@ async def test_events_of_token_and_verdicts(tmp_path: Path) -> None:
         ("/api/v1/tenants/nobody", 404, "there are acme, beta"),
         ("/api/v1/tenants/acme/failures?probe=nothing", 404, "there are datasets, sources"),
         ("/api/v1/tenants/acme/failures?limit=0", 400, "limit: write a number from 1 to 200"),
-        ("/api/v1/incidents?since=400d", 400, "a year at most"),
+        ("/api/v1/incidents?since=1.5d", 400, "write how long ago, such as 90m, 24h or 30d"),
         ("/api/v1/nothing", 404, "Not Found"),
         ("/badge/nobody.svg", 404, "there are acme, beta"),
     ],

@@ -66,7 +66,7 @@ async def test_without_a_history_pages_say_so() -> None:
     [
         ("/tenants/nobody", 404, "there is no tenant &#39;nobody&#39;; there are acme, beta"),
         ("/tenants/acme?range=2d", 400, "range: is none of 1h, 24h, 7d, 30d"),
-        ("/incidents?since=soon", 400, "since: write a duration"),
+        ("/incidents?since=soon", 400, "since: write how long ago"),
         ("/failures/99", 404, "there is no failure 99"),
         ("/failures/one", 400, "number: write a number"),
         ("/nowhere", 404, "Not Found"),

@@ -1,0 +1,65 @@
+"""The description of the API holds for whatever schemathesis can think of asking."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.errors import Unsatisfiable
+
+from prober.outcomes import Reason
+from prober.web.app import create_app
+from prober.web.server import listen
+from prober.web.site import Site
+from tests.integration.web.sites import House
+from tests.unit.recorders.results import an_answer
+
+
+@contextmanager
+def in_a_thread(site: Site) -> Iterator[str]:
+    """Serve a site beside a test that does not know asyncio; yield its address."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="site")
+    thread.start()
+    serving = listen(create_app(site), "127.0.0.1", 0)
+    listening = asyncio.run_coroutine_threadsafe(serving, loop).result(10)
+    try:
+        yield listening.url
+    finally:
+        asyncio.run_coroutine_threadsafe(listening.close(), loop).result(10)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+        loop.close()
+
+
+def test_every_answer_is_as_described(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    house.record(an_answer(Reason.SERVER_ERROR, status=500))
+    with in_a_thread(house.site()) as url:
+        schema = schemathesis.openapi.from_url(f"{url}/api/v1/openapi.json")
+        operations = [each.ok() for each in schema.get_all_operations()]
+        assert len(operations) == 9
+        for operation in operations:
+            _ask(operation)
+
+
+def _ask(operation: schemathesis.APIOperation) -> None:  # type: ignore[type-arg]
+    for mode in schemathesis.GenerationMode:
+
+        @settings(
+            max_examples=25,
+            database=None,
+            phases=(Phase.generate,),
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(case=operation.as_strategy(generation_mode=mode))
+        def check(case: schemathesis.Case) -> None:
+            case.call_and_validate(timeout=10)
+
+        try:
+            check()
+        except Unsatisfiable:  # what has no parameters cannot be asked wrongly
+            assert mode is schemathesis.GenerationMode.NEGATIVE
