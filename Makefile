@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test e2e bench picture lint format lock programs clean
+.PHONY: help demo test e2e bench picture pictures lint format lock programs clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -27,6 +27,9 @@ bench: $(VENV)/.development ## how punctual the daemon is at 200 probes/s for 60
 picture: $(VENV)/.development ## draw docs/demo.svg anew
 	$(BIN)/python docs/demo_picture.py
 
+pictures: $(VENV)/.development programs ## take docs/pictures anew, from the test of the pages in Chromium
+	PICTURES_DIRECTORY=docs/pictures $(BIN)/pytest tests/e2e/test_page.py -q
+
 lint: $(VENV)/.development ## ruff, ruff format, mypy --strict, import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -43,9 +46,9 @@ lock: | $(VENV)/bin/uv ## renew the locked dependencies
 
 LOCK_FLAGS := --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links --upgrade
 
-programs: ## install the Debian programs that tests use (prometheus, alertmanager and their tools)
-	@{ command -v promtool && command -v amtool && command -v prometheus-alertmanager; } >/dev/null \
-	  || ./.ci/install-programs prometheus prometheus-alertmanager
+programs: ## install the Debian programs that tests use (prometheus, alertmanager, chromium)
+	@{ command -v promtool && command -v amtool && command -v prometheus-alertmanager && command -v chromium; } >/dev/null \
+	  || ./.ci/install-programs prometheus prometheus-alertmanager chromium
 
 clean: ## forget the virtual environment and all caches
 	rm -rf $(VENV) .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -19,7 +19,7 @@ _STRICT_HEADERS = {
     ),
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",  # with none, a form of ours would have no Origin to show
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }

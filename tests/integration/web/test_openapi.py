@@ -39,27 +39,35 @@ def test_every_answer_is_as_described(tmp_path: Path) -> None:
     house = House(tmp_path)
     house.record(an_answer(Reason.SERVER_ERROR, status=500))
     with in_a_thread(house.site()) as url:
-        schema = schemathesis.openapi.from_url(f"{url}/api/v1/openapi.json")
-        operations = [each.ok() for each in schema.get_all_operations()]
-        assert len(operations) == 9
-        for operation in operations:
-            _ask(operation)
+        ask_everything(url, examples=25)
 
 
-def _ask(operation: schemathesis.APIOperation) -> None:  # type: ignore[type-arg]
-    for mode in schemathesis.GenerationMode:
+def ask_everything(url: str, *, examples: int) -> None:
+    """Ask all that is described, rightly and wrongly; fail if an answer is not as described."""
+    schema = schemathesis.openapi.from_url(f"{url}/api/v1/openapi.json")
+    operations = [each.ok() for each in schema.get_all_operations()]
+    assert len(operations) == 9
+    for operation in operations:
+        for mode in schemathesis.GenerationMode:
+            _ask(operation, mode, examples)
 
-        @settings(
-            max_examples=25,
-            database=None,
-            phases=(Phase.generate,),
-            suppress_health_check=list(HealthCheck),
-        )
-        @given(case=operation.as_strategy(generation_mode=mode))
-        def check(case: schemathesis.Case) -> None:
-            case.call_and_validate(timeout=10)
 
-        try:
-            check()
-        except Unsatisfiable:  # what has no parameters cannot be asked wrongly
-            assert mode is schemathesis.GenerationMode.NEGATIVE
+def _ask(
+    operation: schemathesis.APIOperation,  # type: ignore[type-arg]
+    mode: schemathesis.GenerationMode,
+    examples: int,
+) -> None:
+    @settings(
+        max_examples=examples,
+        database=None,
+        phases=(Phase.generate,),
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def check(case: schemathesis.Case) -> None:
+        case.call_and_validate(timeout=10)
+
+    try:
+        check()
+    except Unsatisfiable:  # what has no parameters cannot be asked wrongly
+        assert mode is schemathesis.GenerationMode.NEGATIVE
