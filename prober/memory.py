@@ -92,6 +92,15 @@ class Memory:
             assert self._history is not None  # noqa: S101 -- it was started with the task
             await asyncio.to_thread(self._history.close, _CLOSING_SECONDS)
 
+    def apply(self, configuration: Configuration) -> None:
+        """Take over settings: of what is gone, the past stays in the history until it is old."""
+        self.board.apply(configuration.tenants)
+        if self._history is not None:
+            settings = configuration.history
+            self._history.apply(
+                _probes(configuration), settings.retention_seconds, settings.max_bytes
+            )
+
     def skipped(self, tenant: str, probe: str, cause: SkipCause) -> None:
         """Take note of a due run that was not started."""
         now = time.time()
@@ -113,11 +122,7 @@ class Memory:
         lost = self._on_loop(self._metrics.history_lost)
         return History(
             self._directory,
-            {
-                (tenant.name, probe.name)
-                for tenant in configuration.tenants
-                for probe in tenant.probes
-            },
+            _probes(configuration),
             Retention(settings.retention_seconds, settings.max_bytes, lost),
             Listeners(
                 written=self._on_loop(self._on_written),
@@ -172,6 +177,10 @@ class Memory:
             why=why,
             message="the past is no longer shown; a new history is begun",
         )
+
+
+def _probes(configuration: Configuration) -> frozenset[tuple[str, str]]:
+    return frozenset((t.name, probe.name) for t in configuration.tenants for probe in t.probes)
 
 
 def _read(archive: Archive, now: float) -> _Past:

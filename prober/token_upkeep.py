@@ -19,7 +19,7 @@ from prober.state_directory import StateDirectory
 from prober.tokens.books import Listener
 from prober.tokens.identity import Ask
 from prober.tokens.keeper import TokenKeeper
-from prober.tokens.ledger import Backoff
+from prober.tokens.ledger import Backoff, TokenRecord
 from prober.tokens.store import LedgerFile
 
 SAVE_SECONDS = 1.0
@@ -45,9 +45,7 @@ class TokenUpkeep:
             now=time.time,
             version=VERSION,
             listener=self,
-            backoff=Backoff(
-                configuration.tokens.canary_first_seconds, configuration.tokens.canary_limit_seconds
-            ),
+            backoff=_backoff(configuration),
         )
         self._path = configuration.state_directory
         self._metrics = metrics
@@ -76,6 +74,20 @@ class TokenUpkeep:
             asyncio.create_task(self._again_and_again(self.keeper.watch), name="token watch"),
             asyncio.create_task(self._again_and_again(self._keep_saving), name="token saving"),
         ]
+
+    async def remembered(self) -> Mapping[str, TokenRecord]:
+        """Return what is known of the tokens of all tenants that there ever were."""
+        if self._file is None:
+            return {}
+        try:
+            return await asyncio.to_thread(self._file.records)
+        except OSError as error:
+            self._on_trouble(error)
+            return {}
+
+    def apply(self, configuration: Configuration, remembered: Mapping[str, TokenRecord]) -> None:
+        """Take over settings; see `remembered`."""
+        self.keeper.adopt(configuration.tenants, _backoff(configuration), remembered)
 
     async def stop_watching(self) -> None:
         """Take no new token any more; answers are still noted."""
@@ -157,3 +169,8 @@ class TokenUpkeep:
                 " directory writable, or set state.directory to another",
             )
         self._cannot_save = True
+
+
+def _backoff(configuration: Configuration) -> Backoff:
+    settings = configuration.tokens
+    return Backoff(settings.canary_first_seconds, settings.canary_limit_seconds)

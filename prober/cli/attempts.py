@@ -45,7 +45,7 @@ async def run_probes(
         loop_lag.start()
         resources.callback(loop_lag.stop)
         client = await resources.enter_async_context(ExchangeClient(loop_lag))
-        await client.prepare([tenant.transport])
+        await client.renew([tenant.transport])
         keeper = TokenKeeper(
             [tenant],
             environ,

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,18 +31,22 @@ def run(config_file: Path) -> None:
       prober run --config config/prober.yaml
       curl http://127.0.0.1:9824/metrics
 
+    SIGHUP reads the file anew, and so does a change of it (reload.on_change): all of it or, if it
+    cannot be used, nothing. What stays as it was does not notice.
+
     SIGTERM or SIGINT stops it: nothing new is started, requests in flight may end within
     schedule.grace, then it exits with 0. A second signal ends it at once. A configuration that
     cannot be used: exit 2 with the complete list. A port that is taken: exit 1.
     """
-    configuration = load(config_file)
-    refuse_too_many_series(configuration)
+    configuration = refuse_too_many_series(load(config_file))
     configure_logging(sys.stderr, configuration.log.level, configuration.log.format)
     logger = structlog.get_logger("prober")
-    run_loop(run_daemon(configuration, os.environ, logger, first_signal))
+    run_loop(
+        run_daemon(configuration, os.environ, logger, first_signal, partial(load, config_file))
+    )
 
 
-def first_signal() -> asyncio.Future[None]:
+def first_signal(on_hangup: Callable[[], None] | None = None) -> asyncio.Future[None]:
     """Return a future that is done at the first SIGTERM or SIGINT; the second one kills."""
     loop = asyncio.get_running_loop()
     received: asyncio.Future[None] = loop.create_future()
@@ -55,6 +60,8 @@ def first_signal() -> asyncio.Future[None]:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
+    if on_hangup is not None:
+        loop.add_signal_handler(signal.SIGHUP, on_hangup)
     return received
 
 

@@ -7,6 +7,7 @@ raised out of `exchange`.
 import asyncio
 import ssl
 import time
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 from types import TracebackType
@@ -23,6 +24,7 @@ from prober.exchange.loop_lag import LagWatch, LoopLag
 from prober.exchange.phases import Moments, begin_attempt, phases_until
 from prober.exchange.redaction import redact_response, redact_text, secret_forms
 from prober.exchange.transport import ThreadResolver, new_session, proxy_for, tls_context
+from prober.file_version import Version, file_version
 from prober.model import (
     ConnectionPolicy,
     Exchange,
@@ -44,7 +46,10 @@ class ExchangeClient:
         self._loop_lag = loop_lag
         self._resolver = ThreadResolver()
         self._contexts: dict[TransportOptions, ssl.SSLContext] = {}
+        self._versions: dict[TransportOptions, tuple[Version, ...]] = {}
         self._sessions: dict[tuple[TransportOptions, ConnectionPolicy], aiohttp.ClientSession] = {}
+        self._users: Counter[aiohttp.ClientSession] = Counter()
+        self._retired: set[aiohttp.ClientSession] = set()
         self._certificates = CertificateExpiry()
 
     async def __aenter__(self) -> Self:
@@ -58,19 +63,32 @@ class ExchangeClient:
         traceback: TracebackType | None,
     ) -> None:
         """Close every session and connection."""
-        for session in self._sessions.values():
+        for session in (*self._sessions.values(), *self._retired):
             await session.close()
         self._sessions.clear()
+        self._retired.clear()
         await self._resolver.close()
 
-    async def prepare(self, every: Iterable[TransportOptions]) -> None:
-        """Load the TLS contexts of all tenants in a thread: it takes tens of milliseconds.
+    async def renew(self, every: Iterable[TransportOptions]) -> None:
+        """Load the TLS contexts of all tenants, those whose files have changed anew.
 
-        One that cannot be loaded is told by the exchanges that need it.
+        What is no longer used is let go of once nothing is under way by it. A context that cannot
+        be loaded is told by the exchanges that need it. Done in a thread: it takes tens of
+        milliseconds.
         """
-        for options in set(every) - self._contexts.keys():
+        wanted = set(every)
+        versions = await asyncio.to_thread(lambda: {each: _versions(each) for each in wanted})
+        stale = {each for each in self._contexts if versions.get(each) != self._versions.get(each)}
+        loaded: dict[TransportOptions, ssl.SSLContext] = {}
+        for options in (wanted - self._contexts.keys()) | (wanted & stale):
             with suppress(TlsConfigurationError):
-                self._contexts[options] = await asyncio.to_thread(tls_context, options)
+                loaded[options] = await asyncio.to_thread(tls_context, options)
+        for options in stale:
+            del self._contexts[options]
+        self._contexts |= loaded
+        self._versions = versions
+        for key in [key for key in self._sessions if key[0] in stale]:
+            await self._retire(self._sessions.pop(key))
 
     async def exchange(self, request: Request, probe: Probe, options: TransportOptions) -> Exchange:
         """Send `request` once and return what it brought; raises nothing but cancellation."""
@@ -78,12 +96,27 @@ class ExchangeClient:
             session = self._session(options, probe.connection)
         except TlsConfigurationError as error:
             return never_sent(request, FailureKind.TLS_CONFIGURATION, str(error))
-        with self._loop_lag.watch() as lag:
-            moments = begin_attempt()
-            proxy = proxy_for(request.url, options)
-            response, failure = await self._attempt(session, request, probe, moments, proxy)
-            end = time.perf_counter()
+        self._users[session] += 1
+        try:
+            with self._loop_lag.watch() as lag:
+                moments = begin_attempt()
+                proxy = proxy_for(request.url, options)
+                response, failure = await self._attempt(session, request, probe, moments, proxy)
+                end = time.perf_counter()
+        finally:
+            self._users[session] -= 1
+            if session in self._retired:
+                await self._retire(session)
         return self._told(request, moments, end, response, failure, lag)
+
+    async def _retire(self, session: aiohttp.ClientSession) -> None:
+        """Close a session that gets no more to do, as soon as nothing is under way by it."""
+        if self._users[session] > 0:
+            self._retired.add(session)
+            return
+        self._retired.discard(session)
+        del self._users[session]
+        await session.close()
 
     async def _attempt(
         self,
@@ -139,6 +172,12 @@ class ExchangeClient:
                 self._contexts[options] = tls_context(options)
             self._sessions[key] = new_session(self._resolver, policy, self._contexts[options])
         return self._sessions[key]
+
+
+def _versions(options: TransportOptions) -> tuple[Version, ...]:
+    """Return the versions of the files that a TLS context is made of."""
+    files = (options.ca_file, options.client_certificate_file, options.client_key_file)
+    return tuple(file_version(file) for file in files if file is not None)
 
 
 def never_sent(request: Request, kind: FailureKind, detail: str) -> Exchange:

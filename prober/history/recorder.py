@@ -57,6 +57,7 @@ class History:
     ) -> None:
         self._directory = directory
         self._probes = probes
+        self._swept_of: Collection[ProbeKey] | None = None
         self._retention = retention
         self._listeners = listeners
         self._now = now
@@ -75,6 +76,11 @@ class History:
         self._thread.join(timeout_seconds)
         if self._thread.is_alive() or self._queue:
             self._listeners.lost(HistoryLoss.QUEUE_FULL, len(self._queue))
+
+    def apply(self, probes: Collection[ProbeKey], retention_seconds: float, max_bytes: int) -> None:
+        """Take over settings; what went on for probes that are gone is ended."""
+        self._probes = probes
+        self._retention.limit(retention_seconds, max_bytes)
 
     def record(self, result: Result) -> None:
         """See `Recorder`."""
@@ -123,6 +129,9 @@ class History:
 
     def _tidy(self, file: HistoryFile) -> None:
         now = self._now()
+        if self._swept_of is not self._probes:
+            self._swept_of = self._probes
+            file.end_spells_of_others(self._swept_of)
         file.pack_hours(now - _STILL_OPEN_SECONDS, _HOURS_AT_A_TIME)
         self._retention.enforce(file, now)
         self._listeners.written(now, size_bytes(file.connection))
@@ -135,7 +144,7 @@ class History:
         if self._file is None:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._file = HistoryFile.open(self._directory, self._listeners.set_aside)
-            self._file.end_spells_of_others(self._probes)
+            self._swept_of = None
         return self._file
 
     def _on_trouble(self, error: Exception) -> None:

@@ -41,12 +41,15 @@ class Retention:
     """Keeps a file below `max_bytes` and no older than `seconds`; `on_lost` hears of the former."""
 
     def __init__(self, seconds: float, max_bytes: int, on_lost: OnLost) -> None:
-        self._seconds = seconds
-        self._full_bytes = max_bytes * _FULL_RATIO
+        self.limit(seconds, max_bytes)
         self._on_lost = on_lost
         self._probes: list[int] = []
         self._next_round_at = 0.0
         self._not_before = 0.0
+
+    def limit(self, seconds: float, max_bytes: int) -> None:
+        """Set how old and how large the file may become."""
+        self._seconds, self._full_bytes = seconds, max_bytes * _FULL_RATIO
 
     def enforce(self, file: HistoryFile, now: float) -> None:
         """Do the next bit of work; raises sqlite3.Error."""

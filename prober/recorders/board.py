@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from prober.credential import TokenStatus, foretold_by, shared_with
 from prober.maintenance import Maintenance
-from prober.model import Probe, Result, Tenant
+from prober.model import Result, Tenant
 from prober.outcomes import Counterpart, SkipCause
 from prober.timeline.light import light
 from prober.timeline.slots import SLOT_SECONDS, Slot, slot_at, slot_of
@@ -26,16 +26,30 @@ class Board:
     """A recorder. `started_at` is in epoch seconds."""
 
     def __init__(self, tenants: Sequence[Tenant], started_at: float) -> None:
-        self.tenants = {tenant.name: tenant for tenant in tenants}
+        self.tenants: dict[str, Tenant] = {}
         self.changes: Counter[str] = Counter()
-        self._probes: dict[_ProbeKey, Probe] = {
-            (tenant.name, probe.name): probe for tenant in tenants for probe in tenant.probes
-        }
-        self._standings = {key: ProbeStanding(probe) for key, probe in self._probes.items()}
+        self._standings: dict[_ProbeKey, ProbeStanding] = {}
         self._slots: dict[str, dict[int, Slot]] = defaultdict(dict)
         self._earlier: Mapping[str, Slot] = {}
         self._certificates: dict[str, float] = {}
         self._known_since = started_at
+        self._take_over(tenants)
+
+    def apply(self, tenants: Sequence[Tenant]) -> None:
+        """Take over settings: of what is gone nothing is kept, of all else everything."""
+        self._take_over(tenants)
+        self.changes.update(self.tenants.keys())
+
+    def _take_over(self, tenants: Sequence[Tenant]) -> None:
+        self.tenants = {tenant.name: tenant for tenant in tenants}
+        probes = {(tenant.name, probe.name): probe for tenant in tenants for probe in tenant.probes}
+        self._standings = {
+            key: replace(self._standings.get(key) or ProbeStanding(probe), probe=probe)
+            for key, probe in probes.items()
+        }
+        for kept in (self._slots, self._certificates, self.changes):
+            for name in kept.keys() - self.tenants.keys():
+                del kept[name]
 
     def record(self, result: Result) -> None:
         """See `Recorder`."""

@@ -45,7 +45,7 @@ class Metrics:
     ) -> None:
         self._store = store = Store(histograms)
         self._lock = Lock()
-        self._max_loop_lag_seconds = max_loop_lag_seconds
+        self.max_loop_lag_seconds = max_loop_lag_seconds
         self._probes: dict[tuple[str, str], ProbeSeries] = {}
         self._tokens: dict[str, TokenSeries] = {}
         self._hosts: dict[str, str] = {}
@@ -62,6 +62,7 @@ class Metrics:
         store.tell("prober_build_info", (), (version,))
         self._heartbeat.set(started_at)
         self._version, self._started_at = version, started_at
+        self._configuration_problem: str | None = None
         self._registry = CollectorRegistry()
         self._registry.register(ShelfCollector(store.shelves, self._lock))
         self.apply(tenants)
@@ -109,7 +110,7 @@ class Metrics:
         if probe is None:
             return
         with self._lock:
-            probe.record(result, self._max_loop_lag_seconds)
+            probe.record(result, self.max_loop_lag_seconds)
             expiry = result.exchange.certificate_expiry_timestamp_seconds
             if expiry is not None and result.counterpart is Counterpart.API:
                 self._store.block(_CERTIFICATE, (self._hosts[result.tenant],)).set(expiry)
@@ -173,13 +174,15 @@ class Metrics:
 
     def configuration_loaded(self, timestamp: float, configuration_hash: str) -> None:
         """Note which configuration is used, and since when (epoch seconds)."""
+        self._configuration_problem = None
         with self._lock:
             self._loaded.set(1.0)
             self._loaded_at.set(timestamp)
             self._store.tell("prober_config_info", (), (configuration_hash,))
 
-    def configuration_failed(self) -> None:
-        """Note that the configuration could not be used; the one before stays."""
+    def configuration_failed(self, problem: str) -> None:
+        """Note that the configuration could not be used, and why; the one before stays."""
+        self._configuration_problem = problem
         self._loaded.set(0.0)
 
     def own_health(self) -> OwnHealth:
@@ -201,6 +204,7 @@ class Metrics:
                     store.total("prober_measurements_discarded_total", LOOP_LAG)
                 ),
                 configuration_is_current=self._loaded.values[only] == 1.0,
+                configuration_problem=self._configuration_problem,
                 configuration_loaded_at=self._loaded_at.values[only],
                 state_write_failures=int(self._state_write_failures.values[only]),
                 history_written_at=self._history_written.values[only] or None,

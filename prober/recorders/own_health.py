@@ -25,6 +25,7 @@ class OwnHealth:
     skipped: Mapping[SkipCause, int]
     discarded_measurements: int
     configuration_is_current: bool
+    configuration_problem: str | None
     configuration_loaded_at: float
     state_write_failures: int
     history_written_at: float | None

@@ -1,12 +1,16 @@
 """The one file that knows APScheduler: it says "due now", and does nothing itself.
 
 APScheduler cancels running jobs when it shuts down and catches what they raise, so its jobs only
-hand over; draining is the daemon's. One job for each beat (tenant and interval) sets the timers of
-its probes, since a job run costs several hundred microseconds and a timer a few.
+hand over; draining is not its business. One job for each beat (tenant and interval) sets the timers
+of its probes, since a job run costs several hundred microseconds and a timer a few.
+
+Runs fall due by the monotonic clock alone. APScheduler's jobs go by the wall clock, which may be
+set: that is looked for, and the jobs are put back in their places.
 """
 
 import asyncio
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -14,84 +18,142 @@ from apscheduler.executors.asyncio import AsyncIOExecutor
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
-from prober.model import Probe, Tenant
+from prober.model import Tenant
 from prober.schedule.plan import Beat, beats, due_moments
 
 HEARTBEAT_SECONDS = 15.0
+_LOOK_SECONDS = 1.0
+_STEP_SECONDS = 0.5  # what NTP slews in a second is far less
 
-OnDue = Callable[[Tenant, Probe, float], None]
+OnDue = Callable[[str, str, float], None]
+_Key = tuple[str, float]
 
 
 class Clock:
-    """Calls `on_due(tenant, probe, moment)` when runs fall due; moments are on `loop.time()`."""
+    """Calls `on_due(tenant, probe, moment)` when runs fall due; moments are on `loop.time()`.
 
-    def __init__(self, on_due: OnDue, on_heartbeat: Callable[[], None]) -> None:
+    `wall_clock` tells epoch seconds.
+    """
+
+    def __init__(
+        self,
+        on_due: OnDue,
+        on_heartbeat: Callable[[], None],
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
         self._on_due = on_due
         self._on_heartbeat = on_heartbeat
+        self._wall_clock = wall_clock
         self._scheduler = AsyncIOScheduler(
             timezone=UTC,
             executors={"default": AsyncIOExecutor()},
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
-        self._timers: set[asyncio.TimerHandle] = set()
-        self._planned_until: dict[tuple[str, float], float] = {}
+        self._beats: dict[_Key, Beat] = {}
+        self._timers: defaultdict[_Key, set[asyncio.TimerHandle]] = defaultdict(set)
+        self._planned_until: dict[_Key, float] = {}
         self._anchor = 0.0
+        self._wall_ahead_seconds = 0.0
+        self._looking: asyncio.TimerHandle | None = None
 
     def start(self, tenants: Sequence[Tenant]) -> None:
         """Begin: every probe falls due once within its first interval."""
-        loop = asyncio.get_running_loop()
-        self._anchor = loop.time()
-        wall = _wall_clock()
-        for beat in beats(tenants):
-            self._plan(beat, self._anchor + beat.phase_seconds + _ahead(beat))
-            self._scheduler.add_job(
-                self._on_beat,
-                IntervalTrigger(
-                    seconds=beat.interval_seconds,
-                    start_date=wall + timedelta(seconds=beat.phase_seconds),
-                    timezone=UTC,
-                ),
-                args=[beat],
-                id=f"{beat.tenant.name}/{beat.interval_seconds:g}s",
-            )
+        self._anchor = asyncio.get_running_loop().time()
+        self._wall_ahead_seconds = self._wall_clock() - self._anchor
+        self.apply(tenants)
         self._scheduler.add_job(
-            self._heartbeat,
-            IntervalTrigger(seconds=HEARTBEAT_SECONDS, timezone=UTC),
-            id="heartbeat",
+            self._heartbeat, IntervalTrigger(seconds=HEARTBEAT_SECONDS, timezone=UTC), id="heart"
         )
         self._on_heartbeat()
         self._scheduler.start()
+        self._look_again()
+
+    def apply(self, tenants: Sequence[Tenant]) -> None:
+        """Take over other tenants: a beat that stays as it was does not notice."""
+        wanted = {beat.key: beat for beat in beats(tenants)}
+        for key in [key for key, beat in self._beats.items() if wanted.get(key) != beat]:
+            self._end(key)
+        for key in wanted.keys() - self._beats.keys():
+            self._begin(wanted[key])
 
     def stop(self) -> None:
         """Let nothing more fall due."""
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
-        for timer in self._timers:
-            timer.cancel()
+        if self._looking is not None:
+            self._looking.cancel()
+        for timers in self._timers.values():
+            for timer in timers:
+                timer.cancel()
         self._timers.clear()
 
-    async def _on_beat(self, beat: Beat) -> None:
+    def _begin(self, beat: Beat) -> None:
         now = asyncio.get_running_loop().time()
-        self._plan(beat, now + beat.interval_seconds + _ahead(beat))
+        self._beats[beat.key] = beat
+        self._planned_until[beat.key] = now
+        next_seconds = beat.until_next(now - self._anchor)
+        self._plan(beat, now + next_seconds + _ahead(beat))
+        self._scheduler.add_job(
+            self._on_beat,
+            IntervalTrigger(
+                seconds=beat.interval_seconds, start_date=self._wall(next_seconds), timezone=UTC
+            ),
+            args=[beat],
+            id=_job_id(beat.key),
+        )
+
+    def _end(self, key: _Key) -> None:
+        self._scheduler.remove_job(_job_id(key))
+        for timer in self._timers.pop(key, ()):
+            timer.cancel()
+        del self._beats[key], self._planned_until[key]
+
+    async def _on_beat(self, beat: Beat) -> None:
+        if self._beats.get(beat.key) is beat:  # it may have ended since the job was submitted
+            now = asyncio.get_running_loop().time()
+            self._plan(beat, now + beat.interval_seconds + _ahead(beat))
 
     async def _heartbeat(self) -> None:
         self._on_heartbeat()
 
     def _plan(self, beat: Beat, until: float) -> None:
         """Set the timers of all runs from where this beat was last planned to `until`."""
-        key = (beat.tenant.name, beat.interval_seconds)
-        since = self._planned_until.get(key, self._anchor)
-        self._planned_until[key] = until
+        since = self._planned_until[beat.key]
+        if until <= since:
+            return
+        self._planned_until[beat.key] = until
         for moment, probe in due_moments(beat, self._anchor, since, until):
-            self._arm(moment, beat.tenant, probe)
+            self._arm(moment, beat, probe)
 
-    def _arm(self, moment: float, tenant: Tenant, probe: Probe) -> None:
+    def _arm(self, moment: float, beat: Beat, probe: str) -> None:
+        timers = self._timers[beat.key]
+
         def fall_due() -> None:
-            self._timers.discard(timer)
-            self._on_due(tenant, probe, moment)
+            timers.discard(timer)
+            self._on_due(beat.tenant, probe, moment)
 
         timer = asyncio.get_running_loop().call_at(moment, fall_due)
-        self._timers.add(timer)
+        timers.add(timer)
+
+    def _look_again(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._looking = loop.call_later(_LOOK_SECONDS, self._look_at_wall_clock)
+
+    def _look_at_wall_clock(self) -> None:
+        """Put all jobs back in their places if the wall clock was set."""
+        now = asyncio.get_running_loop().time()
+        ahead_seconds = self._wall_clock() - now
+        if abs(ahead_seconds - self._wall_ahead_seconds) > _STEP_SECONDS:
+            self._scheduler.modify_job("heart", next_run_time=self._wall(0.0))
+            for key, beat in self._beats.items():
+                next_seconds = beat.until_next(now - self._anchor)
+                self._plan(beat, now + next_seconds + _ahead(beat))
+                self._scheduler.modify_job(_job_id(key), next_run_time=self._wall(next_seconds))
+        self._wall_ahead_seconds = ahead_seconds
+        self._look_again()
+
+    def _wall(self, in_seconds: float) -> datetime:
+        return datetime.fromtimestamp(self._wall_clock(), UTC) + timedelta(seconds=in_seconds)
 
 
 def _ahead(beat: Beat) -> float:
@@ -99,5 +161,6 @@ def _ahead(beat: Beat) -> float:
     return beat.interval_seconds / 4
 
 
-def _wall_clock() -> datetime:
-    return datetime.fromtimestamp(time.time(), UTC)
+def _job_id(key: _Key) -> str:
+    tenant, interval_seconds = key
+    return f"{tenant}/{interval_seconds!r}s"

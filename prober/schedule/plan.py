@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from prober.model import Probe, Tenant
+from prober.model import Tenant
 from prober.outcomes import SkipCause
 
 
@@ -18,14 +18,24 @@ from prober.outcomes import SkipCause
 class Beat:
     """The probes of one tenant that share an interval; one scheduler job paces them.
 
-    `offsets[i]` is where in the interval `probes[i]` is due, in [0, interval).
+    Tenant and probes are named, since all else about them may change with a reload. `offsets[i]` is
+    where in the interval `probes[i]` is due, in [0, interval).
     """
 
-    tenant: Tenant
+    tenant: str
     interval_seconds: float
     phase_seconds: float
-    probes: tuple[Probe, ...]
+    probes: tuple[str, ...]
     offsets: tuple[float, ...]
+
+    @property
+    def key(self) -> tuple[str, float]:
+        """What it is known by: no tenant has two beats of one interval."""
+        return self.tenant, self.interval_seconds
+
+    def until_next(self, elapsed_seconds: float) -> float:
+        """Return how long after a moment, counted from the anchor, the beat begins again."""
+        return (self.phase_seconds - elapsed_seconds) % self.interval_seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +67,8 @@ def beats(tenants: Sequence[Tenant]) -> tuple[Beat, ...]:
 
 def due_moments(
     beat: Beat, anchor: float, since: float, until: float
-) -> Iterator[tuple[float, Probe]]:
-    """Yield (moment, probe) of every run due in [since, until), counted from `anchor`."""
+) -> Iterator[tuple[float, str]]:
+    """Yield (moment, probe's name) of every run due in [since, until), counted from `anchor`."""
     for probe, offset in zip(beat.probes, beat.offsets, strict=True):
         first = anchor + offset
         # A millionth of the interval forgives rounding at the window's edges.
@@ -88,11 +98,11 @@ def reason_to_skip(
 
 
 def _beat(tenant: Tenant, interval_seconds: float) -> Beat:
-    probes = tuple(p for p in tenant.probes if p.interval_seconds == interval_seconds)
+    probes = tuple(p.name for p in tenant.probes if p.interval_seconds == interval_seconds)
     phase = _fraction(tenant.name) * interval_seconds
     step = interval_seconds / len(probes)
     offsets = tuple((phase + index * step) % interval_seconds for index in range(len(probes)))
-    return Beat(tenant, interval_seconds, phase, probes, offsets)
+    return Beat(tenant.name, interval_seconds, phase, probes, offsets)
 
 
 def _fraction(name: str) -> float:

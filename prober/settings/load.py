@@ -20,6 +20,7 @@ from prober.settings.resolve import (
     HistoryOptions,
     LogOptions,
     MeasurementOptions,
+    ReloadOptions,
     ScheduleOptions,
     TokenOptions,
     WebOptions,
@@ -48,6 +49,7 @@ class _Layers(BaseSettings):
     tokens: dict[str, Any] | None = None
     state: dict[str, Any] | None = None
     history: dict[str, Any] | None = None
+    reload: dict[str, Any] | None = None
     log: dict[str, Any] | None = None
 
     @classmethod
@@ -109,6 +111,7 @@ class _Checker:
         tokens = self._part(schema.Tokens, content, "tokens")
         state = self._part(schema.State, content, "state")
         history = self._part(schema.History, content, "history")
+        reload = self._part(schema.Reload, content, "reload")
         log = self._part(schema.Log, content, "log")
         windows = self._maintenance(content.get("maintenance"))
         own, broken = self._own_probes(content.get("probes"))
@@ -124,13 +127,20 @@ class _Checker:
         return Configuration(
             tenants=tenants,
             web=WebOptions(
-                host, port, web.max_series, web.histograms, web.ad_hoc_runs, tuple(web.hosts)
+                host,
+                port,
+                web.max_series,
+                web.histograms,
+                web.ad_hoc_runs,
+                web.reload,
+                tuple(web.hosts),
             ),
             schedule=ScheduleOptions(schedule.concurrency, schedule.grace, schedule.misfire_grace),
             measurement=MeasurementOptions(measurement.max_loop_lag),
             tokens=TokenOptions(tokens.canary_first, tokens.canary_limit),
             log=LogOptions(log.level, log.format),
             history=HistoryOptions(history.enabled, history.retention, history.max_size),
+            reload=ReloadOptions(reload.on_change),
             state_directory=state_directory(state.directory, path.absolute(), environ),
             hash=hashlib.sha256(canonical(content)).hexdigest()[:16],
             source=path,

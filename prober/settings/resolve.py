@@ -34,6 +34,7 @@ class WebOptions:
     max_series: int
     histograms: Literal["probe", "tenant", "off"]
     ad_hoc_runs: bool
+    reload: bool
     hosts: tuple[str, ...]
 
 
@@ -71,6 +72,13 @@ class HistoryOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class ReloadOptions:
+    """When the configuration is read anew."""
+
+    on_change: bool
+
+
+@dataclass(frozen=True, slots=True)
 class LogOptions:
     """What is logged, and how."""
 
@@ -89,6 +97,7 @@ class Configuration:
     tokens: TokenOptions
     log: LogOptions
     history: HistoryOptions
+    reload: ReloadOptions
     state_directory: Path
     hash: str
     source: Path

@@ -36,9 +36,11 @@ class Web(Strict):
     """How finely latency histograms are kept: the greater part of all series."""
     ad_hoc_runs: bool = False
     """Let whoever sees the pages run a probe at once, out of turn."""
+    reload: bool = False
+    """Let `POST /-/reload` read this file anew, as SIGHUP does."""
     hosts: list[str] = Field(default_factory=list)
-    """Names that browsers reach the pages by, for ad-hoc runs; `localhost` and plain addresses are
-    known."""
+    """Names that browsers reach the pages by, for what changes something; `localhost` and plain
+    addresses are known."""
 
     @field_validator("listen")
     @classmethod
@@ -207,6 +209,13 @@ class History(Strict):
         return value
 
 
+class Reload(Strict):
+    """When this file is read anew."""
+
+    on_change: bool = True
+    """As soon as it has changed. Else at SIGHUP alone, or by `web.reload`."""
+
+
 class Log(Strict):
     """What is logged, and how."""
 
@@ -235,6 +244,8 @@ class File(Strict):
     """What is remembered of the past."""
     maintenance: list[MaintenanceEntry] = Field(default_factory=list)
     """When every tenant may fail: runs then count for no objective and no alert."""
+    reload: Reload = Reload()
+    """When this file is read anew."""
     log: Log = Log()
     """What is logged, and how."""
     tenants: list[TenantEntry] = Field(min_length=1)

@@ -33,11 +33,12 @@ class Books:
 
     def __init__(self, tenants: Sequence[Tenant], backoff: Backoff, listener: Listener) -> None:
         self._listener = listener
-        self._terms = {tenant.name: Terms(tenant.token, backoff) for tenant in tenants}
-        self._records = {tenant.name: TokenRecord() for tenant in tenants}
-        self._statuses = {name: self._status(name) for name in self._records}
+        self._terms: dict[str, Terms] = {}
+        self._records: dict[str, TokenRecord] = {}
+        self._statuses: dict[str, TokenStatus] = {}
         self._expiry_told: dict[str, tuple[str | None, float | None]] = {}
         self._unsaved: set[str] = set()
+        self._take_over(tenants, backoff, {})
 
     @property
     def statuses(self) -> Mapping[str, TokenStatus]:
@@ -45,12 +46,22 @@ class Books:
         return self._statuses
 
     def record(self, tenant: str) -> TokenRecord:
-        """Return what is known of a tenant's token."""
-        return self._records[tenant]
+        """Return what is known of a tenant's token; of a tenant that is gone, nothing."""
+        return self._records.get(tenant, TokenRecord())
 
     def terms(self, tenant: str) -> Terms:
         """Return what the settings say of a tenant's token."""
         return self._terms[tenant]
+
+    def adopt(
+        self, tenants: Sequence[Tenant], backoff: Backoff, remembered: Mapping[str, TokenRecord]
+    ) -> None:
+        """Take over settings; of a new tenant, what is remembered from earlier days."""
+        before = dict(self._statuses)
+        self._take_over(tenants, backoff, remembered)
+        for name, each in self._statuses.items():
+            if each != before.get(name):
+                self._listener.token_changed(each)
 
     def restore(self, records: Mapping[str, TokenRecord]) -> None:
         """Take over what was remembered of these tenants, without telling it as news."""
@@ -61,7 +72,9 @@ class Books:
             self._listener.token_changed(each)
 
     def apply(self, tenant: str, change: Change, at: float) -> None:
-        """Change a tenant's record, and tell what that means."""
+        """Change a tenant's record, and tell what that means; one that is gone has none."""
+        if tenant not in self._records:
+            return
         before, record = self._statuses[tenant], self._records[tenant]
         changed = change(record, self._terms[tenant])
         if changed == record:
@@ -92,6 +105,17 @@ class Books:
     def put_back(self, tenants: Mapping[str, TokenRecord]) -> None:
         """Note that these could not be saved."""
         self._unsaved |= tenants.keys()
+
+    def _take_over(
+        self, tenants: Sequence[Tenant], backoff: Backoff, remembered: Mapping[str, TokenRecord]
+    ) -> None:
+        known = {**remembered, **self._records}
+        self._terms = {tenant.name: Terms(tenant.token, backoff) for tenant in tenants}
+        self._records = {name: known.get(name, TokenRecord()) for name in self._terms}
+        self._statuses = {name: self._status(name) for name in self._terms}
+        self._unsaved &= self._terms.keys()
+        for name in self._expiry_told.keys() - self._terms.keys():
+            del self._expiry_told[name]
 
     def _status(self, tenant: str) -> TokenStatus:
         return status(tenant, self._records[tenant], self._terms[tenant].source)

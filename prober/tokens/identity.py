@@ -51,6 +51,11 @@ class IdentityAccount:
         self._ask_again_at = 0.0
         self._asking: asyncio.Task[HeldToken | Withheld] | None = None
 
+    @property
+    def is_asking(self) -> bool:
+        """Whether a request is under way."""
+        return self._asking is not None
+
     def use(self, secret: SecretStr | None, problem: str) -> None:
         """Take a new secret, or the `problem` that there is none; tokens of the old one go."""
         self._secret, self._withheld = secret, Withheld(problem)

@@ -22,12 +22,11 @@ from prober.tokens.identity import Ask, IdentityAccount, Withheld
 from prober.tokens.jwt import expiry_of
 from prober.tokens.ledger import Answer, Backoff, Loaded, TokenRecord
 from prober.tokens.oauth import HeldToken
-from prober.tokens.sources import SETTLE_SECONDS, Sighting, is_settled, open_source
+from prober.tokens.sources import Sighting
+from prober.tokens.watch import SourceWatch
 
 WATCH_SECONDS = 0.5
 _FINGERPRINT_HEX_DIGITS = 8
-_MOST_LOOKS = 12
-"""So often a source that keeps changing is looked at in one go: three seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,21 +68,30 @@ class TokenKeeper:
     ) -> None:
         self._now = now
         self._key = secrets.token_bytes(32)
+        self._ask = ask
+        self._version = version
         self._books = Books(tenants, backoff, listener)
-        self._sources = {tenant.name: open_source(tenant.token, environ) for tenant in tenants}
-        self._believed: dict[str, Sighting] = {}
-        self._seen_since: dict[str, tuple[Sighting, float]] = {}
-        self._rereading: dict[str, asyncio.Task[None]] = {}
-        self._accounts = {
-            tenant.name: IdentityAccount(tenant, ask, now, version, self._on_identity)
-            for tenant in tenants
-            if tenant.token.kind is TokenSourceKind.OAUTH
-        }
+        self._watch = SourceWatch(environ, now, self._on_news)
+        self._tenants: dict[str, Tenant] = {}
+        self._accounts: dict[str, IdentityAccount] = {}
+        self._retired: list[IdentityAccount] = []
+        self._open(tenants)
 
     @property
     def statuses(self) -> Mapping[str, TokenStatus]:
         """What may be shown of each tenant's token."""
         return self._books.statuses
+
+    def adopt(
+        self, tenants: Sequence[Tenant], backoff: Backoff, remembered: Mapping[str, TokenRecord]
+    ) -> None:
+        """Take over settings. A source that is new is read by who first needs it, or soon."""
+        self._retired = [account for account in self._retired if account.is_asking]
+        wanted = {tenant.name: tenant for tenant in tenants}
+        for name in [n for n, t in self._tenants.items() if not _same_source(t, wanted.get(n))]:
+            self._forget(name)
+        self._books.adopt(tenants, backoff, remembered)
+        self._open([tenant for tenant in tenants if tenant.name not in self._tenants])
 
     def restore(self, memory: Memory) -> None:
         """Take over the key and the records of an earlier process."""
@@ -91,20 +99,14 @@ class TokenKeeper:
         self._books.restore(memory.records())
 
     async def load(self) -> None:
-        """Read every source, so that each is believed; of one that keeps changing, what it has."""
-        for _ in range(_MOST_LOOKS):
-            await self._look_at(self._sources)
-            if self._believed.keys() == self._sources.keys():
-                return
-            await asyncio.sleep(SETTLE_SECONDS)
-        for tenant in self._sources.keys() - self._believed.keys():
-            self._believe(tenant, self._seen_since[tenant][0])
+        """Read every source."""
+        await self._watch.load()
 
     async def watch(self) -> None:
         """Look at every source again and again, and renew OAuth tokens; never ends by itself."""
         while True:
             await asyncio.sleep(WATCH_SECONDS)
-            await self._look_at(self._sources)
+            await self._watch.look()
             self._books.tell_expiries(self._now())
             for account in self._accounts.values():
                 if account.held is not None and account.held.is_to_be_renewed(self._now()):
@@ -123,15 +125,15 @@ class TokenKeeper:
 
     async def close(self) -> None:
         """End what is going on."""
-        for account in self._accounts.values():
+        for account in (*self._accounts.values(), *self._retired):
             await account.close()
 
     async def grant(self, tenant: Tenant) -> Grant | Withheld:
-        """Return the token to use now; only an OAuth token can make one wait."""
+        """Return the token to use now; only an OAuth token or a new source can make one wait."""
+        sighting = await self._watch.believed(tenant.name)
         account = self._accounts.get(tenant.name)
         if account is not None:
             return await self._issued(tenant, account)
-        sighting = self._believed.get(tenant.name, Sighting(problem="it has not been read yet"))
         if sighting.secret is None:
             return Withheld(sighting.problem)
         return self._grant(tenant, sighting.secret)
@@ -145,7 +147,7 @@ class TokenKeeper:
         record = self._books.record(tenant.name)
         is_news = record.fingerprint == rejected.view.fingerprint
         if is_news and record.state is not TokenState.REJECTED and not rejected.fresh:
-            await self._reread(tenant.name)
+            await self._read_again(tenant.name)
         return await self.grant(tenant)
 
     def observe(
@@ -186,6 +188,28 @@ class TokenKeeper:
         digest = hmac.new(self._key, token.get_secret_value().encode(), "sha256").hexdigest()
         return digest[:_FINGERPRINT_HEX_DIGITS]
 
+    def _open(self, tenants: Sequence[Tenant]) -> None:
+        for tenant in tenants:
+            self._tenants[tenant.name] = tenant
+            self._watch.add(tenant.name, tenant.token)
+            if tenant.token.kind is TokenSourceKind.OAUTH:
+                self._accounts[tenant.name] = self._account(tenant)
+
+    def _account(self, tenant: Tenant) -> IdentityAccount:
+        def on_answer(name: str, answer: HeldToken | Withheld) -> None:
+            if self._accounts.get(name) is account:  # else who asked for it is no more
+                self._on_identity(name, answer)
+
+        account = IdentityAccount(tenant, self._ask, self._now, self._version, on_answer)
+        return account
+
+    def _forget(self, tenant: str) -> None:
+        del self._tenants[tenant]
+        self._watch.drop(tenant)
+        account = self._accounts.pop(tenant, None)
+        if account is not None and account.is_asking:
+            self._retired.append(account)
+
     def _grant(self, tenant: Tenant, token: SecretStr, *, fresh: bool = False) -> Grant:
         return Grant(token, TokenView(self.fingerprint(token), tenant.token), fresh)
 
@@ -202,45 +226,13 @@ class TokenKeeper:
             return answer
         return self._grant(tenant, answer.token, fresh=True)
 
-    async def _reread(self, tenant: str) -> None:
-        task = self._rereading.get(tenant)
-        if task is None:
-            task = asyncio.create_task(self._read_again(tenant), name=f"read again: {tenant}")
-            self._rereading[tenant] = task
-            task.add_done_callback(lambda _: self._rereading.pop(tenant))
-        await asyncio.shield(task)
-
     async def _read_again(self, tenant: str) -> None:
         if tenant in self._accounts:
             await self._accounts[tenant].fetch()
-            return
-        for _ in range(_MOST_LOOKS):
-            await self._look_at([tenant])
-            if self._seen_since[tenant][0] == self._believed.get(tenant):
-                return
-            await asyncio.sleep(SETTLE_SECONDS)
+        else:
+            await self._watch.read(tenant)
 
-    async def _look_at(self, tenants: Sequence[str] | Mapping[str, object]) -> None:
-        names = list(tenants)
-        known = [self._believed.get(name) for name in names]
-        sightings = await asyncio.to_thread(
-            lambda: [
-                self._sources[name].look(each) for name, each in zip(names, known, strict=True)
-            ]
-        )
-        for name, sighting in zip(names, sightings, strict=True):
-            now = self._now()
-            last, since = self._seen_since.get(name, (sighting, now))
-            since = since if last == sighting else now
-            self._seen_since[name] = sighting, since
-            if is_settled(sighting, since, now):
-                self._believe(name, sighting)
-
-    def _believe(self, tenant: str, sighting: Sighting) -> None:
-        before = self._believed.get(tenant)
-        self._believed[tenant] = sighting
-        if before is not None and before.same_content(sighting):
-            return
+    def _on_news(self, tenant: str, sighting: Sighting) -> None:
         secret, at = sighting.secret, self._now()
         account = self._accounts.get(tenant)
         if account is not None:
@@ -265,3 +257,11 @@ class TokenKeeper:
             self._books.apply(
                 tenant, lambda record, terms: ledger.client_refused(record, terms, at), at
             )
+
+
+def _same_source(before: Tenant, after: Tenant | None) -> bool:
+    """Tell whether a tenant's token comes from where it did, by the same way."""
+    if after is None or before.token != after.token:
+        return False
+    is_asked_for = before.token.kind is TokenSourceKind.OAUTH
+    return not is_asked_for or before.transport == after.transport

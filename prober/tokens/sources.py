@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from prober.credential import TokenSource, TokenSourceKind
 from prober.errors import TokenUnavailableError
+from prober.file_version import version_of
 
 MAX_TOKEN_BYTES = 16 * 1024
 SETTLE_SECONDS = 0.25
@@ -103,7 +104,8 @@ class FileSource:
             if not stat.S_ISREG(self._path.stat().st_mode):  # opening a pipe could block for ever
                 return Sighting(problem=f"{where} is no regular file")
             with self._path.open("rb") as file:
-                version, changed_at = _version(os.fstat(file.fileno()))
+                status = os.fstat(file.fileno())
+                version, changed_at = version_of(status), status.st_ctime
                 if known is not None and known.version == version:
                     return known
                 content = file.read(MAX_TOKEN_BYTES + 1)
@@ -118,22 +120,6 @@ def open_source(source: TokenSource, environ: Mapping[str, str]) -> Source:
     if place.kind is TokenSourceKind.ENVIRONMENT:
         return EnvironmentSource(place.location, environ)
     return FileSource(Path(place.location))
-
-
-def _version(status: os.stat_result) -> tuple[tuple[int, ...], float]:
-    """Return what changes with a file, and when it last did.
-
-    The inode's own time counts: nobody can set it back, and a writer who keeps the file's time
-    does not keep that.
-    """
-    version = (
-        status.st_dev,
-        status.st_ino,
-        status.st_size,
-        status.st_mtime_ns,
-        status.st_ctime_ns,
-    )
-    return version, status.st_ctime
 
 
 def _sighting(content: bytes, where: str, version: tuple[int, ...], changed_at: float) -> Sighting:

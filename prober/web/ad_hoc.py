@@ -58,9 +58,9 @@ def objection(
     if not (name in _LOCAL_NAMES or name in hosts or _is_address(name)):
         return f"'{name}' is not in web.hosts: add it if the pages are meant to be reached by it"
     if fetch_site not in {None, "same-origin", "none"}:
-        return "another site's page asked for this run"
+        return "another site's page asked for this"
     if origin is not None and origin.partition("://")[2] != host:
-        return "another site's page asked for this run"
+        return "another site's page asked for this"
     return None
 
 

@@ -4,7 +4,7 @@ from importlib.resources import files
 
 from aiohttp import web
 
-from prober.web import ad_hoc, api, live, pages
+from prober.web import ad_hoc, api, live, pages, reload
 from prober.web.rendering import set_up_templates
 from prober.web.scrapes import Scrapes
 from prober.web.site import SITE, Site
@@ -33,7 +33,7 @@ def create_app(site: Site) -> web.Application:
     app.router.add_get("/metrics", Scrapes(site.render_metrics).answer)
     app.router.add_get("/-/healthy", _healthy)
     app.router.add_get("/-/ready", _ready)
-    for room in (pages, live, api, ad_hoc):
+    for room in (pages, live, api, ad_hoc, reload):
         room.add_routes(app)
     app.router.add_static("/static/", str(files("prober.web").joinpath("static")))
     app.middlewares.append(pages.errors_as_pages)

@@ -41,7 +41,9 @@ class Cards:
 
     async def all(self) -> Sequence[Card]:
         """Return every tenant's card, those in trouble first."""
-        await self._draw(self._site.tenants)
+        await self._draw(tuple(self._site.tenants))
+        for name in self._cards.keys() - self._site.tenants.keys():
+            del self._cards[name]
         order = worst_first([card.document for card in self._cards.values()])
         return [self._cards[document.name] for document in order]
 

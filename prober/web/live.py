@@ -69,6 +69,7 @@ class _Watchers:
         parts = await (self._overview() if subject is None else self._tenant(subject))
         before = self._shown.get(subject, {})
         changed = {id_: html for id_, html in parts.items() if before.get(id_) != html}
+        changed |= dict.fromkeys(before.keys() - parts.keys(), "")  # a reload took it out
         self._shown[subject] = parts
         for mailbox in self._mailboxes.get(subject, ()):
             mailbox.put(changed)

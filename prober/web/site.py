@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from prober.errors import Problem
 from prober.history.archive import Archive
 from prober.model import Result, Tenant
 from prober.recorders.own_health import OwnHealth
@@ -14,12 +15,16 @@ RunOnce = Callable[[str, str], Awaitable[Result]]
 """Runs a tenant's probe once, out of turn; its result counts for nothing."""
 
 
+Reload = Callable[[], Awaitable[tuple[Problem, ...]]]
+"""Reads the configuration anew; returns why it cannot be used."""
+
+
 @dataclass(frozen=True, slots=True)
 class Site:
     """`standing` and `changes` are asked on the event loop; `now` tells epoch seconds.
 
     `changes` counts what happened to a tenant; `archive` is None without a history, `run_once`
-    where ad-hoc runs are not allowed. `hosts` are names that browsers may use for these.
+    and `reload` where they are not allowed. `hosts` are names that browsers may use for these.
     """
 
     tenants: Mapping[str, Tenant]
@@ -31,6 +36,7 @@ class Site:
     is_ready: Callable[[], bool]
     now: Callable[[], float]
     run_once: RunOnce | None = None
+    reload: Reload | None = None
     hosts: tuple[str, ...] = ()
 
 

@@ -16,7 +16,9 @@
   source.addEventListener("parts", (event) => {
     for (const [id, html] of Object.entries(JSON.parse(event.data))) {
       const old = document.getElementById(id);
-      if (!old || old.contains(document.activeElement)) continue;
+      if (!old && id.startsWith("tenant-")) return location.reload(); // a tenant that is new
+      if (old && !html) old.remove();
+      if (!old || !html || old.contains(document.activeElement)) continue;
       const template = document.createElement("template");
       template.innerHTML = html.trim();
       const fresh = template.content.firstElementChild;

@@ -187,3 +187,13 @@ def test_a_crash_loses_a_second_at_most(tmp_path: Path) -> None:
         moments += [float(line) for line in child.stdout.read().split("\n")[:-1]]
     kept = Archive(tmp_path).totals("acme", moments[0] - 60, moments[-1] + 60)["datasets"].runs
     assert sum(moment <= moments[-1] - 1.0 for moment in moments) <= kept <= len(moments) + 1
+
+
+def test_what_went_on_for_a_probe_that_a_reload_took_out_is_ended(tmp_path: Path) -> None:
+    heard = Heard()
+    with a_history(tmp_path, heard) as history:
+        history.record(an_answer(Reason.SERVER_ERROR, status=500))
+        archive = Archive(tmp_path)
+        until(lambda: [each.ended_at for each in archive.spells(0, NOW + 9)] == [None])
+        history.apply({("acme", "sources")}, 86_400.0, 2**23)
+        until(lambda: [each.ended_at for each in archive.spells(0, NOW + 9)] == [NOW])

@@ -104,3 +104,25 @@ def test_large_bodies_are_not_kept() -> None:
     assert kept.exchange.response is not None
     assert kept.exchange.response.body == b""
     assert seen(board).certificate_expiry == NOW + 99
+
+
+def test_settings_taken_over_keep_what_is_known_of_what_stays() -> None:
+    board = a_board()
+    board.record(an_answer(certificate_expiry=NOW + 5))
+    [probe] = TENANT.probes
+    slower = replace(probe, interval_seconds=7.0)
+    board.apply((replace(TENANT, probes=(slower,)), a_tenant("beta")))
+    [standing] = seen(board).probes
+    assert (standing.probe, standing.result is not None) == (slower, True)
+    assert seen(board).certificate_expiry == NOW + 5
+    assert board.changes["acme"] == 2
+
+
+def test_of_a_tenant_that_was_taken_out_nothing_is_kept() -> None:
+    board = a_board()
+    board.record(an_answer(certificate_expiry=NOW + 5))
+    board.apply((a_tenant("beta"),))
+    board.apply((TENANT,))
+    standing = seen(board)
+    assert (standing.probes[0].result, standing.slots) == (None, {})
+    assert standing.certificate_expiry is None

@@ -106,7 +106,7 @@ actions: st.SearchStrategy[Action] = st.one_of(
     seconds.map(lambda value: lambda m: m.loop_lag(value)),
     moments.map(lambda value: lambda m: m.heartbeat(value)),
     st.tuples(moments, printable).map(lambda value: lambda m: m.configuration_loaded(*value)),
-    st.just(Metrics.configuration_failed),
+    st.just(lambda metrics: metrics.configuration_failed("prober.yaml:1: not YAML")),
 )
 
 

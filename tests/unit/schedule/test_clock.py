@@ -1,11 +1,13 @@
 import asyncio
+import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 
-from prober.model import Probe, Tenant
+from prober.model import Tenant
 from prober.schedule.clock import Clock
 from tests.builders import a_probe, a_tenant
 
@@ -22,9 +24,9 @@ class Diary:
         self.heartbeats = 0
         self._changed = asyncio.Event()
 
-    def on_due(self, tenant: Tenant, probe: Probe, moment: float) -> None:
+    def on_due(self, tenant: str, probe: str, moment: float) -> None:
         assert asyncio.get_running_loop().time() >= moment - 0.001
-        self.moments[tenant.name, probe.name].append(moment)
+        self.moments[tenant, probe].append(moment)
         self._changed.set()
 
     def on_heartbeat(self) -> None:
@@ -75,6 +77,60 @@ async def test_after_stop_nothing_falls_due(clock: Clock, diary: Diary) -> None:
     before = Counter({name: len(moments) for name, moments in diary.moments.items()})
     await asyncio.sleep(3 * INTERVAL_SECONDS)  # nothing can be waited for: nothing is to happen
     assert Counter({name: len(moments) for name, moments in diary.moments.items()}) == before
+
+
+async def test_a_beat_that_stays_as_it_was_does_not_notice_a_reload(
+    clock: Clock, diary: Diary
+) -> None:
+    stays, goes = tenants()
+    comes = replace(goes, name="t2")
+    clock.start([stays, goes])
+    await diary.until(lambda: len(diary.moments) == 6)
+    clock.apply([replace(stays, environment="another"), comes])
+    gone = Counter({key: len(found) for key, found in diary.moments.items() if key[0] == "t1"})
+    applied_at = asyncio.get_running_loop().time()
+    await diary.until(
+        lambda: min(len(diary.moments[name, "p0"]) for name in ("t0", "t2")) >= ROUNDS
+    )
+    for probe in ("p0", "p1", "p2"):
+        moments = diary.moments["t0", probe]
+        gaps = [after - before for before, after in pairwise(moments)]
+        assert gaps == pytest.approx([INTERVAL_SECONDS] * len(gaps), abs=1e-6)
+        assert applied_at <= diary.moments["t2", probe][0] < applied_at + INTERVAL_SECONDS + 0.05
+    assert Counter({key: len(found) for key, found in diary.moments.items() if key[0] == "t1"}) == (
+        gone
+    )
+
+
+async def test_another_interval_begins_another_beat(clock: Clock, diary: Diary) -> None:
+    [tenant] = tenants(1, 1)
+    clock.start([tenant])
+    await diary.until(lambda: len(diary.moments) == 1)
+    faster = a_probe(name="p0", interval_seconds=0.02)
+    clock.apply([replace(tenant, probes=(faster,))])
+    diary.moments.clear()
+    await diary.until(lambda: len(diary.moments["t0", "p0"]) >= ROUNDS)
+    gaps = [after - before for before, after in pairwise(diary.moments["t0", "p0"])]
+    assert gaps == pytest.approx([0.02] * len(gaps), abs=1e-6)
+
+
+@pytest.mark.parametrize("step_seconds", [3600.0, -3600.0], ids=["back", "forth"])
+async def test_a_wall_clock_that_is_set_stops_nothing_and_doubles_nothing(
+    diary: Diary, step_seconds: float
+) -> None:
+    """For the scheduler's jobs the wall clock goes back when it was ahead at the beginning."""
+    ahead = step_seconds
+    clock = Clock(diary.on_due, diary.on_heartbeat, lambda: time.time() + ahead)
+    clock.start(tenants())
+    ahead = 0.0
+    await diary.until(
+        lambda: len(diary.moments) == 6 and min(map(len, diary.moments.values())) >= 3 * ROUNDS
+    )
+    clock.stop()
+    for moments in diary.moments.values():
+        gaps = [after - before for before, after in pairwise(moments)]
+        assert gaps == pytest.approx([INTERVAL_SECONDS] * len(gaps), abs=1e-6)
+    assert diary.heartbeats >= 2
 
 
 async def test_the_heart_beats_at_once(clock: Clock, diary: Diary) -> None:

@@ -28,14 +28,14 @@ def some_beats(draw: st.DrawFn) -> Beat:
 
 
 def runs(beat: Beat, anchor: float, since: float, until: float) -> list[tuple[float, str]]:
-    return [(moment, probe.name) for moment, probe in due_moments(beat, anchor, since, until)]
+    return list(due_moments(beat, anchor, since, until))
 
 
 @given(some_beats(), anchors, st.integers(0, 20))
 def test_every_probe_is_due_once_in_every_interval(beat: Beat, anchor: float, number: int) -> None:
     since = anchor + number * beat.interval_seconds
     due = Counter(name for _, name in runs(beat, anchor, since, since + beat.interval_seconds))
-    assert due == dict.fromkeys((probe.name for probe in beat.probes), 1)
+    assert due == dict.fromkeys(beat.probes, 1)
 
 
 @given(some_beats(), anchors, st.lists(st.floats(0.01, 3), min_size=1, max_size=8))
@@ -59,7 +59,7 @@ def test_a_run_on_the_edge_of_a_window_belongs_to_the_later_one(
     edge = anchor + beat.offsets[0] + number * beat.interval_seconds
     before = runs(beat, anchor, max(anchor, edge - beat.interval_seconds / 2), edge)
     after = runs(beat, anchor, edge, edge + beat.interval_seconds / 2)
-    first = beat.probes[0].name
+    first = beat.probes[0]
     assert first not in [name for _, name in before]
     assert [name for _, name in after].count(first) == 1
 
@@ -99,9 +99,17 @@ def test_each_interval_of_a_tenant_is_a_beat_of_its_own() -> None:
     other = a_probe(name="other")
     tenant = a_tenant(probes=(slow, fast, other))
     assert [(beat.interval_seconds, beat.probes) for beat in beats([tenant])] == [
-        (30.0, (fast,)),
-        (60.0, (slow, other)),
+        (30.0, ("fast",)),
+        (60.0, ("slow", "other")),
     ]
+
+
+@given(some_beats(), st.floats(0, 1e6))
+def test_the_next_beginning_is_less_than_an_interval_ahead(beat: Beat, elapsed: float) -> None:
+    ahead = beat.until_next(elapsed)
+    assert 0 <= ahead <= beat.interval_seconds
+    beats_begun = (elapsed + ahead - beat.phase_seconds) / beat.interval_seconds
+    assert isclose(beats_begun, round(beats_begun), abs_tol=1e-6)
 
 
 def test_nothing_is_due_before_the_beginning() -> None:

@@ -1,19 +1,33 @@
 import hashlib
 import os
+import re
 from datetime import datetime
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 from prober.credential import TokenSource, TokenSourceKind
 from prober.errors import Problem, SettingsError
 from prober.maintenance import Window
 from prober.settings.load import MAX_FILE_BYTES, load
 from prober.settings.resolve import LogOptions, ScheduleOptions, WebOptions
+from prober.settings.schema import (
+    File,
+    History,
+    Log,
+    Measurement,
+    Reload,
+    Schedule,
+    State,
+    Tokens,
+    Web,
+)
 
 ROOT = Path(__file__).parents[3]
 BAD = ROOT / "tests" / "specimens" / "settings" / "bad"
 SPECIMENS = sorted(path.name for path in BAD.glob("*.yaml"))
+SECTIONS = (Web, Schedule, Measurement, Tokens, State, History, Reload, Log)
 ONE_TENANT = """
 tenants:
   - name: acme
@@ -97,21 +111,23 @@ def test_the_files_we_ship_are_good(name: str) -> None:
 
 def test_the_example_shows_the_defaults(file: Path) -> None:
     plain, example = load(file), load(ROOT / "config" / "prober.example.yaml")
-    assert (plain.web, plain.schedule, plain.measurement, plain.log) == (
-        example.web,
-        example.schedule,
-        example.measurement,
-        example.log,
-    )
+    for part in ("web", "schedule", "measurement", "log", "history", "reload", "tokens"):
+        assert getattr(plain, part) == getattr(example, part)
     like_default = example.tenants[2]
     assert plain.tenants[0].probes[0] == like_default.probes[0]
     assert plain.tenants[0].concurrency == like_default.concurrency
 
 
+@pytest.mark.parametrize("model", [File, *SECTIONS], ids=lambda model: model.__name__)
+def test_the_example_shows_every_key(model: type[BaseModel]) -> None:
+    written = (ROOT / "config" / "prober.example.yaml").read_text()
+    assert [key for key in model.model_fields if not re.search(rf"\b{key}:", written)] == []
+
+
 def test_a_small_file_is_filled_with_defaults(file: Path) -> None:
     configuration = load(file)
     assert configuration.web == WebOptions(
-        "127.0.0.1", 9824, 200_000, "probe", ad_hoc_runs=False, hosts=()
+        "127.0.0.1", 9824, 200_000, "probe", ad_hoc_runs=False, reload=False, hosts=()
     )
     assert configuration.schedule == ScheduleOptions(200, 15.0, 5.0)
     assert configuration.measurement.max_loop_lag_seconds == 0.05
@@ -156,7 +172,9 @@ def test_environment_variables_go_over_the_file(
     monkeypatch.setenv("PROBER_MEASUREMENT__MAX_LOOP_LAG", "20ms")
     monkeypatch.setenv("PROBER_DEFAULTS__OBJECTIVES__SERVER", "1s")
     configuration = load(file)
-    assert configuration.web == WebOptions("::1", 9000, 7, "probe", ad_hoc_runs=False, hosts=())
+    assert configuration.web == WebOptions(
+        "::1", 9000, 7, "probe", ad_hoc_runs=False, reload=False, hosts=()
+    )
     assert configuration.log.level == "debug"
     assert configuration.schedule.concurrency == 5
     assert configuration.measurement.max_loop_lag_seconds == 0.02

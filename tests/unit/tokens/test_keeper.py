@@ -6,7 +6,7 @@ import json
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -23,7 +23,7 @@ from prober.outcomes import (
 )
 from prober.tokens.identity import Withheld
 from prober.tokens.keeper import Grant, TokenKeeper
-from prober.tokens.ledger import TokenRecord
+from prober.tokens.ledger import Backoff, TokenRecord
 from tests.builders import a_tenant
 from tests.unit.verdict.cases import an_answer
 
@@ -199,8 +199,8 @@ async def test_a_401_reads_the_source_once_for_all_who_ask_at_the_same_time(
     old = await granted(keeper)
     house.environ[VARIABLE] = "another-token"
     looks = []
-    look = keeper._look_at
-    monkeypatch.setattr(keeper, "_look_at", lambda names: looks.append(names) or look(names))
+    look = keeper._watch.look
+    monkeypatch.setattr(keeper._watch, "look", lambda names: looks.append(names) or look(names))
 
     renewed = await asyncio.gather(*(keeper.renewed(BY_VARIABLE, old) for _ in range(5)))
 
@@ -372,3 +372,77 @@ async def test_an_oauth_token_that_the_platform_rejects_is_replaced_at_once(hous
     assert isinstance(renewed, Grant)
     assert secret_of(renewed) == "issued-2"
     assert await keeper.renewed(BY_OAUTH, renewed) == await keeper.grant(BY_OAUTH)
+
+
+async def test_a_reload_leaves_the_token_of_a_tenant_that_stays_alone(house: House) -> None:
+    keeper = house.keeper()
+    await keeper.load()
+    grant = await granted(keeper)
+    observe(keeper, grant, Reason.OK, 200)
+    before = keeper.statuses[BY_VARIABLE.name]
+    house.told()
+    keeper.adopt([replace(BY_VARIABLE, environment="test")], Backoff(), {})
+    assert keeper.statuses[BY_VARIABLE.name] == before
+    assert await granted(keeper) == grant
+    assert house.told() == []
+
+
+async def test_a_tenant_that_came_with_a_reload_has_a_token_at_once_and_a_memory(
+    house: House,
+) -> None:
+    keeper = house.keeper()
+    await keeper.load()
+    other = replace(BY_VARIABLE, name="other")
+    house.environ["OTHER_TOKEN"] = "other-token"
+    other = replace(other, token=TokenSource(TokenSourceKind.ENVIRONMENT, "OTHER_TOKEN"))
+    keeper.adopt([BY_VARIABLE, other], Backoff(), {"other": TokenRecord(rotations=7)})
+    grant = await keeper.grant(other)
+    assert isinstance(grant, Grant)
+    assert secret_of(grant) == "other-token"
+    assert keeper.statuses["other"].rotations == 7
+    assert keeper.statuses["other"].state is TokenState.UNVERIFIED
+
+
+async def test_another_source_after_a_reload_is_a_rotation(house: House) -> None:
+    keeper = house.keeper()
+    await keeper.load()
+    house.environ["NEW_TOKEN"] = "new-token"
+    moved = replace(BY_VARIABLE, token=TokenSource(TokenSourceKind.ENVIRONMENT, "NEW_TOKEN"))
+    house.told()
+    keeper.adopt([moved], Backoff(), {})
+    grant = await keeper.grant(moved)
+    assert isinstance(grant, Grant)
+    assert secret_of(grant) == "new-token"
+    assert house.told() == ["rotated"]
+
+
+async def test_what_is_still_under_way_for_a_tenant_that_is_gone_does_no_harm(
+    house: House,
+) -> None:
+    keeper = house.keeper()
+    await keeper.load()
+    grant = await granted(keeper)
+    keeper.adopt([], Backoff(), {})
+    observe(keeper, grant, Reason.TOKEN_REJECTED, 401)
+    assert isinstance(await keeper.renewed(BY_VARIABLE, grant), Withheld)
+    assert dict(keeper.statuses) == {}
+    await keeper.close()
+
+
+async def test_an_answer_that_another_client_asked_for_is_not_taken(house: House) -> None:
+    keeper = house.keeper(BY_OAUTH)
+    await keeper.load()
+    asking = asyncio.create_task(keeper.grant(BY_OAUTH))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert house.requests
+    other = OAuthClient("another", CLIENT.secret)
+    moved = replace(BY_OAUTH, token=replace(BY_OAUTH.token, client=other))
+    keeper.adopt([moved], Backoff(), {})
+    await asking
+    first = keeper.statuses[moved.name].fingerprint
+    grant = await keeper.grant(moved)
+    assert isinstance(grant, Grant)
+    assert secret_of(grant) == "issued-2"
+    assert first != grant.view.fingerprint
+    await keeper.close()

@@ -1,0 +1,182 @@
+"""The configuration taken over by a running daemon: all or nothing, and nobody else notices."""
+
+import asyncio
+import gc
+import os
+import re
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from subprocess import Popen
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import pytest
+import structlog
+import yaml
+
+from prober.daemon import Daemon
+from prober.settings.load import load
+from tests.programs import get, started
+
+PATIENCE_SECONDS = 30.0
+RELOADS = 1000
+MOST_THREADS = 40  # asyncio's own pool, and a few
+BAD = "tenants: [{name: acme"
+
+
+class Running:
+    """A daemon as a process, and its configuration. Nobody answers its probes: they count too."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory, self.file = directory, directory / "prober.yaml"
+        self.log, self.url = directory / "log", ""
+        (directory / "token").write_text("a-token")
+
+    def write(self, *tenants: str, **parts: object) -> None:
+        file = self.file.with_suffix(".new")
+        file.write_text(yaml.safe_dump(settings(*tenants, **parts)))
+        file.replace(self.file)
+
+    @contextmanager
+    def running(self) -> Iterator[Popen[bytes]]:
+        command = ("run", "--config", str(self.file))
+        until = r'"listening": "([^"]+)"'
+        with started(*command, until=until, log=self.log) as (process, url):
+            self.url = url
+            yield process
+
+    def value(self, series: str) -> float | None:
+        found = re.search(rf"^{re.escape(series)} (\S+)$", get(f"{self.url}/metrics"), re.MULTILINE)
+        return float(found[1]) if found else None
+
+    def runs(self, tenant: str) -> float:
+        labels = 'culprit="network",outcome="network_failure",probe="datasets"'
+        name = f'{{{labels},reason="connection_refused",tenant="{tenant}"}}'
+        return self.value(f"prober_probe_runs_total{name}") or 0.0
+
+    def until(self, condition: Callable[[], object]) -> None:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not condition():
+            assert time.monotonic() < deadline, f"it did not come true\n{self.log.read_text()}"
+            time.sleep(0.05)
+
+
+def settings(*tenants: str, **parts: object) -> dict[str, object]:
+    """Return a configuration of these tenants, at an address where nobody listens."""
+    return {
+        "web": {"listen": "127.0.0.1:0", "reload": True},
+        "state": {"directory": "state"},
+        "defaults": {"interval": "1s", "proxy": "none"},
+        "tenants": [
+            {
+                "name": name,
+                "base_url": "http://127.0.0.1:1/acme/prod/reinfer_",
+                "token": {"file": "token"},
+                "probes": ["datasets"],
+            }
+            for name in tenants
+        ],
+        **parts,
+    }
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Running:
+    return Running(tmp_path)
+
+
+def test_a_hang_up_takes_over_what_is_new_and_leaves_the_rest_alone(house: Running) -> None:
+    house.write("acme", "beta", reload={"on_change": False})
+    with house.running() as process:
+        house.until(lambda: house.runs("acme") >= 3 and house.runs("beta") >= 1)
+        before = house.runs("acme")
+        house.write("acme", "gamma", reload={"on_change": False})
+        process.send_signal(signal.SIGHUP)
+        house.until(lambda: house.runs("gamma") >= 2)
+        assert house.runs("acme") > before
+        assert 'tenant="beta"' not in get(f"{house.url}/metrics")
+        page = get(f"{house.url}/")
+        assert ("gamma" in page, "beta" in page) == (True, False)
+        assert house.value("prober_config_last_reload_successful") == 1.0
+        assert '"added": ["gamma"], "removed": ["beta"]' in house.log.read_text()
+        assert process.poll() is None
+
+
+def test_a_bad_file_changes_nothing_and_is_told_everywhere(house: Running) -> None:
+    house.write("acme")
+    with house.running():
+        house.until(lambda: house.runs("acme") >= 1)
+        house.file.write_text(BAD)
+        house.until(lambda: house.value("prober_config_last_reload_successful") == 0.0)
+        before = house.runs("acme")
+        house.until(lambda: house.runs("acme") > before)
+        page = get(f"{house.url}/")
+        assert "the file is unusable" in page
+        assert "prober.yaml:1" in page
+        assert "settings.not_reloaded" in house.log.read_text()
+        house.write("acme", "beta")  # a change of the file is enough
+        house.until(lambda: house.runs("beta") >= 1)
+        assert house.value("prober_config_last_reload_successful") == 1.0
+        assert house.runs("acme") > before
+
+
+def post(url: str) -> tuple[int, str]:
+    try:
+        with urlopen(Request(url, method="POST"), timeout=10) as answer:
+            return answer.status, answer.read().decode()
+    except HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def test_a_reload_by_http_says_what_came_of_it(house: Running) -> None:
+    house.write("acme", reload={"on_change": False})
+    with house.running():
+        house.write("acme", "beta", reload={"on_change": False}, history={"enabled": False})
+        assert post(f"{house.url}/-/reload") == (200, "reloaded\n")
+        house.until(lambda: house.runs("beta") >= 1)
+        assert "settings.needs_restart" in house.log.read_text()
+        house.file.write_text(BAD)
+        status, text = post(f"{house.url}/-/reload")
+        assert status == 400
+        assert "nothing has changed" in text
+        assert "prober.yaml:1" in text
+
+
+async def test_a_thousand_reloads_leak_nothing(house: Running) -> None:
+    house.write("acme", "beta", defaults={"interval": "1h", "proxy": "none"})
+    one = load(house.file)
+    house.write("acme", "gamma", defaults={"interval": "30m", "proxy": "none"})
+    other = load(house.file)
+    daemon = Daemon(one, os.environ, structlog.get_logger("test"))
+    await daemon.start()
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while daemon.metrics.own_health().history_written_at is None:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)  # a thread writes it
+        before, objects = await after(daemon, [other, one] * 10)
+        now, objects_now = await after(daemon, [other, one] * (RELOADS // 2))
+        assert now == before
+        assert objects_now - objects < RELOADS  # not one object a reload
+        assert threading.active_count() < MOST_THREADS
+    finally:
+        await daemon.stop()
+
+
+async def after(daemon: Daemon, configurations: list) -> tuple[dict[str, int], int]:
+    """Return what there is of all that could leak, and the number of objects, after reloads."""
+    for number, configuration in enumerate(configurations):
+        await daemon.apply(replace(configuration, hash=str(number % 2)))
+    gc.collect()
+    counted = {
+        "tasks": len(asyncio.all_tasks()),
+        "descriptors": len(os.listdir("/proc/self/fd")),  # noqa: PTH208
+        "series": daemon.metrics.series_count,
+        "timers": sum(map(len, daemon._clock._timers.values())),
+        "jobs": len(daemon._clock._scheduler.get_jobs()),
+    }
+    return counted, len(gc.get_objects())

@@ -1,0 +1,49 @@
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from prober.errors import Problem
+from tests.integration.web.sites import House, served
+
+PROBLEM = Problem("prober.yaml", 3, "tenants", "name at least one")
+
+
+def answering(*problems: Problem) -> Callable[[], Awaitable[tuple[Problem, ...]]]:
+    async def reload() -> tuple[Problem, ...]:
+        return problems
+
+    return reload
+
+
+@pytest.mark.parametrize(
+    ("problems", "headers", "status", "text"),
+    [
+        ((), {}, 200, "reloaded"),
+        ((PROBLEM,), {}, 400, "prober.yaml:3: tenants: name at least one"),
+        ((), {"Sec-Fetch-Site": "cross-site"}, 403, "another site's page"),
+        ((), {"Origin": "http://evil.example"}, 403, "another site's page"),
+        ((), {"Host": "evil.example"}, 403, "web.hosts"),
+    ],
+)
+async def test_it_is_asked_by_post_from_our_own_side(
+    tmp_path: Path,
+    problems: tuple[Problem, ...],
+    headers: dict[str, str],
+    status: int,
+    text: str,
+) -> None:
+    site = replace(House(tmp_path).site(), reload=answering(*problems))
+    async with served(site) as client, client.post("/-/reload", headers=headers) as answer:
+        assert answer.status == status
+        assert text in await answer.text()
+
+
+async def test_it_is_off_unless_enabled(tmp_path: Path) -> None:
+    async with served(House(tmp_path).site()) as client:
+        async with client.post("/-/reload") as answer:
+            assert answer.status == 403
+            assert "web.reload" in await answer.text()
+        async with client.get("/-/reload") as answer:
+            assert answer.status == 405
