@@ -1,0 +1,34 @@
+"""`make fuzz`: every target under atheris, each in a process of its own, for so long in all.
+
+Ends with 1 at the first finding, whose input libFuzzer leaves in the current folder.
+"""
+
+import argparse
+import subprocess
+import sys
+
+from tests.fuzz.targets import TARGETS
+
+_PATIENCE_SECONDS = 60
+
+
+def main() -> int:
+    """Run what was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=int, default=600, help="for all targets together")
+    parser.add_argument("--target", choices=TARGETS)
+    arguments = parser.parse_args()
+    names = [arguments.target] if arguments.target else list(TARGETS)
+    seconds = max(1, arguments.seconds // len(names))
+    for name in names:
+        print(f"--- {name}, {seconds} s", flush=True)
+        command = [sys.executable, "-m", "tests.fuzz.one", name, str(seconds)]
+        if subprocess.run(command, check=False, timeout=seconds + _PATIENCE_SECONDS).returncode:
+            print(f"{name}: a finding, see above", file=sys.stderr)
+            return 1
+    print("no finding")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

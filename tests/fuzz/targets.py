@@ -1,0 +1,89 @@
+"""What is fuzzed: each target takes any bytes, and fails only by a bug of ours.
+
+`make fuzz` runs them under atheris (libFuzzer), which follows the branches that its inputs take.
+Each holds what it is given to more than "does not raise": what comes out must be what is promised.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from prober.cli.explain import judge_saved
+from prober.exchange.saved import SavedExchangeError, parse_saved
+from prober.model import Exchange, Expectations, Response
+from prober.outcomes import CLASSIFICATION, ServerTimingAnomaly
+from prober.verdict.envelope import EXCERPT_CHARACTERS, MESSAGE_CHARACTERS, excerpt, read_body
+from prober.verdict.rules import judge
+from prober.verdict.server_timing import ABSURD_SECONDS, parse, server_total_seconds
+from prober.views.document import explanation_document
+from prober.views.verdict import deciding_row
+
+MOST_BYTES = 4096
+
+
+def server_timing(content: bytes) -> None:
+    """Any header lines: a sane time, or a named anomaly."""
+    values = content.decode("latin-1").split("\n")
+    for value in values:
+        for metric in parse(value):
+            assert metric.name
+            duration = metric.duration_milliseconds
+            assert duration is None or math.isfinite(duration)
+    total = server_total_seconds(values)
+    if not isinstance(total, ServerTimingAnomaly):
+        assert 0.0 <= total <= ABSURD_SECONDS
+
+
+def envelope(content: bytes) -> None:
+    """Any body under any of the usual status codes: one verdict, of the table, and bounded."""
+    body = read_body(content)
+    assert (body.status is None) == (body.foreign is not None)
+    assert len(body.message) <= MESSAGE_CHARACTERS
+    assert len(excerpt(content)) <= EXCERPT_CHARACTERS
+    for status in (200, 204, 302, 401, 403, 404, 429, 500, 502):
+        for headers in ((), (("Server-Timing", "total;dur=5"),)):
+            exchange = Exchange("GET", "", 0.1, response=Response(status, headers, content))
+            verdict = judge(exchange, Expectations())
+            assert CLASSIFICATION[verdict.reason].outcome is verdict.outcome
+            latency = verdict.latency
+            assert latency.network_seconds is None or latency.network_seconds >= 0.0
+
+
+def explain(content: bytes) -> None:
+    """Any file: what `prober explain` would say of it, or why it is none."""
+    try:
+        every = parse_saved(content)
+    except SavedExchangeError as error:
+        assert str(error)
+        return
+    for saved in every:
+        verdict = judge_saved(saved.exchange, saved.expectations)
+        deciding_row(saved.exchange, saved.expectations)
+        explanation_document(
+            saved.exchange, verdict, saved.expectations, saved.tenant, saved.probe
+        )
+
+
+TARGETS: Mapping[str, Callable[[bytes], None]] = MappingProxyType(
+    {"server-timing": server_timing, "envelope": envelope, "explain": explain}
+)
+SEEDS: Mapping[str, tuple[bytes, ...]] = MappingProxyType(
+    {
+        "server-timing": (
+            b"total;dur=37.7",
+            b'db;dur=53, app;dur=47.2;desc="a, b; c", total;dur=123',
+            b'cache;desc="Cache \\" Read";dur=23.2\ntotal',
+        ),
+        "envelope": (
+            b'{"status": "ok", "datasets": []}',
+            b'{"status": "error", "message": "404 Not Found", "path": "/api"}',
+            b'{"type": "about:blank", "title": "x", "status": 404}',
+            b"\xef\xbb\xbf<html><title>Just a moment...</title>",
+        ),
+        "explain": (
+            b"HTTP/1.1 200 OK\r\nServer-Timing: total;dur=1\r\n\r\n" b'{"status":"ok"}',
+            b"HTTP/1.1 100 Continue\r\n\r\nHTTP/2 502\r\nServer: nginx\r\n\r\n<html>",
+            b'{"request": {"method": "GET", "url": "https://a/"}, "exchange": {}}',
+        ),
+    }
+)

@@ -1,0 +1,174 @@
+"""A daemon through any order of settings, reloads and faults, beside a model of what must hold.
+
+The daemon is the real one, over real sockets to the simulator; only its schedule is replaced by the
+machine, which lets runs fall due.
+"""
+
+import asyncio
+import logging
+import os
+import re
+import tempfile
+from collections import Counter
+from collections.abc import Awaitable
+from pathlib import Path
+from typing import TypeVar
+
+import structlog
+import yaml
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from prober.daemon import Daemon
+from prober.outcomes import CLASSIFICATION, Reason
+from prober.settings.load import load
+from prober.simulator.faults import FAULTS, Stage
+from prober.simulator.latency import Latency
+from prober.simulator.platform import Address
+from prober.simulator.simulator import Simulator, SimulatorConfig
+from prober.simulator.world import SimulatedTenant
+
+TENANTS = ("a", "b", "c")
+PROBES = ("datasets", "current-user")
+QUICK_FAULTS = sorted(
+    name
+    for name, fault in FAULTS.items()
+    if fault.stage is Stage.ANSWER and fault.reason not in {"response_timeout", "token_rejected"}
+)
+LIMIT_SECONDS = 20.0
+SILENT = structlog.wrap_logger(
+    structlog.PrintLogger(), wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL)
+)
+_T = TypeVar("_T")
+
+
+def written(tenants: frozenset[str], probes: int, base_urls: dict[str, str]) -> str:
+    return yaml.safe_dump(
+        {
+            "web": {"listen": "127.0.0.1:0"},
+            "state": {"directory": "state"},
+            "history": {"enabled": False},
+            "reload": {"on_change": False},
+            "defaults": {"interval": "1h", "timeout": "5s", "proxy": "none"},
+            "tenants": [
+                {
+                    "name": name,
+                    "base_url": base_urls[name],
+                    "token": {"file": f"{name}.token"},
+                    "probes": list(PROBES[:probes]),
+                    "objectives": {"availability": 0.5},
+                }
+                for name in sorted(tenants)
+            ],
+        }
+    )
+
+
+class DaemonMachine(RuleBasedStateMachine):
+    """`model` counts, for each tenant and probe that there is, its runs by reason."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.new_event_loop()
+        self.directory = tempfile.TemporaryDirectory(prefix="prober-machine-")
+        self.file = Path(self.directory.name, "prober.yaml")
+        self.model: dict[tuple[str, str], Counter[str]] = {}
+        self.faults: dict[str, str] = {}
+        self.is_file_good = self.is_current = True
+        self.simulator = Simulator(
+            SimulatorConfig(
+                tuple(SimulatedTenant(name, Address("acme", name)) for name in TENANTS),
+                latency=Latency(0.0, 0.0),
+                token_directory=Path(self.directory.name),
+            )
+        )
+
+    def done(self, work: Awaitable[_T]) -> _T:
+        return self.loop.run_until_complete(asyncio.wait_for(work, LIMIT_SECONDS))
+
+    @initialize()
+    def begin(self) -> None:
+        self.done(self.simulator.__aenter__())
+        self.base_urls = {name: self.simulator.base_url(name) for name in TENANTS}
+        self.write(frozenset("a"), 1)
+        self.daemon = Daemon(load(self.file), os.environ, SILENT, load=lambda: load(self.file))
+        self.done(self.daemon.start())
+        self.model = {("a", "datasets"): Counter()}
+
+    def teardown(self) -> None:
+        self.done(self.daemon.stop())
+        self.done(self.simulator.__aexit__(None, None, None))
+        assert asyncio.all_tasks(self.loop) == set()
+        self.loop.run_until_complete(self.loop.shutdown_default_executor())
+        self.loop.close()
+        self.directory.cleanup()
+
+    @rule(tenants=st.frozensets(st.sampled_from(TENANTS), min_size=1), probes=st.integers(1, 2))
+    def write(self, tenants: frozenset[str], probes: int) -> None:
+        self.file.write_text(written(tenants, probes, self.base_urls))
+        self.in_file = {(t, probe) for t in tenants for probe in PROBES[:probes]}
+        self.is_file_good = True
+
+    @rule(cut=st.integers(1, 60))
+    def write_half(self, cut: int) -> None:
+        self.file.write_text(self.file.read_text()[:-cut] + "\n  - [")
+        self.is_file_good = False
+
+    @rule()
+    def reload(self) -> None:
+        assert self.daemon._reloader is not None
+        problems = self.done(self.daemon._reloader.reload())
+        assert bool(problems) == (not self.is_file_good)
+        self.is_current = self.is_file_good
+        if self.is_file_good:
+            self.model = {key: self.model.get(key, Counter()) for key in self.in_file}
+
+    @rule(tenant=st.sampled_from(TENANTS), fault=st.sampled_from(QUICK_FAULTS))
+    def break_it(self, tenant: str, fault: str) -> None:
+        self.done(self.simulator.clear_faults(tenant))
+        self.done(self.simulator.set_fault(fault, tenant))
+        self.faults[tenant] = fault
+
+    @rule(tenant=st.sampled_from(TENANTS))
+    def mend_it(self, tenant: str) -> None:
+        self.done(self.simulator.clear_faults(tenant))
+        self.faults.pop(tenant, None)
+
+    @precondition(lambda self: self.model)
+    @rule(data=st.data())
+    def run(self, data: st.DataObject) -> None:
+        key = data.draw(st.sampled_from(sorted(self.model)))
+        self.done(self.run_to_its_end(*key))
+        fault = self.faults.get(key[0])
+        self.model[key][Reason.OK if fault is None else FAULTS[fault].reason] += 1
+
+    @invariant()
+    def what_is_exported_is_what_happened(self) -> None:
+        text = self.daemon.metrics.render(False).decode()
+        found: dict[tuple[str, str], Counter[str]] = {}
+        pattern = r'^prober_probe_runs_total\{.*probe="(.*?)",reason="(.*?)",tenant="(.*?)"\} (.*)$'
+        for probe, reason, tenant, value in re.findall(pattern, text, re.MULTILINE):
+            assert reason in CLASSIFICATION
+            counted = found.setdefault((tenant, probe), Counter())
+            if float(value):
+                counted[reason] = int(float(value))
+        assert found == self.model
+        is_current = f"prober_config_last_reload_successful {float(self.is_current)}\n"
+        assert is_current in text
+
+    async def run_to_its_end(self, tenant: str, probe: str) -> None:
+        self.daemon._runs.fall_due(tenant, probe, self.loop.time())
+        while self.daemon._runs.in_flight:
+            await asyncio.sleep(0.001)
+
+
+DaemonMachine.TestCase.settings = settings(
+    max_examples=12,
+    stateful_step_count=25,
+    deadline=None,
+    database=None,
+    phases=(Phase.generate,),
+    suppress_health_check=list(HealthCheck),
+)
+TestDaemon = DaemonMachine.TestCase
