@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test e2e bench picture pictures lint format lock programs clean
+.PHONY: help demo test e2e bench picture pictures dashboards lint format lock programs clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -29,6 +29,9 @@ picture: $(VENV)/.development ## draw docs/demo.svg anew
 
 pictures: $(VENV)/.development programs ## take docs/pictures anew, from the test of the pages in Chromium
 	PICTURES_DIRECTORY=docs/pictures $(BIN)/pytest tests/e2e/test_page.py -q
+
+dashboards: $(VENV)/.development ## make config/grafana/dashboards anew
+	$(BIN)/python -m dashboards
 
 lint: $(VENV)/.development ## ruff, ruff format, mypy --strict, import contracts
 	$(BIN)/ruff check .

@@ -4,37 +4,30 @@ All durations of the shipped rules and routes are divided by 60: a minute is a s
 """
 
 import json
-import re
-import socket
-import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.programs import call, end, started
-
-CONFIG = Path(__file__).parents[2] / "config"
-SCALE = 60
-LIMIT_SECONDS = 60
-CALM_SECONDS = 4
-ENVIRONMENTS = {"acme-prod": "production", "acme-dev": "development", "legacy": "production"}
-UNITS_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-DURATION = re.compile(
-    r"((?:\[|for: |interval: |group_wait: |_interval: ))(\d+)(ms|s|m|h|d)\b", re.MULTILINE
+from tests.programs import call, started
+from tests.prometheus import (
+    CONFIG,
+    LIMIT_SECONDS,
+    READY,
+    free_port,
+    prometheus,
+    running,
+    scaled,
+    seconds_until,
 )
 
-
-def scaled(text: str) -> str:
-    """Divide every duration, and nothing else."""
-    return DURATION.sub(
-        lambda found: f"{found[1]}{int(found[2]) * UNITS_MS[found[3]] // SCALE}ms", text
-    )
+CALM_SECONDS = 4
+ENVIRONMENTS = {"acme-prod": "production", "acme-dev": "development", "legacy": "production"}
 
 
 class Told:
@@ -80,32 +73,6 @@ class Told:
         ]
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
-@contextmanager
-def running(command: list[str], log: Path, until: str) -> Iterator[None]:
-    with log.open("wb") as out:
-        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
-    try:
-        seconds_until(lambda: until in log.read_text() or process.poll() is not None)
-        assert process.poll() is None, log.read_text()
-        yield
-    finally:
-        end(process)
-
-
-def seconds_until(condition: Callable[[], bool], limit_seconds: float = LIMIT_SECONDS) -> float:
-    began = time.monotonic()
-    while not condition():
-        assert time.monotonic() - began < limit_seconds, "it did not come true"
-        time.sleep(0.1)
-    return time.monotonic() - began
-
-
 class House:
     """The control of the simulator, and what was told."""
 
@@ -145,22 +112,6 @@ def settings(directory: Path, control: str) -> Path:
     file = directory / "prober.yaml"
     file.write_text(yaml.safe_dump(written))
     return file
-
-
-def prometheus(directory: Path, target: str, alertmanager: int) -> list[str]:
-    (directory / "rules").mkdir()
-    for path in (CONFIG / "prometheus" / "rules").iterdir():
-        (directory / "rules" / path.name).write_text(scaled(path.read_text()))
-    text = (CONFIG / "prometheus" / "prometheus.yml").read_text()
-    text = text.replace("127.0.0.1:9824", target).replace("9093", str(alertmanager))
-    file = directory / "prometheus.yml"
-    file.write_text(scaled(text))
-    return [
-        "prometheus",
-        f"--config.file={file}",
-        f"--storage.tsdb.path={directory / 'tsdb'}",
-        f"--web.listen-address=127.0.0.1:{free_port()}",
-    ]
 
 
 def alertmanager(directory: Path, port: int, told: Told) -> list[str]:
@@ -208,9 +159,8 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         _, target = resources.enter_context(daemon)
         command = alertmanager(directory, port, told)
         resources.enter_context(running(command, directory / "alertmanager.log", "Listening on"))
-        command = prometheus(directory, target, port)
-        ready = "Server is ready to receive web requests"
-        resources.enter_context(running(command, directory / "prometheus.log", ready))
+        command = prometheus(directory, [target], free_port(), port)
+        resources.enter_context(running(command, directory / "prometheus.log", READY))
         house = House(control, told)
         house.calm()
         assert told.every == []
