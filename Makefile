@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test e2e bench picture pictures dashboards lint format lock programs clean
+.PHONY: help demo test e2e bench fuzz soak picture pictures dashboards lint format lock programs clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -23,6 +23,12 @@ e2e: $(VENV)/.development programs ## the full run alone: faults, Prometheus, Al
 
 bench: $(VENV)/.development ## how punctual the daemon is at 200 probes/s for 60 s
 	$(BIN)/python -m tests.benchmarks.punctuality
+
+fuzz: $(VENV)/.development ## ten minutes of atheris on parser, judge and `prober explain`
+	$(BIN)/python -m tests.fuzz.run
+
+soak: $(VENV)/.development ## an hour at 200 probes/s with random faults: nothing may grow; writes soak.svg
+	$(BIN)/python -m tests.soak.run
 
 picture: $(VENV)/.development ## draw docs/demo.svg anew
 	$(BIN)/python docs/demo_picture.py

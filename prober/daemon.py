@@ -214,7 +214,7 @@ class Daemon:
 
     def _on_heartbeat(self) -> None:
         now = time.time()
-        self.metrics.heartbeat(now)
+        self.metrics.heartbeat(now, len(asyncio.all_tasks()))
         for tenant in self._runs.tenants:
             is_active = self._runs.maintenance(tenant, now).is_active
             self.metrics.maintenance(tenant, is_active=is_active)

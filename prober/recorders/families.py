@@ -257,6 +257,9 @@ FAMILIES = (
     ),
     Family("prober_probes_in_flight", Kind.GAUGE, "Runs that were started and have not ended."),
     Family(
+        "prober_event_loop_tasks", Kind.GAUGE, "Tasks of the event loop, at the last heartbeat."
+    ),
+    Family(
         "prober_config_last_reload_successful",
         Kind.GAUGE,
         "Whether the configuration was usable when it was last read (1) or not (0).",

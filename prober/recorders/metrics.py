@@ -53,6 +53,7 @@ class Metrics:
         self._lateness = store.histogram("prober_schedule_lateness_seconds")
         self._lag = store.histogram("prober_event_loop_lag_seconds")
         self._in_flight = store.block("prober_probes_in_flight")
+        self._tasks = store.block("prober_event_loop_tasks")
         self._loaded = store.block("prober_config_last_reload_successful")
         self._loaded_at = store.block("prober_config_last_reload_success_timestamp_seconds")
         self._state_write_failures = store.block("prober_state_write_failures_total")
@@ -137,9 +138,11 @@ class Metrics:
         if self._lag is not None:
             self._lag.observe(seconds)
 
-    def heartbeat(self, timestamp: float) -> None:
+    def heartbeat(self, timestamp: float, tasks: int) -> None:
         """Note that the scheduler ran its heartbeat at `timestamp` (epoch seconds)."""
-        self._heartbeat.set(timestamp)
+        with self._lock:
+            self._heartbeat.set(timestamp)
+            self._tasks.set(float(tasks))
 
     def token_changed(self, status: TokenStatus) -> None:
         """Take in what is known of a tenant's token now."""

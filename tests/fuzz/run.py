@@ -7,6 +7,8 @@ import argparse
 import subprocess
 import sys
 
+import click
+
 from tests.fuzz.targets import TARGETS
 
 _PATIENCE_SECONDS = 60
@@ -21,12 +23,12 @@ def main() -> int:
     names = [arguments.target] if arguments.target else list(TARGETS)
     seconds = max(1, arguments.seconds // len(names))
     for name in names:
-        print(f"--- {name}, {seconds} s", flush=True)
+        click.echo(f"--- {name}, {seconds} s")
         command = [sys.executable, "-m", "tests.fuzz.one", name, str(seconds)]
         if subprocess.run(command, check=False, timeout=seconds + _PATIENCE_SECONDS).returncode:
-            print(f"{name}: a finding, see above", file=sys.stderr)
+            click.echo(f"{name}: a finding, see above", err=True)
             return 1
-    print("no finding")
+    click.echo("no finding")
     return 0
 
 

@@ -104,7 +104,7 @@ actions: st.SearchStrategy[Action] = st.one_of(
     seconds.map(lambda value: lambda m: m.run_started(value)),
     st.just(Metrics.run_finished),
     seconds.map(lambda value: lambda m: m.loop_lag(value)),
-    moments.map(lambda value: lambda m: m.heartbeat(value)),
+    moments.map(lambda value: lambda m: m.heartbeat(value, 4)),
     st.tuples(moments, printable).map(lambda value: lambda m: m.configuration_loaded(*value)),
     st.just(lambda metrics: metrics.configuration_failed("prober.yaml:1: not YAML")),
 )
