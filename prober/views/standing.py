@@ -161,7 +161,7 @@ def strip(slots: Mapping[int, Slot], now: float) -> tuple[SlotDocument, ...]:
     """Return the last day in quarters of an hour, also those of which nothing is known."""
     last = slot_at(now)
     starts = range(last - (SLOTS_A_DAY - 1) * SLOT_SECONDS, last + 1, SLOT_SECONDS)
-    return tuple(_slot(start, slots.get(start, Slot())) for start in starts)
+    return tuple(slot_document(start, slots.get(start, Slot())) for start in starts)
 
 
 def _probe(standing: TenantStanding, each: ProbeStanding) -> ProbeDocument:
@@ -238,7 +238,8 @@ def _availability(standing: TenantStanding) -> AvailabilityDocument:
     )
 
 
-def _slot(start: int, slot: Slot) -> SlotDocument:
+def slot_document(start: int, slot: Slot) -> SlotDocument:
+    """Return what happened from a moment on: in a quarter of an hour, or longer."""
     splits = slot.splits
     return SlotDocument(
         start=start,
