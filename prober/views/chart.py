@@ -169,15 +169,20 @@ def _grid(shown: Series, top: float, zone: tzinfo) -> str:
             f'<text x="{_LEFT - 6}" y="{max(y + 4, 11):.1f}" text-anchor="end">'
             f"{latency(part * top) if part else '0'}</text>"
         )
-    long = shown.until - shown.since > _A_DAY_SECONDS
+    written = _tick_format(shown.until - shown.since)
     for number in range(_X_TICKS):
         at = shown.since + (shown.until - shown.since) * (number + 0.5) / _X_TICKS
-        moment = datetime.fromtimestamp(at, zone)
-        text = f"{moment:%d %b}" if long else f"{moment:%H:%M}"
+        text = datetime.fromtimestamp(at, zone).strftime(written)
         shapes.append(
             f'<text x="{_x(shown, at):.1f}" y="{_HEIGHT - 4}" text-anchor="middle">{text}</text>'
         )
     return "".join(shapes)
+
+
+def _tick_format(span_seconds: float) -> str:
+    if span_seconds <= 1.5 * _A_DAY_SECONDS:
+        return "%H:%M"
+    return "%d %b" if span_seconds > _X_TICKS * _A_DAY_SECONDS else "%d %b %H:%M"
 
 
 def _picture(content: str, label: str) -> Markup:
