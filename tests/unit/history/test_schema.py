@@ -3,9 +3,11 @@ from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
+import pytest
+
 from prober.history.archive import Archive
 from prober.history.calls import Calls
-from prober.history.schema import FILE_NAME, FORMAT, statements
+from prober.history.schema import FILE_NAME, FORMAT, bring_up_to_date, statements
 from prober.sqlite_file import open_to_write
 from tests.unit.history.test_file import BAD, ran, written
 from tests.unit.timeline.runs import NOW
@@ -28,18 +30,36 @@ def test_a_script_falls_into_statements_also_where_a_comment_has_a_semicolon() -
     assert len(statements(script)) == 2
 
 
+def write_the_first_version(directory: Path) -> None:
+    first = replace(FORMAT, migrations=FORMAT.migrations[:1])
+    with open_to_write(directory / FILE_NAME, first, never) as connection:
+        connection.execute("INSERT INTO probe VALUES (1, 'acme', 'datasets')")
+        spell = "INSERT INTO spell VALUES (1, 1, 'dns', '2', '', ?, ?, ?, 3, 0)"
+        connection.execute(spell, (NOW, NOW, NOW))
+    connection.close()
+
+
+def never(path: Path, why: str) -> None:
+    pytest.fail(f"{path} was set aside: {why}")
+
+
 def test_a_file_of_the_first_version_is_brought_up_to_date_with_all_it_holds(
     tmp_path: Path,
 ) -> None:
-    first = replace(FORMAT, migrations=FORMAT.migrations[:1])
-    with open_to_write(tmp_path / FILE_NAME, first, lambda _path, _why: None) as connection:
-        connection.execute("INSERT INTO probe VALUES (1, 'acme', 'datasets')")
-        connection.execute(
-            "INSERT INTO spell VALUES (1, 1, 'dns', '2', '', ?, ?, ?, 3, 0)", (NOW,) * 3
-        )
-    connection.close()
+    write_the_first_version(tmp_path)
     written(tmp_path, [ran(60.0, BAD, server=0.5, network=0.1)])
     [before, after] = Archive(tmp_path).spells(NOW, NOW + 99)
     assert (before.failures, after.reason) == (3, BAD)
     [slow] = Calls(tmp_path).slowest("acme", NOW, NOW + 99, limit=9)
     assert (slow.at, slow.server_seconds) == (NOW + 60, 0.5)
+
+
+def test_a_file_of_the_first_version_can_be_read_before_anything_is_written(
+    tmp_path: Path,
+) -> None:
+    bring_up_to_date(tmp_path, never)
+    assert not (tmp_path / FILE_NAME).exists()
+    write_the_first_version(tmp_path)
+    assert Archive(tmp_path).spells(NOW, NOW + 99) == ()
+    bring_up_to_date(tmp_path, never)
+    assert len(Archive(tmp_path).spells(NOW, NOW + 99)) == 1
