@@ -57,6 +57,8 @@ def report(tenant: Tenant, past: Past, span: Span, made: Circumstances) -> Repor
     shares = _shares(found, total, span.since, end)
     step = max(past.step_seconds, SLOT_SECONDS)
     together, by_probe = _series(past, span)
+    unknown = gaps(span, _knowledge(past, made), _TWO_RUNS * _shortest_interval(tenant))
+    unknown_seconds = sum(gap.ended_at - gap.started_at for gap in unknown)
     return Report(
         schema_version=SCHEMA_VERSION,
         tenant=tenant.name,
@@ -67,7 +69,7 @@ def report(tenant: Tenant, past: Past, span: Span, made: Circumstances) -> Repor
         time_zone=made.time_zone,
         generated_at=made.now,
         prober_version=made.prober_version,
-        summary=wording.summary(kept, shares),
+        summary=wording.summary(kept, shares, unknown_seconds),
         availability=kept,
         shares=shares,
         incident_count=len(found),
@@ -79,7 +81,7 @@ def report(tenant: Tenant, past: Past, span: Span, made: Circumstances) -> Repor
         failures_known_since=_if_within(past.forgotten.failures, span),
         failed_calls=tuple(failed_call(head, of, listed) for head, of in past.failures),
         slow_calls=tuple(map(slow_call, past.slowest)),
-        gaps=gaps(span, _knowledge(past, made), _TWO_RUNS * _shortest_interval(tenant)),
+        gaps=unknown,
         token_events=tuple(
             TokenNote(each.at, each.kind, each.cause, each.fingerprint, each.problem)
             for each in past.token_events

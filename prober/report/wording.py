@@ -50,8 +50,8 @@ GAPS: Mapping[GapCause, str] = MappingProxyType(
 )
 
 
-def summary(kept: Availability, shares: Sequence[Share]) -> tuple[str, ...]:
-    """Return in sentences how the platform did, and whose the rest was."""
+def summary(kept: Availability, shares: Sequence[Share], unknown_seconds: float) -> tuple[str, ...]:
+    """Return in sentences how the platform did, whose the rest was, and what is not known."""
     if kept.platform_ratio is None or kept.perceived_ratio is None:
         return ("No run counts in this time: the platform can be neither blamed nor cleared.",)
     verdict = "kept" if kept.is_kept else "did not keep"
@@ -62,7 +62,8 @@ def summary(kept: Availability, shares: Sequence[Share]) -> tuple[str, ...]:
         " allowed)."
     )
     perceived = f"A caller perceived {share(kept.perceived_ratio)}."
-    return (first, perceived, *map(_share, shares))
+    lacking = f"Nothing is known of {exact_duration(unknown_seconds)} of this time."
+    return (first, perceived, *map(_share, shares), *([lacking] if unknown_seconds else ()))
 
 
 def notes(report: Report) -> tuple[str, ...]:

@@ -26,17 +26,18 @@ def test_the_first_sentence_is_the_verdict_on_the_platform() -> None:
         "The platform did not keep its objective of 99.50 %: it was available in 99.00 % of"
         " 1,000 runs (10 failed by its own fault, 5.0 allowed)."
     )
-    assert summary(kept, shares) == (
+    assert summary(kept, shares, 3600.0) == (
         first,
         "A caller perceived 99.00 %.",
         "Platform: 2 incidents of 1 h 5 min in all, 10 failed runs.",
         "Our network: 1 incident of 1 min in all, 1 failed run.",
         "The prober itself: 0 incidents, 1 failed run.",
+        "Nothing is known of 1 h of this time.",
     )
 
 
 def test_a_kept_objective_is_said_to_be_kept() -> None:
-    [first, _] = summary(availability(Tally({"ok": 1}), 0.995), ())
+    [first, _] = summary(availability(Tally({"ok": 1}), 0.995), (), 0.0)
     assert first.startswith("The platform kept its objective of 99.50 %: it was available in 100")
 
 
