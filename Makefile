@@ -33,8 +33,8 @@ soak: $(VENV)/.development ## an hour at 200 probes/s with random faults: nothin
 picture: $(VENV)/.development ## draw docs/demo.svg anew
 	$(BIN)/python docs/demo_picture.py
 
-pictures: $(VENV)/.development programs ## take docs/pictures anew, from the test of the pages in Chromium
-	PICTURES_DIRECTORY=docs/pictures $(BIN)/pytest tests/e2e/test_page.py -q
+pictures: $(VENV)/.development programs ## take docs/pictures anew, from the tests of pages and report in Chromium
+	PICTURES_DIRECTORY=docs/pictures $(BIN)/pytest tests/e2e/test_page.py tests/e2e/test_report.py -q
 
 dashboards: $(VENV)/.development ## make config/grafana/dashboards anew
 	$(BIN)/python -m dashboards

@@ -4,6 +4,7 @@ ProberError
 ├── SettingsError        the configuration cannot be used; carries every problem found
 ├── TokenUnavailableError  a token source holds no usable token; says where and why
 ├── TlsConfigurationError  a CA bundle or client certificate cannot be loaded
+├── HistoryError         there is no history to tell from
 ├── StateDirectoryError  another prober has the state directory
 └── ListenError          the web server cannot bind its address
 
@@ -45,6 +46,10 @@ class TokenUnavailableError(ProberError):
 
 class TlsConfigurationError(ProberError):
     """A CA bundle or a client certificate cannot be loaded."""
+
+
+class HistoryError(ProberError):
+    """There is no history to tell from; says where, and why."""
 
 
 class StateDirectoryError(ProberError):

@@ -16,6 +16,7 @@ from prober.credential import TokenEvent, TokenStatus
 from prober.history.archive import Archive
 from prober.history.recorder import History, Listeners
 from prober.history.retention import Retention
+from prober.history.schema import bring_up_to_date
 from prober.outcomes import HistoryLoss, SkipCause
 from prober.recorders.board import DAY_SECONDS, Board
 from prober.recorders.metrics import Metrics
@@ -74,6 +75,8 @@ class Memory:
             return
         try:
             async with asyncio.timeout(_READING_SECONDS):
+                hear = self._on_loop(self._on_set_aside)
+                await asyncio.to_thread(bring_up_to_date, self._directory, hear)
                 past = await asyncio.to_thread(_read, self.archive, time.time())
             self.board.remember(past.slots, past.spells, past.since)
             self.board.remember_earlier(past.earlier)

@@ -33,6 +33,11 @@ COMMANDS: Mapping[str, _Entry] = MappingProxyType(
         "token": _Entry(
             "prober.cli.token", "token", "Show every tenant's token: state, life, who shares it."
         ),
+        "report": _Entry(
+            "prober.cli.report",
+            "report_command",
+            "Report what happened to a tenant, to hand to the supplier.",
+        ),
         "explain": _Entry(
             "prober.cli.explain", "explain", "Judge a saved answer, without network."
         ),

@@ -23,4 +23,9 @@ def console(*, stderr: bool = False) -> Console:
 
 def print_json(document: Mapping[str, object]) -> None:
     """Print one document in one line."""
-    click.echo(json.dumps(document, allow_nan=False))
+    click.echo(json_text(document))
+
+
+def json_text(document: Mapping[str, object]) -> str:
+    """Return one document in one line."""
+    return json.dumps(document, allow_nan=False)

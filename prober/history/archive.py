@@ -6,17 +6,15 @@ file all answers are empty. Raises OSError when the file may not be read.
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from prober.history.file import HOUR, MINUTE, SPELL_COLUMNS
+from prober.history.reader import Reader
 from prober.history.rows import spell_of, unpack_document
-from prober.history.schema import FILE_NAME, FORMAT
 from prober.outcomes import Reason, RejectionCause, TokenEventKind
-from prober.sqlite_file import as_os_error, open_to_read
 from prober.timeline.packing import unpack_minutes, unpack_tally
 from prober.timeline.slots import FIELDS, Slot
 from prober.timeline.spells import Spell
@@ -66,14 +64,14 @@ class Archive:
     """The history in a state directory."""
 
     def __init__(self, directory: Path) -> None:
-        self._path = directory / FILE_NAME
+        self._reader = Reader(directory)
 
     def tallies(self, tenant: str, since: float, until: float, step_seconds: int) -> Tallies:
         """Return what happened from `since` to before `until`, in steps.
 
         Steps begin at multiples of themselves; an hour or more is told from hours, else minutes.
         """
-        with self._reading() as connection:
+        with self._reader.reading() as connection:
             if connection is None:
                 return {}
             parts: dict[str, dict[float, list[Tally]]] = defaultdict(lambda: defaultdict(list))
@@ -99,11 +97,17 @@ class Archive:
                 parts[probe] += steps.values()
         return {probe: added(each) for probe, each in parts.items()}
 
-    def slots(self, since: float) -> Mapping[str, Mapping[int, Slot]]:
-        """Return the slots that begin at or after `since`, by tenant and beginning."""
+    def slots(
+        self, since: float, until: float = float("inf"), tenant: str | None = None
+    ) -> Mapping[str, Mapping[int, Slot]]:
+        """Return the slots that begin from `since` to before `until`, by tenant and beginning."""
         found: dict[str, dict[int, Slot]] = defaultdict(dict)
-        for tenant, slot, *numbers in self._rows("SELECT * FROM slot WHERE slot >= ?", (since,)):
-            found[tenant][slot] = Slot(*numbers)
+        rows = self._reader.rows(
+            "SELECT * FROM slot WHERE slot >= ? AND slot < ? AND (? IS NULL OR tenant = ?)",
+            (since, until, tenant, tenant),
+        )
+        for name, slot, *numbers in rows:
+            found[name][slot] = Slot(*numbers)
         return found
 
     def slot_totals(self, since: float, until: float) -> Mapping[str, Slot]:
@@ -112,11 +116,11 @@ class Archive:
             f"SELECT tenant, {_SUMS} FROM slot"  # noqa: S608 -- our columns
             " WHERE slot >= ? AND slot < ? GROUP BY tenant"
         )
-        return {tenant: Slot(*sums) for tenant, *sums in self._rows(query, (since, until))}
+        return {tenant: Slot(*sums) for tenant, *sums in self._reader.rows(query, (since, until))}
 
     def spells(self, since: float, until: float, tenant: str | None = None) -> tuple[Spell, ...]:
         """Return the spells that were going on at some time in a span."""
-        rows = self._rows(
+        rows = self._reader.rows(
             f"SELECT {SPELL_COLUMNS} FROM spell"  # noqa: S608 -- our columns
             " JOIN probe ON probe.id = spell.probe"
             " WHERE (ended_at IS NULL OR ended_at >= ?) AND started_at <= ?"
@@ -129,7 +133,7 @@ class Archive:
         self, tenant: str, since: float, *, limit: int, probe: str | None = None
     ) -> tuple[PastFailure, ...]:
         """Return the last failures since a moment, the newest first."""
-        rows = self._rows(
+        rows = self._reader.rows(
             "SELECT failure.id, probe.tenant, probe.name, at, reason, document FROM failure"
             " JOIN probe ON probe.id = failure.probe"
             " WHERE failure.probe IN"
@@ -141,7 +145,7 @@ class Archive:
 
     def failure(self, number: int) -> PastFailure | None:
         """Return one failure by its number."""
-        rows = self._rows(
+        rows = self._reader.rows(
             "SELECT failure.id, probe.tenant, probe.name, at, reason, document FROM failure"
             " JOIN probe ON probe.id = failure.probe WHERE failure.id = ?",
             (number,),
@@ -150,7 +154,7 @@ class Archive:
 
     def changes(self, tenant: str, since: float, *, limit: int) -> tuple[VerdictChange, ...]:
         """Return the last changes of verdicts since a moment, the newest first."""
-        rows = self._rows(
+        rows = self._reader.rows(
             "SELECT probe.name, at, before, reason FROM verdict_change"
             " JOIN probe ON probe.id = verdict_change.probe"
             " WHERE probe.tenant = ? AND at >= ? ORDER BY at DESC LIMIT ?",
@@ -163,7 +167,7 @@ class Archive:
 
     def token_events(self, tenant: str, *, limit: int) -> tuple[PastTokenEvent, ...]:
         """Return what last happened to a tenant's token, the newest first."""
-        rows = self._rows(
+        rows = self._reader.rows(
             "SELECT tenant, at, kind, fingerprint, cause, problem FROM token_event"
             " WHERE tenant = ? ORDER BY at DESC LIMIT ?",
             (tenant, limit),
@@ -182,25 +186,8 @@ class Archive:
 
     def oldest(self) -> float | None:
         """Return since when there is anything, in epoch seconds."""
-        row = next(iter(self._rows("SELECT min(slot) FROM slot", ())), (None,))
+        row = next(iter(self._reader.rows("SELECT min(slot) FROM slot", ())), (None,))
         return None if row[0] is None else float(row[0])
-
-    @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection | None]:
-        connection = open_to_read(self._path, FORMAT)
-        if connection is None:
-            yield None
-            return
-        try:
-            with as_os_error(self._path):
-                connection.execute("BEGIN")
-                yield connection
-        finally:
-            connection.close()
-
-    def _rows(self, query: str, values: tuple[object, ...]) -> list[Any]:
-        with self._reading() as connection:
-            return [] if connection is None else connection.execute(query, values).fetchall()
 
 
 def _hours(

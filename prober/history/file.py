@@ -6,14 +6,15 @@ anew, since what is remembered between batches (`_last`, `_going_on`) may be ahe
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from prober.credential import TokenEvent
 from prober.history.rows import SpellRow, pack_document, spell_of
 from prober.history.schema import FILE_NAME, FORMAT
+from prober.history.slowest import Slowest
 from prober.model import Result
 from prober.outcomes import SkipCause
 from prober.sqlite_file import open_to_write
@@ -39,10 +40,11 @@ ProbeKey = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """A run, and its whole result if it failed."""
+    """A run, its whole result if it failed, and the facts about its answer."""
 
     run: Run
     failure: Result | None = None
+    facts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,7 @@ class HistoryFile:
         self._going_on = dict(self._read_going_on())
         hours = connection.execute("SELECT DISTINCT probe, minute / ? FROM minute", (MINUTE,))
         self._unpacked: set[tuple[int, int]] = set(hours)
+        self._slowest = Slowest(connection)
 
     @classmethod
     def open(cls, directory: Path, on_set_aside: Callable[[Path, str], None]) -> "HistoryFile":
@@ -96,6 +99,7 @@ class HistoryFile:
         with self.connection:
             self._add_tallies(runs, skips)
             self._add_slots(runs, skips)
+            self._slowest.add((ran.run, ran.facts) for ran in runs)
             for ran in runs:
                 self._note_change(ran.run)
                 self._follow(ran.run)

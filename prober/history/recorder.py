@@ -85,7 +85,7 @@ class History:
     def record(self, result: Result) -> None:
         """See `Recorder`."""
         failed = not result.verdict.succeeded
-        self._add(Ran(run_of(result), light(result) if failed else None))
+        self._add(Ran(run_of(result), light(result) if failed else None, result.verdict.facts))
 
     def skipped(self, tenant: str, probe: str, cause: SkipCause, at: float) -> None:
         """Take note of a due run that was not started."""

@@ -25,6 +25,10 @@ _BY_TIME = (
         " (SELECT id FROM token_event WHERE at < ? ORDER BY at LIMIT ?)"
     ),
     (
+        "DELETE FROM slow_answer WHERE id IN"
+        " (SELECT id FROM slow_answer WHERE at < ? ORDER BY at LIMIT ?)"
+    ),
+    (
         "DELETE FROM spell WHERE id IN"
         " (SELECT id FROM spell WHERE ended_at < ? ORDER BY ended_at LIMIT ?)"
     ),
@@ -80,6 +84,8 @@ class Retention:
                 (_ROWS_AT_A_TIME,),
             )
             self._on_lost(HistoryLoss.OVER_SIZE, cursor.rowcount)
+            left = connection.execute("SELECT min(at) FROM failure").fetchone()[0]
+            _note_forgotten(connection, "failure", now if left is None else left)
             return
         oldest = connection.execute("SELECT min(slot) FROM slot").fetchone()[0]
         if oldest is None or oldest > now - HOUR:
@@ -89,6 +95,7 @@ class Retention:
         for (probe,) in connection.execute("SELECT id FROM probe").fetchall():
             _forget_probe(connection, probe, self._not_before)
         connection.execute("DELETE FROM slot WHERE slot < ?", (self._not_before,))
+        _note_forgotten(connection, "everything", self._not_before)
 
 
 def size_bytes(connection: sqlite3.Connection) -> int:
@@ -98,6 +105,10 @@ def size_bytes(connection: sqlite3.Connection) -> int:
         for name in ("page_count", "freelist_count", "page_size")
     )
     return int((pages - free) * page_bytes)
+
+
+def _note_forgotten(connection: sqlite3.Connection, what: str, before: float) -> None:
+    connection.execute("INSERT OR REPLACE INTO forgotten VALUES (?, ?)", (what, before))
 
 
 def _forget_probe(connection: sqlite3.Connection, probe: int, before: float) -> None:

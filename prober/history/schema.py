@@ -1,9 +1,11 @@
 """The format of the history's file: the scripts in `migrations/`, one for each version."""
 
 import sqlite3
+from collections.abc import Callable
 from importlib.resources import files
+from pathlib import Path
 
-from prober.sqlite_file import Format
+from prober.sqlite_file import Format, open_to_write
 
 FILE_NAME = "history.sqlite3"
 _APPLICATION_ID = 0x70726F68  # "proh"
@@ -27,3 +29,13 @@ def _migrations() -> tuple[tuple[str, ...], ...]:
 
 
 FORMAT = Format("history", _APPLICATION_ID, _migrations())
+
+
+def bring_up_to_date(directory: Path, on_set_aside: Callable[[Path, str], None]) -> None:
+    """Let a file that an earlier prober wrote be readable; raises OSError.
+
+    `on_set_aside` hears of a file that could not be used: its new name, and why.
+    """
+    path = directory / FILE_NAME
+    if path.exists():
+        open_to_write(path, FORMAT, on_set_aside).close()

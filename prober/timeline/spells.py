@@ -69,6 +69,13 @@ def follow(spell: Spell | None, run: Run) -> tuple[Spell | None, Spell | None]:
     return replace(spell, ended_at=run.at), begun
 
 
+def as_known(spell: Spell, now: float) -> Spell:
+    """Return a spell as it is known at a moment: one that nobody watched since has ended."""
+    if spell.ended_at is None and now - spell.last_failed_at > _UNWATCHED_SECONDS:
+        return replace(spell, ended_at=spell.last_failed_at)
+    return spell
+
+
 def incidents(spells: Iterable[Spell]) -> tuple[Incident, ...]:
     """Fold spells into incidents, in the order of their beginnings."""
     groups: dict[tuple[str, Culprit, bool], list[list[Spell]]] = {}

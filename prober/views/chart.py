@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 
 from markupsafe import Markup, escape
 
@@ -63,13 +63,13 @@ def series(tallies: Mapping[float, Tally], since: float, until: float, step: int
     return Series(since, until, step, points)
 
 
-def chart_svg(shown: Series, label: str) -> Markup:
+def chart_svg(shown: Series, label: str, zone: tzinfo = UTC) -> Markup:
     """Return the lines; where there are none, a word says why."""
     most = max((value for point in shown.points for value in _values(point)), default=0.0)
     if most <= 0:
         return _picture(_why_empty(shown), f"{label}: {_why_empty(shown)}")
     top = nice_ceiling(most)
-    shapes = [_grid(shown, top)]
+    shapes = [_grid(shown, top, zone)]
     shapes += [_hatched(shown, point) for point in shown.points if _is_maintenance(point)]
     for side in (Side.NETWORK, Side.SERVER):
         for share in ("p95", "p50"):
@@ -160,7 +160,7 @@ def _hatched(shown: Series, point: Point) -> str:
     )
 
 
-def _grid(shown: Series, top: float) -> str:
+def _grid(shown: Series, top: float, zone: tzinfo) -> str:
     shapes = []
     for part in (0.0, 0.5, 1.0):
         y = _y(part * top, top)
@@ -169,15 +169,20 @@ def _grid(shown: Series, top: float) -> str:
             f'<text x="{_LEFT - 6}" y="{max(y + 4, 11):.1f}" text-anchor="end">'
             f"{latency(part * top) if part else '0'}</text>"
         )
-    long = shown.until - shown.since > _A_DAY_SECONDS
+    written = _tick_format(shown.until - shown.since)
     for number in range(_X_TICKS):
         at = shown.since + (shown.until - shown.since) * (number + 0.5) / _X_TICKS
-        moment = datetime.fromtimestamp(at, UTC)
-        text = f"{moment:%d %b}" if long else f"{moment:%H:%M}"
+        text = datetime.fromtimestamp(at, zone).strftime(written)
         shapes.append(
             f'<text x="{_x(shown, at):.1f}" y="{_HEIGHT - 4}" text-anchor="middle">{text}</text>'
         )
     return "".join(shapes)
+
+
+def _tick_format(span_seconds: float) -> str:
+    if span_seconds <= 1.5 * _A_DAY_SECONDS:
+        return "%H:%M"
+    return "%d %b" if span_seconds > _X_TICKS * _A_DAY_SECONDS else "%d %b %H:%M"
 
 
 def _picture(content: str, label: str) -> Markup:

@@ -3,7 +3,7 @@
 Durations are in seconds, points in time in epoch seconds; what is unknown is null.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -21,14 +21,25 @@ from prober.timeline.objectives import availability, budget_left
 from prober.timeline.slots import SLOT_SECONDS, Slot, slot_at, total
 from prober.timeline.standing import ProbeStanding, TenantStanding
 from prober.verdict.identity import IDENTITY_RULES
-from prober.verdict.rules import RULES, row_of
+from prober.verdict.rules import RULES, Row, row_of
 from prober.views.words import maintenance_words, say
 
 SLOTS_A_DAY = 86_400 // SLOT_SECONDS
-_WHEN: Mapping[Counterpart, Mapping[str, str]] = MappingProxyType(
+
+
+def _texts(rows: Iterable[Row]) -> Mapping[tuple[str, Reason], str]:
+    """Return what rows say, by number and reason; of two that share both, either."""
+    texts: dict[tuple[str, Reason], str] = {}
+    for each in rows:
+        key = (each.row, each.reason)
+        texts[key] = f"{texts[key]}; or {each.when}" if key in texts else each.when
+    return texts
+
+
+_WHEN: Mapping[Counterpart, Mapping[tuple[str, Reason], str]] = MappingProxyType(
     {
-        Counterpart.API: {row_of(rule).row: row_of(rule).when for rule in RULES},
-        Counterpart.IDENTITY: {row_of(rule).row: row_of(rule).when for rule in IDENTITY_RULES},
+        Counterpart.API: _texts(map(row_of, RULES)),
+        Counterpart.IDENTITY: _texts(map(row_of, IDENTITY_RULES)),
     }
 )
 
@@ -161,7 +172,7 @@ def strip(slots: Mapping[int, Slot], now: float) -> tuple[SlotDocument, ...]:
     """Return the last day in quarters of an hour, also those of which nothing is known."""
     last = slot_at(now)
     starts = range(last - (SLOTS_A_DAY - 1) * SLOT_SECONDS, last + 1, SLOT_SECONDS)
-    return tuple(_slot(start, slots.get(start, Slot())) for start in starts)
+    return tuple(slot_document(start, slots.get(start, Slot())) for start in starts)
 
 
 def _probe(standing: TenantStanding, each: ProbeStanding) -> ProbeDocument:
@@ -190,7 +201,7 @@ def _last_run(each: ProbeStanding) -> LastRun | None:
         reason=verdict.reason,
         culprit=verdict.culprit,
         row=verdict.rule,
-        row_text=row_text(verdict.rule, result.counterpart),
+        row_text=row_text(verdict.rule, verdict.reason, result.counterpart),
         evidence=verdict.evidence,
         total_seconds=result.exchange.total_seconds,
         server_seconds=verdict.latency.server_seconds,
@@ -200,9 +211,9 @@ def _last_run(each: ProbeStanding) -> LastRun | None:
     )
 
 
-def row_text(row: str, counterpart: Counterpart = Counterpart.API) -> str:
+def row_text(row: str, reason: Reason, counterpart: Counterpart = Counterpart.API) -> str:
     """Return what a row of the outcome table (or of the identity server's) says, in words."""
-    return _WHEN[counterpart].get(row, "")
+    return _WHEN[counterpart].get((row, reason), "")
 
 
 def _token(standing: TenantStanding) -> TokenDocument:
@@ -238,7 +249,8 @@ def _availability(standing: TenantStanding) -> AvailabilityDocument:
     )
 
 
-def _slot(start: int, slot: Slot) -> SlotDocument:
+def slot_document(start: int, slot: Slot) -> SlotDocument:
+    """Return what happened from a moment on: in a quarter of an hour, or longer."""
     splits = slot.splits
     return SlotDocument(
         start=start,

@@ -6,16 +6,19 @@ label and in titles as well. Numbers are rounded to a tenth of a unit.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, tzinfo
 from itertools import groupby
 
 from markupsafe import Markup, escape
 
 from prober.outcomes import Culprit
-from prober.views.quantities import hour_and_minute, latency
+from prober.timeline.slots import SLOT_SECONDS
+from prober.views.quantities import hour_and_minute, latency, moment
 from prober.views.standing import SlotDocument
 from prober.views.words import WHOSE
 
 STRIP_WIDTH, STRIP_HEIGHT = 960, 28
+_A_DAY_SECONDS = 86_400
 _LEAST_SHARE = 0.2  # a failure among a thousand runs must still be seen
 _BAD = tuple(culprit for culprit in Culprit if culprit is not Culprit.NONE)
 
@@ -28,16 +31,23 @@ class _Cell:
     says: str
 
 
-def strip_svg(slots: Sequence[SlotDocument], label: str) -> Markup:
+def strip_svg(
+    slots: Sequence[SlotDocument],
+    label: str,
+    step_seconds: int = SLOT_SECONDS,
+    zone: tzinfo = UTC,
+) -> Markup:
     """Return a strip: full of good, failures hanging from the top by their share."""
+    told = hour_and_minute if len(slots) * step_seconds <= _A_DAY_SECONDS else moment
     width = STRIP_WIDTH / max(len(slots), 1)
     shapes: list[str] = []
     cells = [(_cell(slot), slot) for slot in slots]
     position = 0
     for cell, group in groupby(cells, key=lambda pair: pair[0]):
         members = [slot for _, slot in group]
-        span = f"{_clock(members[0].start)} to {_clock(members[-1].start + 900)}: {cell.says}"
-        shapes.append(_column(cell, position * width, len(members) * width, span))
+        began, ended = members[0].start, members[-1].start + step_seconds
+        says = f"{told(began, zone)} to {told(ended, zone)}: {cell.says}"
+        shapes.append(_column(cell, position * width, len(members) * width, says))
         position += len(members)
     return _picture("strip", STRIP_WIDTH, STRIP_HEIGHT, strip_label(slots, label), shapes)
 
@@ -167,10 +177,6 @@ def _rect(name: str, left: float, top: float, width: float, height: float) -> st
         f'<rect class="{name}" x="{left:.1f}" y="{top:.1f}"'
         f' width="{width:.1f}" height="{height:.1f}"/>'
     )
-
-
-def _clock(timestamp: float) -> str:
-    return hour_and_minute(timestamp)
 
 
 def _picture(

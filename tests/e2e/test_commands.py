@@ -124,7 +124,17 @@ def test_probe_exits_by_outcome_and_its_json_can_be_explained(settings: Path) ->
 
 def test_every_command_explains_itself() -> None:
     assert run("--help").returncode == 0
-    for name in ("run", "validate", "probe", "token", "explain", "schema", "simulate", "demo"):
+    for name in (
+        "run",
+        "validate",
+        "probe",
+        "token",
+        "report",
+        "explain",
+        "schema",
+        "simulate",
+        "demo",
+    ):
         told = run(name, "--help").stdout
         assert "Usage: prober" in told
         assert "\\b" not in told
@@ -138,7 +148,7 @@ def test_the_readmes_commands_run() -> None:
             assert run("validate", rest[rest.index("--config") + 1]).returncode == 0
             assert run(name, "--help").returncode == 0
         else:
-            expected = {"token": 10, "explain": 12}.get(command.split()[0], 0)
+            expected = {"token": 10, "report": 1, "explain": 12}.get(command.split()[0], 0)
             assert run(*command.split()).returncode == expected, command
 
 

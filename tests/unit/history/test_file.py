@@ -83,6 +83,8 @@ def test_slots_hold_a_tenants_runs_by_culprit(tmp_path: Path) -> None:
     assert archive.slots(NOW) == {
         "acme": {NOW: Slot(none=2, platform=1), NOW + 900: Slot(held_back=1)}
     }
+    assert archive.slots(NOW, NOW + 900, "acme") == {"acme": {NOW: Slot(none=2, platform=1)}}
+    assert archive.slots(NOW, tenant="other") == {}
     assert archive.slot_totals(NOW + 900, NOW + 901) == {"acme": Slot(held_back=1)}
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from prober.history.archive import Archive
+from prober.history.calls import Calls, Forgotten
 from prober.history.file import HOUR, HistoryFile
 from prober.history.retention import Retention, size_bytes
 from prober.outcomes import HistoryLoss, Reason
@@ -25,7 +26,7 @@ def never(cause: HistoryLoss, number: int) -> None:
 def test_what_is_too_old_goes_and_the_rest_stays(tmp_path: Path) -> None:
     file = a_file(tmp_path)
     for day in (0.0, 2.0, 4.0):
-        file.write([ran(day * DAY, Reason.SERVER_ERROR), ran(day * DAY + 60)])
+        file.write([ran(day * DAY, Reason.SERVER_ERROR), ran(day * DAY + 60, server=0.1)])
     file.pack_hours(NOW + 3 * DAY, 99)
     enforced(file, Retention(2.5 * DAY, 2**23, never), days=4.1)
     file.close()
@@ -39,6 +40,8 @@ def test_what_is_too_old_goes_and_the_rest_stays(tmp_path: Path) -> None:
     assert archive.oldest() == NOW + 2 * DAY
     assert len(archive.spells(0.0, NOW + 5 * DAY)) == 2
     assert len(archive.changes("acme", 0.0, limit=9)) == 4
+    assert len(Calls(tmp_path).slowest("acme", 0.0, NOW + 9 * DAY, limit=9)) == 2
+    assert Calls(tmp_path).forgotten() == Forgotten()
 
 
 def test_failures_over_their_share_go_first_the_oldest_before_all(tmp_path: Path) -> None:
@@ -54,6 +57,7 @@ def test_failures_over_their_share_go_first_the_oldest_before_all(tmp_path: Path
     kept = archive.failures("acme", 0.0, limit=9999)
     assert lost[HistoryLoss.OVER_SIZE] == 6000 - len(kept) > 0
     assert kept[0].at == NOW + 5999
+    assert Calls(tmp_path).forgotten() == Forgotten(failures=kept[-1].at)
     assert archive.totals("acme", NOW, NOW + 6000)["datasets"].runs == 6000
 
 
@@ -68,6 +72,7 @@ def test_without_room_the_oldest_day_goes(tmp_path: Path) -> None:
     enforced(file, retention, days=4, times=3)
     file.close()
     assert Archive(tmp_path).oldest() == NOW + DAY
+    assert Calls(tmp_path).forgotten() == Forgotten(everything=NOW + DAY)
     assert lost == {HistoryLoss.OVER_SIZE: 1}
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prober.outcomes import Culprit, Reason
-from prober.timeline.spells import Incident, Spell, follow, incidents
+from prober.timeline.spells import Incident, Spell, as_known, follow, incidents
 from prober.timeline.tally import Run
 from tests.unit.timeline.runs import NOW, a_run
 
@@ -97,3 +97,11 @@ def test_no_failure_is_lost_and_none_is_told_twice(story: list[tuple[Reason, str
     runs = [a_run(60.0 * n, reason, probe=p) for n, (reason, p) in enumerate(story)]
     told = sum(incident.failures for incident in incidents(spells_of(runs)))
     assert told == sum(reason is not Reason.OK for reason, _ in story)
+
+
+def test_what_nobody_watched_since_has_ended_with_its_last_failure() -> None:
+    [spell] = spells_of([a_run(0, BAD), a_run(60, BAD)])
+    assert as_known(spell, NOW + 3660) == spell
+    assert as_known(spell, NOW + 3661).ended_at == NOW + 60
+    [over] = spells_of([a_run(0, BAD), a_run(60)])
+    assert as_known(over, NOW + 9999) == over

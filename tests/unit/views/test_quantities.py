@@ -1,6 +1,17 @@
+from datetime import UTC
+from zoneinfo import ZoneInfo
+
 import pytest
 
-from prober.views.quantities import duration, latency, moment, share, size
+from prober.views.quantities import (
+    duration,
+    exact_duration,
+    hour_and_minute,
+    latency,
+    moment,
+    share,
+    size,
+)
 
 
 @pytest.mark.parametrize(
@@ -36,3 +47,17 @@ def test_moments_and_sizes() -> None:
     assert moment(1_763_942_400.0) == "2025-11-24 00:00:00Z"
     assert moment(None) == "-"
     assert size(1024 * 1024 * 1.25) == "1.2 MiB"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.4, "0 s"), (61, "1 min 1 s"), (5400, "1 h 30 min"), (176_400.2, "2 d 1 h"), (-9, "0 s")],
+)
+def test_an_exact_duration_has_all_units_that_it_needs(seconds: float, text: str) -> None:
+    assert exact_duration(seconds) == text
+
+
+def test_moments_stand_on_other_clocks_too() -> None:
+    assert moment(1_763_942_400.0, ZoneInfo("Asia/Kolkata")) == "2025-11-24 05:30:00+05:30"
+    assert hour_and_minute(1_763_942_400.0, ZoneInfo("Europe/Berlin")) == "01:00+01:00"
+    assert hour_and_minute(1_763_942_400.0, UTC) == "00:00Z"

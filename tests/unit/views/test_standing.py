@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from prober.outcomes import Culprit, Reason, RejectionCause, TokenState
+from prober.outcomes import Counterpart, Culprit, Reason, RejectionCause, TokenState
 from prober.timeline.slots import SLOT_SECONDS, Slot
 from prober.views.standing import row_text, strip, tenant_document, worst_first
 from tests.unit.views.standings import NOW, VALID, a_standing, a_tenant_standing
@@ -16,8 +16,7 @@ def test_a_tenant_is_told_with_all_its_probes() -> None:
     assert (first.last_run.server_seconds, first.last_run.network_seconds) == (0.2, 0.1)
     assert (second.failing_since, second.failures) == (NOW - 60, 1)
     assert second.last_run is not None
-    assert second.last_run.row_text == row_text("11")
-    assert row_text("11") != ""
+    assert second.last_run.row_text == "platform: 5xx with an error envelope"
 
 
 def test_a_probe_of_a_dead_token_is_held_back_but_for_the_one_that_was_refused() -> None:
@@ -25,6 +24,14 @@ def test_a_probe_of_a_dead_token_is_held_back_but_for_the_one_that_was_refused()
     probes = (a_standing(), a_standing("sources", Reason.TOKEN_REJECTED))
     document = tenant_document(a_tenant_standing(*probes, token=token), NOW)
     assert [each.is_held_back for each in document.probes] == [True, False]
+
+
+def test_rows_of_one_number_are_told_apart_by_reason() -> None:
+    assert row_text("6", Reason.RESPONSE_TIMEOUT) == "sent, no whole answer: timed out"
+    assert row_text("6", Reason.TRUNCATED) == "sent, no whole answer: cut short"
+    assert row_text("5", Reason.PROXY).count("; or ") == 1
+    assert row_text("8i", Reason.TOKEN_REJECTED, Counterpart.IDENTITY) != ""
+    assert row_text("99", Reason.DNS) == ""
 
 
 def test_the_strip_has_each_quarter_of_a_day_the_present_one_last() -> None:

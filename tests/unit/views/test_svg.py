@@ -119,7 +119,7 @@ def test_what_is_foreign_cannot_leave_its_place() -> None:
 
 
 def test_every_culprit_has_a_colour_in_the_style_sheet() -> None:
-    css = files("prober.web").joinpath("static/prober.css").read_text()
+    css = files("prober.web").joinpath("static/pictures.css").read_text()
     for culprit in Culprit:
         name = "good" if culprit is Culprit.NONE else culprit.value
         assert f"rect.{name}" in css

@@ -1,0 +1,127 @@
+"""What a report says in sentences. Pure."""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+from prober.outcomes import Culprit
+from prober.report.calls import MOST_ALIKE
+from prober.report.document import (
+    Availability,
+    GapCause,
+    Report,
+    ReportedIncident,
+    Share,
+    TokenNote,
+)
+from prober.views.quantities import exact_duration, share
+from prober.views.words import CAUSES, REASONS, WHOSE
+
+_NAMED_PROBES = 6
+
+_OUTCOMES = (
+    "Each probe calls the API as any client would, again and again, and the first matching row of"
+    " a fixed table judges each run: a failure is the platform's only where the answer bears the"
+    " platform's own marks (its JSON envelope, or its Server-Timing header) and is its own error;"
+    " what came from elsewhere, or not at all, is told apart."
+)
+_TIMES = (
+    "Server time is what the platform itself states in Server-Timing, network time is all the rest"
+    " as measured by the prober, and percentiles of them, over all answers with both outside"
+    " maintenance, are right to 1 %."
+)
+METHOD = (_OUTCOMES, _TIMES)
+_PERCEIVED = (
+    "Perceived availability: the share of runs in which a caller would have got what was asked for;"
+    " runs held back because the token was rejected count as failed."
+)
+INDICATORS = (
+    "Platform availability: the share of runs that did not fail by the platform's own fault.",
+    _PERCEIVED,
+    "Runs in maintenance and the prober's own faults count in neither.",
+)
+GAPS: Mapping[GapCause, str] = MappingProxyType(
+    {
+        GapCause.BEFORE_HISTORY: "the history begins later",
+        GapCause.TOO_OLD: "it is older than the history keeps (history.retention)",
+        GapCause.NO_ROOM: "the history had to let it go to make room (history.max_size)",
+        GapCause.NOT_RUNNING: "no prober was running, or it could not write its history",
+        GapCause.NOT_WATCHED: "this tenant was not watched, others were",
+    }
+)
+
+
+def summary(kept: Availability, shares: Sequence[Share], unknown_seconds: float) -> tuple[str, ...]:
+    """Return in sentences how the platform did, whose the rest was, and what is not known."""
+    if kept.platform_ratio is None or kept.perceived_ratio is None:
+        return ("No run counts in this time: the platform can be neither blamed nor cleared.",)
+    verdict = "kept" if kept.is_kept else "did not keep"
+    first = (
+        f"The platform {verdict} its objective of {share(kept.objective_ratio)}: it was available"
+        f" in {share(kept.platform_ratio)} of {runs(kept.asked)}"
+        f" ({kept.platform_failures:,} failed by its own fault, {kept.allowed_failures:,.1f}"
+        " allowed)."
+    )
+    perceived = f"A caller perceived {share(kept.perceived_ratio)}."
+    lacking = f"Nothing is known of {exact_duration(unknown_seconds)} of this time."
+    return (first, perceived, *map(_share, shares), *([lacking] if unknown_seconds else ()))
+
+
+def notes(report: Report) -> tuple[str, ...]:
+    """Return what stands apart from the indicators, or is counted in them."""
+    kept = report.availability
+    told = (
+        (kept.in_maintenance, "in maintenance, kept out"),
+        (kept.by_prober, "failed by the prober's own fault, kept out"),
+        (kept.held_back, "held back since the token was rejected, counted as failed"),
+    )
+    return tuple(f"{counted(number, 'run')} {what}." for number, what in told if number)
+
+
+def incident_words(incident: ReportedIncident) -> str:
+    """Return what an incident was: `server errors, no answer in time`."""
+    words = ", ".join(REASONS[reason] for reason in incident.reasons)
+    return f"{words} (in maintenance)" if incident.in_maintenance else words
+
+
+def probes(names: Sequence[str]) -> str:
+    """Return the names of probes; of many, how many more there are."""
+    named = ", ".join(names[:_NAMED_PROBES])
+    more = len(names) - _NAMED_PROBES
+    return named if more <= 0 else f"{named} and {more} more"
+
+
+def token_words(event: TokenNote) -> str:
+    """Return what happened to a token: `rejected: superseded`."""
+    kind = event.kind.removeprefix("token_")
+    return kind if event.cause is None else f"{kind}: {CAUSES[event.cause]}"
+
+
+def listed_failures(report: Report) -> str:
+    """Return how many single failures are listed, and which."""
+    listed = len(report.failed_calls)
+    if listed == report.failure_count:
+        return "All of them, the platform's first."
+    return (
+        f"{listed} of {report.failure_count:,}, the platform's first; of each hour, probe and"
+        f" reason at most {MOST_ALIKE}, and few of all others."
+    )
+
+
+def runs(number: int) -> str:
+    """Return a number of runs: `1 run`."""
+    return counted(number, "run")
+
+
+def counted(number: int, noun: str) -> str:
+    """Return how many there are of something that takes an s: `2 incidents`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _share(told: Share) -> str:
+    whose = WHOSE[told.culprit]
+    name = f"{whose[0].upper()}{whose[1:]}"
+    if told.culprit is Culprit.PROBER:
+        name = "The prober itself"
+    lasted = f" of {exact_duration(told.seconds)} in all" if told.incidents else ""
+    failed = f"{counted(told.failures, 'failed run')}"
+    return f"{name}: {counted(told.incidents, 'incident')}{lasted}, {failed}."

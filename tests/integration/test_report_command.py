@@ -1,0 +1,94 @@
+"""`prober report` within the test's process: what it says where it cannot report."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from prober.cli.main import main
+from tests.unit.report.days import write_the_day
+
+SETTINGS = """
+state: {directory: state}
+tenants:
+  - {name: acme-prod, organisation: acme, tenant: prod, token: {env: A}, probes: [datasets]}
+  - {name: other, organisation: acme, tenant: other, token: {env: B}, probes: [datasets]}
+"""
+SPAN = ("--since", "2025-03-05T09:30", "--until", "2025-03-05T10:00")
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Path:
+    file = tmp_path / "prober.yaml"
+    file.write_text(SETTINGS)
+    write_the_day(tmp_path / "state", range(9 * 60 + 36, 9 * 60 + 45))
+    return file
+
+
+def run(settings: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(main, ["report", *arguments, "--config", str(settings)])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "says"),
+    [
+        (("acme-prd",), 2, "did you mean 'acme-prod'?"),
+        (("acme-prod", "--since", "tomorrow"), 2, "--since: 'tomorrow': write how long ago"),
+        (("acme-prod", "--until", "9"), 2, "--until: '9': write how long ago"),
+        (("acme-prod", "--since", "1h", "--until", "2h"), 2, "the span is empty"),
+        (("acme-prod", "--since", "9999-01-01"), 2, "the span begins in the future"),
+        (("acme-prod", "--timezone", "Mars"), 2, "there is no time zone 'Mars'"),
+        (("acme-prod", "--format", "pdf"), 2, "'pdf' is not one of 'md', 'html', 'json'"),
+        (("acme-prod", "--since", "2025-01-01", "--until", "2025-01-02"), 1, "nothing is known of"),
+        (("other", *SPAN), 1, "the history begins at 2025-03-05 09:30:00Z"),
+        (("acme-prod", *SPAN, "--output", "/nowhere/x.md"), 2, "No such file or directory"),
+    ],
+)
+def test_what_cannot_be_reported_is_said(
+    settings: Path, arguments: tuple[str, ...], status: int, says: str
+) -> None:
+    done = run(settings, *arguments)
+    assert done.exit_code == status
+    assert says in " ".join(done.stderr.replace("│", "").split())
+    assert done.stdout == ""
+
+
+def test_without_a_history_it_says_where_there_is_none(settings: Path) -> None:
+    (settings.parent / "state" / "history.sqlite3").unlink()
+    done = run(settings, "acme-prod")
+    assert done.exit_code == 1
+    assert f"there is no history in {settings.parent}/state that" in done.stderr
+    (settings.parent / "state" / "history.sqlite3").mkdir()
+    assert run(settings, "acme-prod").exit_code == 1
+
+
+def test_with_the_history_off_it_says_so(settings: Path) -> None:
+    settings.write_text("history: {enabled: false}\n" + SETTINGS)
+    done = run(settings, "acme-prod")
+    assert done.exit_code == 1
+    assert "history.enabled is false" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "begins"),
+    [
+        ("a.md", "# acme-prod"),
+        ("a.HTML", "<!DOCTYPE html>"),
+        ("a.json", '{"schema_version": 1'),
+        ("a", "# acme-prod"),
+    ],
+)
+def test_the_name_of_the_file_says_the_format(settings: Path, name: str, begins: str) -> None:
+    file = settings.parent / name
+    done = run(settings, "acme-prod", *SPAN, "--output", str(file))
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert file.read_text().startswith(begins)
+
+
+def test_moments_are_read_on_the_clock_that_they_are_told_on(settings: Path) -> None:
+    span = ("--since", "2025-03-05T15:00", "--until", "2025-03-05T15:30")
+    done = run(settings, "acme-prod", *span, "--timezone", "Asia/Kolkata", "--format", "json")
+    document = json.loads(done.stdout)
+    assert document["time_zone"] == "Asia/Kolkata"
+    assert document["availability"]["platform_failures"] == 12

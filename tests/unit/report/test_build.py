@@ -1,0 +1,129 @@
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+
+from prober.history.calls import Forgotten
+from prober.outcomes import Culprit, SkipCause
+from prober.report import build
+from prober.report.build import Circumstances, availability, report
+from prober.report.document import GapCause
+from prober.report.past import Past, read_past
+from prober.report.span import Span
+from prober.timeline.tally import Tally
+from tests.unit.report.days import DAY, TENANT, write_the_day
+from tests.unit.report.reports import NOW, a_report
+
+MADE = Circumstances(NOW, "UTC", "1.2.3", 30 * 86_400.0)
+MORNING = Span(DAY + 9 * 3600, DAY + 10 * 3600)
+
+
+@pytest.fixture(scope="module")
+def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    directory = tmp_path_factory.mktemp("state")
+    write_the_day(directory, range(9 * 60 - 30, 10 * 60))
+    return directory
+
+
+@pytest.fixture(scope="module")
+def past(state: Path) -> Past:
+    return read_past(state, TENANT.name, MORNING, NOW)
+
+
+def test_all_of_it_is_json(state: Path) -> None:
+    made = a_report(state, MORNING.since, MORNING.until)
+    assert json.loads(json.dumps(asdict(made), allow_nan=False))["incidents"][0]["number"] == 1
+
+
+def test_what_began_before_is_whole_and_counts_only_within(state: Path) -> None:
+    made = a_report(state, DAY + 9 * 3600 + 1800, DAY + 9 * 3600 + 3600)
+    [incident] = made.incidents
+    assert (incident.started_at, incident.duration_seconds) == (DAY + 32_410, 42 * 60 + 15)
+    [share] = made.shares
+    assert (share.seconds, share.failures) == (12 * 60 + 25, 24)
+    assert made.availability.platform_failures == 24
+
+
+def going_on(past: Past, last_failed_at: float) -> Past:
+    spell = replace(past.spells[0], ended_at=None, last_failed_at=last_failed_at)
+    return replace(past, spells=(spell,))
+
+
+def test_what_goes_on_lasted_until_the_end_of_the_span_or_now(past: Past) -> None:
+    open_end = going_on(past, MORNING.until)
+    [incident] = report(TENANT, open_end, MORNING, MADE).incidents
+    assert (incident.ended_at, incident.duration_seconds) == (None, 3590)
+    early = replace(MADE, now=MORNING.until - 30)
+    assert report(TENANT, open_end, MORNING, early).incidents[0].duration_seconds == 3560
+
+
+def test_of_too_many_incidents_the_longest_are_listed_in_order(past: Past) -> None:
+    spells = tuple(
+        replace(
+            past.spells[0],
+            started_at=DAY + n * 1000,
+            last_failed_at=DAY + n * 1000,
+            ended_at=DAY + n * 1000 + n % 250,
+        )
+        for n in range(250)
+    )
+    made = report(TENANT, replace(past, spells=spells), MORNING, MADE)
+    assert (made.incident_count, len(made.incidents)) == (250, build.MOST_INCIDENTS)
+    assert made.incidents[0].started_at == DAY + 50_000
+    assert [each.number for each in made.incidents] == list(range(1, 201))
+
+
+def test_of_many_probes_only_all_together_are_drawn(past: Past) -> None:
+    tally = past.tallies["datasets"]
+    many = {f"probe-{n}": tally for n in range(build.MOST_CHARTS + 1)}
+    made = report(TENANT, replace(past, tallies=many), MORNING, MADE)
+    assert made.series_by_probe == {}
+    assert made.series.points[0].runs == 13
+
+
+def test_without_a_run_nothing_is_claimed(past: Past) -> None:
+    empty = replace(past, totals={"datasets": Tally({"skipped:overlap": 3})}, spells=(), tallies={})
+    made = report(TENANT, empty, MORNING, MADE)
+    assert made.availability.is_kept is None
+    assert made.summary == (
+        "No run counts in this time: the platform can be neither blamed nor cleared.",
+    )
+    assert made.skipped == {SkipCause.OVERLAP: 3}
+    assert made.figures[0].server is None
+
+
+@pytest.mark.parametrize(("failures", "is_kept"), [(5, True), (6, False)])
+def test_an_objective_is_kept_up_to_its_last_allowed_failure(failures: int, is_kept: bool) -> None:
+    kept = availability(Tally({"ok": 1000 - failures, "server_error": failures}), 0.995)
+    assert kept.is_kept is is_kept
+    assert kept.allowed_failures == pytest.approx(5)
+
+
+def test_maintenance_and_the_probers_own_faults_count_in_neither_indicator() -> None:
+    counts = {"ok": 8, "dns": 2, "internal_error": 5, "maintenance:server_error": 7}
+    kept = availability(Tally({**counts, "skipped:token_rejected": 10}), 0.995)
+    assert (kept.asked, kept.by_prober, kept.in_maintenance, kept.held_back) == (20, 5, 7, 10)
+    assert (kept.platform_ratio, kept.perceived_ratio) == (1.0, 0.4)
+
+
+def test_what_had_to_make_room_is_said(past: Past) -> None:
+    forgotten = Forgotten(failures=MORNING.since + 60, everything=MORNING.since)
+    made = report(TENANT, replace(past, forgotten=forgotten), MORNING, MADE)
+    assert made.failures_known_since == MORNING.since + 60
+    later = Span(MORNING.since + 60, MORNING.until)
+    known = report(TENANT, replace(past, forgotten=forgotten), later, MADE)
+    assert known.failures_known_since is None
+    earlier = Span(MORNING.since - 3600, MORNING.until)
+    gap, _ = report(TENANT, replace(past, forgotten=forgotten), earlier, MADE).gaps
+    assert (gap.started_at, gap.ended_at) == (MORNING.since - 3600, MORNING.since - 1800)
+    assert gap.cause is GapCause.NO_ROOM
+
+
+def test_a_spell_that_nobody_watched_since_has_ended(state: Path) -> None:
+    write_the_day(state / "cut", range(9 * 60, 9 * 60 + 10))
+    made = a_report(state / "cut", MORNING.since, MORNING.until)
+    [incident] = made.incidents
+    assert incident.ended_at == DAY + 9 * 3600 + 9 * 60 + 25
+    assert made.shares[0].culprit is Culprit.PLATFORM

@@ -1,0 +1,102 @@
+"""The report as Markdown, compared whole.
+
+`python -m tests.unit.report.test_markdown` writes the specimen anew.
+"""
+
+import re
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prober.outcomes import RejectionCause, TokenEventKind
+from prober.report.document import Report, TokenNote
+from prober.report.markdown import code, markdown, table
+from tests.unit.report.days import DAY, write_the_day
+from tests.unit.report.reports import a_report
+
+SPECIMEN = Path(__file__).parents[2] / "specimens" / "report" / "morning.md"
+HOSTILE = "`` ` | <img src=x onerror=alert(1)> [a](javascript:1)\n# no heading\n| a |"
+
+
+def morning(directory: Path, zone: str = "UTC") -> Report:
+    """Return half an hour with an incident, of which the last quarter is not known."""
+    write_the_day(directory, range(9 * 60 + 36, 9 * 60 + 45))
+    return a_report(directory, DAY + 9.5 * 3600, DAY + 10 * 3600, zone)
+
+
+def test_it_reads_as_the_specimen_does(tmp_path: Path) -> None:
+    assert markdown(morning(tmp_path)) == SPECIMEN.read_text()
+
+
+def test_moments_stand_on_the_clock_that_was_asked_for(tmp_path: Path) -> None:
+    text = markdown(morning(tmp_path, "Asia/Kolkata"))
+    assert "From 2025-03-05 15:00:00+05:30 to 2025-03-05 15:30:00+05:30 (30 min)" in text
+    assert not re.search(r"\d\dZ", text)
+
+
+def test_what_is_foreign_stays_within_its_code_span(tmp_path: Path) -> None:
+    made = morning(tmp_path)
+    call = replace(made.failed_calls[0], message=HOSTILE, evidence=HOSTILE, url=HOSTILE)
+    incident = replace(made.incidents[0], evidence=HOSTILE, probes=("a|b",))
+    note = TokenNote(DAY, TokenEventKind.MISSING, None, None, HOSTILE)
+    hostile = replace(made, failed_calls=(call,), incidents=(incident,), token_events=(note,))
+    text = markdown(hostile)
+    outside = re.sub(r"(`+)(?!`).*?(?<!`)\1(?!`)", "", text)
+    assert "onerror" in text
+    assert "onerror" not in outside
+    assert "# no heading" not in outside
+    assert "| a\\|b " in text
+
+
+def test_what_happened_to_the_token_is_told(tmp_path: Path) -> None:
+    events = (
+        TokenNote(DAY, TokenEventKind.REJECTED, RejectionCause.SUPERSEDED, "0123abcd", None),
+        TokenNote(DAY, TokenEventKind.MISSING, None, None, "no such file"),
+    )
+    text = markdown(replace(morning(tmp_path), token_events=events))
+    assert "- 2025-03-05 00:00:00Z: rejected: superseded, fingerprint 0123abcd\n" in text
+    assert "- 2025-03-05 00:00:00Z: missing, `no such file`\n" in text
+
+
+def test_where_there_is_nothing_it_says_so(tmp_path: Path) -> None:
+    made = replace(morning(tmp_path), incidents=(), failed_calls=(), slow_calls=(), gaps=())
+    text = markdown(made)
+    assert "## Incidents\n\nNone.\n" in text
+    assert "## Failed calls\n\nNone.\n" in text
+    assert "## Slowest answers\n\nNone is known.\n" in text
+    assert "Nothing is missing for a quarter of an hour or more." in text
+    since = replace(made, failures_known_since=DAY)
+    assert "from before 2025-03-05 00:00:00Z had to make room" in markdown(since)
+
+
+@given(st.text(max_size=80))
+def test_a_code_span_ends_where_it_should(text: str) -> None:
+    span = code(text)
+    fence = re.match("`+", span)
+    assert fence is not None
+    assert "\n" not in span
+    inside = span[len(fence[0]) : -len(fence[0])]
+    assert span.endswith(fence[0])
+    assert fence[0] not in re.findall("`+", inside)
+
+
+@pytest.mark.parametrize(
+    ("rows", "lines"),
+    [
+        ([("a", "1 ms")], ["| x   |    n |", "| --- | ---: |", "| a   | 1 ms |"]),
+        ([("|", "-")], ["| x   |   n |", "| --- | --: |", "| \\|  |   - |"]),
+        ([("a\nb", "c")], ["| x   | n   |", "| --- | --- |", "| a b | c   |"]),
+        ([], ["| x   | n   |", "| --- | --- |"]),
+    ],
+)  # fmt: skip
+def test_columns_are_aligned_as_text(rows: list[tuple[str, str]], lines: list[str]) -> None:
+    assert list(table(("x", "n"), rows)) == lines
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as directory:
+        SPECIMEN.write_text(markdown(morning(Path(directory))))

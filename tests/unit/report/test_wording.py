@@ -1,0 +1,74 @@
+import pytest
+
+from prober.outcomes import Culprit, Reason, TokenEventKind
+from prober.report.build import availability
+from prober.report.document import GapCause, ReportedIncident, Share, TokenNote
+from prober.report.wording import (
+    GAPS,
+    METHOD,
+    counted,
+    incident_words,
+    probes,
+    summary,
+    token_words,
+)
+from prober.timeline.tally import Tally
+
+
+def test_the_first_sentence_is_the_verdict_on_the_platform() -> None:
+    kept = availability(Tally({"ok": 990, "server_error": 10}), 0.995)
+    shares = (
+        Share(Culprit.PLATFORM, 2, 3900.0, 10),
+        Share(Culprit.NETWORK, 1, 60.0, 1),
+        Share(Culprit.PROBER, 0, 0.0, 1),
+    )
+    first = (
+        "The platform did not keep its objective of 99.50 %: it was available in 99.00 % of"
+        " 1,000 runs (10 failed by its own fault, 5.0 allowed)."
+    )
+    assert summary(kept, shares, 3600.0) == (
+        first,
+        "A caller perceived 99.00 %.",
+        "Platform: 2 incidents of 1 h 5 min in all, 10 failed runs.",
+        "Our network: 1 incident of 1 min in all, 1 failed run.",
+        "The prober itself: 0 incidents, 1 failed run.",
+        "Nothing is known of 1 h of this time.",
+    )
+
+
+def test_a_kept_objective_is_said_to_be_kept() -> None:
+    [first, _] = summary(availability(Tally({"ok": 1}), 0.995), (), 0.0)
+    assert first.startswith("The platform kept its objective of 99.50 %: it was available in 100")
+
+
+def test_the_method_is_two_sentences() -> None:
+    assert [text.count(". ") for text in METHOD] == [0, 0]
+    assert all(text.endswith(".") for text in METHOD)
+    assert len(METHOD) == 2
+
+
+def test_every_gap_has_words() -> None:
+    assert set(GAPS) == set(GapCause)
+
+
+@pytest.mark.parametrize(("number", "text"), [(0, "0 runs"), (1, "1 run"), (1234, "1,234 runs")])
+def test_numbers_agree_with_their_nouns(number: int, text: str) -> None:
+    assert counted(number, "run") == text
+
+
+def test_incidents_and_tokens_are_told_in_words() -> None:
+    incident = ReportedIncident(
+        1,
+        Culprit.NETWORK,
+        0.0,
+        None,
+        1.0,
+        1,
+        ("a",),
+        (Reason.DNS, Reason.PROXY),
+        "",
+        in_maintenance=True,
+    )
+    assert incident_words(incident) == "DNS fails, the proxy refuses (in maintenance)"
+    assert token_words(TokenNote(0.0, TokenEventKind.ROTATED, None, None, None)) == "rotated"
+    assert probes([f"p{n}" for n in range(8)]) == "p0, p1, p2, p3, p4, p5 and 2 more"
