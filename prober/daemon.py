@@ -5,6 +5,7 @@ Nothing else reaches across rooms. A run falls due (`schedule`), is started or s
 """
 
 import asyncio
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -23,12 +24,14 @@ from prober.recorders.metrics import Metrics, series_estimate
 from prober.recorders.recorder import FanOut, Recorder
 from prober.reload import Load, Reloader
 from prober.runs import Runs
-from prober.schedule.clock import Clock
+from prober.schedule.clock import HEARTBEAT_SECONDS, Clock
+from prober.sdnotify import ServiceManager
 from prober.settings.changes import Changes, adopted, changes
 from prober.settings.resolve import Configuration
 from prober.timeline.standing import TenantStanding
 from prober.token_upkeep import TokenUpkeep
 from prober.verdict.rules import judge
+from prober.watchdog import Watchdog
 from prober.web.app import create_app
 from prober.web.server import Listening, listen
 from prober.web.site import Site
@@ -60,6 +63,7 @@ class Daemon:
     """A prober at work. `extra` recorders hear every result beside metrics and log.
 
     `load` reads the configuration anew when it is to be reloaded; without it, it cannot be.
+    `service` hears how things go.
     """
 
     def __init__(
@@ -69,9 +73,12 @@ class Daemon:
         logger: _Logger,
         extra: Sequence[Recorder] = (),
         load: Load | None = None,
+        service: ServiceManager | None = None,
     ) -> None:
         self._configuration = configuration
         self._logger = logger
+        self._service = ServiceManager() if service is None else service
+        self._watchdog = Watchdog(self._service, logger)
         self.metrics = Metrics(
             configuration.tenants,
             histograms=configuration.web.histograms,
@@ -98,7 +105,11 @@ class Daemon:
             logger,
         )
         self._runs.apply(configuration.tenants, configuration.schedule)
-        self._clock = Clock(self._runs.fall_due, self._on_heartbeat)
+        self._clock = Clock(
+            self._runs.fall_due,
+            self._on_heartbeat,
+            heartbeat_seconds=self._watchdog.heartbeat_seconds(HEARTBEAT_SECONDS),
+        )
         self._reloader = None if load is None else self._made_reloader(load)
         self._resources = AsyncExitStack()
         self.listening: Listening | None = None
@@ -139,12 +150,15 @@ class Daemon:
             series=self.metrics.series_count,
             version=VERSION,
         )
+        self._service.status(f"probing {len(configuration.tenants)} tenants")
+        self._service.ready()
 
     async def stop(self) -> None:
         """Start nothing more, let what is in flight end within the grace period, and close."""
         grace_seconds = self._configuration.schedule.grace_seconds
         if self._reloader is not None:
             await self._reloader.close()
+        self._service.stopping()
         self._clock.stop()
         await self._upkeep.stop_watching()
         self._logger.info(
@@ -188,7 +202,11 @@ class Daemon:
 
     def _made_reloader(self, load: Load) -> Reloader:
         return Reloader(
-            lambda: refuse_too_many_series(load()), self.apply, self.metrics, self._logger
+            lambda: refuse_too_many_series(load()),
+            self.apply,
+            self.metrics,
+            self._logger,
+            self._service,
         )
 
     def _site(self) -> Site:
@@ -215,6 +233,8 @@ class Daemon:
     def _on_heartbeat(self) -> None:
         now = time.time()
         self.metrics.heartbeat(now, len(asyncio.all_tasks()))
+        tenants = self._configuration.tenants
+        self._watchdog.beat(self.metrics.own_health(), tenants, time.monotonic())
         for tenant in self._runs.tenants:
             is_active = self._runs.maintenance(tenant, now).is_active
             self.metrics.maintenance(tenant, is_active=is_active)
@@ -238,7 +258,8 @@ async def run(
 
     Raises ListenError and StateDirectoryError.
     """
-    daemon = Daemon(configuration, environ, logger, load=load)
+    service = ServiceManager.of(environ, os.getpid())
+    daemon = Daemon(configuration, environ, logger, load=load, service=service)
     ended = until(daemon.request_reload)
     await daemon.start()
     try:

@@ -13,6 +13,7 @@ import structlog
 from prober.errors import Problem, SettingsError
 from prober.file_version import file_version
 from prober.recorders.metrics import Metrics
+from prober.sdnotify import ServiceManager
 from prober.settings.changes import Changes
 from prober.settings.resolve import Configuration
 
@@ -31,11 +32,13 @@ class Reloader:
         apply: Callable[[Configuration], Awaitable[Changes]],
         metrics: Metrics,
         logger: structlog.typing.FilteringBoundLogger,
+        service: ServiceManager,
     ) -> None:
         self._load = load
         self._apply = apply
         self._metrics = metrics
         self._logger = logger
+        self._service = service
         self._one_at_a_time = asyncio.Lock()
         self._tasks: set[asyncio.Task[object]] = set()
 
@@ -56,15 +59,22 @@ class Reloader:
     async def reload(self) -> tuple[Problem, ...]:
         """Put what the file says in force; return its problems, and then nothing has changed."""
         async with self._one_at_a_time:
+            self._service.reloading()
             try:
-                configuration = await asyncio.to_thread(self._load)
-            except SettingsError as error:
-                self._refuse(error.problems)
-                return error.problems
-            told = await self._apply(configuration)
-            self._metrics.configuration_loaded(time.time(), configuration.hash)
-            self._tell(configuration, told)
-            return ()
+                return await self._reload()
+            finally:
+                self._service.ready()
+
+    async def _reload(self) -> tuple[Problem, ...]:
+        try:
+            configuration = await asyncio.to_thread(self._load)
+        except SettingsError as error:
+            self._refuse(error.problems)
+            return error.problems
+        told = await self._apply(configuration)
+        self._metrics.configuration_loaded(time.time(), configuration.hash)
+        self._tell(configuration, told)
+        return ()
 
     async def _watch(self, path: Path) -> None:
         """Reload at the second look that finds a change, so that nothing half written is read."""
@@ -80,6 +90,7 @@ class Reloader:
 
     def _refuse(self, problems: tuple[Problem, ...]) -> None:
         self._metrics.configuration_failed(str(problems[0]))
+        self._service.status(f"not reloaded: {problems[0]}")
         self._logger.error(
             "settings.not_reloaded",
             problems=[str(problem) for problem in problems],
@@ -87,6 +98,7 @@ class Reloader:
         )
 
     def _tell(self, configuration: Configuration, told: Changes) -> None:
+        self._service.status(f"probing {len(configuration.tenants)} tenants")
         for warning in configuration.warnings:
             self._logger.warning("settings.warning", key=warning.key, message=warning.message)
         if told.needs_restart:

@@ -19,12 +19,18 @@ END_LIMIT_SECONDS = 20
 
 @contextmanager
 def started(
-    *arguments: str, until: str, log: Path
+    *arguments: str, until: str, log: Path, **environ: str
 ) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """Start `prober ...`; yield it, with the first group of `until` as found in what it prints."""
+    """Start `prober ...`; yield it, with the first group of `until` as found in what it prints.
+
+    `environ` goes over the environment.
+    """
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [PROBER, *arguments], stdout=out, stderr=subprocess.STDOUT, env=_environment()
+            [PROBER, *arguments],
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            env={**_environment(), **environ},
         )
     try:
         yield process, wait_for_line(process, log, until)

@@ -32,7 +32,7 @@ _Key = tuple[str, float]
 class Clock:
     """Calls `on_due(tenant, probe, moment)` when runs fall due; moments are on `loop.time()`.
 
-    `wall_clock` tells epoch seconds.
+    `wall_clock` tells epoch seconds; `on_heartbeat` is called every `heartbeat_seconds`.
     """
 
     def __init__(
@@ -40,10 +40,12 @@ class Clock:
         on_due: OnDue,
         on_heartbeat: Callable[[], None],
         wall_clock: Callable[[], float] = time.time,
+        heartbeat_seconds: float = HEARTBEAT_SECONDS,
     ) -> None:
         self._on_due = on_due
         self._on_heartbeat = on_heartbeat
         self._wall_clock = wall_clock
+        self._heartbeat_seconds = heartbeat_seconds
         self._scheduler = AsyncIOScheduler(
             timezone=UTC,
             executors={"default": AsyncIOExecutor()},
@@ -62,7 +64,9 @@ class Clock:
         self._wall_ahead_seconds = self._wall_clock() - self._anchor
         self.apply(tenants)
         self._scheduler.add_job(
-            self._heartbeat, IntervalTrigger(seconds=HEARTBEAT_SECONDS, timezone=UTC), id="heart"
+            self._heartbeat,
+            IntervalTrigger(seconds=self._heartbeat_seconds, timezone=UTC),
+            id="heart",
         )
         self._on_heartbeat()
         self._scheduler.start()

@@ -1,0 +1,83 @@
+from dataclasses import replace
+
+import pytest
+import structlog
+
+from prober.outcomes import HistoryLoss, SkipCause
+from prober.recorders.own_health import OwnHealth
+from prober.sdnotify import ServiceManager
+from prober.watchdog import Watchdog
+from tests.builders import a_probe, a_tenant
+
+TENANTS = (a_tenant(probes=(a_probe(interval_seconds=60.0, timeout_seconds=10.0),)),)
+PATIENCE = 110.0
+WELL = OwnHealth(
+    version="1",
+    started_at=0.0,
+    heartbeat_at=0.0,
+    probes_in_flight=0,
+    runs=7,
+    lateness_p99_seconds=None,
+    loop_lag_p99_seconds=None,
+    skipped=dict.fromkeys(SkipCause, 0),
+    discarded_measurements=0,
+    configuration_is_current=True,
+    configuration_problem=None,
+    configuration_loaded_at=0.0,
+    state_write_failures=0,
+    history_written_at=None,
+    history_size_bytes=0,
+    history_lost=dict.fromkeys(HistoryLoss, 0),
+)
+
+
+class Systemd(ServiceManager):
+    """Counts signs of life."""
+
+    def __init__(self, watchdog_seconds: float | None = None) -> None:
+        super().__init__(watchdog_seconds=watchdog_seconds)
+        self.signs = 0
+
+    def alive(self) -> None:
+        self.signs += 1
+
+
+@pytest.mark.parametrize(
+    ("seen", "fed"),
+    [
+        (WELL, False),
+        (replace(WELL, runs=8), True),
+        (replace(WELL, probes_in_flight=1), True),
+        (replace(WELL, skipped={**WELL.skipped, SkipCause.TOKEN_REJECTED: 1}), True),
+        (replace(WELL, skipped={**WELL.skipped, SkipCause.OVERLAP: 99}), False),
+        (replace(WELL, skipped={**WELL.skipped, SkipCause.MISFIRE: 99}), False),
+    ],
+    ids=["nothing", "begun", "in flight", "held back", "overlap alone", "misfire alone"],
+)
+def test_it_is_fed_while_probing_goes_on(seen: OwnHealth, *, fed: bool) -> None:
+    systemd = Systemd()
+    with structlog.testing.capture_logs() as log:
+        watchdog = Watchdog(systemd, structlog.get_logger())
+        watchdog.beat(WELL, TENANTS, now=0.0)
+        watchdog.beat(seen, TENANTS, now=PATIENCE + 1)
+        watchdog.beat(seen, TENANTS, now=PATIENCE + 2)
+    assert systemd.signs == (3 if fed else 1)
+    assert [line["event"] for line in log] == ([] if fed else ["probing.stuck"])
+
+
+def test_what_moves_again_is_fed_again() -> None:
+    systemd = Systemd()
+    with structlog.testing.capture_logs():
+        watchdog = Watchdog(systemd, structlog.get_logger())
+        watchdog.beat(WELL, TENANTS, now=0.0)
+        watchdog.beat(WELL, TENANTS, now=PATIENCE + 1)
+    watchdog.beat(replace(WELL, runs=8), TENANTS, now=PATIENCE + 2)
+    assert systemd.signs == 2
+
+
+@pytest.mark.parametrize(("patience", "beats"), [(None, 15.0), (60.0, 15.0), (10.0, 5.0)])
+def test_the_heart_beats_twice_within_the_watchdogs_patience(
+    patience: float | None, beats: float
+) -> None:
+    watchdog = Watchdog(Systemd(patience), structlog.get_logger())
+    assert watchdog.heartbeat_seconds(usual=15.0) == beats
