@@ -55,9 +55,9 @@ lock: | $(VENV)/bin/uv ## renew the locked dependencies
 
 LOCK_FLAGS := --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links --upgrade
 
-programs: ## install the Debian programs that tests use (prometheus, alertmanager, chromium)
-	@{ command -v promtool && command -v amtool && command -v prometheus-alertmanager && command -v chromium; } >/dev/null \
-	  || ./.ci/install-programs prometheus prometheus-alertmanager chromium
+programs: ## install the Debian programs that tests use (prometheus, alertmanager, chromium, systemd-analyze)
+	@{ command -v promtool && command -v amtool && command -v prometheus-alertmanager && command -v chromium && command -v systemd-analyze; } >/dev/null \
+	  || ./.ci/install-programs prometheus prometheus-alertmanager chromium systemd
 
 clean: ## forget the virtual environment and all caches
 	rm -rf $(VENV) .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,65 @@
+"""The unit file, as systemd's own tools see it."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from prober.schedule.clock import HEARTBEAT_SECONDS
+from prober.settings.schema import Schedule
+from tests.programs import PROBER
+
+UNIT = Path(__file__).parents[2] / "systemd" / "prober.service"
+MOST_EXPOSURE = 1.2
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> Path:
+    """Make a unit that starts the prober of these tests, with the tenants' credentials."""
+    text = UNIT.read_text().replace("/opt/prober/bin/prober", PROBER)
+    unit = tmp_path / UNIT.name
+    unit.write_text(re.sub(r"^#(LoadCredential)", r"\1", text, flags=re.MULTILINE))
+    return unit
+
+
+def setting(name: str) -> str:
+    found = re.findall(rf"^{name}=(.*)$", UNIT.read_text(), re.MULTILINE)
+    assert len(found) == 1, name
+    return found[0]
+
+
+def seconds(name: str) -> float:
+    return float(setting(name).removesuffix("s"))
+
+
+def test_systemd_finds_nothing_wrong_with_it(installed: Path) -> None:
+    seen = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", str(installed)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (seen.returncode, seen.stdout, seen.stderr) == (0, "", "")
+
+
+def test_little_is_exposed(installed: Path) -> None:
+    seen = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--no-pager", str(installed)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = re.search(r"exposure level for prober\.service: ([\d.]+)", seen.stdout)
+    assert found is not None
+    assert float(found[1]) <= MOST_EXPOSURE, seen.stdout
+
+
+def test_the_watchdog_waits_for_several_beats_and_the_stop_for_the_grace_period() -> None:
+    assert seconds("WatchdogSec") >= 3 * HEARTBEAT_SECONDS
+    assert seconds("TimeoutStopSec") >= 2 * Schedule().grace
+
+
+def test_a_configuration_that_cannot_be_used_is_not_tried_again_and_again() -> None:
+    assert setting("RestartPreventExitStatus") == "2"
+    assert setting("Restart") == "on-failure"
