@@ -38,6 +38,9 @@ COMMANDS: Mapping[str, _Entry] = MappingProxyType(
             "report_command",
             "Report what happened to a tenant, to hand to the supplier.",
         ),
+        "health": _Entry(
+            "prober.cli.health", "health", "Ask a running daemon whether it is healthy."
+        ),
         "explain": _Entry(
             "prober.cli.explain", "explain", "Judge a saved answer, without network."
         ),

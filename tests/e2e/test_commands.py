@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from prober.cli.main import COMMANDS
 from tests.programs import PROBER, end, get, started
 
 ROOT = Path(__file__).parents[2]
@@ -124,17 +125,7 @@ def test_probe_exits_by_outcome_and_its_json_can_be_explained(settings: Path) ->
 
 def test_every_command_explains_itself() -> None:
     assert run("--help").returncode == 0
-    for name in (
-        "run",
-        "validate",
-        "probe",
-        "token",
-        "report",
-        "explain",
-        "schema",
-        "simulate",
-        "demo",
-    ):
+    for name in COMMANDS:
         told = run(name, "--help").stdout
         assert "Usage: prober" in told
         assert "\\b" not in told

@@ -1,0 +1,130 @@
+"""`prober health`: whether a running daemon answers, for whoever watches over it."""
+
+import asyncio
+import ipaddress
+import os
+import re
+import ssl
+from pathlib import Path
+from types import MappingProxyType
+from urllib.parse import urlsplit
+
+import click
+
+from prober.cli.exit_status import OTHER_ERROR
+from prober.settings.load import load
+
+_PORTS = MappingProxyType({"http": 80, "https": 443})
+
+
+@click.command()
+@click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path),
+    help="The daemon's YAML file, whose web.listen is asked.",
+)
+@click.option("--url", help="Ask this address instead, such as https://prober.example.com:9824.")
+@click.option(
+    "--timeout",
+    "timeout_seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    default=3.0,
+    show_default=True,
+    help="How many seconds all of it may take.",
+)
+def health(config_file: Path | None, url: str | None, timeout_seconds: float) -> None:
+    """Ask a running daemon whether it is healthy: for Docker's HEALTHCHECK and the like.
+
+    \b
+    Examples:
+      prober health --config /etc/prober/prober.yaml
+      prober health --url https://prober.example.com:9824
+
+    A certificate is verified, but on this machine's own addresses: there nothing is sent that
+    another could want, and the certificate is made out to another name.
+
+    Exit status: 0 if it is; 1 if it is not, or cannot be reached; 2 for a command line or a
+    configuration that cannot be used.
+    """
+    if (url is None) == (config_file is None):
+        raise click.UsageError("give either --config or --url")
+    if url is None:
+        assert config_file is not None  # noqa: S101 -- one of them is given
+        web = load(config_file).web
+        if web.port == 0:
+            raise click.UsageError("web.listen takes whatever port is free: give --url")
+        url = own_url(web.host, web.port)
+    try:
+        why = asyncio.run(why_unhealthy(url, timeout_seconds))
+    except ValueError as error:
+        raise click.BadParameter(f"'{url}': {error}", param_hint="--url") from None
+    click.echo(f"{url}: {why or 'healthy'}", err=why is not None)
+    if why is not None:
+        raise click.exceptions.Exit(OTHER_ERROR)
+
+
+def own_url(host: str, port: int) -> str:
+    """Return where a daemon that listens on `host` is found from its own machine."""
+    reached = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 -- as configured
+    return f"http://{f'[{reached}]' if ':' in reached else reached}:{port}"
+
+
+async def why_unhealthy(url: str, limit_seconds: float) -> str | None:
+    """Ask, and return what is wrong; None if nothing is. Redirects are not followed.
+
+    Raises ValueError for an address that cannot be used.
+    """
+    place = urlsplit(url)
+    if place.scheme not in _PORTS or place.hostname is None:
+        raise ValueError("write http://HOST:PORT or https://HOST:PORT")
+    port = place.port or _PORTS[place.scheme]
+    context = _context(place.hostname) if place.scheme == "https" else None
+    try:
+        async with asyncio.timeout(limit_seconds):
+            first_line = await _ask(place.hostname, port, place.netloc, context)
+    except TimeoutError:
+        return f"no answer within {limit_seconds:g} s"
+    except OSError as error:
+        return f"not reached: {_why(error)}"
+    except ValueError:
+        return "what answers does not speak HTTP: its first line has no end"
+    status = re.match(rb"HTTP/1\.[01] ([0-9]{3})\b", first_line)
+    if status is None:
+        return "what answers does not speak HTTP"
+    return None if status[1] == b"200" else f"answered {status[1].decode()}"
+
+
+async def _ask(host: str, port: int, name: str, context: ssl.SSLContext | None) -> bytes:
+    reader, writer = await asyncio.open_connection(host, port, ssl=context)
+    try:
+        question = f"GET /-/healthy HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n"
+        writer.write(question.encode("ascii", "replace"))
+        return await reader.readline()
+    finally:
+        writer.transport.abort()
+
+
+def _why(error: OSError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return error.verify_message
+    if error.errno is not None and error.errno > 0 and not isinstance(error, ssl.SSLError):
+        return os.strerror(error.errno).lower()
+    return (error.strerror or type(error).__name__).lower()
+
+
+def _context(host: str) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if _is_own(host):
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _is_own(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

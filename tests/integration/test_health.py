@@ -1,0 +1,150 @@
+"""`prober health` against servers that answer well, badly, or not at all."""
+
+import socketserver
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+import trustme
+from click.testing import CliRunner, Result
+
+from prober.cli.health import own_url
+from prober.cli.main import main
+
+LOOPBACK = "127.0.0.1"
+CONFIGURATION = """\
+web: {{listen: "{listen}"}}
+tenants:
+  - {{name: lab, base_url: "http://127.0.0.1:1/x", token: {{env: LAB}}, probes: [datasets]}}
+"""
+
+
+def answering(answer: bytes) -> type[socketserver.BaseRequestHandler]:
+    """Make a server that knows one path, and gives this answer there."""
+
+    class Answering(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            asked = self.request.recv(4096)
+            known = asked.startswith(b"GET /-/healthy HTTP/1.1\r\nHost: ")
+            with suppress(OSError):  # it leaves when it has heard enough
+                self.request.sendall(answer if known else b"HTTP/1.1 404 Not Found\r\n\r\n")
+                self.request.recv(1)
+
+    return Answering
+
+
+HEALTHY = answering(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhealthy\n")
+
+
+@contextmanager
+def serving(
+    handler: type[socketserver.BaseRequestHandler], context: ssl.SSLContext | None = None
+) -> Iterator[int]:
+    with socketserver.ThreadingTCPServer((LOOPBACK, 0), handler) as server:
+        if context is not None:
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def health(*arguments: str) -> Result:
+    return CliRunner().invoke(main, ["health", *arguments])
+
+
+def test_a_daemon_that_answers_is_healthy(tmp_path: Path) -> None:
+    with serving(HEALTHY) as port:
+        file = tmp_path / "prober.yaml"
+        file.write_text(CONFIGURATION.format(listen=f"0.0.0.0:{port}"))
+        done = health("--config", str(file))
+    assert (done.exit_code, done.stdout) == (0, f"http://127.0.0.1:{port}: healthy\n")
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (b"HTTP/1.1 503 Service Unavailable\r\n\r\n", "answered 503"),
+        (b"HTTP/1.1 302 Found\r\nLocation: /-/healthy\r\n\r\n", "answered 302"),
+        (b"SSH-2.0-OpenSSH_9.2\x1b[2J\r\n", "what answers does not speak HTTP"),
+        (b"HTTP/1.1 2000 OK\r\n\r\n", "what answers does not speak HTTP"),
+        (b"x" * 1_000_000, "what answers does not speak HTTP: its first line has no end"),
+        (b"HTTP/1.1 200", "no answer within 0.5 s"),
+    ],
+)
+def test_one_that_answers_anything_else_is_not(answer: bytes, why: str) -> None:
+    with serving(answering(answer)) as port:
+        limit = "0.5" if "within" in why else "20"
+        done = health("--url", f"http://127.0.0.1:{port}", "--timeout", limit)
+    assert done.exit_code == 1
+    assert done.stderr == f"http://127.0.0.1:{port}: {why}\n"
+
+
+def test_where_nobody_listens_nobody_is_healthy() -> None:
+    with serving(HEALTHY) as port:
+        pass
+    done = health("--url", f"http://127.0.0.1:{port}")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "refused" in done.stderr
+
+
+def test_its_own_machine_is_asked_over_https_whatever_name_the_certificate_bears() -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("prober.example.com").configure_cert(context)
+    with serving(HEALTHY, context) as port:
+        assert health("--url", f"https://127.0.0.1:{port}").exit_code == 0
+        assert health("--url", f"https://localhost:{port}").exit_code == 0
+
+
+def test_elsewhere_a_certificate_is_verified() -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("prober.example.com").configure_cert(context)
+    with serving(HEALTHY, context) as port:
+        done = health("--url", f"https://127.1:{port}")  # leads here, and is not known to do so
+    assert done.exit_code == 1
+    assert "not reached: unable to get local issuer certificate" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        ((), "either --config or --url"),
+        (("--url", "ftp://127.0.0.1"), "write http://HOST:PORT"),
+        (("--url", "http://127.0.0.1:99999"), "0-65535"),
+        (("--url", "127.0.0.1:9824"), "write http://HOST:PORT"),
+    ],
+)
+def test_a_command_line_that_says_nothing_usable_is_told(
+    arguments: tuple[str, ...], why: str
+) -> None:
+    done = health(*arguments)
+    assert done.exit_code == 2
+    assert why in done.stderr
+
+
+def test_a_port_that_nobody_knows_cannot_be_asked(tmp_path: Path) -> None:
+    file = tmp_path / "prober.yaml"
+    file.write_text(CONFIGURATION.format(listen="127.0.0.1:0"))
+    done = health("--config", str(file))
+    assert done.exit_code == 2
+    assert "give --url" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:9824"),
+        ("0.0.0.0", "http://127.0.0.1:9824"),
+        ("::", "http://[::1]:9824"),
+        ("fd00::1", "http://[fd00::1]:9824"),
+        ("prober.example.com", "http://prober.example.com:9824"),
+    ],
+)
+def test_a_daemon_is_found_where_it_listens(host: str, url: str) -> None:
+    assert own_url(host, 9824) == url
