@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack
 import structlog
 
 from prober.attempt import VERSION, Collaborators
+from prober.build import this_build
 from prober.credential import TokenEvent, TokenStatus
 from prober.errors import Problem, SettingsError
 from prober.exchange.client import ExchangeClient
@@ -84,7 +85,7 @@ class Daemon:
             histograms=configuration.web.histograms,
             max_loop_lag_seconds=configuration.measurement.max_loop_lag_seconds,
             started_at=time.time(),
-            version=VERSION,
+            build=this_build(),
         )
         self._loop_lag = LoopLag(self.metrics.loop_lag)
         self._client = ExchangeClient(self._loop_lag)

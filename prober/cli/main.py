@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 import click
 
+from prober.build import this_build
 from prober.cli.exit_status import INTERRUPTED, OTHER_ERROR, USAGE_OR_SETTINGS
 from prober.errors import ProberError, SettingsError
 
@@ -107,8 +108,22 @@ def _end(ctx: click.Context, lines: list[str], status: int) -> NoReturn:
     ctx.exit(status)
 
 
+def _tell_version(ctx: click.Context, _option: click.Parameter, asked: bool) -> None:  # noqa: FBT001 -- click's signature
+    if asked and not ctx.resilient_parsing:
+        build = this_build()
+        click.echo(f"prober {build.version} (revision {build.revision})")
+        ctx.exit()
+
+
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="prober", message="prober %(version)s")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_tell_version,
+    help="Show the version and the commit that it was built from, and exit.",
+)
 def main() -> None:
     """Ask each tenant's Communications Mining API, and say whose fault every failure is.
 

@@ -281,9 +281,7 @@ FAMILIES = (
         "Times that the state directory could not be written; what was to be saved is kept.",
     ),
     Family(
-        "prober_history_size_bytes",
-        Kind.GAUGE,
-        "How large the history's file is, 0 without a history.",
+        "prober_history_size_bytes", Kind.GAUGE, "The size of the history's file, 0 without one."
     ),
     Family(
         "prober_history_last_write_timestamp_seconds",
@@ -296,5 +294,10 @@ FAMILIES = (
         "Runs, events and rows that the history had to let go before their time, by why.",
         ("cause",),
     ),
-    Family("prober_build_info", Kind.GAUGE, "1, labelled with the prober's version.", ("version",)),
+    Family(
+        "prober_build_info",
+        Kind.GAUGE,
+        "1, labelled with version and commit.",
+        ("version", "revision"),
+    ),
 )

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from prometheus_client.registry import CollectorRegistry
 
+from prober.build import Build
 from prober.credential import TokenEvent, TokenStatus
 from prober.model import Result, Tenant
 from prober.outcomes import Counterpart, HistoryLoss, SkipCause, TokenEventKind
@@ -41,7 +42,7 @@ class Metrics:
         histograms: HistogramScope,
         max_loop_lag_seconds: float,
         started_at: float,
-        version: str,
+        build: Build,
     ) -> None:
         self._store = store = Store(histograms)
         self._lock = Lock()
@@ -60,9 +61,9 @@ class Metrics:
         self._history_size = store.block("prober_history_size_bytes")
         self._history_written = store.block("prober_history_last_write_timestamp_seconds")
         self._history_lost = store.block("prober_history_lost_total")
-        store.tell("prober_build_info", (), (version,))
+        store.tell("prober_build_info", (), (build.version, build.revision))
         self._heartbeat.set(started_at)
-        self._version, self._started_at = version, started_at
+        self._version, self._started_at = build.version, started_at
         self._configuration_problem: str | None = None
         self._registry = CollectorRegistry()
         self._registry.register(ShelfCollector(store.shelves, self._lock))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import aiohttp
 
+from prober.build import Build
 from prober.credential import TokenEvent, TokenStatus
 from prober.history.archive import Archive
 from prober.history.file import HistoryFile, Ran
@@ -39,7 +40,11 @@ class House:
             for each in tenants
         }
         self.metrics = Metrics(
-            tenants, histograms="probe", max_loop_lag_seconds=0.05, started_at=NOW, version="1.2.3"
+            tenants,
+            histograms="probe",
+            max_loop_lag_seconds=0.05,
+            started_at=NOW,
+            build=Build("1.2.3"),
         )
         self.directory = directory
         self.asked: list[tuple[str, str]] = []

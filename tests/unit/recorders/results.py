@@ -1,5 +1,6 @@
 """Results with good defaults: name only what matters."""
 
+from prober.build import Build
 from prober.credential import TokenSource, TokenSourceKind
 from prober.model import (
     Exchange,
@@ -98,5 +99,5 @@ def some_metrics(*tenants: Tenant, histograms: HistogramScope = "probe") -> Metr
         histograms=histograms,
         max_loop_lag_seconds=0.05,
         started_at=NOW,
-        version="1.2.3",
+        build=Build("1.2.3", "4f5e6d7c"),
     )

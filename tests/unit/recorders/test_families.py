@@ -45,7 +45,7 @@ PUBLIC = {
     "prober_history_lost_total": ("counter", "cause"),
     "prober_maintenance_active": ("gauge", "tenant"),
     "prober_maintenance_runs_total": ("counter", "tenant probe outcome"),
-    "prober_build_info": ("gauge", "version"),
+    "prober_build_info": ("gauge", "version revision"),
 }
 
 

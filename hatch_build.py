@@ -1,0 +1,39 @@
+"""Put the commit into what is built: from $SOURCE_REVISION, an unpacked sdist, or the checkout.
+
+The same commit gives the same bytes, wherever and whenever it is built.
+"""
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+sys.path.insert(0, str(Path(__file__).parent))
+from prober.build import FILE_NAME, checked, revision_of
+
+
+class RevisionHook(BuildHookInterface):  # type: ignore[type-arg]
+    """Adds `prober/revision.txt`; an editable install reads its checkout instead."""
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Write the file beside what is built."""
+        if version == "editable":
+            return
+        root = Path(self.root)
+        named = os.environ.get("SOURCE_REVISION")
+        is_sdist = (root / "prober" / FILE_NAME).exists()
+        revision = revision_of(root) if named is None or is_sdist else checked(named)
+        self._made = tempfile.TemporaryDirectory()
+        file = Path(self._made.name, FILE_NAME)
+        file.write_text(f"{revision}\n", encoding="ascii")
+        file.chmod(0o644)
+        build_data["force_include"][str(file)] = f"prober/{FILE_NAME}"
+
+    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
+        """Take it away again."""
+        del version, build_data, artifact_path
+        if hasattr(self, "_made"):
+            self._made.cleanup()
