@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test e2e bench fuzz soak picture pictures dashboards lint format lock programs clean
+.PHONY: help demo test e2e bench fuzz soak picture pictures dashboards lint format lock programs audit sbom dist clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -50,7 +50,8 @@ format: $(VENV)/.development ## let ruff mend what it can
 	$(BIN)/ruff format .
 
 lock: | $(VENV)/bin/uv ## renew the locked dependencies
-	$(BIN)/uv pip compile $(LOCK_FLAGS) --output-file requirements/runtime.txt pyproject.toml requirements/build.in
+	$(BIN)/uv pip compile $(LOCK_FLAGS) --output-file requirements/runtime.txt pyproject.toml
+	$(BIN)/uv pip compile $(LOCK_FLAGS) --constraint requirements/runtime.txt --output-file requirements/build.txt requirements/build.in
 	$(BIN)/uv pip compile $(LOCK_FLAGS) --extra development --output-file requirements/development.txt pyproject.toml requirements/build.in
 
 LOCK_FLAGS := --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links --upgrade
@@ -58,6 +59,17 @@ LOCK_FLAGS := --quiet --universal --python-version 3.11 --generate-hashes --no-a
 programs: ## install the Debian programs that tests use (prometheus, alertmanager, chromium, systemd-analyze)
 	@{ command -v promtool && command -v amtool && command -v prometheus-alertmanager && command -v chromium && command -v systemd-analyze; } >/dev/null \
 	  || ./.ci/install-programs prometheus prometheus-alertmanager chromium systemd
+
+audit: $(VENV)/.development ## look the locked packages up among known vulnerabilities; needs the service on the network
+	$(BIN)/pip-audit --strict --disable-pip --require-hashes -r requirements/runtime.txt -r requirements/build.txt \
+	  || { echo "audit: a package above is vulnerable, or the service could not be asked about it: nothing is vouched for" >&2; exit 1; }
+
+sbom: $(VENV)/.development ## write dist/prober.cdx.json: a CycloneDX list of what runs, validated, from the lock
+	@mkdir -p dist
+	$(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --validate --output-file dist/prober.cdx.json requirements/runtime.txt
+
+dist: $(VENV)/.development ## build the wheel and the sdist, the same bytes from the same commit
+	$(BIN)/python -m hatchling build
 
 clean: ## forget the virtual environment and all caches
 	rm -rf $(VENV) .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -70,8 +82,8 @@ $(VENV)/bin/uv: | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --disable-pip-version-check 'uv>=0.6'
 
 # The lock is complete, so --no-deps: pip's resolver would look past it, at releases newer than the pins, and refuse.
-$(VENV)/.runtime: requirements/runtime.txt pyproject.toml | $(VENV)/bin/python
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/runtime.txt
+$(VENV)/.runtime: requirements/runtime.txt requirements/build.txt pyproject.toml | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/runtime.txt -r requirements/build.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	$(BIN)/pip check --disable-pip-version-check
 	@touch $@
