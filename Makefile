@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test e2e bench fuzz soak picture pictures dashboards lint format lock programs audit sbom dist clean
+.PHONY: help demo test e2e bench fuzz soak picture pictures dashboards lint format lock programs audit sbom dist image-check clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -59,6 +59,10 @@ LOCK_FLAGS := --quiet --universal --python-version 3.11 --generate-hashes --no-a
 programs: ## install the Debian programs that tests use (prometheus, alertmanager, chromium, systemd-analyze)
 	@{ command -v promtool && command -v amtool && command -v prometheus-alertmanager && command -v chromium && command -v systemd-analyze; } >/dev/null \
 	  || ./.ci/install-programs prometheus prometheus-alertmanager chromium systemd
+
+image-check: $(VENV)/.development ## build and run the image without Docker, on a plain Debian; needs root
+	@command -v debootstrap >/dev/null || ./.ci/install-programs debootstrap
+	$(BIN)/python -m tests.packaging.image_check
 
 audit: $(VENV)/.development ## look the locked packages up among known vulnerabilities; needs the service on the network
 	$(BIN)/pip-audit --strict --disable-pip --require-hashes -r requirements/runtime.txt -r requirements/build.txt \

@@ -1,0 +1,52 @@
+# docker build --build-arg SOURCE_REVISION="$(git rev-parse HEAD)" --tag prober .
+#
+# BASE is any Debian with or without Python (3.11 at least); Debian's own is installed where there is none.
+# An index of packages other than pip's own: --secret id=pip.conf,src=$HOME/.config/pip/pip.conf
+ARG BASE=debian:bookworm-slim
+
+FROM ${BASE} AS python
+# Debian's security updates are wanted more than the same bytes.
+# hadolint ignore=DL3008
+RUN command -v python3 \
+    || { apt-get update \
+      && apt-get install --yes --no-install-recommends ca-certificates python3 \
+      && rm -rf /var/lib/apt/lists/*; }
+
+FROM python AS build
+# hadolint ignore=DL3008
+RUN python3 -c "import ensurepip" \
+    || { apt-get update \
+      && apt-get install --yes --no-install-recommends python3-venv \
+      && rm -rf /var/lib/apt/lists/*; }
+WORKDIR /build
+COPY requirements/build.txt requirements/runtime.txt requirements/
+# Two environments: what builds stays here, and so does pip.
+RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
+    python3 -m venv tools \
+    && python3 -m venv --without-pip /opt/prober \
+    && tools/bin/pip install --no-cache-dir --require-hashes --no-deps --only-binary=:all: \
+      --requirement requirements/build.txt \
+    && tools/bin/pip --python /opt/prober/bin/python install --no-cache-dir --require-hashes --no-deps \
+      --only-binary=:all: --requirement requirements/runtime.txt
+COPY pyproject.toml hatch_build.py README.md ./
+COPY prober prober
+ARG SOURCE_REVISION=unknown
+RUN tools/bin/python -m hatchling build --target wheel \
+    && tools/bin/pip --python /opt/prober/bin/python install --no-cache-dir --no-index --no-deps dist/*.whl \
+    && tools/bin/pip --python /opt/prober/bin/python check \
+    && install --directory --owner=65532 --group=65532 --mode=0700 /state
+
+FROM python
+COPY --from=build /opt/prober /opt/prober
+COPY --from=build --chown=65532:65532 /state /var/lib/prober
+ENV PROBER_WEB__LISTEN=0.0.0.0:9824 \
+    STATE_DIRECTORY=/var/lib/prober \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONFAULTHANDLER=1
+VOLUME /var/lib/prober
+EXPOSE 9824
+USER 65532:65532
+HEALTHCHECK --interval=30s --timeout=10s --start-period=30s --retries=3 \
+    CMD ["/opt/prober/bin/prober", "health", "--config", "/etc/prober/prober.yaml"]
+ENTRYPOINT ["/opt/prober/bin/prober"]
+CMD ["run", "--config", "/etc/prober/prober.yaml"]
