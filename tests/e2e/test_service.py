@@ -12,8 +12,8 @@ import pytest
 
 from tests.programs import END_LIMIT_SECONDS, started
 
-WATCHDOG_SECONDS = 2.0
-SILENCE_SECONDS = 2.5  # longer than the watchdog would wait
+WATCHDOG_SECONDS = 1.0
+SILENCE_SECONDS = 1.5  # longer than the watchdog would wait
 
 
 class Systemd:
