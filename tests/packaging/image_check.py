@@ -23,6 +23,7 @@ from tests.programs import get
 
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 PIP_CONF = Path("/etc/pip.conf")
+PYTHON = "/opt/prober/bin/python"
 LIMIT_SECONDS = 600
 START_SECONDS = 60
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -175,8 +176,10 @@ def check(image: Path, stage: Stage, scratch: Path, revision: str) -> None:
         ended = daemon.wait(LIMIT_SECONDS)
     assert ended == 0, f"the daemon ended with {ended}"
     assert container.start(healthcheck).wait(LIMIT_SECONDS) == 1
-    shell = container.start(["/bin/sh", "-c", "true"]).wait(LIMIT_SECONDS)
-    assert shell != 0, "there is a shell, so nothing was shown"
+    for too_much in (["/bin/sh", "-c", "true"], [PYTHON, "-c", "open('/opt/new', 'w')"]):
+        assert container.start(too_much).wait(LIMIT_SECONDS) != 0, f"it could do {too_much}"
+    may = [PYTHON, "-c", "open('/var/lib/prober/new', 'w')"]
+    assert container.start(may).wait(LIMIT_SECONDS) == 0, f"it could not do {may}"
 
 
 def main() -> None:
