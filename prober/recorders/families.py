@@ -295,9 +295,6 @@ FAMILIES = (
         ("cause",),
     ),
     Family(
-        "prober_build_info",
-        Kind.GAUGE,
-        "1, labelled with version and commit.",
-        ("version", "revision"),
+        "prober_build_info", Kind.GAUGE, "1, labelled with what was built.", ("version", "revision")
     ),
 )

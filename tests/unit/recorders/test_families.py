@@ -35,6 +35,7 @@ PUBLIC = {
     "prober_schedule_lateness_seconds": ("histogram", ""),
     "prober_schedule_skipped_total": ("counter", "tenant probe cause"),
     "prober_event_loop_lag_seconds": ("histogram", ""),
+    "prober_event_loop_tasks": ("gauge", ""),
     "prober_probes_in_flight": ("gauge", ""),
     "prober_config_last_reload_successful": ("gauge", ""),
     "prober_config_last_reload_success_timestamp_seconds": ("gauge", ""),
