@@ -39,11 +39,12 @@ pictures: $(VENV)/.development programs ## take docs/pictures anew, from the tes
 dashboards: $(VENV)/.development ## make config/grafana/dashboards anew
 	$(BIN)/python -m dashboards
 
-lint: $(VENV)/.development ## ruff, ruff format, mypy --strict, import contracts
+lint: $(VENV)/.development ## ruff, ruff format, mypy --strict, import contracts, hadolint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/hadolint Dockerfile
 
 format: $(VENV)/.development ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
