@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack
 
 import structlog
 
+from prober.access.keeper import AccessKeeper
 from prober.attempt import VERSION, Collaborators
 from prober.build import this_build
 from prober.credential import TokenEvent, TokenStatus
@@ -29,11 +30,13 @@ from prober.schedule.clock import HEARTBEAT_SECONDS, Clock
 from prober.sdnotify import ServiceManager
 from prober.settings.changes import Changes, adopted, changes
 from prober.settings.resolve import Configuration
+from prober.settings.web_file import reread_access
 from prober.timeline.standing import TenantStanding
 from prober.token_upkeep import TokenUpkeep
 from prober.verdict.rules import judge
 from prober.watchdog import Watchdog
 from prober.web.app import create_app
+from prober.web.doors import Bounds, Doors
 from prober.web.server import Listening, listen
 from prober.web.site import Site
 
@@ -112,6 +115,7 @@ class Daemon:
             heartbeat_seconds=self._watchdog.heartbeat_seconds(HEARTBEAT_SECONDS),
         )
         self._reloader = None if load is None else self._made_reloader(load)
+        self._access = AccessKeeper(configuration.access, reread_access(configuration), logger)
         self._resources = AsyncExitStack()
         self.listening: Listening | None = None
 
@@ -125,9 +129,12 @@ class Daemon:
 
     async def _start(self) -> None:
         configuration = self._configuration
-        app = create_app(self._site())
-        self.listening = await listen(app, configuration.web.host, configuration.web.port)
+        web, keeper = configuration.web, self._access
+        doors = Doors(keeper, Bounds(web.max_connections))
+        self.listening = await listen(create_app(self._site(), keeper), web.host, web.port, doors)
         self._resources.push_async_callback(self.listening.close)
+        self._resources.push_async_callback(keeper.close)
+        keeper.start()
         await self._resources.enter_async_context(self._client)
         await self._client.renew(tenant.transport for tenant in configuration.tenants)
         self._resources.push_async_callback(self._upkeep.close)

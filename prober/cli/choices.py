@@ -18,6 +18,12 @@ config_option = click.option(
     help="The YAML file that says what to watch; see config/prober.yaml.",
 )
 
+web_config_option = click.option(
+    "--web-config-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="TLS and users of the web server, as Prometheus has them; in place of web.config_file.",
+)
+
 
 def choose_tenant(tenants: Iterable[Tenant], name: str) -> Tenant:
     """Return the tenant of that name; raises click.BadParameter with suggestions."""

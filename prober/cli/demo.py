@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -78,6 +79,15 @@ def demo(*, once: bool, speed: float, port: int, directory: Path | None) -> None
     click.get_current_context().exit(OTHER_ERROR if unexpected else 0)
 
 
+def _with_open_writes(configuration: Configuration) -> Configuration:
+    """Let anybody on this machine run a probe of the simulated platform; no file can say so."""
+    return replace(
+        configuration,
+        web=replace(configuration.web, ad_hoc_runs=True),
+        access=replace(configuration.access, writes_are_open=True),
+    )
+
+
 @contextmanager
 def _files(directory: Path | None) -> Iterator[Path]:
     if directory is None:
@@ -143,7 +153,7 @@ class Demo:
     def _configure(self, simulator: Simulator) -> Configuration:
         interval_ms = int(_INTERVAL_SECONDS / self._speed * 1000)
         written = {
-            "web": {"listen": f"127.0.0.1:{self._port}", "ad_hoc_runs": True},
+            "web": {"listen": f"127.0.0.1:{self._port}"},
             "defaults": {"interval": f"{interval_ms}ms", "proxy": "none"},
             "schedule": {"grace": "3s"},
             "state": {"directory": "state"},
@@ -160,7 +170,7 @@ class Demo:
         }
         file = self._directory / "prober.yaml"
         file.write_text(yaml.safe_dump(written, sort_keys=False))
-        return load(file)
+        return _with_open_writes(load(file))
 
     async def _watch_scenario(self, simulator: Simulator, watch: DemoWatch, *, once: bool) -> None:
         ended = first_signal()

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import click
 import structlog
 
-from prober.cli.choices import config_option
+from prober.cli.choices import config_option, web_config_option
 from prober.daemon import refuse_too_many_series
 from prober.daemon import run as run_daemon
 from prober.recorders.log import configure_logging
@@ -23,7 +23,8 @@ _T = TypeVar("_T")
 
 @click.command()
 @config_option
-def run(config_file: Path) -> None:
+@web_config_option
+def run(config_file: Path, web_config_file: Path | None) -> None:
     """Run the daemon: probe every tenant on schedule and export what is found.
 
     \b
@@ -38,12 +39,11 @@ def run(config_file: Path) -> None:
     schedule.grace, then it exits with 0. A second signal ends it at once. A configuration that
     cannot be used: exit 2 with the complete list. A port that is taken: exit 1.
     """
-    configuration = refuse_too_many_series(load(config_file))
+    configuration = refuse_too_many_series(load(config_file, web_config_file))
     configure_logging(sys.stderr, configuration.log.level, configuration.log.format)
     logger = structlog.get_logger("prober")
-    run_loop(
-        run_daemon(configuration, os.environ, logger, first_signal, partial(load, config_file))
-    )
+    reread = partial(load, config_file, web_config_file)
+    run_loop(run_daemon(configuration, os.environ, logger, first_signal, reread))
 
 
 def first_signal(on_hangup: Callable[[], None] | None = None) -> asyncio.Future[None]:

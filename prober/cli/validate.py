@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from prober.cli.choices import web_config_option
 from prober.cli.exit_status import OTHER_ERROR
 from prober.daemon import refuse_too_many_series
 from prober.errors import SettingsError
@@ -18,10 +19,12 @@ from prober.settings.schema import File
 @click.command()
 @click.argument("file", required=False, type=click.Path(path_type=Path))
 @click.option("--config", "config_file", type=click.Path(path_type=Path), help="The same as FILE.")
-def validate(file: Path | None, config_file: Path | None) -> None:
+@web_config_option
+def validate(file: Path | None, config_file: Path | None, web_config_file: Path | None) -> None:
     """Check the configuration in FILE: nothing is started, nobody is called.
 
-    Lists every problem at once, each with file, line, key and remedy. Tokens are not looked at.
+    Lists every problem at once, each with file, line, key and remedy, those of
+    web.config_file and its certificates too. Tokens are not looked at.
 
     \b
     Example:
@@ -33,7 +36,7 @@ def validate(file: Path | None, config_file: Path | None) -> None:
     if chosen is None or (file is not None and config_file is not None):
         raise click.UsageError("name one file, such as: prober validate config/prober.yaml")
     try:
-        configuration = load(chosen)
+        configuration = load(chosen, web_config_file)
         refuse_too_many_series(configuration)
     except SettingsError as error:
         for problem in error.problems:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from prober.access.rules import Access
 from prober.errors import Problem, SettingsError
 from prober.maintenance import Window
 from prober.settings import schema
@@ -23,16 +24,17 @@ from prober.settings.resolve import (
     ReloadOptions,
     ScheduleOptions,
     TokenOptions,
-    WebOptions,
     canonical,
     resolve_tenants,
     state_directory,
 )
+from prober.settings.text_file import read_text
 from prober.settings.token_schema import Token
+from prober.settings.web_file import WebFile, read_web_file
+from prober.settings.web_options import exposure, open_writes, web_options
 from prober.settings.wording import unknown_key, worded
 from prober.settings.yaml_file import Document, KeyPath, Note, dotted, read_yaml
 
-MAX_FILE_BYTES = 4 * 1024 * 1024
 _Part = TypeVar("_Part")
 
 
@@ -64,34 +66,17 @@ class _Layers(BaseSettings):
         return env_settings, init_settings
 
 
-def load(path: Path) -> Configuration:
+def load(path: Path, web_config_file: Path | None = None) -> Configuration:
     """Return the configuration in `path` with PROBER_* variables over it.
 
-    Raises SettingsError with every problem found.
+    `web_config_file` takes the place of `web.config_file`. Raises SettingsError with every problem
+    found.
     """
-    document, syntax = read_yaml(_text(path), str(path))
+    document, syntax = read_yaml(read_text(path), str(path))
     if syntax:
         raise SettingsError(syntax)
     checker = _Checker(document, str(path))
-    return checker.configuration(path)
-
-
-def _text(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise SettingsError(
-            (Problem(str(path), None, "", f"cannot be read: {error.strerror}"),)
-        ) from error
-    if len(content) > MAX_FILE_BYTES:
-        raise SettingsError((Problem(str(path), None, "", "is larger than 4 MiB"),))
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise SettingsError(
-            (Problem(str(path), None, "", "is not UTF-8 text: save it as UTF-8"),)
-        ) from error
+    return checker.configuration(path, web_config_file)
 
 
 class _Checker:
@@ -101,8 +86,9 @@ class _Checker:
         self._document = document
         self._file = file
         self._notes: list[Note] = []
+        self._of_web_file: tuple[Problem, ...] = ()
 
-    def configuration(self, path: Path) -> Configuration:
+    def configuration(self, path: Path, web_config_file: Path | None) -> Configuration:
         content = self._layered()
         web = self._part(schema.Web, content, "web")
         defaults = self._defaults(content)
@@ -121,20 +107,18 @@ class _Checker:
             entries, own, broken, defaults, path.absolute().parent, windows
         )
         self._notes += problems
-        if self._notes:
-            raise SettingsError(self._told(self._notes))
-        host, port = schema.listen_address(web.listen)
+        if web_config_file is None and web.config_file is not None:
+            web_config_file = path.absolute().parent / web.config_file
+        web_file = self._web_file(web_config_file)
+        if web_file is not None:
+            self._notes += open_writes(web, web_file.access)
+            warnings += exposure(web, web_file.access)
+        if self._notes or web_file is None:
+            raise SettingsError((*self._told(self._notes), *self._of_web_file))
         return Configuration(
             tenants=tenants,
-            web=WebOptions(
-                host,
-                port,
-                web.max_series,
-                web.histograms,
-                web.ad_hoc_runs,
-                web.reload,
-                tuple(web.hosts),
-            ),
+            web=web_options(web, web_config_file),
+            access=web_file.access,
             schedule=ScheduleOptions(schedule.concurrency, schedule.grace, schedule.misfire_grace),
             measurement=MeasurementOptions(measurement.max_loop_lag),
             tokens=TokenOptions(tokens.canary_first, tokens.canary_limit),
@@ -144,7 +128,7 @@ class _Checker:
             state_directory=state_directory(state.directory, path.absolute(), environ),
             hash=hashlib.sha256(canonical(content)).hexdigest()[:16],
             source=path,
-            warnings=self._told(warnings),
+            warnings=(*self._told(warnings), *web_file.warnings),
         )
 
     def _layered(self) -> Mapping[str, Any]:
@@ -166,6 +150,16 @@ class _Checker:
         """Return one part, or its defaults when it is wrong: that is noted, and nothing starts."""
         given = content.get(key, {})
         return self._valid(model, given, (key,)) or model()
+
+    def _web_file(self, path: Path | None) -> WebFile | None:
+        """Return what web.yml says, None when it is wrong: that is noted."""
+        if path is None:
+            return WebFile(Access(), ())
+        try:
+            return read_web_file(path)
+        except SettingsError as error:
+            self._of_web_file = error.problems
+            return None
 
     def _defaults(self, content: Mapping[str, Any]) -> schema.Defaults:
         """Return the defaults, without what is wrong with them by themselves."""

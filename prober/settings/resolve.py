@@ -10,6 +10,7 @@ from datetime import UTC, datetime, time
 from pathlib import Path
 from typing import Literal
 
+from prober.access.rules import Access
 from prober.credential import OAuthClient, TokenSource, TokenSourceKind
 from prober.errors import Problem
 from prober.maintenance import Window
@@ -36,6 +37,8 @@ class WebOptions:
     ad_hoc_runs: bool
     reload: bool
     hosts: tuple[str, ...]
+    config_file: Path | None = None
+    max_connections: int = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,7 @@ class Configuration:
 
     tenants: tuple[Tenant, ...]
     web: WebOptions
+    access: Access
     schedule: ScheduleOptions
     measurement: MeasurementOptions
     tokens: TokenOptions

@@ -3,6 +3,7 @@
 Models say what each key takes; what keys mean together across mappings is `resolve`'s business.
 """
 
+import ipaddress
 import re
 from typing import Annotated, Literal
 
@@ -34,8 +35,13 @@ class Web(Strict):
     """Refuse to start when tenants and probes would yield more time series than this."""
     histograms: Literal["probe", "tenant", "off"] = "probe"
     """How finely latency histograms are kept: the greater part of all series."""
+    config_file: str | None = Field(default=None, min_length=1)
+    """web.yml of Prometheus' exporter-toolkit, relative to this file: TLS, client certificates and
+    users. It is picked up anew when it changes."""
+    max_connections: int = Field(default=512, gt=0, le=100_000)
+    """How many clients may be connected at once; more are turned away."""
     ad_hoc_runs: bool = False
-    """Let whoever sees the pages run a probe at once, out of turn."""
+    """Let clients run a probe at once, out of turn: those who have shown who they are."""
     reload: bool = False
     """Let `POST /-/reload` read this file anew, as SIGHUP does."""
     hosts: list[str] = Field(default_factory=list)
@@ -252,6 +258,16 @@ class File(Strict):
     """Whom to probe."""
     probes: dict[Slug, OwnProbe] = Field(default_factory=dict)
     """Probes of your own, beside the built-in ones."""
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether an address to listen on is reached from this machine alone."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def listen_address(text: str) -> tuple[str, int]:

@@ -9,6 +9,12 @@ from prober.settings import schema
 from prober.settings.maintenance_schema import MaintenanceEntry
 from prober.settings.probe_schema import Expect, LatencyObjectives, Objectives, OwnProbe, ProbeUse
 from prober.settings.token_schema import OAuth, Secret, Token
+from prober.settings.web_file_schema import (
+    Headers,
+    HttpServerConfig,
+    RateLimitConfig,
+    TlsServerConfig,
+)
 from prober.settings.yaml_file import KeyPath
 
 _SLUG = "write lower-case letters, digits, '-' and '_' (at most 63)"
@@ -49,6 +55,10 @@ _PARTS: dict[str | int, type[BaseModel]] = {
     "client_secret": Secret,
     "client_certificate": schema.ClientCertificate,
     "expect": Expect,
+    "tls_server_config": TlsServerConfig,
+    "http_server_config": HttpServerConfig,
+    "headers": Headers,
+    "rate_limit": RateLimitConfig,
 }
 
 

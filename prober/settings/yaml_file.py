@@ -44,7 +44,9 @@ class _TooMuchError(Exception):
     pass
 
 
-def read_yaml(text: str, file: str) -> tuple[Document, tuple[Problem, ...]]:
+def read_yaml(
+    text: str, file: str, example: str = "tenants: ..."
+) -> tuple[Document, tuple[Problem, ...]]:
     """Return what `text` says and what is wrong with it as YAML; pure, never raises.
 
     Aliases are followed, but no more than `MAX_NODES` values are made.
@@ -59,7 +61,7 @@ def read_yaml(text: str, file: str) -> tuple[Document, tuple[Problem, ...]]:
         message = f"too large: more than {MAX_NODES} values, or nested deeper than {MAX_DEPTH}"
         return Document({}, {}), (Problem(file, None, "", message),)
     if not isinstance(content, dict):
-        reading.problems.append(Problem(file, 1, "", "the file must be a mapping: 'tenants: ...'"))
+        reading.problems.append(Problem(file, 1, "", f"the file must be a mapping: '{example}'"))
         content = {}
     return Document(content, reading.lines), tuple(reading.problems)
 

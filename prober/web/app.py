@@ -1,32 +1,21 @@
-"""The HTTP face put together: every route, and the headers that every answer bears."""
+"""The HTTP face put together: every route, behind one gate."""
 
 from importlib.resources import files
 
 from aiohttp import web
 
+from prober.access.keeper import AccessKeeper
 from prober.web import ad_hoc, api, live, pages, reload
+from prober.web.gate import Gate
 from prober.web.rendering import set_up_templates
 from prober.web.scrapes import Scrapes
 from prober.web.site import SITE, Site
 
 _MOST_REQUEST_BYTES = 64 * 1024
-_STRICT_HEADERS = {
-    "Server": "prober",
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self';"
-        " connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
-    ),
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "same-origin",  # with none, a form of ours would have no Origin to show
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-}
 
 
-def create_app(site: Site) -> web.Application:
-    """Return the application."""
+def create_app(site: Site, keeper: AccessKeeper | None = None) -> web.Application:
+    """Return the application; without a keeper everybody may read, and nobody write."""
     app = web.Application(client_max_size=_MOST_REQUEST_BYTES)
     app[SITE] = site
     set_up_templates(app)
@@ -37,7 +26,7 @@ def create_app(site: Site) -> web.Application:
         room.add_routes(app)
     app.router.add_static("/static/", str(files("prober.web").joinpath("static")))
     app.middlewares.append(pages.errors_as_pages)
-    app.on_response_prepare.append(_add_strict_headers)
+    Gate(keeper or AccessKeeper()).add_to(app)
     return app
 
 
@@ -49,8 +38,3 @@ async def _ready(request: web.Request) -> web.Response:
     if request.app[SITE].is_ready():
         return web.Response(text="ready\n")
     return web.Response(status=503, text="not ready: starting\n")
-
-
-async def _add_strict_headers(_request: web.Request, response: web.StreamResponse) -> None:
-    for name, value in _STRICT_HEADERS.items():
-        response.headers.setdefault(name, value)

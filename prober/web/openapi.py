@@ -37,7 +37,11 @@ def description(operations: Sequence[Described], error: type, version: str) -> d
         "openapi": "3.1.0",
         "info": {"title": "prober", "version": version, "description": _SAYS},
         "paths": {each.path: {"get": _operation(each, by_type, error)} for each in operations},
-        "components": {"schemas": definitions.get("$defs", {})},
+        "security": [{}, {"password": []}],  # as web.config_file has it
+        "components": {
+            "schemas": definitions.get("$defs", {}),
+            "securitySchemes": {"password": {"type": "http", "scheme": "basic"}},
+        },
     }
 
 
@@ -45,6 +49,8 @@ def _operation(
     operation: Described, schemas: Mapping[type, object], error: type
 ) -> dict[str, object]:
     failures = {
+        "401": "A user and a password are needed, or do not fit.",
+        "429": "Too many wrong passwords, or over the rate limit.",
         "400": "Something in the address cannot be read." if operation.parameters else None,
         "404": "There is no such thing." if _has_path(operation) else None,
         "503": "The history cannot be read.",

@@ -1,4 +1,4 @@
-"""/metrics: one rendering for all who ask at the same time."""
+"""/metrics: one rendering for all who ask at the same time, and few of them."""
 
 import asyncio
 import gzip
@@ -12,6 +12,7 @@ Render = Callable[[bool], bytes]
 """Renders the exposition, in OpenMetrics if told True; called in a thread."""
 
 _GZIP_LEVEL = 1  # twice as fast as the default, a third larger
+_MOST_AT_ONCE = 8  # each holds its answer until it has been read
 
 
 class Scrapes:
@@ -19,10 +20,24 @@ class Scrapes:
 
     def __init__(self, render: Render) -> None:
         self._render = render
+        self._open = 0
         self._running: dict[tuple[bool, bool], asyncio.Task[bytes]] = {}
 
     async def answer(self, request: web.Request) -> web.Response:
-        """Answer one scrape in the form that it asks for."""
+        """Answer one scrape in the form that it asks for, to the last byte."""
+        if self._open >= _MOST_AT_ONCE:
+            text = f"{_MOST_AT_ONCE} scrapes are being answered already: scrape more seldom\n"
+            return web.Response(status=503, text=text, headers={"Retry-After": "5"})
+        self._open += 1
+        try:
+            response = await self._response(request)
+            await response.prepare(request)
+            await response.write_eof()
+        finally:
+            self._open -= 1
+        return response
+
+    async def _response(self, request: web.Request) -> web.Response:
         openmetrics = wants_openmetrics(",".join(request.headers.getall("Accept", [])))
         zipped = accepts_gzip(",".join(request.headers.getall("Accept-Encoding", [])))
         headers = {

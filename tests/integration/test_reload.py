@@ -15,9 +15,11 @@ from subprocess import Popen
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
+import bcrypt
 import pytest
 import structlog
 import yaml
+from aiohttp import encode_basic_auth
 
 from prober.daemon import Daemon
 from prober.settings.load import load
@@ -35,6 +37,7 @@ class Running:
     def __init__(self, directory: Path) -> None:
         self.directory, self.file = directory, directory / "prober.yaml"
         self.log, self.url = directory / "log", ""
+        self.headers: dict[str, str] = {}
         (directory / "token").write_text("a-token")
 
     def write(self, *tenants: str, **parts: object) -> None:
@@ -51,8 +54,11 @@ class Running:
             yield process
 
     def value(self, series: str) -> float | None:
-        found = re.search(rf"^{re.escape(series)} (\S+)$", get(f"{self.url}/metrics"), re.MULTILINE)
+        found = re.search(rf"^{re.escape(series)} (\S+)$", self.get("/metrics"), re.MULTILINE)
         return float(found[1]) if found else None
+
+    def get(self, path: str) -> str:
+        return get(self.url + path, **self.headers)
 
     def runs(self, tenant: str) -> float:
         labels = 'culprit="network",outcome="network_failure",probe="datasets"'
@@ -69,7 +75,7 @@ class Running:
 def settings(*tenants: str, **parts: object) -> dict[str, object]:
     """Return a configuration of these tenants, at an address where nobody listens."""
     return {
-        "web": {"listen": "127.0.0.1:0", "reload": True},
+        "web": {"listen": "127.0.0.1:0"},
         "state": {"directory": "state"},
         "defaults": {"interval": "1s", "proxy": "none"},
         "tenants": [
@@ -125,23 +131,29 @@ def test_a_bad_file_changes_nothing_and_is_told_everywhere(house: Running) -> No
         assert house.runs("acme") > before
 
 
-def post(url: str) -> tuple[int, str]:
+def post(url: str, headers: dict[str, str]) -> tuple[int, str]:
     try:
-        with urlopen(Request(url, method="POST"), timeout=10) as answer:
+        with urlopen(Request(url, method="POST", headers=headers), timeout=10) as answer:
             return answer.status, answer.read().decode()
     except HTTPError as error:
         return error.code, error.read().decode()
 
 
 def test_a_reload_by_http_says_what_came_of_it(house: Running) -> None:
-    house.write("acme", reload={"on_change": False})
+    hashed = bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()
+    (house.directory / "web.yml").write_text(f"basic_auth_users: {{ops: {hashed}}}")
+    web = {"listen": "127.0.0.1:0", "reload": True, "config_file": "web.yml"}
+    parts = {"web": web, "reload": {"on_change": False}}
+    house.write("acme", **parts)
     with house.running():
-        house.write("acme", "beta", reload={"on_change": False}, history={"enabled": False})
-        assert post(f"{house.url}/-/reload") == (200, "reloaded\n")
+        house.write("acme", "beta", history={"enabled": False}, **parts)
+        assert post(f"{house.url}/-/reload", {})[0] == 401
+        house.headers = {"Authorization": encode_basic_auth("ops", "secret")}
+        assert post(f"{house.url}/-/reload", house.headers) == (200, "reloaded\n")
         house.until(lambda: house.runs("beta") >= 1)
         assert "settings.needs_restart" in house.log.read_text()
         house.file.write_text(BAD)
-        status, text = post(f"{house.url}/-/reload")
+        status, text = post(f"{house.url}/-/reload", house.headers)
         assert status == 400
         assert "nothing has changed" in text
         assert "prober.yaml:1" in text

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import aiohttp
 
+from prober.access.keeper import AccessKeeper
+from prober.access.rules import Access
 from prober.build import Build
 from prober.credential import TokenEvent, TokenStatus
 from prober.history.archive import Archive
@@ -18,6 +20,7 @@ from prober.recorders.board import Board
 from prober.recorders.metrics import Metrics
 from prober.timeline.tally import run_of
 from prober.web.app import create_app
+from prober.web.doors import Doors
 from prober.web.server import listen
 from prober.web.site import Site
 from tests.unit.recorders.results import a_failure, a_probe, a_tenant, an_answer
@@ -25,6 +28,7 @@ from tests.unit.recorders.results import a_failure, a_probe, a_tenant, an_answer
 NOW = 1_763_942_400.0  # 2025-11-24T00:00:00Z
 ACME = a_tenant("acme", a_probe(), a_probe("sources"))
 BETA = a_tenant("beta")
+OPEN = Access(writes_are_open=True)
 HOSTILE = "<script>alert(1)</script>"
 
 
@@ -49,6 +53,7 @@ class House:
         self.directory = directory
         self.asked: list[tuple[str, str]] = []
         self.is_ready = True
+        self.exposition: bytes | None = None  # in place of the true one
         if directory is not None:
             self._write(directory)
 
@@ -61,7 +66,7 @@ class House:
             changes=lambda name: self.board.changes[name],
             own_health=self.metrics.own_health,
             archive=None if self.directory is None else Archive(self.directory),
-            render_metrics=self.metrics.render,
+            render_metrics=lambda openmetrics: self.exposition or self.metrics.render(openmetrics),
             is_ready=lambda: self.is_ready,
             now=lambda: self.now,
             run_once=self.run_once if ad_hoc else None,
@@ -89,9 +94,10 @@ class House:
 
 
 @asynccontextmanager
-async def served(site: Site) -> AsyncIterator[aiohttp.ClientSession]:
+async def served(site: Site, access: Access = OPEN) -> AsyncIterator[aiohttp.ClientSession]:
     """Serve a site, and yield a client whose addresses begin with `/`."""
-    listening = await listen(create_app(site), "127.0.0.1", 0)
+    keeper = AccessKeeper(access)
+    listening = await listen(create_app(site, keeper), "127.0.0.1", 0, Doors(keeper))
     try:
         async with aiohttp.ClientSession(listening.url) as client:
             yield client

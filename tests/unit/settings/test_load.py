@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from prober.credential import TokenSource, TokenSourceKind
 from prober.errors import Problem, SettingsError
 from prober.maintenance import Window
-from prober.settings.load import MAX_FILE_BYTES, load
+from prober.settings.load import load
 from prober.settings.resolve import LogOptions, ScheduleOptions, WebOptions
 from prober.settings.schema import (
     File,
@@ -23,6 +23,7 @@ from prober.settings.schema import (
     Tokens,
     Web,
 )
+from prober.settings.text_file import MAX_FILE_BYTES
 
 ROOT = Path(__file__).parents[3]
 BAD = ROOT / "tests" / "specimens" / "settings" / "bad"
