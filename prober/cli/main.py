@@ -48,6 +48,9 @@ COMMANDS: Mapping[str, _Entry] = MappingProxyType(
         "schema": _Entry(
             "prober.cli.validate", "schema", "Print the configuration's JSON Schema, for editors."
         ),
+        "web-password": _Entry(
+            "prober.cli.web_password", "web_password", "Hash a password for web.yml."
+        ),
         "simulate": _Entry(
             "prober.cli.simulate", "simulate", "Serve a simulated platform, with faults on demand."
         ),
