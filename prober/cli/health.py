@@ -51,10 +51,11 @@ def health(config_file: Path | None, url: str | None, timeout_seconds: float) ->
         raise click.UsageError("give either --config or --url")
     if url is None:
         assert config_file is not None  # noqa: S101 -- one of them is given
-        web = load(config_file).web
+        configuration = load(config_file)
+        web, tls = configuration.web, configuration.access.tls
         if web.port == 0:
             raise click.UsageError("web.listen takes whatever port is free: give --url")
-        url = own_url(web.host, web.port)
+        url = own_url(web.host, web.port, is_tls=tls is not None)
     try:
         why = asyncio.run(why_unhealthy(url, timeout_seconds))
     except ValueError as error:
@@ -64,10 +65,11 @@ def health(config_file: Path | None, url: str | None, timeout_seconds: float) ->
         raise click.exceptions.Exit(OTHER_ERROR)
 
 
-def own_url(host: str, port: int) -> str:
+def own_url(host: str, port: int, *, is_tls: bool = False) -> str:
     """Return where a daemon that listens on `host` is found from its own machine."""
     reached = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 -- as configured
-    return f"http://{f'[{reached}]' if ':' in reached else reached}:{port}"
+    scheme = "https" if is_tls else "http"
+    return f"{scheme}://{f'[{reached}]' if ':' in reached else reached}:{port}"
 
 
 async def why_unhealthy(url: str, limit_seconds: float) -> str | None:
