@@ -45,6 +45,12 @@ class TokenSource:
     max_age_seconds: float | None = None
     client: OAuthClient | None = None
 
+    @property
+    def origin(self) -> tuple[str, ...]:
+        """What two sources have in common whose tokens share a fate, whatever they say of it."""
+        client = () if self.client is None else (self.client.client_id,)
+        return (self.kind.value, self.location, *client)
+
     def __str__(self) -> str:
         return f"{self.kind.value} {self.location}"
 

@@ -89,6 +89,7 @@ class Daemon:
             max_loop_lag_seconds=configuration.measurement.max_loop_lag_seconds,
             started_at=time.time(),
             build=this_build(),
+            shard=configuration.shard,
         )
         self._loop_lag = LoopLag(self.metrics.loop_lag)
         self._client = ExchangeClient(self._loop_lag)
@@ -153,6 +154,7 @@ class Daemon:
         self._logger.info(
             "daemon.started",
             listening=self.listening.url,
+            shard=str(configuration.shard),
             tenants=len(configuration.tenants),
             probes=sum(len(tenant.probes) for tenant in configuration.tenants),
             series=self.metrics.series_count,

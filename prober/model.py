@@ -25,6 +25,7 @@ from prober.outcomes import (
     ServerTimingAnomaly,
 )
 
+MOST_SHARDS = 1000
 _NO_PAIRS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -98,6 +99,31 @@ class Tenant:
     availability_objective_ratio: float = 0.995
     concurrency: int = 10
     maintenance: tuple[Window, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """The part of all tenants that one daemon probes: `index` of `count`, from 0.
+
+    Raises ValueError for a shard that cannot be.
+    """
+
+    index: int = 0
+    count: int = 1
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.count <= MOST_SHARDS:
+            raise ValueError(f"the number of shards is from 1 to {MOST_SHARDS}")
+        if not 0 <= self.index < self.count:
+            raise ValueError(
+                f"of {self.count} shards the last is {self.count - 1}: they begin at 0"
+            )
+
+    def __str__(self) -> str:
+        return f"{self.index}/{self.count}"
+
+
+WHOLE = Shard()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,42 @@
-"""Tenant and probe by name; a name that is not there is answered with the nearest ones."""
+"""Tenant and probe by name, a shard by number; what is not there is answered with what is."""
 
+import re
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
 import click
 
-from prober.model import Probe, Tenant
+from prober.model import Probe, Shard, Tenant
 
 _LISTED = 10
+_SHARD = re.compile(r"([0-9]{1,4})/([0-9]{1,4})", re.ASCII)
+
+
+class _ShardType(click.ParamType[Shard]):
+    """INDEX/COUNT, from 0."""
+
+    name = "INDEX/COUNT"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Shard:
+        """Return the shard, or say what would be one."""
+        found = _SHARD.fullmatch(str(value))
+        if found is None:
+            self.fail(
+                f"'{value}': write INDEX/COUNT, such as 0/3 for the first of three; without an"
+                " index, a pod has no label apps.kubernetes.io/pod-index (Kubernetes before 1.28)",
+                param,
+                ctx,
+            )
+        try:
+            return Shard(int(found[1]), int(found[2]))
+        except ValueError as error:
+            self.fail(f"'{value}': {error}", param, ctx)
+
+
+SHARD = _ShardType()
 
 config_option = click.option(
     "--config",

@@ -5,18 +5,20 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 import structlog
 
-from prober.cli.choices import config_option, web_config_option
+from prober.cli.choices import SHARD, config_option, web_config_option
 from prober.daemon import refuse_too_many_series
 from prober.daemon import run as run_daemon
+from prober.model import Shard
 from prober.recorders.log import configure_logging
 from prober.settings.load import load
+from prober.settings.resolve import Configuration
+from prober.settings.sharding import of_shard
 
 _T = TypeVar("_T")
 
@@ -24,7 +26,13 @@ _T = TypeVar("_T")
 @click.command()
 @config_option
 @web_config_option
-def run(config_file: Path, web_config_file: Path | None) -> None:
+@click.option(
+    "--shard",
+    type=SHARD,
+    default="0/1",
+    help="Probe the tenants of one shard alone: INDEX/COUNT, from 0, such as 0/3, 1/3 and 2/3.",
+)
+def run(config_file: Path, web_config_file: Path | None, shard: Shard) -> None:
     """Run the daemon: probe every tenant on schedule and export what is found.
 
     \b
@@ -35,15 +43,23 @@ def run(config_file: Path, web_config_file: Path | None) -> None:
     SIGHUP reads the file anew, and so does a change of it (reload.on_change): all of it or, if it
     cannot be used, nothing. What stays as it was does not notice.
 
+    Several daemons share the work when each is told its shard: all read the same configuration,
+    every tenant belongs to exactly one of them, and adding one moves few tenants. Shards are
+    counted from 0, as the pods of a StatefulSet are: --shard "$(POD_INDEX)/3". Each needs a state
+    directory of its own.
+
     SIGTERM or SIGINT stops it: nothing new is started, requests in flight may end within
     schedule.grace, then it exits with 0. A second signal ends it at once. A configuration that
     cannot be used: exit 2 with the complete list. A port that is taken: exit 1.
     """
-    configuration = refuse_too_many_series(load(config_file, web_config_file))
+
+    def read() -> Configuration:
+        return of_shard(load(config_file, web_config_file), shard)
+
+    configuration = refuse_too_many_series(read())
     configure_logging(sys.stderr, configuration.log.level, configuration.log.format)
     logger = structlog.get_logger("prober")
-    reread = partial(load, config_file, web_config_file)
-    run_loop(run_daemon(configuration, os.environ, logger, first_signal, reread))
+    run_loop(run_daemon(configuration, os.environ, logger, first_signal, read))
 
 
 def first_signal(on_hangup: Callable[[], None] | None = None) -> asyncio.Future[None]:

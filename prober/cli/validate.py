@@ -10,17 +10,26 @@ from prober.cli.choices import web_config_option
 from prober.cli.exit_status import OTHER_ERROR
 from prober.daemon import refuse_too_many_series
 from prober.errors import SettingsError
+from prober.model import MOST_SHARDS
 from prober.recorders.metrics import series_estimate
 from prober.settings.load import load
 from prober.settings.resolve import Configuration
 from prober.settings.schema import File
+from prober.settings.sharding import shards_of
 
 
 @click.command()
 @click.argument("file", required=False, type=click.Path(path_type=Path))
 @click.option("--config", "config_file", type=click.Path(path_type=Path), help="The same as FILE.")
 @web_config_option
-def validate(file: Path | None, config_file: Path | None, web_config_file: Path | None) -> None:
+@click.option(
+    "--shards",
+    type=click.IntRange(1, MOST_SHARDS),
+    help="Show which tenants belong to each of so many shards.",
+)
+def validate(
+    file: Path | None, config_file: Path | None, web_config_file: Path | None, shards: int | None
+) -> None:
     """Check the configuration in FILE: nothing is started, nobody is called.
 
     Lists every problem at once, each with file, line, key and remedy, those of
@@ -29,6 +38,7 @@ def validate(file: Path | None, config_file: Path | None, web_config_file: Path 
     \b
     Example:
       prober validate config/prober.yaml
+      prober validate config/prober.yaml --shards 3
 
     Exit status: 0 if `prober run` would start with it, 1 if not, 2 for a wrong command line.
     """
@@ -48,6 +58,8 @@ def validate(file: Path | None, config_file: Path | None, web_config_file: Path 
         click.echo(f"warning: {warning}", err=True)
     for line in _summary(configuration):
         click.echo(line)
+    for line in [] if shards is None else _division(configuration, shards):
+        click.echo(line)
 
 
 def _summary(configuration: Configuration) -> list[str]:
@@ -60,6 +72,15 @@ def _summary(configuration: Configuration) -> list[str]:
         paces = ", ".join(f"{count} every {interval}" for interval, count in intervals.items())
         lines.append(f"  {tenant.name} ({tenant.environment}) {tenant.base_url}: probes {paces}")
     lines.append(f"  {per_second:.3g} requests a second in all, {series:,} series at start")
+    return lines
+
+
+def _division(configuration: Configuration, count: int) -> list[str]:
+    owners = shards_of(configuration.tenants, count)
+    lines = []
+    for index in range(count):
+        names = [name for name, owner in owners.items() if owner == index]
+        lines.append(f"  shard {index}/{count}: {' '.join(names) or 'no tenant: it is idle'}")
     return lines
 
 

@@ -275,14 +275,13 @@ FAMILIES = (
         "1, labelled with a hash of the present configuration.",
         ("hash",),
     ),
+    Family("prober_shard_held", Kind.GAUGE, "1 for the shard probed here, else 0.", ("shard",)),
     Family(
         "prober_state_write_failures_total",
         Kind.COUNTER,
         "Times that the state directory could not be written; what was to be saved is kept.",
     ),
-    Family(
-        "prober_history_size_bytes", Kind.GAUGE, "The size of the history's file, 0 without one."
-    ),
+    Family("prober_history_size_bytes", Kind.GAUGE, "Size of the history's file, 0 without one."),
     Family(
         "prober_history_last_write_timestamp_seconds",
         Kind.GAUGE,

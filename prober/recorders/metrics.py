@@ -12,7 +12,7 @@ from prometheus_client.registry import CollectorRegistry
 
 from prober.build import Build
 from prober.credential import TokenEvent, TokenStatus
-from prober.model import Result, Tenant
+from prober.model import WHOLE, Result, Shard, Tenant
 from prober.outcomes import Counterpart, HistoryLoss, SkipCause, TokenEventKind
 from prober.recorders import series
 from prober.recorders.exposition import ShelfCollector, render
@@ -43,6 +43,7 @@ class Metrics:
         max_loop_lag_seconds: float,
         started_at: float,
         build: Build,
+        shard: Shard = WHOLE,
     ) -> None:
         self._store = store = Store(histograms)
         self._lock = Lock()
@@ -62,6 +63,9 @@ class Metrics:
         self._history_written = store.block("prober_history_last_write_timestamp_seconds")
         self._history_lost = store.block("prober_history_lost_total")
         store.tell("prober_build_info", (), (build.version, build.revision))
+        shards = store.block("prober_shard_held")
+        shards.redefine({str(index): (str(index),) for index in range(shard.count)}, 0.0)
+        shards.set(1.0, str(shard.index))
         self._heartbeat.set(started_at)
         self._version, self._started_at = build.version, started_at
         self._configuration_problem: str | None = None

@@ -64,6 +64,7 @@ _TAILS: Mapping[str, _Tails] = MappingProxyType(
         "prober_schedule_skipped_total": _words(SkipCause),
         "prober_maintenance_runs_total": _words(Outcome),
         "prober_history_lost_total": _words(HistoryLoss),
+        "prober_shard_held": _words(("0",)),  # more where there are more shards
     }
 )
 _NOTHING_AT_START = frozenset(

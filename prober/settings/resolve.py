@@ -14,7 +14,7 @@ from prober.access.rules import Access
 from prober.credential import OAuthClient, TokenSource, TokenSourceKind
 from prober.errors import Problem
 from prober.maintenance import Window
-from prober.model import Probe, Tenant, TransportOptions
+from prober.model import WHOLE, Probe, Shard, Tenant, TransportOptions
 from prober.settings.probe_schema import OwnProbe
 from prober.settings.probes import Origins, probe_of, uses
 from prober.settings.schema import Defaults, TenantEntry, Way
@@ -91,7 +91,7 @@ class LogOptions:
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """All that the daemon needs to know; `hash` changes when any of it does."""
+    """All that the daemon needs to know; `hash` changes when any of what is written does."""
 
     tenants: tuple[Tenant, ...]
     web: WebOptions
@@ -106,6 +106,7 @@ class Configuration:
     hash: str
     source: Path
     warnings: tuple[Problem, ...] = ()
+    shard: Shard = WHOLE
 
 
 def resolve_tenants(
@@ -248,14 +249,14 @@ def honest_availability(tenant: Tenant) -> float:
 
 def _warnings(entries: Mapping[int, TenantEntry], tenants: Sequence[Tenant]) -> list[Note]:
     warnings: list[Note] = []
-    users: dict[tuple[object, ...], str] = {}
+    users: dict[tuple[str, ...], str] = {}
     for number, tenant in zip(entries, tenants, strict=True):
         at = ("tenants", number)
-        source = (tenant.token.kind, tenant.token.location, tenant.token.client)
-        if source in users:
-            message = f"shares its token with tenant '{users[source]}': they share a fate"
+        origin = tenant.token.origin
+        if origin in users:
+            message = f"shares its token with tenant '{users[origin]}': they share a fate"
             warnings.append(((*at, "token"), message))
-        users.setdefault(source, tenant.name)
+        users.setdefault(origin, tenant.name)
         honest = honest_availability(tenant)
         if tenant.availability_objective_ratio > honest:
             message = (

@@ -46,6 +46,7 @@ PUBLIC = {
     "prober_history_lost_total": ("counter", "cause"),
     "prober_maintenance_active": ("gauge", "tenant"),
     "prober_maintenance_runs_total": ("counter", "tenant probe outcome"),
+    "prober_shard_held": ("gauge", "shard"),
     "prober_build_info": ("gauge", "version revision"),
 }
 
