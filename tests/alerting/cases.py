@@ -62,6 +62,30 @@ CREDENTIAL, PLATFORM = {"culprit": "credential"}, {"culprit": "platform"}
 NETWORK, PROBER = {"culprit": "network"}, {"culprit": "prober"}
 
 
+def seen(culprit: str, location: str, name: str = "acme", probe_name: str = "datasets") -> str:
+    parts = (f'probe="{probe_name}"', f'culprit="{culprit}"', f'location="{location}"')
+    return tenant(FAILURES, *parts, name=name, instance=location)
+
+
+def heard(location: str) -> dict[str, str]:
+    """One probe of the tenant is answered there."""
+    labels = ('probe="datasets"', f'location="{location}"')
+    last_run = tenant("prober_probe_last_run_timestamp_seconds", *labels, instance=location)
+    return {
+        last_run: "0+30x300",
+        **{seen(each, location): "0x300" for each in ("network", "undecided", "prober")},
+    }
+
+
+def held(shard: int, instance: str, location: str = "here") -> str:
+    labels = f'job="prober",instance="{instance}",location="{location}",shard="{shard}"'
+    return f"prober_shard_held{{{labels}}}"
+
+
+def up(instance: str, location: str = "here") -> str:
+    return f'up{{job="prober",instance="{instance}",location="{location}"}}'
+
+
 def network(name: str, instance: str = "a") -> str:
     return tenant(FAILURES, 'probe="datasets"', 'culprit="network"', name=name, instance=instance)
 
@@ -228,7 +252,29 @@ CASES = (
         "two of three tenants",
         {network("acme"): "0x9 2x200", network("two"): "0x9 2x200", network("three"): "0x300"},
         "5m30s",
-        labels={"instance": "a", "tenant": "all", **NETWORK},
+        labels={"location": "a", "tenant": "all", **NETWORK},
+    ),
+    Case(
+        "ProberVantagePointOffline",
+        "the shards of a location count together",
+        {
+            seen("network", "here"): "0x9 2x200",
+            seen("network", "here", "two").replace('instance="here"', 'instance="b"'): "0x9 2x200",
+            seen("network", "here", "three").replace('instance="here"', 'instance="c"'): "0x300",
+            seen("network", "there"): "0x300",
+            seen("network", "there", "two"): "0x300",
+        },
+        "5m30s",
+        labels={"location": "here", "tenant": "all", **NETWORK},
+    ),
+    Case(
+        "ProberVantagePointOffline",
+        "of one that stands still nothing is believed",
+        {
+            network("acme"): "0x9 2x200",
+            network("two"): "0x9 2x200",
+            prober("prober_scheduler_heartbeat_timestamp_seconds"): "0+30x5 150x300",
+        },
     ),
     Case(
         "ProberVantagePointOffline",
@@ -258,6 +304,155 @@ CASES = (
         },
     ),
     Case(
+        "ProberTenantUnreachable",
+        "from one location of two",
+        {
+            seen("network", "here"): "0x9 1 2 3x200",
+            seen("network", "there"): "0x300",
+        },
+        "8m",
+        labels={"tenant": "acme", "location": "here", "severity": "page", **NETWORK},
+    ),
+    Case(
+        "ProberTenantUnreachable",
+        "from two locations: that is another alert",
+        {
+            seen("network", "here"): "0x9 1 2 3x200",
+            seen("network", "there"): "0x9 1 2 3x200",
+        },
+    ),
+    Case(
+        "ProberTenantUnreachableWidely",
+        "from two locations",
+        {
+            seen("network", "here"): "0x9 1 2 3x200",
+            seen("network", "there"): "0x9 1 2 3x200",
+        },
+        "8m",
+        labels={"tenant": "acme", "location": "", "severity": "page", **NETWORK},
+    ),
+    Case(
+        "ProberTenantUnreachableWidely",
+        "from one location",
+        {seen("network", "here"): "9x200", seen("network", "there"): "0x300"},
+    ),
+    Case(
+        "ProberTenantUnreachableWidely",
+        "one of two locations reaches nobody",
+        {
+            seen("network", "here"): "9x200",
+            seen("network", "here", "two"): "9x200",
+            seen("network", "there"): "9x200",
+            seen("network", "there", "two"): "0x200",
+        },
+    ),
+    Case(
+        "ProberTenantSilent",
+        "two locations are silent: that is the platform's",
+        {seen("undecided", "here"): "9x200", seen("undecided", "there"): "9x200"},
+    ),
+    Case(
+        "ProberTenantSilent",
+        "another location is answered: that is the network's",
+        {seen("undecided", "here"): "9x200", **heard("there")},
+    ),
+    Case(
+        "ProberTenantSilentFromLocation",
+        "another location is answered",
+        {seen("undecided", "here"): "0x9 1 2 3x200", **heard("there")},
+        "8m",
+        labels={"tenant": "acme", "location": "here", "severity": "page", **NETWORK},
+    ),
+    Case(
+        "ProberTenantSilentFromLocation",
+        "another location has not asked yet",
+        {
+            seen("undecided", "here"): "9x200",
+            **heard("there"),
+            tenant(
+                "prober_probe_last_run_timestamp_seconds",
+                'probe="datasets"',
+                'location="there"',
+                instance="there",
+            ): "0x300",
+        },
+    ),
+    Case(
+        "ProberTenantSilentFromLocation",
+        "there is no other location",
+        {seen("undecided", "here"): "9x200"},
+    ),
+    Case(
+        "ProberTenantDown",
+        "silent at two locations",
+        {
+            seen("undecided", "here"): "0x9 1 2 3x200",
+            seen("undecided", "there"): "0x9 1 2 3x200",
+        },
+        "8m",
+        labels={"tenant": "acme", "severity": "page", "environment": "production", **PLATFORM},
+    ),
+    Case(
+        "ProberTenantDown",
+        "an error at one location, silence at the other",
+        {
+            seen("undecided", "here"): "0x9 1 2 3x200",
+            seen("platform", "here"): "0x300",
+            seen("undecided", "there"): "0x300",
+            seen("platform", "there"): "0x9 1 2 3x200",
+        },
+        "8m",
+        labels={"tenant": "acme", **PLATFORM},
+    ),
+    Case(
+        "ProberTenantDown",
+        "at one location alone",
+        {seen("undecided", "here"): "9x200", seen("undecided", "there"): "0x300"},
+    ),
+    Case(
+        "ProberTenantDown",
+        "one probe of it is answered at one of the two locations",
+        {
+            seen("undecided", "here"): "9x200",
+            seen("undecided", "there"): "9x200",
+            seen("undecided", "there", probe_name="sources"): "0x200",
+        },
+    ),
+    Case(
+        "ProberTenantDown",
+        "all tenants: that is another alert",
+        {
+            seen("undecided", location, name): "0x9 1 2 3x200"
+            for location in ("here", "there")
+            for name in ("acme", "two")
+        },
+    ),
+    Case(
+        "ProberPlatformDown",
+        "two of three tenants, from two locations",
+        {
+            seen("platform", location, name): "0x300" if name == "three" else "0x9 1 2x200"
+            for location in ("here", "there")
+            for name in ("acme", "two", "three")
+        },
+        "6m",
+        labels={"tenant": "all", "severity": "page", **PLATFORM},
+    ),
+    Case(
+        "ProberPlatformDown",
+        "from one location alone",
+        {
+            seen("undecided", location, name): "9x300" if location == "here" else "0x300"
+            for location in ("here", "there")
+            for name in ("acme", "two")
+        },
+    ),
+    Case(
+        "ProberPlatformDown",
+        "a lone tenant",
+        {seen("platform", "here"): "9x300", seen("platform", "there"): "9x300"},
+    ),
+    Case(
         "ProberTenantSilent",
         "no probe is answered",
         {probe(FAILURES, 'culprit="undecided"'): "0x9 1 2 3x200"},
@@ -275,6 +470,30 @@ CASES = (
         {probe("prober_probe_slow_total", 'side="network"'): "0x9 0+0.5x200"},
         "18m",
         labels=NETWORK,
+    ),
+    Case(
+        "ProberNetworkSlow",
+        "every answer at one location of two",
+        {
+            **{
+                tenant(
+                    "prober_probe_interval_seconds",
+                    'probe="datasets"',
+                    f'location="{each}"',
+                    instance=each,
+                ): "60x300"
+                for each in ("here", "there")
+            },
+            tenant(
+                "prober_probe_slow_total",
+                'probe="datasets"',
+                'location="here"',
+                'side="network"',
+                instance="here",
+            ): "0x9 0+0.5x200",
+        },
+        "18m",
+        labels={"location": "here", **NETWORK},
     ),
     Case(
         "ProberNetworkSlow",
@@ -299,6 +518,94 @@ CASES = (
     Case("ProberAbsent", "a target that is down", {prober("up"): "0x300"}),
     Case("ProberDown", "down", {prober("up"): "1x9 0x200"}, "7m", labels=PROBER),
     Case("ProberDown", "a restart", {prober("up"): "1x9 0 0 1x200"}),
+    Case(
+        "ProberDown",
+        "one of two at a location that do the same",
+        {up("a"): "1x9 0x200", up("b"): "1x300", held(0, "a"): "1x9 stale", held(0, "b"): "1x300"},
+        "7m",
+        labels={"instance": "a", **PROBER},
+    ),
+    Case(
+        "ProberDown",
+        "a shard, whose peers tell",
+        {
+            up("a"): "1x9 0x200",
+            up("b"): "1x300",
+            held(0, "a"): "1x9 stale",
+            held(0, "b"): "0x300",
+            held(1, "b"): "1x300",
+        },
+    ),
+    Case(
+        "ProberDown",
+        "all shards: that is the location's alert",
+        {up("a"): "1x9 0x200", up("b"): "1x9 0x200"},
+    ),
+    Case(
+        "ProberLocationMissing",
+        "all of its instances are down",
+        {up("a"): "1x9 0x200", up("b"): "1x9 0x200", up("c", "there"): "1x300"},
+        "7m",
+        labels={"location": "here", "severity": "page", **PROBER},
+    ),
+    Case(
+        "ProberLocationMissing",
+        "it is no target any more",
+        {up("a"): "1x9 stale", up("c", "there"): "1x300"},
+        "7m",
+        labels={"location": "here", "severity": "page", **PROBER},
+    ),
+    Case(
+        "ProberLocationMissing",
+        "its only instance is down: that is ProberDown",
+        {up("a"): "1x9 0x200", up("c", "there"): "1x300"},
+    ),
+    Case("ProberLocationMissing", "one of two is up", {up("a"): "0x200", up("b"): "1x200"}),
+    Case("ProberLocationMissing", "nobody names locations", {prober("up"): "1x9 stale"}),
+    Case(
+        "ProberShardMissing",
+        "one of two has ended",
+        {
+            held(0, "a"): "1x9 stale",
+            held(1, "a"): "0x9 stale",
+            held(0, "b"): "0x300",
+            held(1, "b"): "1x300",
+        },
+        "7m",
+        labels={"shard": "0", "location": "here", "severity": "page", **PROBER},
+    ),
+    Case(
+        "ProberShardMissing",
+        "a restart",
+        {
+            held(0, "a"): "1x9 stale _x2 1x200",
+            held(1, "a"): "0x9 stale _x2 0x200",
+            held(0, "b"): "0x300",
+            held(1, "b"): "1x300",
+        },
+    ),
+    Case("ProberShardMissing", "no shards", {held(0, "a"): "1x300", held(0, "b"): "1x9 stale"}),
+    Case(
+        "ProberShardsDisagree",
+        "one was told another number",
+        {held(0, "a"): "1x300", held(1, "a"): "0x300", held(0, "b"): "0x300", held(1, "b"): "1x300"}
+        | {held(each, "c"): "1x300" if each == 2 else "0x300" for each in range(3)},
+        "15m",
+        labels={"location": "here", "severity": "ticket", **PROBER},
+    ),
+    Case(
+        "ProberShardsDisagree",
+        "two hold the same shard",
+        {held(0, each): "1x300" for each in "ab"} | {held(1, each): "0x300" for each in "ab"},
+        "15m",
+        labels={"location": "here", "severity": "ticket", **PROBER},
+    ),
+    Case(
+        "ProberShardsDisagree",
+        "two locations, each with its own number of shards, and two that are not divided",
+        {held(0, "a"): "1x300", held(1, "a"): "0x300", held(0, "b"): "0x300", held(1, "b"): "1x300"}
+        | {held(0, each, "there"): "1x300" for each in "cd"},
+    ),
     Case(
         "ProberSchedulerStalled",
         "no heartbeat",

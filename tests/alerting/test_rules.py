@@ -100,7 +100,7 @@ def test_an_alert_says_whose_it_is_and_where_to_read_on(rule: dict) -> None:
     labels, annotations = rule["labels"], rule["annotations"]
     assert labels["severity"] in {"page", "ticket", "info"}
     assert labels["culprit"] in {culprit.value for culprit in Culprit}
-    assert labels["scope"] in {"prober", "instance", "host", "tenant", "probe"}
+    assert labels["scope"] in {"prober", "shard", "location", "platform", "host", "tenant", "probe"}
     carries_environment = "group_left (environment)" in rule["expr"] or "environment" in labels
     assert carries_environment
     assert annotations["summary"].startswith(f"{labels['culprit']}: ")
