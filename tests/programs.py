@@ -25,21 +25,20 @@ def started(
 
     `environ` goes over the environment.
     """
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            [PROBER, *arguments],
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            env={**_environment(), **environ},
-        )
+    process = launched(*arguments, log=log, **environ)
     try:
         yield process, wait_for_line(process, log, until)
     finally:
         end(process)
 
 
-def _environment() -> dict[str, str]:
-    return {**os.environ, "COLUMNS": "200", "NO_COLOR": "1"}
+def launched(*arguments: str, log: Path, **environ: str) -> subprocess.Popen[bytes]:
+    """Start `prober ...` and wait for nothing; `environ` goes over the environment."""
+    environment = {**os.environ, "COLUMNS": "200", "NO_COLOR": "1", **environ}
+    with log.open("wb") as out:
+        return subprocess.Popen(
+            [PROBER, *arguments], stdout=out, stderr=subprocess.STDOUT, env=environment
+        )
 
 
 def wait_for_line(process: subprocess.Popen[bytes], log: Path, pattern: str) -> str:

@@ -1,0 +1,336 @@
+"""Three shards at each of two locations: six real daemons, one platform, the real Prometheus.
+
+All durations of the shipped rules are divided by 60, as in `test_alerting`; a probe runs each
+second. Tests follow one another: each leaves the cluster calm, the last ones take it apart.
+"""
+
+import json
+import re
+import signal
+import subprocess
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+import yaml
+
+from tests.e2e.test_alerting import CONFIG, free_port, running, scaled, seconds_until
+from tests.programs import PROBER, call, end, get, launched, started, wait_for_line
+
+ROOT = Path(__file__).parents[2]
+PLACES = ("frankfurt", "dublin")
+SHARDS = 3
+TENANTS = (
+    *("acme-prod", "acme-dev", "acme-test", "globex-prod", "globex-dev", "initech"),
+    *("umbrella", "hooli-prod", "hooli-dev", "stark", "wayne", "legacy"),
+)
+TWIN = "acme-twin"  # takes the same token from the same place as acme-prod
+PROBES = {"datasets": "/api/v1/datasets", "current-user": "/auth/user"}
+RUN = re.compile(r"^prober_probe_runs_total\{(.*)\} (\S+)$", re.MULTILINE)
+READY = "Server is ready to receive web requests"
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A daemon that runs."""
+
+    place: str
+    index: int
+    process: subprocess.Popen[bytes]
+    url: str
+
+    @property
+    def metrics(self) -> str:
+        return get(f"{self.url}/metrics")
+
+    @property
+    def tenants(self) -> set[str]:
+        return set(
+            re.findall(r'^prober_tenant_info\{.*tenant="([^"]+)"', self.metrics, re.MULTILINE)
+        )
+
+    def runs(self) -> Counter[tuple[str, str]]:
+        """Runs so far, by tenant and probe."""
+        counted: Counter[tuple[str, str]] = Counter()
+        for labels, value in RUN.findall(self.metrics):
+            named = dict(re.findall(r'(\w+)="([^"]*)"', labels))
+            counted[named["tenant"], named["probe"]] += int(float(value))
+        return counted
+
+
+class Cluster:
+    """What runs, and what Prometheus knows."""
+
+    def __init__(self, directory: Path, control: str, resources: ExitStack) -> None:
+        self.directory, self.control = directory, control
+        self.file = directory / "prober.yaml"
+        self.shards: list[Shard] = []
+        self.prometheus = f"127.0.0.1:{free_port()}"
+        self._resources = resources
+
+    def start(self, place: str, count: int, *indices: int) -> list[tuple]:
+        """Launch shards of a location; `join` waits for them."""
+        begun = []
+        for index in indices:
+            name = f"{place}-{index}-of-{count}"
+            log = self.directory / f"{name}.log"
+            command = ("run", "--config", str(self.file), "--shard", f"{index}/{count}")
+            process = launched(*command, log=log, STATE_DIRECTORY=str(self.directory / name))
+            self._resources.callback(end, process)
+            begun.append((place, index, process, log))
+        return begun
+
+    def join(self, begun: list[tuple]) -> None:
+        for place, index, process, log in begun:
+            url = wait_for_line(process, log, r'"listening": "([^"]+)".*daemon.started')
+            self.shards.append(Shard(place, index, process, url))
+
+    def at(self, place: str) -> list[Shard]:
+        return [shard for shard in self.shards if shard.place == place]
+
+    def query(self, expression: str) -> list[tuple[dict[str, str], float]]:
+        parameters = urlencode({"query": expression})
+        answer = json.loads(get(f"http://{self.prometheus}/api/v1/query?{parameters}"))
+        found = answer["data"]["result"]
+        return [(each["metric"], float(each["value"][1])) for each in found]
+
+    def fired_since(self, moment: float) -> set[tuple[str, ...]]:
+        """Return the alerts that somebody would have been told of, with what they are about."""
+        window = f"{max(1, round(time.time() - moment))}s"
+        told = f'count_over_time(ALERTS{{alertstate="firing",severity!="info"}}[{window}])'
+        names = ("alertname", "location", "shard", "tenant")
+        return {tuple(labels.get(name, "") for name in names) for labels, _ in self.query(told)}
+
+    def calm(self) -> None:
+        firing = 'ALERTS{severity!="info"}'
+        seconds_until(lambda: not self.query(firing))
+
+    def asked(self) -> list[dict]:
+        return call("GET", f"{self.control}/requests")["requests"]
+
+
+def settings(control: str) -> str:
+    tenants = call("GET", f"{control}/tenants")
+    entries = [
+        {
+            "name": name,
+            "base_url": tenants[source]["base_url"],
+            "token": {"file": f"{source}.token"},
+            "probes": list(PROBES) if name in {"acme-prod", TWIN} else ["datasets"],
+        }
+        for name, source in [*((name, name) for name in TENANTS), (TWIN, "acme-prod")]
+    ]
+    written = {
+        "web": {"listen": "127.0.0.1:0", "histograms": "off"},
+        "history": {"enabled": False},
+        "schedule": {"grace": "2s"},
+        "defaults": {"interval": "1s", "timeout": "900ms", "connect_timeout": "800ms"},
+        "tenants": entries,
+    }
+    return yaml.safe_dump(written)
+
+
+def prometheus(cluster: Cluster) -> list[str]:
+    """The shipped rules, and a scrape of every shard that says where it stands."""
+    directory = cluster.directory
+    (directory / "rules").mkdir()
+    for path in (CONFIG / "prometheus" / "rules").iterdir():
+        (directory / "rules" / path.name).write_text(scaled(path.read_text()))
+    content = {
+        "global": {"scrape_interval": "500ms", "evaluation_interval": "500ms"},
+        "rule_files": ["rules/*.yml"],
+        "scrape_configs": [
+            {
+                "job_name": "prober",
+                "static_configs": [
+                    {
+                        "targets": [each.url.removeprefix("http://") for each in cluster.at(place)],
+                        "labels": {"location": place},
+                    }
+                    for place in PLACES
+                ],
+            }
+        ],
+    }
+    file = directory / "prometheus.yml"
+    file.write_text(yaml.safe_dump(content))
+    return [
+        "prometheus",
+        f"--config.file={file}",
+        f"--storage.tsdb.path={directory / 'tsdb'}",
+        f"--web.listen-address={cluster.prometheus}",
+    ]
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    directory = tmp_path_factory.mktemp("cluster")
+    with ExitStack() as resources:
+        tenants = [part for name in TENANTS for part in ("--tenant", f"{name}=org/{name}")]
+        simulate = ("simulate", "--port", "0", "--control-port", "0", "--server-ms", "2")
+        more = (*tenants, "--token-directory", str(directory))
+        log = directory / "simulator.log"
+        simulator = started(*simulate, *more, until=r"control: (\S+)", log=log)
+        _, control = resources.enter_context(simulator)
+        cluster = Cluster(directory, control, resources)
+        cluster.file.write_text(settings(control))
+        begun = [each for place in PLACES for each in cluster.start(place, SHARDS, *range(SHARDS))]
+        cluster.join(begun)
+        command = prometheus(cluster)
+        resources.enter_context(running(command, directory / "prometheus.log", READY))
+        yield cluster
+
+
+def test_every_probe_runs_exactly_once_at_each_location(cluster: Cluster) -> None:
+    probes = {(name, "datasets") for name in (*TENANTS, TWIN)}
+    probes |= {(name, "current-user") for name in ("acme-prod", TWIN)}
+    at_work = 'prober_probe_runs_total{outcome="success"} > 2'
+    counted = f"count by (location, tenant, probe) ({at_work})"
+    seconds_until(lambda: len(cluster.query(counted)) == len(PLACES) * len(probes))
+
+    assert {times for _, times in cluster.query(counted)} == {1}
+    every = "count by (location, tenant, probe) (prober_probe_interval_seconds)"
+    assert {times for _, times in cluster.query(every)} == {1}
+
+    before = [shard.runs() for shard in cluster.shards]
+    asked = Counter((each["tenant"], each["path"].rpartition("/")[2]) for each in cluster.asked())
+    after = [shard.runs() for shard in cluster.shards]
+    known_to = {place: set[tuple[str, str]]() for place in PLACES}
+    for shard, runs in zip(cluster.shards, after, strict=True):
+        assert not known_to[shard.place] & runs.keys()
+        known_to[shard.place] |= runs.keys()
+    assert known_to == dict.fromkeys(PLACES, probes)
+    # What the platform was asked is what the shards have run, and nothing beside.
+    least, most = (Counter[tuple[str, str]](), Counter[tuple[str, str]]())
+    for total, each in ((least, before), (most, after)):
+        for runs in each:
+            for (tenant, probe), number in runs.items():
+                name = "acme-prod" if tenant == TWIN else tenant
+                total[name, PROBES[probe].rpartition("/")[2]] += number
+    in_flight = 4
+    assert all(least[key] <= asked[key] <= most[key] + in_flight for key in most)
+    assert asked.keys() == most.keys()
+
+
+def test_a_dead_token_has_one_owner_at_each_location_and_is_not_hammered(cluster: Cluster) -> None:
+    owners = [shard for shard in cluster.shards if "acme-prod" in shard.tenants]
+    assert [shard.place for shard in owners] == list(PLACES)
+    assert all(TWIN in shard.tenants for shard in owners)
+
+    dead = next(each for each in cluster.asked() if each["tenant"] == "acme-prod")
+    call("POST", f"{cluster.control}/tenants/acme-prod/regenerate")
+    held_back = 'sum(prober_schedule_skipped_total{cause="token_rejected"})'
+    two_owners, tenants, probes, seconds = 2, 2, 2, 5
+    wanted = two_owners * tenants * probes * seconds
+    seconds_until(lambda: any(value >= wanted for _, value in cluster.query(held_back)))
+
+    refused = [
+        each
+        for each in cluster.asked()
+        if each["status"] == 401 and each["token_fingerprint"] == dead["token_fingerprint"]
+    ]
+    # One answer for each probe that was on its way; then nobody asks for a minute.
+    assert 2 <= len(refused) <= two_owners * tenants * probes
+    assert {name for name, *_ in cluster.fired_since(time.time() - 3)} == {"ProberTokenRejected"}
+
+    call("POST", f"{cluster.control}/tenants/acme-prod/deliver")
+    cluster.calm()
+
+
+def test_silence_seen_from_both_locations_is_the_platforms_and_one_alert(cluster: Cluster) -> None:
+    began = time.time()
+    call("PUT", f"{cluster.control}/faults", {"fault": "hang"})
+    seconds_until(lambda: bool(cluster.query('ALERTS{alertstate="firing",severity="page"}')))
+    silent = "min(location_tenant:prober_platform_failures:consecutive_min)"
+    seconds_until(lambda: cluster.query(silent)[0][1] >= 6)  # time for all others to fire
+
+    assert cluster.fired_since(began) == {("ProberPlatformDown", "", "", "all")}
+    call("DELETE", f"{cluster.control}/faults")
+    cluster.calm()
+
+
+def test_killing_a_shard_raises_the_shards_alert_and_no_other(cluster: Cluster) -> None:
+    victim = next(shard for shard in cluster.at("frankfurt") if shard.index == 1)
+    assert victim.tenants
+    began = time.time()
+    victim.process.send_signal(signal.SIGKILL)
+    victim.process.wait()
+    cluster.shards.remove(victim)
+    seconds_until(lambda: bool(cluster.query('ALERTS{alertstate="firing",severity="page"}')))
+    since_then = 'count_over_time(ALERTS{alertname="ProberShardMissing",alertstate="firing"}[30s])'
+    evaluations = 8  # twice the `for` of ProberDown: what would follow has followed
+    seconds_until(lambda: any(value >= evaluations for _, value in cluster.query(since_then)))
+
+    assert cluster.fired_since(began) == {("ProberShardMissing", "frankfurt", "1", "all")}
+
+
+def test_a_fourth_shard_takes_no_more_than_a_third_of_the_tenants(cluster: Cluster) -> None:
+    before = {name: shard.index for shard in cluster.at("dublin") for name in shard.tenants}
+    for shard in cluster.shards:
+        shard.process.send_signal(signal.SIGTERM)
+    for shard in cluster.shards:
+        assert shard.process.wait(20) == 0
+    cluster.shards.clear()
+
+    cluster.join(cluster.start("dublin", SHARDS + 1, *range(SHARDS + 1)))
+
+    holders = defaultdict(list)
+    for shard in cluster.at("dublin"):
+        for name in shard.tenants:
+            holders[name].append(shard.index)
+    assert {name: len(held) for name, held in holders.items()} == dict.fromkeys(before, 1)
+    moved = {name: held[0] for name, held in holders.items() if held[0] != before[name]}
+    assert set(moved.values()) == {SHARDS}
+    assert len(moved) <= len(before) / 3
+
+
+def test_a_shard_without_tenants_is_idle_and_well(tmp_path: Path) -> None:
+    file = tmp_path / "prober.yaml"
+    file.write_text(
+        "web: {listen: '127.0.0.1:0'}\n"
+        "tenants: [{name: initech, domain: initech, token: {env: T}, probes: [datasets]}]\n"
+    )
+    command = ("run", "--config", str(file), "--shard", "1/3")
+    log = tmp_path / "log"
+    with started(*command, until=r'"listening": "([^"]+)".*daemon.started', log=log) as (it, url):
+        assert get(f"{url}/-/healthy") == "healthy\n"
+        assert get(f"{url}/-/ready") == "ready\n"
+        text = get(f"{url}/metrics")
+        assert 'prober_shard_held{shard="1"} 1.0\n' in text
+        assert 'tenant="' not in text
+        assert "No tenant belongs to this prober's shard" in get(f"{url}/")
+        assert end(it) == 0
+    assert "none of the 1 belongs to shard 1/3: this prober is idle, and well" in log.read_text()
+
+
+def test_the_documents_commands_run() -> None:
+    text = (ROOT / "docs" / "cluster.md").read_text()
+    commands = re.findall(r"^\.venv/bin/prober (\S+) (.*?)(?:\s+#.*)?$", text, re.MULTILINE)
+    assert {name for name, _ in commands} == {"validate", "run"}
+    for name, rest in commands:
+        if name == "validate":
+            done = subprocess.run([PROBER, name, *rest.split()], cwd=ROOT, capture_output=True)  # noqa: PLW1510
+            assert done.returncode == 0, done.stderr
+            assert done.stdout.count(b" shard ") == 3
+        else:  # it would call real tenants: here it shall fail at a configuration that is not there
+            missing = rest.replace("config/prober.yaml", "config/none.yaml").split()
+            done = subprocess.run([PROBER, name, *missing], cwd=ROOT, capture_output=True)  # noqa: PLW1510
+            assert (done.returncode, done.stderr.splitlines()) == (
+                2,
+                [b"config/none.yaml: cannot be read: No such file or directory"],
+            )
+    named = set(re.findall(r"config/[\w./-]*\w", text))
+    assert len(named) > 3
+    assert all((ROOT / each).exists() for each in named)
+
+
+def test_a_shard_that_cannot_be_is_one_clear_line() -> None:
+    command = [PROBER, "run", "--config", "config/prober.yaml", "--shard", "3/3"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)  # noqa: PLW1510
+    assert done.returncode == 2
+    assert "'3/3': of 3 shards the last is 2: they begin at 0" in done.stderr
