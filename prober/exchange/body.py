@@ -4,6 +4,8 @@ import zlib
 from typing import Protocol
 
 _GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
+MAX_EMPTY_BYTES = 64 * 1024
+"""So much more than the limit may come over the wire: members and blocks that hold nothing."""
 _GZIP_MAGIC = b"\x1f\x8b"  # a further member may follow the first: RFC 1952, 2.2
 
 
@@ -32,6 +34,7 @@ class BoundedBody:
         self._limit_bytes = limit_bytes
         self._chunks: list[bytes] = []
         self._size_bytes = 0
+        self._fed_bytes = 0
         self._decompressor: _Decompressor | None = None
         self._maybe_raw_deflate = content_encoding == "deflate"
         self._swallowed = b""
@@ -45,8 +48,11 @@ class BoundedBody:
 
         Raises BodyCorruptError.
         """
+        self._fed_bytes += len(data)
         if self._decompressor is None:
             self._keep(data)
+        elif self._fed_bytes > self._limit_bytes * 1.02 + MAX_EMPTY_BYTES:
+            self.over_limit = True
         else:
             self._inflate(self._decompressor, data)
         return not self.over_limit

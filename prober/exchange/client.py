@@ -19,11 +19,12 @@ from yarl import URL
 from prober.errors import TlsConfigurationError
 from prober.exchange.body import BodyCorruptError, BoundedBody
 from prober.exchange.certificates import CertificateExpiry
-from prober.exchange.failures import Progress, failure_of
+from prober.exchange.failures import Progress, failure_of, refusal_of_proxy
 from prober.exchange.loop_lag import LagWatch, LoopLag
 from prober.exchange.phases import Moments, begin_attempt, phases_until
 from prober.exchange.redaction import redact_response, redact_text, secret_forms
-from prober.exchange.transport import ThreadResolver, new_session, proxy_for, tls_context
+from prober.exchange.resolver import ThreadResolver
+from prober.exchange.transport import new_session, proxy_for, tls_context
 from prober.file_version import Version, file_version
 from prober.model import (
     ConnectionPolicy,
@@ -136,7 +137,7 @@ class ExchangeClient:
             if isinstance(error, aiohttp.ClientHttpProxyError):
                 partial.append(_proxys_answer(error))
             return (partial[0] if partial else None), failure
-        return response, None
+        return response, refusal_of_proxy(response.status, Progress("wait", proxy is not None))
 
     def _told(
         self,

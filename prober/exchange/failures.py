@@ -17,6 +17,7 @@ from prober.model import Failure
 from prober.outcomes import FailureKind
 
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_PROXY_AUTHENTICATION_REQUIRED = 407
 _BEFORE_SENDING = frozenset({"resolve", "connect", "tls"})
 
 _TIMEOUT_IN = {
@@ -43,6 +44,16 @@ class Progress:
     through_proxy: bool = False
 
 
+def refusal_of_proxy(status: int, progress: Progress) -> Failure | None:
+    """Return the failure that an answer to a request through a proxy is, None if it is none.
+
+    407 is the proxy's own (RFC 9110 15.5.8): one whom it lets through gets another.
+    """
+    if not (progress.through_proxy and status == _PROXY_AUTHENTICATION_REQUIRED):
+        return None
+    return Failure(FailureKind.PROXY, f"the proxy answered with HTTP {status}")
+
+
 def failure_of(error: Exception, progress: Progress) -> Failure:
     """Return what `error` means for an attempt that had come as far as `progress` says."""
     kind, detail = _classify(error, progress)
@@ -62,10 +73,12 @@ def _classify(error: Exception, progress: Progress) -> tuple[FailureKind, str]:
     if isinstance(error, aiohttp.ClientProxyConnectionError):
         return FailureKind.PROXY, f"the proxy cannot be reached: {_say(chain)}"
     if isinstance(error, aiohttp.ClientConnectorDNSError):
+        if progress.through_proxy:  # the target's name is the proxy's to resolve
+            return FailureKind.PROXY, f"the proxy's name was not resolved: {_say(chain)}"
         return FailureKind.DNS, f"the name was not resolved: {_say(chain)}"
     if any(isinstance(e, ssl.SSLCertVerificationError | ssl.CertificateError) for e in chain):
         return FailureKind.TLS_CERTIFICATE, f"the certificate is refused: {_say(chain)}"
-    if any(isinstance(e, ssl.SSLError) for e in chain) and progress.phase in _BEFORE_SENDING:
+    if any(_is_of_the_handshake(e, progress) for e in chain):
         return FailureKind.TLS_HANDSHAKE, f"the TLS handshake failed: {_say(chain)}"
     return _after_connecting(error, chain, progress)
 
@@ -97,13 +110,28 @@ def _connection_lost(
     if progress.through_proxy and progress.phase != "tls":
         return FailureKind.PROXY, f"the way through the proxy failed: {_say(chain)}"
     for error in chain:
+        if progress.phase == "connect" and isinstance(error, ConnectionResetError):
+            return FailureKind.CONNECTION_REFUSED, "accepted, and reset at once"
         if isinstance(error, OSError) and error.errno in _BY_ERRNO:
             return _BY_ERRNO[error.errno], _say(chain)
     return _LOST_IN[progress.phase], _say(chain)
 
 
+def _is_of_the_handshake(error: BaseException, progress: Progress) -> bool:
+    """Tell whether TLS failed: in 1.3 a server may refuse us by an alert when we think it is done.
+
+    That is what becomes of a client certificate that it demands and we do not have.
+    """
+    if not isinstance(error, ssl.SSLError):
+        return False
+    is_alert = "_ALERT_" in (
+        getattr(error, "reason", None) or ""
+    )  # OpenSSL's name for it, not its text
+    return progress.phase in _BEFORE_SENDING or (is_alert and progress.phase != "transfer")
+
+
 def _timed_out(progress: Progress) -> tuple[FailureKind, str]:
-    if progress.through_proxy and progress.phase == "connect":
+    if progress.through_proxy and progress.phase in {"resolve", "connect"}:
         return FailureKind.PROXY, "the proxy did not answer in time"
     if progress.phase in _TIMEOUT_IN:
         return _TIMEOUT_IN[progress.phase]

@@ -1,18 +1,16 @@
-"""How a tenant is reached: TLS context, proxy, resolver, and the sessions made of them."""
+"""How a tenant is reached: TLS context, proxy, and the sessions made of them."""
 
-import asyncio
 import os
-import socket
 import ssl
-from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.abc import AbstractResolver
 
 from prober.errors import TlsConfigurationError
 from prober.exchange.phases import TimedTlsContext, phase_hooks, timed_socket
+from prober.exchange.wire import BoundedConnector
 from prober.model import ConnectionPolicy, TransportOptions
 
 # Gateways send long Content-Security-Policy lines; 32 KiB a line and 256 lines bound the head.
@@ -61,43 +59,12 @@ def proxy_for(url: str, options: TransportOptions) -> str | None:
     return getproxies().get(parts.scheme)
 
 
-class ThreadResolver(AbstractResolver):
-    """Resolves names in threads of its own, so that a hanging lookup starves nothing else."""
-
-    def __init__(self, threads: int = 32) -> None:
-        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="resolve")
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
-        """Return the addresses of `host`; raises OSError (socket.gaierror)."""
-        loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(
-            self._executor, lambda: socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)
-        )
-        return [
-            ResolveResult(
-                hostname=host,
-                host=str(address[0]),
-                port=int(address[1]),
-                family=found_family,
-                proto=protocol,
-                flags=socket.AI_NUMERICHOST,
-            )
-            for found_family, _, protocol, _, address in found
-        ]
-
-    async def close(self) -> None:
-        """Let go of idle threads; one that hangs in a lookup ends with it."""
-        self._executor.shutdown(wait=False, cancel_futures=True)
-
-
 def new_session(
     resolver: AbstractResolver, policy: ConnectionPolicy, context: ssl.SSLContext
 ) -> aiohttp.ClientSession:
     """Return a session that holds no cookies, follows nothing, and bounds what it reads."""
     fresh = policy is ConnectionPolicy.FRESH
-    connector = aiohttp.TCPConnector(
+    connector = BoundedConnector(
         resolver=resolver,
         ssl=context,
         force_close=fresh,

@@ -1,9 +1,10 @@
 import gzip
+import random
 import zlib
 
 import pytest
 
-from prober.exchange.body import BodyCorruptError, BoundedBody
+from prober.exchange.body import MAX_EMPTY_BYTES, BodyCorruptError, BoundedBody
 
 TEXT = b'{"status": "ok"}' * 50
 RAW_DEFLATE = zlib.compressobj(wbits=-zlib.MAX_WBITS)
@@ -61,3 +62,18 @@ def test_a_compressed_body_that_ends_early_is_not_whole() -> None:
 def test_what_is_no_gzip_is_told() -> None:
     with pytest.raises(BodyCorruptError):
         read("gzip", TEXT)
+
+
+@pytest.mark.parametrize("limit", [0, 1000])
+def test_members_that_hold_nothing_do_not_go_on_for_ever(limit: int) -> None:
+    body, nothing = BoundedBody("gzip", limit), gzip.compress(b"")
+    fed = 0
+    while body.feed(nothing) and fed < 10 * MAX_EMPTY_BYTES:
+        fed += len(nothing)
+    assert body.over_limit
+    assert fed < limit * 1.02 + 2 * MAX_EMPTY_BYTES
+
+
+def test_what_cannot_be_compressed_is_within_the_limit() -> None:
+    noise = random.Random(7).randbytes(1_000_000)
+    assert read("gzip", gzip.compress(noise), limit=len(noise), step=65_536) == (noise, True)

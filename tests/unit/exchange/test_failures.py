@@ -10,7 +10,7 @@ from aiohttp import http_exceptions
 from aiohttp.client_reqrep import ConnectionKey
 
 from prober.exchange.body import BodyCorruptError
-from prober.exchange.failures import Progress, failure_of
+from prober.exchange.failures import Progress, failure_of, refusal_of_proxy
 from prober.outcomes import FailureKind as Kind
 
 KEY = ConnectionKey("acme.example", 443, True, True, None, None, None)
@@ -23,6 +23,12 @@ def os_error(number: int) -> aiohttp.ClientConnectorError:
 def caused(outer: Exception, cause: Exception) -> Exception:
     outer.__cause__ = cause
     return outer
+
+
+def alert(reason: str) -> ssl.SSLError:
+    error = ssl.SSLError(1, "said by OpenSSL")
+    error.reason = reason
+    return error
 
 
 CASES = {
@@ -51,6 +57,22 @@ CASES = {
         aiohttp.ClientConnectorSSLError(KEY, ssl.SSLError(1, "wrong version")),
         "tls",
         Kind.TLS_HANDSHAKE,
+    ),
+    "reset at once": (os_error(errno.ECONNRESET), "connect", Kind.CONNECTION_REFUSED),
+    "a client certificate is demanded": (
+        caused(aiohttp.ClientOSError(1, "alert"), alert("TLSV13_ALERT_CERTIFICATE_REQUIRED")),
+        "wait",
+        Kind.TLS_HANDSHAKE,
+    ),
+    "TLS breaks after the request": (
+        caused(aiohttp.ClientOSError(1, "bad"), alert("DECRYPTION_FAILED_OR_BAD_RECORD_MAC")),
+        "wait",
+        Kind.CONNECTION_RESET,
+    ),
+    "an alert in the body": (
+        caused(aiohttp.ClientOSError(1, "alert"), alert("TLSV1_ALERT_INTERNAL_ERROR")),
+        "transfer",
+        Kind.CONNECTION_RESET,
     ),
     "reset in handshake": (os_error(errno.ECONNRESET), "tls", Kind.TLS_HANDSHAKE),
     "reset after the request": (
@@ -90,8 +112,22 @@ def test_an_exception_is_told_by_type_and_progress(
         (TimeoutError(), "connect"),
         (aiohttp.ClientProxyConnectionError(KEY, OSError(errno.ECONNREFUSED, "no")), "connect"),
         (os_error(errno.ECONNRESET), "connect"),
+        (TimeoutError(), "resolve"),
+        (aiohttp.ClientConnectorDNSError(KEY, socket.gaierror(-2, "not known")), "resolve"),
     ],
-    ids=["silent", "refusing", "resetting"],
+    ids=["silent", "refusing", "resetting", "slow name", "no such name"],
 )
 def test_on_the_way_through_a_proxy_it_is_the_proxy(error: Exception, phase: str) -> None:
     assert failure_of(error, Progress(phase, through_proxy=True)).kind is Kind.PROXY
+
+
+@pytest.mark.parametrize(
+    ("status", "through_proxy", "is_refusal"),
+    [(407, True, True), (407, False, False), (502, True, False), (200, True, False)],
+)
+def test_a_log_in_that_is_demanded_is_the_proxys(
+    status: int, through_proxy: bool, is_refusal: bool
+) -> None:
+    refusal = refusal_of_proxy(status, Progress("wait", through_proxy=through_proxy))
+    assert (refusal is not None) == is_refusal
+    assert refusal is None or refusal.kind is Kind.PROXY

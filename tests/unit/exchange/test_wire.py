@@ -1,0 +1,80 @@
+"""What may come beside a body, byte by byte: nothing that an honest server does is refused."""
+
+import asyncio
+
+import pytest
+
+from prober.exchange.wire import MAX_FRAMING_BYTES, MAX_INTERIM_ANSWERS, BoundedHandler
+
+INTERIM = b"HTTP/1.1 103 Early Hints\r\n\r\n"
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+class Wire(asyncio.Transport):
+    """A transport that does nothing but to be hung up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hung_up = False
+
+    def abort(self) -> None:
+        self.hung_up = True
+
+    def close(self) -> None:
+        self.hung_up = True
+
+    def is_closing(self) -> bool:
+        return self.hung_up
+
+    def pause_reading(self) -> None:
+        """Go on."""
+
+    def resume_reading(self) -> None:
+        """Go on."""
+
+
+async def a_handler() -> tuple[BoundedHandler, Wire]:
+    handler, wire = BoundedHandler(asyncio.get_running_loop()), Wire()
+    handler.connection_made(wire)
+    handler.set_response_params(read_until_eof=True, auto_decompress=False)
+    return handler, wire
+
+
+HONEST = {
+    "an answer": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}",
+    "some interim answers": INTERIM * MAX_INTERIM_ANSWERS,
+    "a large body": b"HTTP/1.1 200 OK\r\nContent-Length: 9000000\r\n\r\n" + bytes(9_000_000),
+    "small chunks": CHUNKED + b"2\r\n{}\r\n" * 40_000,
+}
+HOSTILE = {
+    "too many interim answers": INTERIM * (MAX_INTERIM_ANSWERS + 1),
+    "a flood of interim answers": INTERIM * 100_000,
+    "an endless chunk extension": CHUNKED + b"5;x=" + b"x" * (MAX_FRAMING_BYTES + 1),
+    "chunks of one byte": CHUNKED + b"1\r\nx\r\n" * 200_000,
+}
+
+
+@pytest.mark.parametrize("data", HONEST.values(), ids=HONEST)
+async def test_what_is_within_bounds_is_passed_on(data: bytes) -> None:
+    handler, wire = await a_handler()
+    for start in range(0, len(data), 65_536):
+        handler.data_received(data[start : start + 65_536])
+    assert handler.exception() is None
+    assert not wire.hung_up
+
+
+@pytest.mark.parametrize("data", HOSTILE.values(), ids=HOSTILE)
+async def test_what_is_beyond_them_is_hung_up_on(data: bytes) -> None:
+    handler, wire = await a_handler()
+    handler.data_received(data)
+    assert "more than" in str(handler.exception())
+    assert wire.hung_up
+    assert len(handler) < 1000  # heads that wait to be read
+
+
+async def test_each_answer_of_a_connection_counts_anew() -> None:
+    handler, wire = await a_handler()
+    for _ in range(5):
+        handler.set_response_params(read_until_eof=True, auto_decompress=False)
+        handler.data_received(INTERIM * MAX_INTERIM_ANSWERS)
+    assert not wire.hung_up
