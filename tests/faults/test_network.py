@@ -1,0 +1,135 @@
+"""One daemon, a tenant for each fault, all at once: each gets its verdict, and nobody else pays."""
+
+import re
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from prober.outcomes import CLASSIFICATION, Reason
+from prober.simulator.faults import Fault
+from tests.faults.cases import HEALTHY, OF_OUR_OWN, SIMULATED, Case
+from tests.faults.houses import Daemon, Stage, Verdicts, daemon, eventually, settings_of
+
+MOST_MEMORY_KIB = 48 * 1024
+"""What all faults together may cost beside a daemon that has just been started."""
+ON_TIME_SECONDS = "2.5"
+"""A bucket of the lateness: half of the misfire grace, for a machine that does other things too."""
+
+
+class House:
+    """The daemon, and what it took of memory when it had just been started."""
+
+    def __init__(self, running: Daemon) -> None:
+        self.daemon = running
+        self.young_kib = running.status_kib("VmRSS")
+
+
+@pytest.fixture(scope="module")
+def house(stage: Stage) -> Iterator[House]:
+    settings = settings_of(stage.tenants, state="network")
+    settings["web"]["histograms"] = "off"
+    with daemon(stage, "network", settings) as running:
+        yield House(running)
+
+
+def settles(running: Daemon, tenant: str, reason: Reason) -> Verdicts:
+    """Wait until a tenant's runs come to `reason`; on a busy machine one may be cut short."""
+    row = CLASSIFICATION[reason]
+    expected = (row.outcome.value, reason.value, row.culprit.value)
+    said: Verdicts = {}
+
+    def is_said() -> bool:
+        said.clear()
+        said.update(running.verdicts(tenant))
+        return said.get(expected, 0) > sum(said.values()) / 2
+
+    eventually(f"{tenant} comes to {expected}", is_said, told=said)
+    return said
+
+
+@pytest.mark.parametrize("case", OF_OUR_OWN, ids=lambda case: case.name)
+def test_a_fault_gets_its_verdict(house: House, case: Case) -> None:
+    settles(house.daemon, case.name, case.reason)
+    if case.reason is not Reason.OK:
+        of_this = [
+            failure["document"]
+            for failure in failures(house.daemon, case.name)
+            if failure["reason"] == case.reason
+        ]
+        assert {document["verdict"]["row"] for document in of_this} == {case.row}
+        assert min(document["latency"]["total_seconds"] or 0 for document in of_this) >= 0
+
+
+@pytest.mark.parametrize("fault", SIMULATED, ids=lambda fault: fault.name)
+def test_a_fault_of_the_simulator_gets_its_verdict(house: House, fault: Fault) -> None:
+    settles(house.daemon, fault.name, Reason(fault.reason))
+
+
+def failures(running: Daemon, tenant: str) -> list[dict]:
+    """Return what is remembered; the history writes every half second."""
+    path = f"/api/v1/tenants/{tenant}/failures?limit=5"
+    eventually(f"a failure of {tenant} stands in the history", lambda: remembered(running, path))
+    return remembered(running, path)
+
+
+def remembered(running: Daemon, path: str) -> list[dict]:
+    found: list[dict] = running.json(path)["failures"]
+    return found
+
+
+def test_every_reason_is_produced() -> None:
+    unproduced = {
+        Reason.INTERNAL_ERROR,
+        Reason.RESOURCE_EXHAUSTED,
+    }  # see test_machine for the latter
+    produced = {case.reason for case in OF_OUR_OWN} | {Reason(f.reason) for f in SIMULATED}
+    assert produced == set(Reason) - unproduced
+
+
+@pytest.mark.parametrize("tenant", HEALTHY)
+def test_a_healthy_neighbour_is_probed_on_time(house: House, tenant: str) -> None:
+    said = settles(house.daemon, tenant, Reason.OK)
+    skipped = house.daemon.series("prober_schedule_skipped_total", tenant=tenant)
+    assert sum(said.values()) >= 1
+    assert len(skipped) == 4
+    assert set(skipped.values()) == {0}
+
+
+def test_no_run_of_anybody_was_started_late(house: House) -> None:
+    late = house.daemon.series("prober_schedule_lateness_seconds_bucket")
+    assert late[("le", ON_TIME_SECONDS),] == late[("le", "+Inf"),] > len(HEALTHY)
+    assert house.daemon.total("prober_schedule_skipped_total", cause="misfire") == 0
+
+
+def test_memory_stays_bounded_at_its_worst(house: House) -> None:
+    assert house.daemon.status_kib("VmHWM") - house.young_kib < MOST_MEMORY_KIB
+
+
+def test_the_poison_of_a_second_answer_is_never_drunk(house: House) -> None:
+    settles(house.daemon, "two-answers-reused", Reason.OK)
+    assert remembered(house.daemon, "/api/v1/tenants/two-answers-reused/failures") == []
+
+
+def test_what_drips_in_time_is_measured_as_transfer(house: House) -> None:
+    settles(house.daemon, "drip-in-time", Reason.OK)
+    phases = house.daemon.series("prober_probe_last_phase_seconds", tenant="drip-in-time")
+    by_phase = {dict(labels)["phase"]: seconds for labels, seconds in phases.items()}
+    assert by_phase["transfer"] > 0.2
+    assert min(by_phase.values()) >= 0
+
+
+def test_no_bug_was_met_on_the_way(house: House) -> None:
+    log = house.daemon.log.read_text()
+    assert house.daemon.total("prober_probe_runs_total", reason="internal_error") == 0
+    assert re.findall(r"probe.broke|recorder.failed|token_upkeep.broke|never retrieved", log) == []
+
+
+def test_lookups_that_hang_do_not_hold_up_the_end(house: House) -> None:
+    """The last one, since it ends the daemon: the system gives a lookup up after ten seconds."""
+    running = house.daemon
+    eventually("a lookup hangs", lambda: running.total("prober_probes_in_flight") > 0)
+    began = time.monotonic()
+    running.process.terminate()
+    assert running.process.wait(20) == 0
+    assert time.monotonic() - began < 7
