@@ -2,11 +2,12 @@
 
 One JSON object a line, or readable lines on a terminal; libraries that log through `logging` (the
 scheduler, the web server) come out the same way, from WARNING up. Tokens never reach a log event,
-so none are searched for here; long values are cut.
+so none are searched for here; long values are cut, and what repeats is folded (see `folding`).
 """
 
 import logging
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal, TextIO
 
@@ -16,6 +17,8 @@ from structlog.typing import EventDict, FilteringBoundLogger, Processor, Wrapped
 from prober.credential import TokenEvent
 from prober.model import Result
 from prober.outcomes import TokenEventKind
+from prober.recorders import folding
+from prober.recorders.folding import Allowance, Fold
 
 LogFormat = Literal["auto", "json", "console"]
 """`auto`: readable on a terminal, JSON elsewhere."""
@@ -34,7 +37,7 @@ def configure_logging(stream: TextIO, level: str, log_format: LogFormat) -> None
     Loggers come from `structlog.get_logger("prober")`.
     """
     threshold = logging.getLevelNamesMapping()[level.upper()]
-    handler = logging.StreamHandler(stream)
+    handler = CappedHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=_shared(),
@@ -56,16 +59,51 @@ def configure_logging(stream: TextIO, level: str, log_format: LogFormat) -> None
     )
 
 
+class CappedHandler(logging.StreamHandler[TextIO]):
+    """Writes lines up to a rate; beyond it they are left out, and the next one says how many."""
+
+    def __init__(self, stream: TextIO, now: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(stream)
+        self._now = now
+        self._allowance = Allowance(now())
+        self._saying = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line, or count it; called under this handler's lock."""
+        if self._saying:
+            super().emit(record)
+            return
+        passage = folding.line(self._allowance, self._now())
+        self._allowance = passage.then
+        if passage.say_left_out:
+            self._say(passage.say_left_out)
+        if passage.write:
+            super().emit(record)
+
+    def _say(self, lines: int) -> None:
+        self._saying = True
+        try:
+            structlog.get_logger(_OWN_LOGGER).warning("log.lines_left_out", lines=lines)
+        finally:
+            self._saying = False
+
+
 class LogRecorder:
     """Logs what changes and what fails, and nothing of what goes on well.
 
-    `verdict.changed`: another reason than the run before, recovery included. `probe.failed`: each
-    failure, with its evidence. `token_...`: what happened to a token.
+    `verdict.changed`: another reason than the run before, recovery included, with the number of
+    `failures` that are over. `probe.failed`: a failure with its evidence, at once when it is news;
+    while it goes on once in a period, with how many were `repeated` since. `token_...`: what
+    happened to a token.
     """
 
-    def __init__(self, logger: FilteringBoundLogger) -> None:
+    def __init__(
+        self, logger: FilteringBoundLogger, now: Callable[[], float] = time.monotonic
+    ) -> None:
         self._logger = logger
+        self._now = now
         self._last: dict[tuple[str, str], str] = {}
+        self._rows: dict[tuple[str, str], Fold] = {}
 
     def token_event(self, event: TokenEvent) -> None:
         """Log what happened to a token."""
@@ -79,16 +117,25 @@ class LogRecorder:
         key = (result.tenant, result.probe)
         before = self._last.get(key)
         self._last[key] = verdict.reason.value
-        changed = before is not None and before != verdict.reason.value
-        if verdict.succeeded and not changed:
-            return
         logger = self._logger.bind(tenant=result.tenant, probe=result.probe)
-        if changed:
+        if before is not None and before != verdict.reason.value:
             tell = logger.info if verdict.succeeded else logger.warning
+            over = self._rows.get(key)
             moved = {"from": before, "to": verdict.reason.value}
-            tell("verdict.changed", **moved, culprit=verdict.culprit.value)
-        if not verdict.succeeded:
-            logger.warning("probe.failed", **_account(result))
+            ended = {} if over is None else {"failures": over.failures}
+            tell("verdict.changed", **moved, culprit=verdict.culprit.value, **ended)
+        if verdict.succeeded:
+            self._rows.pop(key, None)
+        else:
+            self._failed(key, result, logger)
+
+    def _failed(self, key: tuple[str, str], result: Result, logger: FilteringBoundLogger) -> None:
+        now = self._now()
+        ruling = folding.failed(self._rows.get(key), result.verdict.reason.value, now)
+        if ruling.tell:
+            repeated = {"repeated": ruling.row.untold} if ruling.row.untold else {}
+            logger.warning("probe.failed", **_account(result), **repeated)
+        self._rows[key] = folding.told(ruling.row, now) if ruling.tell else ruling.row
 
 
 def _account(result: Result) -> dict[str, Any]:
