@@ -4,6 +4,7 @@ A file may be looked at while it is being written. So a look is believed only wh
 left alone for a while, or when later looks show the same: see `is_settled`.
 """
 
+import errno
 import os
 import stat
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from prober.errors import TokenUnavailableError
 from prober.file_version import version_of
 
 MAX_TOKEN_BYTES = 16 * 1024
+_SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 SETTLE_SECONDS = 0.25
 """How long a file must have been left alone; pauses of a writer are shorter than this."""
 
@@ -110,6 +112,8 @@ class FileSource:
                     return known
                 content = file.read(MAX_TOKEN_BYTES + 1)
         except OSError as error:
+            if error.errno in _SHORTAGES and known is not None:
+                return known  # it says nothing about the file
             return Sighting(problem=f"{where} cannot be read: {error.strerror}")
         return _sighting(content, where, version, changed_at)
 

@@ -1,4 +1,5 @@
 import os
+import resource
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -100,6 +101,19 @@ def test_a_file_that_did_not_change_is_not_read_again(file: Path) -> None:
     source = FileSource(file)
     known = source.look(None)
     assert source.look(known) is known
+
+
+def test_a_want_of_files_says_nothing_about_the_token(file: Path) -> None:
+    source = FileSource(file)
+    known = source.look(None)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+    try:
+        again, first = source.look(known), FileSource(file).look(None)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert again is known
+    assert shown(first) == f"the token file {file} cannot be read: Too many open files"
 
 
 def in_place(file: Path, content: str) -> None:
