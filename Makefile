@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test e2e bench fuzz soak picture pictures dashboards lint format lock programs audit sbom dist image-check clean
+.PHONY: help demo test e2e faults bench fuzz soak picture pictures dashboards lint format lock programs audit sbom dist image-check clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -20,6 +20,9 @@ test: $(VENV)/.development programs ## run every test, with coverage
 
 e2e: $(VENV)/.development programs ## the full run alone: faults, Prometheus, Alertmanager, who is told what
 	$(BIN)/pytest tests/e2e/test_alerting.py -v
+
+faults: $(VENV)/.development programs ## every fault of network, servers and machine, each with its verdict
+	$(BIN)/pytest tests/faults -q
 
 bench: $(VENV)/.development ## how punctual the daemon is at 200 probes/s for 60 s
 	$(BIN)/python -m tests.benchmarks.punctuality

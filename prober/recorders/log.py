@@ -26,6 +26,8 @@ LogFormat = Literal["auto", "json", "console"]
 MAX_VALUE_CHARACTERS = 2048
 MAX_TRACEBACK_CHARACTERS = 16 * 1024
 MAX_FACTS = 20
+MAX_REMEMBERED_PROBES = 20_000
+"""Of how many probes it is known what was last logged; reloads may rename them for ever."""
 
 _OWN_LOGGER = "prober"
 _BAD_NEWS = frozenset({TokenEventKind.REJECTED, TokenEventKind.EXPIRING, TokenEventKind.MISSING})
@@ -115,6 +117,9 @@ class LogRecorder:
         """Log a result if there is something to say."""
         verdict = result.verdict
         key = (result.tenant, result.probe)
+        if len(self._last) >= MAX_REMEMBERED_PROBES and key not in self._last:
+            self._last.clear()
+            self._rows.clear()
         before = self._last.get(key)
         self._last[key] = verdict.reason.value
         logger = self._logger.bind(tenant=result.tenant, probe=result.probe)

@@ -342,7 +342,6 @@ IDENTITY = (
     _identity("oauth-no-token", "12i", Reason.MALFORMED_ENVELOPE, says(whole(b"{}", headers=JSON))),
     _identity("oauth-redirect", "7i", Reason.REDIRECTED, says(whole(b"", "302 Found", b""))),
     _identity("oauth-html", "7i", Reason.FOREIGN_RESPONSE, says(whole(b"<html>", headers=b""))),
-    _identity("oauth-hangs", "6", Reason.RESPONSE_TIMEOUT, hostile.hangs),
     _identity("oauth-closes", "6", Reason.CONNECTION_RESET, hostile.closes),
 )
 OF_OUR_OWN = OWN + DNS + TCP + TLS + PROXY + HTTP + BODIES + IDENTITY

@@ -56,7 +56,7 @@ class Stage:
 
     def inside(self, *command: str) -> list[str]:
         """Return the command line that runs `command` inside, as one process."""
-        return ["nsenter", "--target", str(self.process.pid), *_ENTER, "--", *command]
+        return ["nsenter", "--target", str(self.process.pid), *_ENTER, "--wd", "--", *command]
 
     def get(self, port: int, path: str) -> str:
         connection = _Bridged(self.directory / "bridge", port)
@@ -129,6 +129,20 @@ class Daemon:
         """Return how often each outcome, reason, culprit was said of a tenant."""
         return verdicts(self.metrics(), tenant)
 
+    def runs(self, tenant: str) -> float:
+        """Return how many runs of a tenant have ended."""
+        return sum(self.verdicts(tenant).values())
+
+    def goes_on(self, tenant: str, more: int = 2) -> None:
+        """Wait for further runs of a tenant, all of them good."""
+        good = ("success", "ok", "none")
+        before = self.verdicts(tenant).get(good, 0)
+        eventually(
+            f"{more} good runs more of {tenant}",
+            lambda: self.verdicts(tenant).get(good, 0) >= before + more,
+            told=self.verdicts(tenant),
+        )
+
     def status_kib(self, name: str) -> int:
         """Return a figure of /proc/PID/status, such as VmRSS."""
         text = Path(f"/proc/{self.process.pid}/status").read_text()
@@ -166,8 +180,9 @@ def daemon(
     """Run a daemon on the stage; `before` are words before `prober run`, such as a wrapper's."""
     file = stage.directory / f"{name}.yaml"
     file.write_text(yaml.safe_dump(dict(settings)))
-    log = stage.directory / f"{name}.log"
-    with log.open("ab") as out:
+    number = len(list(stage.directory.glob(f"{name}-*.log")))
+    log = stage.directory / f"{name}-{number}.log"
+    with log.open("wb") as out:
         process = subprocess.Popen(
             stage.inside(*before, PROBER, "run", "--config", str(file)),
             stdout=out,
@@ -204,6 +219,12 @@ def settings_of(
         ],
         **parts,
     }
+
+
+def quick(settings: dict[str, Any]) -> dict[str, Any]:
+    """Let every probe run each second."""
+    short = {"interval": "1s", "timeout": "900ms", "connect_timeout": "600ms"}
+    return {**settings, "defaults": {**settings["defaults"], **short}}
 
 
 def eventually(

@@ -8,6 +8,8 @@ import pytest
 
 from prober.outcomes import CLASSIFICATION, Reason
 from prober.simulator.faults import Fault
+from prober.verdict.identity import identity_table
+from prober.verdict.rules import table
 from tests.faults.cases import HEALTHY, OF_OUR_OWN, SIMULATED, Case
 from tests.faults.houses import Daemon, Stage, Verdicts, daemon, eventually, settings_of
 
@@ -15,6 +17,9 @@ MOST_MEMORY_KIB = 48 * 1024
 """What all faults together may cost beside a daemon that has just been started."""
 ON_TIME_SECONDS = "2.5"
 """A bucket of the lateness: half of the misfire grace, for a machine that does other things too."""
+
+
+LAW = {(row.row, row.reason, row.provenance) for row in (*table(), *identity_table())}
 
 
 class House:
@@ -57,7 +62,10 @@ def test_a_fault_gets_its_verdict(house: House, case: Case) -> None:
             for failure in failures(house.daemon, case.name)
             if failure["reason"] == case.reason
         ]
-        assert {document["verdict"]["row"] for document in of_this} == {case.row}
+        judged = [document["verdict"] for document in of_this]
+        assert {verdict["row"] for verdict in judged} == {case.row}
+        assert {(v["row"], v["reason"], v["provenance"]) for v in judged} <= LAW
+        assert all(verdict["evidence"] for verdict in judged)
         assert min(document["latency"]["total_seconds"] or 0 for document in of_this) >= 0
 
 

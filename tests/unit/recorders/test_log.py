@@ -13,6 +13,7 @@ from prober.outcomes import FailureKind
 from prober.recorders.folding import FOLD_SECONDS, MAX_LINES_AT_ONCE, MAX_LINES_PER_SECOND
 from prober.recorders.log import (
     MAX_FACTS,
+    MAX_REMEMBERED_PROBES,
     MAX_TRACEBACK_CHARACTERS,
     MAX_VALUE_CHARACTERS,
     CappedHandler,
@@ -113,3 +114,10 @@ def test_facts_are_few(written: Written) -> None:
     facts = {f"fact_{number}": "x" for number in range(100)}
     recorder.record(replace(failure, verdict=replace(failure.verdict, facts=facts)))
     assert len(written.events()[0]["facts"]) == MAX_FACTS
+
+
+def test_probes_that_come_and_go_are_not_remembered_for_ever() -> None:
+    recorder, answer = LogRecorder(structlog.get_logger("prober")), an_answer()
+    for number in range(MAX_REMEMBERED_PROBES + 10):
+        recorder.record(replace(answer, probe=f"p{number}"))
+    assert len(recorder._last) == 10

@@ -1,0 +1,170 @@
+"""Faults of the prober's own machine: disk, files, clock, being stopped, being killed."""
+
+import resource
+import signal
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prober.history.archive import Archive
+from tests.faults.houses import Daemon, Stage, daemon, eventually, quick, settings_of
+
+NEIGHBOURS = ("good-plain", "good-name", "good-tls")
+FAKETIME = "*/faketime/libfaketime.so.1"
+
+
+def some(stage: Stage, state: str, *names: str, **parts: Mapping[str, Any]) -> dict[str, Any]:
+    tenants = {name: stage.tenants[name] for name in (*NEIGHBOURS, *names)}
+    return quick(settings_of(tenants, state=state, **parts))
+
+
+def with_mount(directory: Path, options: str, *, read_only: bool = False) -> tuple[str, ...]:
+    """Return words that put a small disk of its own at `directory`, for what follows them."""
+    directory.mkdir()
+    mount = f"mount -t tmpfs -o {options} tmpfs {directory}"
+    lock = f" && mount -o remount,ro {directory}" if read_only else ""
+    return ("unshare", "--mount", "sh", "-c", f'{mount}{lock} && exec "$@"', "sh")
+
+
+def never_late(running: Daemon) -> bool:
+    return all(
+        not any(running.series("prober_schedule_skipped_total", tenant=name, cause=cause).values())
+        for name in NEIGHBOURS
+        for cause in ("misfire", "concurrency")
+    )
+
+
+def test_a_full_disk_stops_no_probe_and_loses_nothing(stage: Stage) -> None:
+    before = with_mount(stage.directory / "full", "size=6m")
+    with daemon(stage, "full", some(stage, "full"), before=before) as running:
+        disk = Path(f"/proc/{running.process.pid}/root{stage.directory / 'full'}")
+        running.goes_on("good-plain")
+        filler = disk / "filler"
+        fill(filler)
+        eventually("it is noticed", lambda: running.total("prober_state_write_failures_total") > 0)
+        eventually("so is the history", lambda: "history.not_written" in running.log.read_text())
+        running.goes_on("good-plain", 3)
+        filler.unlink()
+        eventually(
+            "it is written again", lambda: "history.written_again" in running.log.read_text()
+        )
+        assert running.total("prober_history_lost_total") == 0
+        assert never_late(running)
+
+
+def fill(file: Path) -> None:
+    with file.open("wb", buffering=0) as out:
+        block = bytes(65_536)
+        while block:
+            try:
+                out.write(block)
+            except OSError:
+                block = block[: len(block) // 2]
+
+
+def test_a_state_directory_that_is_read_only_stops_no_probe(stage: Stage) -> None:
+    before = with_mount(stage.directory / "locked", "size=1m", read_only=True)
+    with daemon(stage, "locked", some(stage, "locked"), before=before) as running:
+        for name in NEIGHBOURS:
+            running.goes_on(name)
+        assert running.total("prober_state_write_failures_total") > 0
+        log = running.log.read_text()
+        assert "state.not_saved" in log
+        assert "Read-only file system" in log
+        assert never_late(running)
+
+
+@pytest.fixture(scope="module")
+def house(stage: Stage) -> Iterator[Daemon]:
+    settings = some(stage, "machine", schedule={"misfire_grace": "1s", "grace": "1s"})
+    with daemon(stage, "machine", settings) as running:
+        running.goes_on("good-plain")
+        yield running
+
+
+def test_files_used_up_are_our_own_fault_and_pass(house: Daemon) -> None:
+    pid = house.process.pid
+    limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, limits[1]))
+    time.sleep(2.5)  # nobody can be asked meanwhile: an answer needs a file as well
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+    for name in NEIGHBOURS:
+        house.goes_on(name)
+        said = house.verdicts(name)
+        assert said.pop(("success", "ok", "none")) > 0
+        assert set(said) == {("prober_fault", "resource_exhausted", "prober")}
+        states = house.series("prober_token_state", tenant=name, state="valid")
+        assert set(states.values()) == {1}
+    assert house.total("prober_token_rotations_total") == 0
+
+
+def test_a_prober_that_was_stopped_for_a_while_neither_bursts_nor_lies(house: Daemon) -> None:
+    before = {name: house.runs(name) for name in NEIGHBOURS}
+    house.process.send_signal(signal.SIGSTOP)
+    time.sleep(3.2)  # longer than the interval, the time-out and the misfire grace
+    house.process.send_signal(signal.SIGCONT)
+    awake = time.monotonic()
+    for name in NEIGHBOURS:
+        house.goes_on(name, 1)
+        assert house.runs(name) - before[name] <= time.monotonic() - awake + 2
+    assert house.total("prober_schedule_skipped_total", cause="misfire") > 0
+    slow = house.series("prober_probe_duration_seconds_bucket")
+    by_bound = dict.fromkeys(("2.5", "+Inf"), 0.0)
+    for labels, count in slow.items():
+        if dict(labels)["le"] in by_bound:
+            by_bound[dict(labels)["le"]] += count
+    assert by_bound["2.5"] == by_bound["+Inf"] > 0
+
+
+def test_a_wall_clock_that_is_set_changes_nothing(stage: Stage) -> None:
+    clock = stage.directory / "clock"
+    clock.write_text("+0")
+    environ = {
+        "LD_PRELOAD": str(next(Path("/usr/lib").glob(FAKETIME))),
+        "FAKETIME_TIMESTAMP_FILE": str(clock),
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "FAKETIME_FORCE_MONOTONIC_FIX": "0",
+    }
+    with daemon(stage, "clock", some(stage, "clock"), environ=environ) as running:
+        running.goes_on("good-plain", 1)
+        for step_seconds in (-3600, 86_400, 0):
+            begun, began = running.runs("good-plain"), time.monotonic()
+            clock.write_text(f"{step_seconds:+d}")
+            running.goes_on("good-plain")
+            assert running.runs("good-plain") - begun <= time.monotonic() - began + 2
+            last = running.total("prober_probe_last_run_timestamp_seconds", tenant="good-plain")
+            assert abs(last - (time.time() + step_seconds)) < 60
+        phases = running.series("prober_probe_last_phase_seconds", tenant="good-plain")
+        assert min(phases.values()) >= 0
+        for side in ("server", "network"):
+            assert running.total("prober_probe_last_seconds", tenant="good-plain", side=side) >= 0
+        seconds = running.total("prober_probe_duration_seconds_sum", tenant="good-plain")
+        assert 0 < seconds < running.runs("good-plain")
+        assert never_late(running)
+
+
+def test_being_killed_again_and_again_loses_a_second_at_most(stage: Stage) -> None:
+    settings = some(stage, "killed")
+    seen = 0.0
+    for _ in range(3):
+        with daemon(stage, "killed", settings) as running:
+            running.goes_on("good-plain", 2)
+            time.sleep(0.7)  # what is seen now is what the history had a batch's time to write
+            seen += running.runs("good-plain") - 1  # of one run a second, one may be lost
+            running.process.kill()
+            running.process.wait()
+    state = stage.directory / "killed"
+    slots = Archive(state).slots(time.time() - 3600)["good-plain"]
+    assert sum(slot.runs for slot in slots.values()) >= seen
+    for name in ("history.sqlite3", "tokens.sqlite3"):
+        with closing(sqlite3.connect(state / name)) as connection:
+            assert connection.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+    assert list(state.glob("*.aside-*")) == []
+    logs = "".join(log.read_text() for log in stage.directory.glob("killed-*.log"))
+    assert logs.count('"token_accepted"') == len(NEIGHBOURS)  # the later ones remember
