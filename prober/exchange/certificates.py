@@ -2,16 +2,18 @@
 
 import hashlib
 import ssl
+from collections.abc import Callable
 
 from cryptography import x509
 
-_REMEMBERED = 1024
+MAX_REMEMBERED_CERTIFICATES = 1024
 
 
 class CertificateExpiry:
     """Tells the earliest expiry in a presented chain, remembering what it has already parsed."""
 
-    def __init__(self) -> None:
+    def __init__(self, read: Callable[[bytes], float] | None = None) -> None:
+        self._read = read or _expiry
         self._known: dict[bytes, float] = {}
 
     def of(self, tls_object: ssl.SSLObject | None) -> float | None:
@@ -29,9 +31,9 @@ class CertificateExpiry:
             return None
         key = hashlib.sha256(leaf).digest()
         if key not in self._known:
-            if len(self._known) >= _REMEMBERED:
+            if len(self._known) >= MAX_REMEMBERED_CERTIFICATES:
                 self._known.clear()
-            self._known[key] = min(map(_expiry, self._chain(tls_object) or [leaf]))
+            self._known[key] = min(map(self._read, self._chain(tls_object) or [leaf]))
         return self._known[key]
 
     @staticmethod

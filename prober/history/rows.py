@@ -10,8 +10,8 @@ from prober.outcomes import CLASSIFICATION, Reason
 from prober.timeline.spells import Spell
 from prober.views.document import result_document
 
-_MOST_HEADERS = 40
-_MOST_CHARACTERS = 512
+MAX_HEADERS = 40
+MAX_TEXT_CHARACTERS = 512
 _LEVEL = 6
 
 SpellRow = tuple[str, str, str, str, str, float, float, float | None, int, int]
@@ -50,9 +50,9 @@ def spell_of(row: SpellRow) -> Spell:
 
 def _bounded(value: object) -> object:
     if isinstance(value, str):
-        return value if len(value) <= _MOST_CHARACTERS else f"{value[:_MOST_CHARACTERS]}…"
+        return value if len(value) <= MAX_TEXT_CHARACTERS else f"{value[:MAX_TEXT_CHARACTERS]}…"
     if isinstance(value, Mapping):
         return {name: _bounded(inner) for name, inner in value.items()}
     if isinstance(value, list):
-        return [_bounded(inner) for inner in value[:_MOST_HEADERS]]
+        return [_bounded(inner) for inner in value[:MAX_HEADERS]]
     return value

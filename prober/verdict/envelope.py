@@ -16,7 +16,7 @@ EXCERPT_CHARACTERS = 200
 _EXCERPT_BYTES = 4096
 # A number with more digits becomes a float: it needs no square time, and arithmetic on it cannot
 # overflow (the largest float has 309 digits).
-_INTEGER_DIGITS = 300
+MAX_INTEGER_DIGITS = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def _line(document: dict[str, object], key: str) -> str:
 
 
 def _number(digits: str) -> int | float:
-    return int(digits) if len(digits) <= _INTEGER_DIGITS else float(digits)
+    return int(digits) if len(digits) <= MAX_INTEGER_DIGITS else float(digits)
 
 
 _DECODER = json.JSONDecoder(parse_int=_number)

@@ -11,12 +11,12 @@ from prober.web.rendering import set_up_templates
 from prober.web.scrapes import Scrapes
 from prober.web.site import SITE, Site
 
-_MOST_REQUEST_BYTES = 64 * 1024
+MAX_REQUEST_BYTES = 64 * 1024
 
 
 def create_app(site: Site, keeper: AccessKeeper | None = None) -> web.Application:
     """Return the application; without a keeper everybody may read, and nobody write."""
-    app = web.Application(client_max_size=_MOST_REQUEST_BYTES)
+    app = web.Application(client_max_size=MAX_REQUEST_BYTES)
     app[SITE] = site
     set_up_templates(app)
     app.router.add_get("/metrics", Scrapes(site.render_metrics).answer)

@@ -18,7 +18,7 @@ from prober.web.site import SITE
 
 _PERIOD_SECONDS = 1.0
 _KEEP_ALIVE_SECONDS = 15.0
-_MOST_WATCHERS = 200
+MAX_WATCHERS = 200
 _RETRY_MS = 2000
 _Parts = dict[str, str]
 """HTML by the id of the element that it takes the place of."""
@@ -138,8 +138,8 @@ async def _end_all(app: web.Application) -> None:
 
 async def _feed(request: web.Request) -> web.StreamResponse:
     watchers, subject = request.app[_WATCHERS], request.query.get("tenant")
-    if watchers.number >= _MOST_WATCHERS:
-        raise web.HTTPServiceUnavailable(text=f"{_MOST_WATCHERS} pages are watched already")
+    if watchers.number >= MAX_WATCHERS:
+        raise web.HTTPServiceUnavailable(text=f"{MAX_WATCHERS} pages are watched already")
     if subject is not None and subject not in request.app[SITE].tenants:
         raise web.HTTPNotFound(text=f"there is no tenant '{subject}'")
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
