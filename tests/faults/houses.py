@@ -133,14 +133,14 @@ class Daemon:
         """Return how many runs of a tenant have ended."""
         return sum(self.verdicts(tenant).values())
 
-    def goes_on(self, tenant: str, more: int = 2) -> None:
-        """Wait for further runs of a tenant, all of them good."""
+    def go_on(self, *tenants: str, more: int = 2) -> None:
+        """Wait for further runs of each tenant, good ones."""
         good = ("success", "ok", "none")
-        before = self.verdicts(tenant).get(good, 0)
+        wanted = {name: self.verdicts(name).get(good, 0) + more for name in tenants}
         eventually(
-            f"{more} good runs more of {tenant}",
-            lambda: self.verdicts(tenant).get(good, 0) >= before + more,
-            told=self.verdicts(tenant),
+            f"{more} good runs more of {', '.join(tenants)}",
+            lambda: all(self.verdicts(n).get(good, 0) >= runs for n, runs in wanted.items()),
+            told=wanted,
         )
 
     def status_kib(self, name: str) -> int:

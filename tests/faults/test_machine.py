@@ -43,12 +43,12 @@ def test_a_full_disk_stops_no_probe_and_loses_nothing(stage: Stage) -> None:
     before = with_mount(stage.directory / "full", "size=6m")
     with daemon(stage, "full", some(stage, "full"), before=before) as running:
         disk = Path(f"/proc/{running.process.pid}/root{stage.directory / 'full'}")
-        running.goes_on("good-plain")
+        running.go_on("good-plain")
         filler = disk / "filler"
         fill(filler)
         eventually("it is noticed", lambda: running.total("prober_state_write_failures_total") > 0)
         eventually("so is the history", lambda: "history.not_written" in running.log.read_text())
-        running.goes_on("good-plain", 3)
+        running.go_on("good-plain", more=3)
         filler.unlink()
         eventually(
             "it is written again", lambda: "history.written_again" in running.log.read_text()
@@ -70,8 +70,7 @@ def fill(file: Path) -> None:
 def test_a_state_directory_that_is_read_only_stops_no_probe(stage: Stage) -> None:
     before = with_mount(stage.directory / "locked", "size=1m", read_only=True)
     with daemon(stage, "locked", some(stage, "locked"), before=before) as running:
-        for name in NEIGHBOURS:
-            running.goes_on(name)
+        running.go_on(*NEIGHBOURS)
         assert running.total("prober_state_write_failures_total") > 0
         log = running.log.read_text()
         assert "state.not_saved" in log
@@ -83,7 +82,7 @@ def test_a_state_directory_that_is_read_only_stops_no_probe(stage: Stage) -> Non
 def house(stage: Stage) -> Iterator[Daemon]:
     settings = some(stage, "machine", schedule={"misfire_grace": "1s", "grace": "1s"})
     with daemon(stage, "machine", settings) as running:
-        running.goes_on("good-plain")
+        running.go_on("good-plain")
         yield running
 
 
@@ -93,8 +92,8 @@ def test_files_used_up_are_our_own_fault_and_pass(house: Daemon) -> None:
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, limits[1]))
     time.sleep(2.5)  # nobody can be asked meanwhile: an answer needs a file as well
     resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+    house.go_on(*NEIGHBOURS)
     for name in NEIGHBOURS:
-        house.goes_on(name)
         said = house.verdicts(name)
         assert said.pop(("success", "ok", "none")) > 0
         assert set(said) == {("prober_fault", "resource_exhausted", "prober")}
@@ -109,8 +108,8 @@ def test_a_prober_that_was_stopped_for_a_while_neither_bursts_nor_lies(house: Da
     time.sleep(3.2)  # longer than the interval, the time-out and the misfire grace
     house.process.send_signal(signal.SIGCONT)
     awake = time.monotonic()
+    house.go_on(*NEIGHBOURS, more=1)
     for name in NEIGHBOURS:
-        house.goes_on(name, 1)
         assert house.runs(name) - before[name] <= time.monotonic() - awake + 2
     assert house.total("prober_schedule_skipped_total", cause="misfire") > 0
     slow = house.series("prober_probe_duration_seconds_bucket")
@@ -132,11 +131,11 @@ def test_a_wall_clock_that_is_set_changes_nothing(stage: Stage) -> None:
         "FAKETIME_FORCE_MONOTONIC_FIX": "0",
     }
     with daemon(stage, "clock", some(stage, "clock"), environ=environ) as running:
-        running.goes_on("good-plain", 1)
+        running.go_on("good-plain", more=1)
         for step_seconds in (-3600, 86_400, 0):
             begun, began = running.runs("good-plain"), time.monotonic()
             clock.write_text(f"{step_seconds:+d}")
-            running.goes_on("good-plain")
+            running.go_on("good-plain")
             assert running.runs("good-plain") - begun <= time.monotonic() - began + 2
             last = running.total("prober_probe_last_run_timestamp_seconds", tenant="good-plain")
             assert abs(last - (time.time() + step_seconds)) < 60
@@ -154,7 +153,7 @@ def test_being_killed_again_and_again_loses_a_second_at_most(stage: Stage) -> No
     seen = 0.0
     for _ in range(3):
         with daemon(stage, "killed", settings) as running:
-            running.goes_on("good-plain", 2)
+            running.go_on("good-plain", more=2)
             time.sleep(0.7)  # what is seen now is what the history had a batch's time to write
             seen += running.runs("good-plain") - 1  # of one run a second, one may be lost
             running.process.kill()
