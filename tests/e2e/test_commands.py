@@ -39,7 +39,7 @@ def settings(tmp_path: Path) -> Path:
 
 
 def test_the_demo_ends_with_every_verdict_as_expected(tmp_path: Path) -> None:
-    done = run("demo", "--once", "--speed", "5", "--port", "0", "--directory", str(tmp_path))
+    done = run("demo", "--once", "--speed", "4", "--port", "0", "--directory", str(tmp_path))
 
     assert done.returncode == 0, done.stderr
     assert "network: connection_refused" in done.stdout

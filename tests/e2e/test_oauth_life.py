@@ -8,7 +8,7 @@ import yaml
 
 from tests.programs import call, get, started
 
-LIFE_SECONDS, LONG_SECONDS = 5, 60
+LIFE_SECONDS, LONG_SECONDS = 5, 20
 LEAD_SECONDS = 1.0
 
 

@@ -144,7 +144,7 @@ def test_a_disk_that_is_slow_delays_nobody_and_a_queue_that_is_full_is_counted(
         blocker.rollback()
         blocker.close()
         assert 0 < heard.lost[HistoryLoss.QUEUE_FULL] <= 6000
-    assert slowest < 0.25
+    assert slowest < 1.0  # whoever waits for this disk waits for five seconds
     assert runs_in(tmp_path) == QUEUE_ENTRIES + 6000 - heard.lost[HistoryLoss.QUEUE_FULL]
 
 

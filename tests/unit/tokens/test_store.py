@@ -15,7 +15,7 @@ from prober.outcomes import RejectionCause, TokenState
 from prober.tokens.ledger import TokenRecord
 from prober.tokens.store import FILE_NAME, LedgerFile
 
-KILLS = 100
+KILLS = 40
 RECORD = TokenRecord(
     TokenState.REJECTED,
     "0badc0de",
