@@ -14,7 +14,7 @@ demo: $(VENV)/.runtime ## see it work: a simulated platform, faults, and live ve
 
 test: $(VENV)/.development programs ## run every test, with coverage
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage run -m pytest -n auto --maxprocesses=4 --dist=loadfile
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
