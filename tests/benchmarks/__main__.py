@@ -1,0 +1,97 @@
+"""All benchmarks, one after the other: every target beside its measured figure.
+
+`python -m tests.benchmarks [--quick] [--only NAME ...] [--write]`; `--write` renews
+docs/benchmarks.json and the README's table. Exits with 1 if a target is missed.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.benchmarks import cpu_per_probe
+from tests.benchmarks.figures import Figure, Surroundings, document, told
+
+Measure = Callable[[Path, bool], list[Figure]]
+
+MODULES: Mapping[str, Measure] = {
+    "cpu": cpu_per_probe.measure,
+}
+ROOT = Path(__file__).parents[2]
+JSON_FILE = ROOT / "docs" / "benchmarks.json"
+
+
+def main() -> int:
+    """Run what is asked for and tell it."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--quick", action="store_true", help="little of each, to try it")
+    arguments.add_argument("--only", nargs="*", choices=MODULES, default=list(MODULES))
+    arguments.add_argument("--write", action="store_true", help="renew docs and README")
+    options = arguments.parse_args()
+    console, figures = Console(width=150), []
+    for name in options.only:
+        console.print(f"measuring {name} ...", style="dim")
+        with tempfile.TemporaryDirectory(prefix=f"bench-{name}-") as directory:
+            figures += MODULES[name](Path(directory), options.quick)
+    around = surroundings()
+    console.print(_table(around, figures))
+    if options.write:
+        JSON_FILE.write_text(json.dumps(document(around, figures), indent=1) + "\n")
+    return 1 if any(each.is_met is False for each in figures) else 0
+
+
+def surroundings() -> Surroundings:
+    """Return where this runs."""
+    cpu = next(
+        line.partition(":")[2].strip()
+        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        if line.startswith("model name")
+    )
+    libraries = [f"{name} {version(name)}" for name in ("aiohttp", "uvloop")]
+    programs = ("nginx-light", "prometheus-blackbox-exporter")
+    packages = [f"{name} {_debian_version(name)}" for name in programs]
+    python = f"Python {platform.python_version()}"
+    return Surroundings(
+        machine=f"{os.cpu_count()} cores of {cpu}",
+        versions=", ".join([python, *libraries, *packages]),
+        date=_today().isoformat(),
+    )
+
+
+def _today() -> date:
+    return datetime.now(UTC).date()  # noqa: TID251 -- the figures bear their date
+
+
+def _debian_version(package: str) -> str:
+    command = ["dpkg-query", "--show", "--showformat=${Version}", package]
+    found = subprocess.run(command, check=False, capture_output=True, text=True)
+    return found.stdout or "not installed"
+
+
+def _table(around: Surroundings, figures: list[Figure]) -> Table:
+    table = Table(title=f"{around.machine}\n{around.versions}")
+    for column in ("question", "figure"):
+        table.add_column(column)
+    for column in ("measured", "at most"):
+        table.add_column(column, justify="right")
+    table.add_column("remark")
+    for each in figures:
+        style = {True: "green", False: "bold red", None: None}[each.is_met]
+        most = "" if each.target is None else told(each.target, each.unit)
+        measured = told(each.measured, each.unit)
+        table.add_row(each.group, each.name, measured, most, each.remark, style=style)
+    return table
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,65 @@
+"""prometheus-blackbox-exporter, driven as Prometheus would: a scrape for each probe."""
+
+import http.client
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+import yaml
+
+from tests.benchmarks.processes import cpu_seconds, free_port, running
+
+
+class Blackbox:
+    """A running exporter."""
+
+    def __init__(self, pid: int, port: int) -> None:
+        self._pid = pid
+        self._port = port
+
+    def cpu_seconds_per_probe(self, url: str, rate: float, number: int) -> float:
+        """Ask for so many probes at that rate; return what each cost the exporter alone."""
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)
+        path = f"/probe?module=api&target={quote(url, safe='')}"
+        _ask(connection, path)
+        before, began = cpu_seconds(self._pid), time.monotonic()
+        for count in range(number):
+            time.sleep(max(0.0, began + count / rate - time.monotonic()))
+            _ask(connection, path)
+        used = cpu_seconds(self._pid) - before
+        connection.close()
+        return used / number
+
+
+def _ask(connection: http.client.HTTPConnection, path: str) -> None:
+    connection.request("GET", path)
+    answer = connection.getresponse().read()
+    if b"probe_success 1" not in answer:
+        raise AssertionError(answer.decode())
+
+
+@contextmanager
+def blackbox(directory: Path, ca_file: Path) -> Iterator[Blackbox]:
+    """Start the exporter with one module that asks as the prober does."""
+    module = {
+        "prober": "http",
+        "timeout": "5s",
+        "http": {
+            "preferred_ip_protocol": "ip4",
+            "bearer_token": "a-token-of-the-benchmark",
+            "headers": {"Accept": "application/json"},
+            "tls_config": {"ca_file": str(ca_file)},
+        },
+    }
+    configuration = directory / "blackbox.yml"
+    configuration.write_text(yaml.safe_dump({"modules": {"api": module}}))
+    port = free_port()
+    command = [
+        "prometheus-blackbox-exporter",
+        f"--config.file={configuration}",
+        f"--web.listen-address=127.0.0.1:{port}",
+    ]
+    with running(command, directory / "blackbox.log", port) as process:
+        yield Blackbox(process.pid, port)

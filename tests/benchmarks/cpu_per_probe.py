@@ -1,0 +1,138 @@
+"""What a probe costs: the whole daemon beside blackbox_exporter and a bare aiohttp loop.
+
+All ask the same nginx in one run, by turns, at the same pace.
+"""
+
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.benchmarks.blackbox import Blackbox, blackbox
+from tests.benchmarks.daemon import Load, measured_daemon
+from tests.benchmarks.figures import Figure, middle, told
+from tests.benchmarks.nginx import StaticPlatform, static_platform
+
+GROUP = "CPU per probe"
+_WARM_UP_SECONDS = 2.5
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How much is measured: `rate` probes a second for `seconds`, so many rounds."""
+
+    rate: int = 200
+    seconds: float = 8.0
+    rounds: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a target is reached."""
+
+    tls: bool
+    reuse: bool
+
+    @property
+    def name(self) -> str:
+        """Return it in words."""
+        kept = "reused" if self.reuse else "fresh"
+        return f"{kept} {'TLS' if self.tls else 'plain'}"
+
+
+WAYS = (Way(False, False), Way(True, False), Way(False, True), Way(True, True))
+_BEST_OF_BLACKBOX = {"fresh plain": 0.8, "fresh TLS": 1.0, "reused plain": 0.4, "reused TLS": 0.4}
+_BEST_OF_BARE = 2.0
+
+_Costs = dict[tuple[str, str], list[float]]
+
+
+def measure(directory: Path, quick: bool) -> list[Figure]:
+    """Return the ratios, and the times that they are made of."""
+    pace = Pace(seconds=3.0, rounds=1) if quick else Pace()
+    costs: _Costs = defaultdict(list)
+    with ExitStack() as resources:
+        platform = resources.enter_context(static_platform(directory))
+        exporter = resources.enter_context(blackbox(directory, platform.ca_file))
+        for number in range(pace.rounds):
+            _round(costs, directory / f"round-{number}", platform, exporter, pace)
+    return _figures({key: middle(values) for key, values in costs.items()})
+
+
+def _round(
+    costs: _Costs, directory: Path, platform: StaticPlatform, exporter: Blackbox, pace: Pace
+) -> None:
+    for way in WAYS:
+        url = platform.url(tls=way.tls)
+        costs["daemon", way.name].append(_of_daemon(directory / way.name, platform, way, pace))
+        costs["bare", way.name].append(_of_bare_loop(platform, way, pace))
+        if not way.reuse:  # blackbox_exporter always opens connections of its own
+            cost = exporter.cpu_seconds_per_probe(url, pace.rate, _number(pace))
+            costs["blackbox", way.name].append(cost)
+
+
+def _of_daemon(directory: Path, platform: StaticPlatform, way: Way, pace: Pace) -> float:
+    load = Load(
+        platform.url(tls=way.tls),
+        probes=pace.rate,
+        connection="reuse" if way.reuse else "fresh",
+        ca_file=platform.ca_file if way.tls else None,
+    )
+    with measured_daemon(directory, load) as daemon:
+        time.sleep(_WARM_UP_SECONDS)
+        runs_before = daemon.metrics().total("prober_probe_runs_total", outcome="success")
+        cpu_before = daemon.cpu_seconds
+        time.sleep(pace.seconds)
+        cpu = daemon.cpu_seconds - cpu_before
+        after = daemon.metrics()
+    runs = after.total("prober_probe_runs_total", outcome="success") - runs_before
+    if runs != after.total("prober_probe_runs_total") - runs_before or runs < _number(pace) * 0.9:
+        raise AssertionError(f"only {runs:g} good runs: {directory}")
+    return cpu / runs
+
+
+def _number(pace: Pace) -> int:
+    """Return how many probes a contender makes in one round."""
+    return round(pace.rate * pace.seconds)
+
+
+def _of_bare_loop(platform: StaticPlatform, way: Way, pace: Pace) -> float:
+    command = [
+        *(sys.executable, "-m", "tests.benchmarks.bare_loop"),
+        platform.url(tls=way.tls) + "/api/v1/datasets",
+        *("--rate", str(pace.rate), "--number", str(_number(pace))),
+        *(("--reuse",) if way.reuse else ()),
+        *(("--ca-file", str(platform.ca_file)) if way.tls else ()),
+    ]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def _figures(costs: dict[tuple[str, str], float]) -> list[Figure]:
+    figures = []
+    for way in WAYS:
+        daemon, bare = costs["daemon", way.name], costs["bare", way.name]
+        fresh = way.name.replace("reused", "fresh")
+        exporter = costs["blackbox", fresh]
+        told_daemon = told(daemon * 1e6, "µs")
+        figures += [
+            Figure(
+                GROUP,
+                f"{way.name}, beside blackbox_exporter ({fresh})",
+                daemon / exporter,
+                "x",
+                _BEST_OF_BLACKBOX[way.name],
+                f"{told_daemon} to {told(exporter * 1e6, 'µs')}",
+            ),
+            Figure(
+                GROUP,
+                f"{way.name}, beside a bare aiohttp loop",
+                daemon / bare,
+                "x",
+                _BEST_OF_BARE,
+                f"{told_daemon} to {told(bare * 1e6, 'µs')}",
+            ),
+        ]
+    return figures
