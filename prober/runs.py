@@ -123,7 +123,8 @@ class Runs:
         self._metrics.run_started(lateness_seconds)
         self._tokens.run_begun(self.tenants[tenant])
         key = (tenant, probe)
-        self._in_flight.update((key, tenant))
+        self._in_flight[key] += 1
+        self._in_flight[tenant] += 1
         run = self._run(self.tenants[tenant], self._probes[key])
         task = asyncio.create_task(run, name=f"probe {tenant}/{probe}")
         self._running[task] = key

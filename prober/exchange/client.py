@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import lru_cache
 from types import TracebackType
 from typing import Self
 
@@ -22,9 +23,9 @@ from prober.exchange.certificates import CertificateExpiry
 from prober.exchange.failures import Progress, failure_of, refusal_of_proxy
 from prober.exchange.loop_lag import LagWatch, LoopLag
 from prober.exchange.phases import Moments, begin_attempt, phases_until
-from prober.exchange.redaction import redact_response, redact_text, secret_forms
+from prober.exchange.redaction import KnownForms, redact_response, redact_text
 from prober.exchange.resolver import ThreadResolver
-from prober.exchange.transport import new_session, proxy_for, tls_context
+from prober.exchange.transport import Proxies, new_session, tls_context
 from prober.file_version import Version, file_version
 from prober.model import (
     ConnectionPolicy,
@@ -46,12 +47,14 @@ class ExchangeClient:
     def __init__(self, loop_lag: LoopLag) -> None:
         self._loop_lag = loop_lag
         self._resolver = ThreadResolver()
+        self._proxies = Proxies()
         self._contexts: dict[TransportOptions, ssl.SSLContext] = {}
         self._versions: dict[TransportOptions, tuple[Version, ...]] = {}
         self._sessions: dict[tuple[TransportOptions, ConnectionPolicy], aiohttp.ClientSession] = {}
         self._users: Counter[aiohttp.ClientSession] = Counter()
         self._retired: set[aiohttp.ClientSession] = set()
         self._certificates = CertificateExpiry()
+        self._forms = KnownForms()
 
     async def __aenter__(self) -> Self:
         """Return the client, ready."""
@@ -101,7 +104,7 @@ class ExchangeClient:
         try:
             with self._loop_lag.watch() as lag:
                 moments = begin_attempt()
-                proxy = proxy_for(request.url, options)
+                proxy = self._proxies.of(request.url, options)
                 response, failure = await self._attempt(session, request, probe, moments, proxy)
                 end = time.perf_counter()
         finally:
@@ -148,7 +151,7 @@ class ExchangeClient:
         failure: Failure | None,
         lag: LagWatch,
     ) -> Exchange:
-        secrets = secret_forms(request.secrets)
+        secrets = self._forms.of(request.secrets)
         return Exchange(
             method=request.method,
             url=request.url,
@@ -207,17 +210,12 @@ async def _send(
         headers.append(("Authorization", request.authorization.get_secret_value()))
     answer = await session.request(
         request.method,
-        URL(request.url, encoded=True),
+        _address(request.url),
         headers=headers,
         data=request.body,
         allow_redirects=False,
         proxy=proxy,
-        timeout=aiohttp.ClientTimeout(
-            total=probe.timeout_seconds,
-            connect=probe.connect_timeout_seconds,
-            sock_connect=probe.connect_timeout_seconds,
-            ceil_threshold=probe.timeout_seconds + 1,
-        ),
+        timeout=_limits(probe.timeout_seconds, probe.connect_timeout_seconds),
     )
     moments.transfer = time.perf_counter()
     head = Response(answer.status, tuple(answer.headers.items()), b"")
@@ -226,6 +224,21 @@ async def _send(
         return await _read(answer, head, probe.body_limit_bytes)
     finally:
         _let_go(answer, probe.connection)
+
+
+@lru_cache(maxsize=16_384)
+def _address(url: str) -> URL:
+    return URL(url, encoded=True)
+
+
+@lru_cache(maxsize=256)
+def _limits(total_seconds: float, connect_seconds: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(
+        total=total_seconds,
+        connect=connect_seconds,
+        sock_connect=connect_seconds,
+        ceil_threshold=total_seconds + 1,
+    )
 
 
 async def _read(answer: aiohttp.ClientResponse, head: Response, limit_bytes: int) -> Response:

@@ -60,21 +60,20 @@ def phases_until(moments: Moments, end: float) -> Phases:
     A phase ends where the next one that took place begins; the last one ends with the attempt. A
     reused connection has no resolve, connect and tls: its attempt begins with sending.
     """
-    begun: list[tuple[str, float]] = []
-    if not moments.reused:
-        begun.append(("resolve", moments.resolve))
-        for name in ("connect", "tls"):
-            at = getattr(moments, name)
-            if at is not None:
-                begun.append((name, at))
-    send = moments.resolve if moments.reused else moments.send
-    for name, at in (("send", send), ("wait", moments.wait), ("transfer", moments.transfer)):
+    if moments.reused:
+        resolve = connect = tls = None
+        send: float | None = moments.resolve
+    else:
+        resolve, connect, tls, send = moments.resolve, moments.connect, moments.tls, moments.send
+    begun = [resolve, connect, tls, send, moments.wait, moments.transfer]
+    took: list[float | None] = [None] * len(begun)
+    until = end
+    for index in range(len(begun) - 1, -1, -1):
+        at = begun[index]
         if at is not None:
-            begun.append((name, at))
-    ends = [at for _, at in begun[1:]] + [end]
-    return Phases(
-        **{name: max(0.0, until - at) for (name, at), until in zip(begun, ends, strict=True)}
-    )
+            took[index] = max(0.0, until - at)
+            until = at
+    return Phases(*took)
 
 
 def timed_socket(address: tuple[int, int, int, str, tuple[object, ...]]) -> socket.socket:

@@ -7,6 +7,7 @@ encoded.
 import base64
 from collections.abc import Iterable, Sequence
 from urllib.parse import quote
+from weakref import WeakKeyDictionary
 
 from pydantic import SecretStr
 
@@ -27,6 +28,22 @@ def secret_forms(secrets: Iterable[SecretStr]) -> tuple[str, ...]:
             forms |= {quote(text), quote(text, safe=""), quote(text, safe="").lower()}
             forms |= {core for core in _base64_cores(text.encode()) if len(core) >= _SHORTEST}
     return tuple(sorted(forms, key=len, reverse=True))
+
+
+class KnownForms:
+    """Remembers the forms of each secret as long as somebody holds it, and no longer."""
+
+    def __init__(self) -> None:
+        self._known: WeakKeyDictionary[SecretStr, tuple[str, ...]] = WeakKeyDictionary()
+
+    def of(self, secrets: Sequence[SecretStr]) -> tuple[str, ...]:
+        """Return what `secret_forms` returns."""
+        if len(secrets) != 1:
+            return secret_forms(secrets)
+        found = self._known.get(secrets[0])
+        if found is None:
+            found = self._known[secrets[0]] = secret_forms(secrets)
+        return found
 
 
 def redact_text(text: str, forms: Sequence[str]) -> str:

@@ -47,16 +47,25 @@ def tls_context(options: TransportOptions) -> ssl.SSLContext:
     return context
 
 
-def proxy_for(url: str, options: TransportOptions) -> str | None:
-    """Return the proxy to use for `url`: the setting's, else the environment's, else None."""
-    if options.proxy_url is not None:
-        return options.proxy_url
-    if not options.proxy_from_environment:
-        return None
-    parts = urlsplit(url)
-    if proxy_bypass(parts.netloc.rpartition("@")[2]):
-        return None
-    return getproxies().get(parts.scheme)
+class Proxies:
+    """Which proxy to use. The environment is searched once: it does not change under a process."""
+
+    def __init__(self) -> None:
+        self._environment = getproxies()
+        self._known: dict[tuple[str, str], str | None] = {}
+
+    def of(self, url: str, options: TransportOptions) -> str | None:
+        """Return the proxy to use for `url`: the setting's, else the environment's, else None."""
+        if options.proxy_url is not None:
+            return options.proxy_url
+        if not (options.proxy_from_environment and self._environment):
+            return None
+        parts = urlsplit(url)
+        key = parts.scheme, parts.netloc.rpartition("@")[2]
+        if key not in self._known:
+            bypassed = proxy_bypass(key[1])
+            self._known[key] = None if bypassed else self._environment.get(parts.scheme)
+        return self._known[key]
 
 
 def new_session(

@@ -18,6 +18,7 @@ class TokenSeries:
         "_owner",
         "_rejections",
         "_rotations",
+        "_stands",
         "_state",
         "_store",
         "_told",
@@ -35,13 +36,16 @@ class TokenSeries:
         self._rotations = store.block("prober_token_rotations_total", owner)
         self._rejections = store.block("prober_token_rejections_total", owner)
         self._told: tuple[str, str] | None = None
+        self._stands: tuple[TokenState | None, RejectionCause | None] = (None, None)
         if not any(self._state.values.values()):
             self._state.set(1.0, TokenState.MISSING)
 
     def changed(self, status: TokenStatus) -> None:
         """Take in what is known now."""
-        self._state.replace({each: float(each is status.state) for each in TokenState})
-        self._cause.replace({each: float(each is status.cause) for each in RejectionCause})
+        if (status.state, status.cause) != self._stands:
+            self._stands = (status.state, status.cause)
+            self._state.replace({each: float(each is status.state) for each in TokenState})
+            self._cause.replace({each: float(each is status.cause) for each in RejectionCause})
         self._expiry.replace({} if status.expires_at is None else {ONLY: status.expires_at})
         self._first_accepted.set(status.first_accepted_at or 0.0)
         self._last_accepted.set(status.last_accepted_at or 0.0)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from operator import add, attrgetter
 from typing import Any
 
 from prober.outcomes import Culprit
@@ -31,7 +32,7 @@ class Slot:
     network_seconds: float = 0.0
 
     def __add__(self, other: "Slot") -> "Slot":
-        return total((self, other))
+        return Slot(*map(add, values(self), values(other)))
 
     @property
     def runs(self) -> int:
@@ -49,12 +50,14 @@ class Slot:
         return number
 
 
+FIELDS = tuple(Slot.__dataclass_fields__)
+_all_of = attrgetter(*FIELDS)
+
+
 def values(slot: Slot) -> tuple[Any, ...]:
     """Return all numbers of a slot, in the order of its fields."""
-    return tuple(getattr(slot, name) for name in FIELDS)
-
-
-FIELDS = tuple(Slot.__dataclass_fields__)
+    numbers: tuple[Any, ...] = _all_of(slot)
+    return numbers
 
 
 def slot_at(moment: float) -> int:

@@ -8,7 +8,7 @@ import asyncio
 import hmac
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from pydantic import SecretStr
@@ -74,6 +74,7 @@ class TokenKeeper:
         self._watch = SourceWatch(environ, now, self._on_news)
         self._tenants: dict[str, Tenant] = {}
         self._accounts: dict[str, IdentityAccount] = {}
+        self._granted: dict[str, Grant] = {}
         self._retired: list[IdentityAccount] = []
         self._open(tenants)
 
@@ -96,6 +97,7 @@ class TokenKeeper:
     def restore(self, memory: Memory) -> None:
         """Take over the key and the records of an earlier process."""
         self._key = memory.key
+        self._granted.clear()
         self._books.restore(memory.records())
 
     async def load(self) -> None:
@@ -206,12 +208,17 @@ class TokenKeeper:
     def _forget(self, tenant: str) -> None:
         del self._tenants[tenant]
         self._watch.drop(tenant)
+        self._granted.pop(tenant, None)
         account = self._accounts.pop(tenant, None)
         if account is not None and account.is_asking:
             self._retired.append(account)
 
     def _grant(self, tenant: Tenant, token: SecretStr, *, fresh: bool = False) -> Grant:
-        return Grant(token, TokenView(self.fingerprint(token), tenant.token), fresh)
+        known = self._granted.get(tenant.name)
+        if known is None or known.token is not token or known.view.source is not tenant.token:
+            known = Grant(token, TokenView(self.fingerprint(token), tenant.token))
+            self._granted[tenant.name] = known
+        return replace(known, fresh=True) if fresh else known
 
     async def _issued(self, tenant: Tenant, account: IdentityAccount) -> Grant | Withheld:
         held, now = account.held, self._now()

@@ -5,6 +5,7 @@ RFC 7807 problem document is not it. What is not an envelope is told by `foreign
 """
 
 import json
+from codecs import BOM_UTF8
 from dataclasses import dataclass
 from typing import Literal
 
@@ -44,7 +45,7 @@ def read_body(body: bytes) -> Body:
     Tolerated, since who answered matters more than how well: invalid UTF-8, a byte order mark,
     NaN and Infinity, numbers of any length, repeated keys (the last counts).
     """
-    text = body.decode("utf-8-sig", errors="replace")
+    text = body.removeprefix(BOM_UTF8).decode(errors="replace")
     try:
         document = _DECODER.decode(text)
     except (ValueError, RecursionError):

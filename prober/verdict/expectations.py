@@ -11,11 +11,14 @@ import jmespath
 from jmespath.exceptions import JMESPathTypeError
 from jmespath.functions import Functions
 from jmespath.parser import ParsedResult
+from jmespath.visitor import TreeInterpreter
 
 from prober.model import Expectations
 from prober.verdict.one_line import one_line
 
 _SHOWN_CHARACTERS = 200
+# It holds nothing of what it visits, and is dear to make.
+_INTERPRETER = TreeInterpreter()
 _TYPE_WORDS = {dict: "an object", list: "a list", str: "a string", type(None): "null"}
 
 
@@ -58,22 +61,26 @@ def _compiled(expression: str) -> ParsedResult:
 
 def _untrue(expression: str, document: object) -> str | None:
     """Demand `true` itself: JMESPath takes 0 for true, so `length(results)` would always hold."""
-    shown = one_line(expression, _SHOWN_CHARACTERS)
     try:
-        value = _compiled(expression).search(document)
+        value = _INTERPRETER.visit(_compiled(expression).parsed, document)
     except JMESPathTypeError as error:
         return (
-            f"the expectation {shown} cannot be evaluated: {error.function_name}() was given "
+            f"the expectation {_shown(expression)} cannot be evaluated: "
+            f"{error.function_name}() was given "
             f"a value of type {error.actual_type}"
         )
     except Exception as error:  # noqa: BLE001 -- the library's slip must not become ours
-        return f"the expectation {shown} cannot be evaluated: {type(error).__name__}"
+        return f"the expectation {_shown(expression)} cannot be evaluated: {type(error).__name__}"
     if value is True:
         return None
     if value is False:
-        return f"the expectation {shown} does not hold"
+        return f"the expectation {_shown(expression)} does not hold"
     given = _TYPE_WORDS.get(type(value), "a number")
-    return f"the expectation {shown} gives {given}, where `true` is needed"
+    return f"the expectation {_shown(expression)} gives {given}, where `true` is needed"
+
+
+def _shown(expression: str) -> str:
+    return one_line(expression, _SHOWN_CHARACTERS)
 
 
 def _functions(node: object) -> Iterator[str]:

@@ -10,7 +10,7 @@ from prober.verdict.seen import Seen
 
 FACT_CHARACTERS = 300
 
-_HEADERS = (
+_HEADER_NAMES = (
     "server",
     "content-type",
     "retry-after",
@@ -21,6 +21,7 @@ _HEADERS = (
     "x-uipath-correlation-id",
     "request-context",
 )
+_HEADERS = tuple((name, name.replace("-", "_")) for name in _HEADER_NAMES)
 
 
 def facts(seen: Seen) -> Mapping[str, str]:
@@ -33,7 +34,7 @@ def facts(seen: Seen) -> Mapping[str, str]:
         "path": _bounded(seen.body.path),
         "location": _header(seen, "location") if seen.has_class(3) else "",
         "server_timing": "" if seen.has_server_time else _header(seen, "server-timing"),
-        **{name.replace("-", "_"): _header(seen, name) for name in _HEADERS},
+        **{fact: _header(seen, name) for name, fact in _HEADERS if name in seen.headers},
         "marker": _marker(seen),
         "excerpt": _excerpt(seen),
     }

@@ -15,6 +15,8 @@ _BEARER = re.compile(r"[ \t]*bearer(?:[ \t]+(?![ \t=])|[ \t]*\Z)", re.IGNORECASE
 
 def split_outside_quotes(text: str, delimiter: str) -> list[str]:
     """Return the parts of `text` between delimiters (`,` or `;`) that stand outside of quotes."""
+    if '"' not in text:
+        return text.split(delimiter)
     cuts = [atom.start() for atom in _ATOM.finditer(text) if atom.group() == delimiter]
     return [
         text[before + 1 : after]

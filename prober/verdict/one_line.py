@@ -11,6 +11,8 @@ def one_line(text: str, limit_characters: int) -> str:
     What cannot be printed (control and format characters, line ends, lone surrogates) becomes a
     space, runs of spaces become one; a cut ends in `...`. The result can be encoded as UTF-8.
     """
+    if len(text) <= limit_characters and text.isprintable():  # nearly all that is met
+        return " ".join(text.split())
     start = text.lstrip()
     head = start[: limit_characters * _LOOKED_AT]
     printable = "".join(char if char.isprintable() else " " for char in head)

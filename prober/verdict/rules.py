@@ -65,7 +65,7 @@ class Row:
 def judge(exchange: Exchange, expectations: Expectations) -> Verdict:
     """Return whose fault an exchange is, and why; never raises."""
     seen = see(exchange, expectations)
-    rule = next(rule for rule in RULES if rule.applies(seen))
+    rule = next(rule for rule in _that_may_apply(seen) if rule.applies(seen))
     classification = CLASSIFICATION[rule.reason]
     return Verdict(
         outcome=classification.outcome,
@@ -77,6 +77,13 @@ def judge(exchange: Exchange, expectations: Expectations) -> Verdict:
         latency=seen.latency,
         facts=facts(seen),
     )
+
+
+def _that_may_apply(seen: Seen) -> tuple[Rule, ...]:
+    """Return the part of the law that can speak of this: each part has a rule for all it gets."""
+    if seen.failure is not None:
+        return FAILURES
+    return _THE_PLATFORM if seen.by_platform else _NOT_THE_PLATFORM
 
 
 def table() -> tuple[Row, ...]:

@@ -1,6 +1,9 @@
 """An exchange, read once: what the rules look at, as one frozen value. Pure."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from prober.model import Exchange, Expectations, Failure, Latency, Response
@@ -14,6 +17,7 @@ from prober.verdict.one_line import one_line
 from prober.verdict.server_timing import server_total_seconds
 
 _HOST_CHARACTERS = 100
+_NO_HEADERS: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +25,7 @@ class Seen:
     """What one exchange showed.
 
     With a `failure`, a `response` is partial: its status is a fact, and nothing else of it counts.
+    `headers` are the answer's, by name in lower case.
     `unmet` is set only where the answer has the form that the probe asks for.
     """
 
@@ -32,6 +37,7 @@ class Seen:
     server: float | ServerTimingAnomaly = ServerTimingAnomaly.MISSING
     expected_status: int | None = None
     unmet: str | None = None
+    headers: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: _NO_HEADERS)
 
     @property
     def status(self) -> int:
@@ -77,17 +83,20 @@ class Seen:
         return self.status // 100 == hundreds
 
     def header_values(self, name: str) -> tuple[str, ...]:
-        """Return all values of a header of the answer."""
-        return () if self.response is None else self.response.header_values(name)
+        """Return all values of a header of the answer; `name` in lower case."""
+        return self.headers.get(name, ())
 
 
 def see(exchange: Exchange, expectations: Expectations) -> Seen:
     """Read an exchange; never raises."""
     host, latency = _host(exchange.url), Latency(exchange.total_seconds)
     response = exchange.response
-    if exchange.failure is not None or response is None:
-        return Seen(host, latency, failure=exchange.failure, response=response)
-    server = server_total_seconds(response.header_values("server-timing"))
+    if response is None:
+        return Seen(host, latency, failure=exchange.failure)
+    headers = _by_name(response)
+    if exchange.failure is not None:
+        return Seen(host, latency, exchange.failure, response, headers=headers)
+    server = server_total_seconds(headers.get("server-timing", ()))
     # A body that was cut may by chance still be JSON; it is not read.
     over_limit = response.body_over_limit
     body = Body(None, foreign=OVER_LIMIT) if over_limit else read_body(response.body)
@@ -98,6 +107,7 @@ def see(exchange: Exchange, expectations: Expectations) -> Seen:
         body=body,
         server=server,
         expected_status=expectations.status,
+        headers=headers,
     )
     return _weighed(seen, expectations) if seen.by_platform else seen
 
@@ -108,9 +118,27 @@ def _weighed(seen: Seen, expectations: Expectations) -> Seen:
     sentence = None
     if seen.is_ok or seen.is_expected_error:
         sentence = unmet(expectations, seen.status, seen.body.document, latency.server_seconds)
-    return replace(seen, latency=latency, unmet=sentence)
+    return Seen(
+        seen.host,
+        latency,
+        response=seen.response,
+        body=seen.body,
+        server=seen.server,
+        expected_status=seen.expected_status,
+        unmet=sentence,
+        headers=seen.headers,
+    )
 
 
+def _by_name(response: Response) -> Mapping[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for name, value in response.headers:
+        key = name.lower()
+        found[key] = (*found.get(key, ()), value)
+    return found
+
+
+@lru_cache(maxsize=4096)
 def _host(url: str) -> str:
     try:
         host = urlsplit(url).netloc.rpartition("@")[2]

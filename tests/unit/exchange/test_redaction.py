@@ -1,4 +1,5 @@
 import base64
+import gc
 from urllib.parse import quote
 
 import pytest
@@ -6,7 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from prober.exchange.redaction import REDACTED, redact_response, redact_text, secret_forms
+from prober.exchange.redaction import (
+    REDACTED,
+    KnownForms,
+    redact_response,
+    redact_text,
+    secret_forms,
+)
 from prober.model import Response
 
 TOKEN = "rt_AbC/123+456"
@@ -63,3 +70,12 @@ def test_no_encoding_hides_a_secret(secret: str, before: bytes, after: bytes) ->
     encoded = base64.b64encode(before + secret.encode() + after).decode()
     assert REDACTED in redact_text(encoded, forms)
     assert REDACTED in redact_text(quote(secret), forms)
+
+
+def test_forms_are_forgotten_with_their_secret() -> None:
+    known, secret = KnownForms(), SecretStr(TOKEN)
+    assert known.of([secret]) == known.of([secret]) == FORMS
+    assert known.of([secret, SecretStr("another")]) == secret_forms([secret, SecretStr("another")])
+    del secret
+    gc.collect()
+    assert len(known._known) == 0

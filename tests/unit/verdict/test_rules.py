@@ -297,3 +297,11 @@ def test_the_table_shows_every_rule_with_its_classification() -> None:
 
 def test_no_two_rules_say_the_same() -> None:
     assert max(Counter((rule.row, rule.when) for rule in RULES).values()) == 1
+
+
+@pytest.mark.parametrize("specimen", SPECIMENS, ids=lambda specimen: specimen.name)
+def test_trying_only_what_may_apply_finds_what_the_whole_table_says(specimen: Specimen) -> None:
+    seen = see(specimen.exchange, specimen.expectations)
+    first = next(rule for rule in RULES if rule.applies(seen))
+    verdict = _judged(specimen.exchange, specimen.expectations)
+    assert (verdict.rule, verdict.reason) == (first.row, first.reason)
