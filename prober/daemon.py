@@ -228,6 +228,7 @@ class Daemon:
             own_health=self.metrics.own_health,
             archive=self.memory.archive,
             render_metrics=self.metrics.render,
+            refresh_metrics=self.metrics.refresh,
             is_ready=lambda: self._runs.is_open,
             now=time.time,
             run_once=self._runs.run_once if web.ad_hoc_runs else None,

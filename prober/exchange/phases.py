@@ -1,8 +1,9 @@
 """Moments of one attempt, marked by hooks of aiohttp, asyncio and ssl, and their arithmetic.
 
-The hooks are public: `aiohttp.TraceConfig`, the connector's `socket_factory`, and `wrap_bio` of an
-`ssl.SSLContext` subclass. They find the attempt through a context variable, since connecting may
-run in tasks of its own (RFC 8305).
+The hooks are public: the connector's `connect` and its `socket_factory`, the session's
+`request_class`, and `wrap_bio` of an `ssl.SSLContext` subclass. (`aiohttp.TraceConfig` knows as
+much, and costs a sixth of a request on a kept connection.) They find the attempt through a context
+variable, since connecting may run in tasks of its own (RFC 8305).
 """
 
 import socket
@@ -12,6 +13,9 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 
 import aiohttp
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.connector import Connection
+from aiohttp.tracing import Trace
 
 from prober.model import Phases
 
@@ -109,23 +113,47 @@ class TimedTlsContext(ssl.SSLContext):
         return made
 
 
-async def _connected(_: object, __: object, ___: object) -> None:
+class TimedConnector(aiohttp.TCPConnector):
+    """A connector that marks where connecting, TLS included, is over."""
+
+    async def connect(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 -- aiohttp's signature
+    ) -> Connection:
+        """See `aiohttp.BaseConnector.connect`."""
+        connection = await super().connect(req, traces, timeout)
+        moments = _current.get()
+        if moments is not None:
+            moments.send = time.perf_counter()
+            if moments.tcp_socket is None:
+                moments.reused = True
+            else:
+                moments.remote_address = _peer(moments.tcp_socket)
+        return connection
+
+
+class TimedRequest(aiohttp.ClientRequest):
+    """A request that marks where it has been handed to the system, its body included."""
+
+    async def send(self, conn: Connection) -> aiohttp.ClientResponse:
+        """See `aiohttp.ClientRequest.send`."""
+        response = await super().send(conn)
+        _mark_sent()
+        return response
+
+    async def write_bytes(
+        self, writer: AbstractStreamWriter, conn: Connection, content_length: int | None = None
+    ) -> None:
+        """See `aiohttp.ClientRequest.write_bytes`; runs beside the wait for an answer."""
+        await super().write_bytes(writer, conn, content_length)
+        _mark_sent()
+
+
+def _mark_sent() -> None:
     moments = _current.get()
-    if moments is not None:
-        moments.send = time.perf_counter()
-        moments.remote_address = _peer(moments.tcp_socket)
-
-
-async def _reused(_: object, __: object, ___: object) -> None:
-    moments = _current.get()
-    if moments is not None:
-        moments.reused = True
-        moments.send = time.perf_counter()
-
-
-async def _sent(_: object, __: object, ___: object) -> None:
-    moments = _current.get()
-    if moments is not None:
+    if moments is not None and moments.transfer is None:
         moments.wait = time.perf_counter()
 
 
@@ -137,13 +165,3 @@ def _peer(connected: socket.socket | None) -> str | None:
     except OSError:
         return None
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def phase_hooks() -> aiohttp.TraceConfig:
-    """Return the trace configuration that marks the moments of attempts."""
-    hooks = aiohttp.TraceConfig()
-    hooks.on_connection_create_end.append(_connected)
-    hooks.on_connection_reuseconn.append(_reused)
-    hooks.on_request_headers_sent.append(_sent)
-    hooks.on_request_chunk_sent.append(_sent)
-    return hooks

@@ -9,11 +9,12 @@ import asyncio
 import functools
 from typing import Any
 
-import aiohttp
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import BadHttpMessage
 from aiohttp.http_parser import RawResponseMessage
 from aiohttp.streams import StreamReader
+
+from prober.exchange.phases import TimedConnector
 
 MAX_INTERIM_ANSWERS = 16
 MAX_FRAMING_BYTES = 256 * 1024
@@ -76,7 +77,7 @@ class BoundedHandler(ResponseHandler):
         return None
 
 
-class BoundedConnector(aiohttp.TCPConnector):
+class BoundedConnector(TimedConnector):
     """A connector whose connections keep to the bounds."""
 
     def __init__(self, **options: Any) -> None:  # noqa: ANN401 -- aiohttp's own

@@ -1,7 +1,7 @@
 """Results, schedule and tokens as numbers for Prometheus.
 
-Changes come from the event loop's thread; `render` may run in any other. A change of more than one
-block holds the lock, so that no scrape sees half of it.
+Changes come from the event loop's thread; `render` may run in any other. Every change holds the
+lock, so that no scrape sees half of it.
 """
 
 from collections.abc import Sequence
@@ -25,6 +25,7 @@ __all__ = ("HistogramScope", "Metrics", "series_estimate")
 
 _CERTIFICATE = "prober_tls_certificate_expiry_timestamp_seconds"
 _HTTPS_PORT = 443
+_OWNERS_AT_A_TIME = 10  # so many probes' texts take a quarter of a millisecond
 
 
 class Metrics:
@@ -86,7 +87,18 @@ class Metrics:
 
     def render(self, openmetrics: bool) -> bytes:  # noqa: FBT001 -- a Callable[[bool], bytes]
         """Return the exposition, as text 0.0.4 or as OpenMetrics 1.0.0; from any thread."""
+        with self._lock:
+            while self._store.refresh(_OWNERS_AT_A_TIME):
+                pass
         return render(self._store.shelves, self._lock, openmetrics=openmetrics)
+
+    def refresh(self) -> bool:
+        """Prepare a rendering a little further; tell whether there is more to do.
+
+        Called on the event loop until there is not, it leaves little but joining to `render`.
+        """
+        with self._lock:
+            return self._store.refresh(_OWNERS_AT_A_TIME)
 
     def apply(self, tenants: Sequence[Tenant]) -> None:
         """Take over settings: what is gone loses its series, all others keep their numbers."""
@@ -125,7 +137,8 @@ class Metrics:
         """Count a due run that was not started."""
         series = self._probes.get((tenant, probe))
         if series is not None:
-            series.skipped(cause)
+            with self._lock:
+                series.skipped(cause)
 
     def run_started(self, lateness_seconds: float) -> None:
         """Count a run that was started so long after its due moment."""
@@ -136,12 +149,14 @@ class Metrics:
 
     def run_finished(self) -> None:
         """Note that a run has ended, however it did."""
-        self._in_flight.add(-1.0)
+        with self._lock:
+            self._in_flight.add(-1.0)
 
     def loop_lag(self, seconds: float) -> None:
         """Count a sample of the event loop's lag."""
         if self._lag is not None:
-            self._lag.observe(seconds)
+            with self._lock:
+                self._lag.observe(seconds)
 
     def heartbeat(self, timestamp: float, tasks: int) -> None:
         """Note that the scheduler ran its heartbeat at `timestamp` (epoch seconds)."""
@@ -160,15 +175,18 @@ class Metrics:
         """Count a rejection."""
         series, cause = self._tokens.get(event.status.tenant), event.status.cause
         if event.kind is TokenEventKind.REJECTED and series is not None and cause is not None:
-            series.rejected(cause)
+            with self._lock:
+                series.rejected(cause)
 
     def state_write_failed(self) -> None:
         """Count that the state directory could not be written."""
-        self._state_write_failures.add()
+        with self._lock:
+            self._state_write_failures.add()
 
     def maintenance(self, tenant: str, *, is_active: bool) -> None:
         """Note whether a maintenance window of a tenant is open."""
-        self._store.block("prober_maintenance_active", (tenant,)).set(float(is_active))
+        with self._lock:
+            self._store.block("prober_maintenance_active", (tenant,)).set(float(is_active))
 
     def history_written(self, timestamp: float, size_bytes: int) -> None:
         """Note that the history was written (epoch seconds), and how large it is."""
@@ -178,7 +196,8 @@ class Metrics:
 
     def history_lost(self, cause: HistoryLoss, number: int) -> None:
         """Count what is not, or no longer, in the history."""
-        self._history_lost.add(float(number), cause)
+        with self._lock:
+            self._history_lost.add(float(number), cause)
 
     def configuration_loaded(self, timestamp: float, configuration_hash: str) -> None:
         """Note which configuration is used, and since when (epoch seconds)."""
@@ -191,7 +210,8 @@ class Metrics:
     def configuration_failed(self, problem: str) -> None:
         """Note that the configuration could not be used, and why; the one before stays."""
         self._configuration_problem = problem
-        self._loaded.set(0.0)
+        with self._lock:
+            self._loaded.set(0.0)
 
     def own_health(self) -> OwnHealth:
         """Return how well the prober itself does."""

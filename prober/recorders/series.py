@@ -1,7 +1,8 @@
-"""Numbers and their text, kept together: a change renews the changed lines and nothing else.
+"""Numbers and their text, kept together: of what has changed the lines are made anew, once.
 
 A `Shelf` holds one family. On it stands one block for each owner (a probe, a tenant, a host, or
-the daemon itself), and for each block one ready text, so that a scrape only joins texts.
+the daemon itself), and for each block one text. A change makes the text stale, and no more: it is
+made anew before the next scrape, however many changes there were until then.
 """
 
 from bisect import bisect_left
@@ -16,19 +17,24 @@ Labels = tuple[str, ...]
 ONLY = ""
 """The key of a series that is its owner's only one."""
 
+Stale = dict[Labels, list["Block | Histogram"]]
+"""Whose texts are to be made anew, by their owners."""
+
 _EXPONENT_FROM = 1e6  # where the client begins to write exponents
 
 
 class Shelf:
     """One family: its blocks by owner, and the text of each, in the same order.
 
-    `labels` may name more labels than the family does (a tenant's own).
+    `labels` may name more labels than the family does (a tenant's own). `stale` may be shared by
+    many shelves.
     """
 
-    __slots__ = ("blocks", "family", "labels", "texts")
+    __slots__ = ("blocks", "family", "labels", "stale", "texts")
 
-    def __init__(self, family: Family) -> None:
+    def __init__(self, family: Family, stale: Stale) -> None:
         self.family = family
+        self.stale = stale
         self.labels = family.labels
         self.blocks: dict[Labels, Block | Histogram] = {}
         self.texts: dict[Labels, str] = {}
@@ -57,6 +63,11 @@ class Shelf:
         """How many series stand here now."""
         return sum(block.series_count for block in self.blocks.values())
 
+    def put(self, block: "Block | Histogram", text: str) -> None:
+        """Take the text of a block, unless that has gone in the meantime."""
+        if self.blocks.get(block.owner) is block:
+            self.texts[block.owner] = text
+
     def drop(self, owner: Labels) -> None:
         """Forget an owner's series."""
         self.blocks.pop(owner, None)
@@ -70,7 +81,7 @@ class Block:
     All begin at `value`, or are absent if it is None.
     """
 
-    __slots__ = ("_lines", "_prefixes", "_shelf", "owner", "tails", "values")
+    __slots__ = ("_is_stale", "_lines", "_prefixes", "_shelf", "owner", "tails", "values")
 
     def __init__(
         self,
@@ -85,6 +96,8 @@ class Block:
         self._shelf = shelf
         self._prefixes: dict[str, str] = {}
         self._lines: dict[str, str] = {}
+        self._is_stale = False
+        shelf.texts[owner] = ""  # its place among the others
         self.redefine(tails, value)
 
     @property
@@ -111,8 +124,9 @@ class Block:
         if self.values.get(key) == value:
             return
         self.values[key] = value
-        self._lines[key] = f"{self._prefixes[key]}{number(value)}\n"
-        self._publish()
+        self._lines[key] = ""
+        if not self._is_stale:
+            self._become_stale()
 
     def add(self, amount: float = 1.0, key: str = ONLY) -> None:
         """Add to a series that has a value."""
@@ -125,19 +139,37 @@ class Block:
 
     def _fill(self, values: Mapping[str, float]) -> None:
         self.values = dict(values)
-        self._lines = {
-            key: f"{self._prefixes[key]}{number(value)}\n" for key, value in values.items()
-        }
-        self._publish()
+        self._lines = dict.fromkeys(values, "")
+        if not self._is_stale:
+            self._become_stale()
 
-    def _publish(self) -> None:
-        self._shelf.texts[self.owner] = "".join(self._lines.values())
+    def _become_stale(self) -> None:
+        self._is_stale = True
+        self._shelf.stale.setdefault(self.owner, []).append(self)
+
+    def refresh(self) -> None:
+        """Make the text anew."""
+        self._is_stale = False
+        lines = self._lines
+        for key, value in self.values.items():
+            if not lines[key]:
+                lines[key] = f"{self._prefixes[key]}{number(value)}\n"
+        self._shelf.put(self, "".join(lines.values()))
 
 
 class Histogram:
     """One owner's histogram; `counts` are cumulative, the last one (+Inf) counts all."""
 
-    __slots__ = ("_lines", "_prefixes", "_shelf", "counts", "owner", "total")
+    __slots__ = (
+        "_is_stale",
+        "_lines",
+        "_prefixes",
+        "_shelf",
+        "_written",
+        "counts",
+        "owner",
+        "total",
+    )
 
     def __init__(self, shelf: Shelf, owner: Labels) -> None:
         self.owner = owner
@@ -152,7 +184,9 @@ class Histogram:
             f"{name}_sum{plain} ",
         ]
         self._lines = [f"{prefix}0.0\n" for prefix in self._prefixes]
-        self._publish()
+        self._written = list(self.counts)
+        self._is_stale = False
+        shelf.texts[owner] = "".join(self._lines)
 
     @property
     def buckets(self) -> tuple[float, ...]:
@@ -166,20 +200,28 @@ class Histogram:
 
     def observe(self, value: float) -> None:
         """Count one measurement."""
-        counts, lines, prefixes = self.counts, self._lines, self._prefixes
+        counts = self.counts
         self.total += value
-        written, text = -1, ""
         for index in range(bisect_left(self._shelf.family.buckets, value), len(counts)):
-            counts[index] = count = counts[index] + 1
-            if count != written:  # most buckets above the usual latency hold the same count
-                written, text = count, f"{number(count)}\n"
-            lines[index] = prefixes[index] + text
-        lines[-2] = prefixes[-2] + text  # +Inf is always counted, and last
-        lines[-1] = f"{prefixes[-1]}{number(self.total)}\n"
-        self._publish()
+            counts[index] += 1
+        if not self._is_stale:
+            self._is_stale = True
+            self._shelf.stale.setdefault(self.owner, []).append(self)
 
-    def _publish(self) -> None:
-        self._shelf.texts[self.owner] = "".join(self._lines)
+    def refresh(self) -> None:
+        """Make the text anew."""
+        self._is_stale = False
+        lines, prefixes, written = self._lines, self._prefixes, self._written
+        last, text = -1, ""
+        for index, count in enumerate(self.counts):
+            if count != written[index]:
+                if count != last:  # most buckets above the usual latency hold the same count
+                    last, text = count, f"{number(count)}\n"
+                lines[index] = prefixes[index] + text
+                written[index] = count
+        lines[-2] = f"{prefixes[-2]}{number(self.counts[-1])}\n"
+        lines[-1] = f"{prefixes[-1]}{number(self.total)}\n"
+        self._shelf.put(self, "".join(lines))
 
 
 def bounds(family: Family) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ from prober.outcomes import (
     TokenState,
 )
 from prober.recorders.families import FAMILIES, LATENCY_HISTOGRAMS, Family, Kind
-from prober.recorders.series import ONLY, Block, Histogram, Labels, Shelf, bounds
+from prober.recorders.series import ONLY, Block, Histogram, Labels, Shelf, Stale, bounds
 
 HistogramScope = Literal["probe", "tenant", "off"]
 """Whether the latency histograms exist for each probe, for each tenant, or not at all."""
@@ -83,7 +83,10 @@ class Store:
     """The shelves of all families, in the table's order."""
 
     def __init__(self, histograms: HistogramScope) -> None:
-        self._shelves = {family.name: Shelf(family) for family in _families(histograms)}
+        self._stale: Stale = {}
+        self._shelves = {
+            family.name: Shelf(family, self._stale) for family in _families(histograms)
+        }
 
     @property
     def shelves(self) -> Collection[Shelf]:
@@ -94,6 +97,17 @@ class Store:
     def series_count(self) -> int:
         """How many series (lines of text) there are now."""
         return sum(shelf.series_count for shelf in self.shelves)
+
+    def refresh(self, most_owners: int) -> bool:
+        """Make stale texts anew, of so many owners; tell whether there are more.
+
+        What belongs to one owner is of one moment.
+        """
+        for _ in range(min(most_owners, len(self._stale))):
+            _, blocks = self._stale.popitem()
+            for block in blocks:
+                block.refresh()
+        return bool(self._stale)
 
     def block(self, name: str, owner: Labels = ()) -> Block:
         """Return an owner's series of a family, made with its closed sets if they are new."""

@@ -22,6 +22,7 @@ from prober.model import Tenant
 from prober.schedule.plan import Beat, beats, due_moments
 
 HEARTBEAT_SECONDS = 15.0
+_SHORTEST_TURN_SECONDS = 10.0  # a job run costs as much as a probe
 _LOOK_SECONDS = 1.0
 _STEP_SECONDS = 0.5  # what NTP slews in a second is far less
 
@@ -100,7 +101,7 @@ class Clock:
         self._scheduler.add_job(
             self._on_beat,
             IntervalTrigger(
-                seconds=beat.interval_seconds, start_date=self._wall(next_seconds), timezone=UTC
+                seconds=_turn_seconds(beat), start_date=self._wall(next_seconds), timezone=UTC
             ),
             args=[beat],
             id=_job_id(beat.key),
@@ -115,7 +116,7 @@ class Clock:
     async def _on_beat(self, beat: Beat) -> None:
         if self._beats.get(beat.key) is beat:  # it may have ended since the job was submitted
             now = asyncio.get_running_loop().time()
-            self._plan(beat, now + beat.interval_seconds + _ahead(beat))
+            self._plan(beat, now + _turn_seconds(beat) + _ahead(beat))
 
     async def _heartbeat(self) -> None:
         self._on_heartbeat()
@@ -160,9 +161,14 @@ class Clock:
         return datetime.fromtimestamp(self._wall_clock(), UTC) + timedelta(seconds=in_seconds)
 
 
+def _turn_seconds(beat: Beat) -> float:
+    """Return how often a beat's job runs: each interval, or after several that are short."""
+    return beat.interval_seconds * max(1, round(_SHORTEST_TURN_SECONDS / beat.interval_seconds))
+
+
 def _ahead(beat: Beat) -> float:
-    """Return how far a beat plans into the next, so that a job that runs late makes none late."""
-    return beat.interval_seconds / 4
+    """Return how far a turn plans into the next, so that a job that runs late makes none late."""
+    return _turn_seconds(beat) / 4
 
 
 def _job_id(key: _Key) -> str:

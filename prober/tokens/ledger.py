@@ -24,6 +24,7 @@ from prober.model import Verdict
 from prober.outcomes import Provenance, Reason, RejectionCause, TokenState
 
 _FIRST_SUCCESS, _LAST_SUCCESS = 200, 299
+_ACCEPTED_AGAIN_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +137,8 @@ def answered(record: TokenRecord, answer: Answer, terms: Terms, at: float) -> To
     if not _accepts(answer):
         return record
     if record.rejected_since is not None and answer.began_at < record.rejected_since:
+        return record
+    if _is_no_news(record, answer.probe, at):
         return record
     return _accepted(record, answer.probe, at)
 
@@ -261,6 +264,17 @@ def _accepted(record: TokenRecord, probe: str, at: float) -> TokenRecord:
         contradicted=contradicted - {probe},
         canaries=0,
         next_canary_at=None,
+    )
+
+
+def _is_no_news(record: TokenRecord, probe: str, at: float) -> bool:
+    """Tell whether the token was accepted just before as well: moments are told to the second."""
+    last = record.last_accepted_at
+    return (
+        record.state is TokenState.VALID
+        and last is not None
+        and 0 <= at - last < _ACCEPTED_AGAIN_SECONDS
+        and probe not in record.contradicted
     )
 
 

@@ -19,7 +19,7 @@ def create_app(site: Site, keeper: AccessKeeper | None = None) -> web.Applicatio
     app = web.Application(client_max_size=MAX_REQUEST_BYTES)
     app[SITE] = site
     set_up_templates(app)
-    app.router.add_get("/metrics", Scrapes(site.render_metrics).answer)
+    app.router.add_get("/metrics", Scrapes(site.render_metrics, site.refresh_metrics).answer)
     app.router.add_get("/-/healthy", _healthy)
     app.router.add_get("/-/ready", _ready)
     for room in (pages, live, api, ad_hoc, reload):

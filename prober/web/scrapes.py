@@ -11,6 +11,9 @@ from prober.web.negotiation import OPENMETRICS, TEXT, accepts_gzip, wants_openme
 Render = Callable[[bool], bytes]
 """Renders the exposition, in OpenMetrics if told True; called in a thread."""
 
+Refresh = Callable[[], bool]
+"""Prepares a rendering a little further; tells whether there is more. Called on the event loop."""
+
 _GZIP_LEVEL = 1  # twice as fast as the default, a third larger
 _MOST_AT_ONCE = 8  # each holds its answer until it has been read
 
@@ -18,9 +21,10 @@ _MOST_AT_ONCE = 8  # each holds its answer until it has been read
 class Scrapes:
     """Answers scrapes; those that come while one is rendered share what it yields."""
 
-    def __init__(self, render: Render) -> None:
+    def __init__(self, render: Render, refresh: Refresh) -> None:
         self._render = render
         self._open = 0
+        self._refresh = refresh
         self._running: dict[tuple[bool, bool], asyncio.Task[bytes]] = {}
 
     async def answer(self, request: web.Request) -> web.Response:
@@ -55,12 +59,16 @@ class Scrapes:
         task = self._running.get(form)
         if task is None:
             task = asyncio.create_task(
-                asyncio.to_thread(self._produce, openmetrics=openmetrics, zipped=zipped),
-                name="render metrics",
+                self._produced(openmetrics=openmetrics, zipped=zipped), name="render metrics"
             )
             self._running[form] = task
             task.add_done_callback(lambda _: self._running.pop(form))
         return await asyncio.shield(task)  # one who hangs up must not end it for the others
+
+    async def _produced(self, *, openmetrics: bool, zipped: bool) -> bytes:
+        while self._refresh():  # noqa: ASYNC110 -- it works a little each time
+            await asyncio.sleep(0)  # whoever waits for an answer comes between
+        return await asyncio.to_thread(self._produce, openmetrics=openmetrics, zipped=zipped)
 
     def _produce(self, *, openmetrics: bool, zipped: bool) -> bytes:
         body = self._render(openmetrics)

@@ -38,6 +38,8 @@ class Site:
     run_once: RunOnce | None = None
     reload: Reload | None = None
     hosts: tuple[str, ...] = ()
+    refresh_metrics: Callable[[], bool] = lambda: False
+    """Prepares `render_metrics` a little on the event loop; tells whether there is more to do."""
 
 
 SITE: web.AppKey[Site] = web.AppKey("site", Site)

@@ -34,78 +34,89 @@ def test_labels_are_sorted_and_escaped(pairs: tuple[tuple[str, str], ...], text:
     assert labels_text(pairs) == text
 
 
+def fresh_texts(shelf: Shelf) -> dict[tuple[str, ...], str]:
+    while shelf.stale:
+        for block in shelf.stale.popitem()[1]:
+            block.refresh()
+    return shelf.texts
+
+
 def a_block(shelf: Shelf, value: float | None = 0.0) -> Block:
     return shelf.block(("t",), SIDES, value)
 
 
 def test_a_block_begins_with_every_series_at_its_value() -> None:
-    shelf = Shelf(GAUGE)
+    shelf = Shelf(GAUGE, {})
 
     a_block(shelf)
 
-    assert shelf.texts == {("t",): 'g{side="a",tenant="t"} 0.0\ng{side="b",tenant="t"} 0.0\n'}
+    assert fresh_texts(shelf) == {
+        ("t",): 'g{side="a",tenant="t"} 0.0\ng{side="b",tenant="t"} 0.0\n'
+    }
 
 
 def test_a_block_without_a_value_has_no_lines_yet() -> None:
-    shelf = Shelf(GAUGE)
+    shelf = Shelf(GAUGE, {})
 
     block = a_block(shelf, None)
 
-    assert (shelf.texts, block.series_count) == ({("t",): ""}, 0)
+    assert (fresh_texts(shelf), block.series_count) == ({("t",): ""}, 0)
 
 
 def test_a_change_renews_its_line_and_leaves_the_others() -> None:
-    shelf = Shelf(GAUGE)
+    shelf = Shelf(GAUGE, {})
 
     a_block(shelf).add(2.5, "b")
 
-    assert shelf.texts == {("t",): 'g{side="a",tenant="t"} 0.0\ng{side="b",tenant="t"} 2.5\n'}
+    assert fresh_texts(shelf) == {
+        ("t",): 'g{side="a",tenant="t"} 0.0\ng{side="b",tenant="t"} 2.5\n'
+    }
 
 
 def test_replacing_makes_what_is_not_named_absent() -> None:
-    shelf = Shelf(GAUGE)
+    shelf = Shelf(GAUGE, {})
 
     a_block(shelf).replace({"b": 1.0})
 
-    assert shelf.texts == {("t",): 'g{side="b",tenant="t"} 1.0\n'}
+    assert fresh_texts(shelf) == {("t",): 'g{side="b",tenant="t"} 1.0\n'}
     assert shelf.series_count == 1
 
 
 def test_a_series_may_be_declared_later() -> None:
-    shelf = Shelf(GAUGE)
+    shelf = Shelf(GAUGE, {})
     block = a_block(shelf, None)
 
     block.declare("c", ("c",))
     block.set(3.0, "c")
 
-    assert shelf.texts == {("t",): 'g{side="c",tenant="t"} 3.0\n'}
+    assert fresh_texts(shelf) == {("t",): 'g{side="c",tenant="t"} 3.0\n'}
 
 
 def test_a_block_that_is_redefined_forgets_what_it_had() -> None:
-    shelf = Shelf(GAUGE)
+    shelf = Shelf(GAUGE, {})
     block = a_block(shelf)
 
     block.redefine({ONLY: ("z",)}, 1.0)
 
-    assert shelf.texts == {("t",): 'g{side="z",tenant="t"} 1.0\n'}
+    assert fresh_texts(shelf) == {("t",): 'g{side="z",tenant="t"} 1.0\n'}
     assert block.tails == {ONLY: ("z",)}
 
 
 def test_asking_twice_for_an_owners_block_keeps_its_numbers() -> None:
-    shelf = Shelf(GAUGE)
+    shelf = Shelf(GAUGE, {})
     a_block(shelf).set(7.0, "a")
 
     assert a_block(shelf).values["a"] == 7.0
 
 
 def test_a_dropped_owner_leaves_nothing() -> None:
-    shelf = Shelf(GAUGE)
+    shelf = Shelf(GAUGE, {})
     a_block(shelf)
 
     shelf.drop(("t",))
     shelf.drop(("never there",))
 
-    assert (shelf.texts, shelf.blocks) == ({}, {})
+    assert (fresh_texts(shelf), shelf.blocks) == ({}, {})
 
 
 @pytest.mark.parametrize(
@@ -119,7 +130,7 @@ def test_a_dropped_owner_leaves_nothing() -> None:
     ],
 )
 def test_a_bucket_holds_all_up_to_its_bound(value: float, counts: list[int]) -> None:
-    histogram = Shelf(HISTOGRAM).histogram(("t",))
+    histogram = Shelf(HISTOGRAM, {}).histogram(("t",))
 
     histogram.observe(value)
 
@@ -127,14 +138,32 @@ def test_a_bucket_holds_all_up_to_its_bound(value: float, counts: list[int]) -> 
 
 
 def test_a_histogram_is_written_with_buckets_count_and_sum() -> None:
-    shelf = Shelf(HISTOGRAM)
+    shelf = Shelf(HISTOGRAM, {})
     histogram = shelf.histogram(("t",))
 
     histogram.observe(0.75)
     shelf.histogram(("t",)).observe(0.25)
 
-    assert shelf.texts[("t",)] == (
+    assert fresh_texts(shelf)[("t",)] == (
         'h_bucket{le="0.5",tenant="t"} 1.0\nh_bucket{le="1.0",tenant="t"} 2.0\n'
         'h_bucket{le="+Inf",tenant="t"} 2.0\nh_count{tenant="t"} 2.0\nh_sum{tenant="t"} 1.0\n'
     )
     assert shelf.series_count == 5
+
+
+def test_a_text_is_made_once_however_many_changes_there_were() -> None:
+    shelf = Shelf(GAUGE, {})
+    block = a_block(shelf)
+    fresh_texts(shelf)
+    for value in (1.0, 2.0, 3.0):
+        block.set(value, "a")
+    assert shelf.stale == {("t",): [block]}
+    assert fresh_texts(shelf)["t",].startswith('g{side="a",tenant="t"} 3.0')
+
+
+def test_a_block_that_is_gone_puts_no_text_in_the_place_of_its_heir() -> None:
+    shelf = Shelf(GAUGE, {})
+    a_block(shelf).set(1.0, "a")
+    shelf.drop(("t",))
+    a_block(shelf).set(2.0, "a")
+    assert fresh_texts(shelf)["t",].startswith('g{side="a",tenant="t"} 2.0')

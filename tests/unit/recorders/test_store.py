@@ -69,9 +69,12 @@ def test_an_info_is_one_series_with_its_present_labels_or_none() -> None:
     store.tell("prober_config_info", (), ("old",))
     store.tell("prober_config_info", (), ("new",))
     shelf = next(s for s in store.shelves if s.family.name == "prober_config_info")
+    while store.refresh(1):
+        pass
     assert shelf.texts[()] == 'prober_config_info{hash="new"} 1.0\n'
 
     store.tell("prober_config_info", (), None)
+    assert not store.refresh(1)
     assert shelf.texts[()] == ""
 
 

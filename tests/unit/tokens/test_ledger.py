@@ -122,6 +122,7 @@ SUPERSEDED, EXPIRED, NEVER = (
 )
 OTHER_OK = an_answer(Reason.OK, 200, probe="sources")
 OTHER_REFUSED = an_answer(Reason.TOKEN_REJECTED, 401, probe="sources")
+JUST_ACCEPTED = replace(VALID, last_accepted_at=NOW - 0.5)
 FOUND_FALSE = replace(accepted(REJECTED), contradicted=frozenset({"datasets"}))
 CLIENT = TokenRecord(TokenState.UNVERIFIED, client_secret="cccccccc")
 OAUTH_VALID = replace(VALID, client_secret="cccccccc")
@@ -142,6 +143,12 @@ TRANSITIONS = {
     # the platform answers
     "accepted-at-first": (UNVERIFIED, after(OK), accepted(UNVERIFIED)),
     "accepted-again": (VALID, after(OK), replace(VALID, last_accepted_at=NOW)),
+    "accepted-a-moment-ago-as-well": (JUST_ACCEPTED, after(OK), JUST_ACCEPTED),
+    "accepted-later-than-now-since-the-clock-was-set": (
+        replace(VALID, last_accepted_at=NOW + 9),
+        after(OK),
+        replace(VALID, last_accepted_at=NOW),
+    ),
     "never-accepted": (UNVERIFIED, after(REFUSED), rejected(UNVERIFIED, NEVER, "datasets")),
     "superseded": (VALID, after(REFUSED), rejected(VALID, SUPERSEDED, "datasets")),
     "expired": (VALID, after(REFUSED, EXPIRES_SOON), rejected(VALID, EXPIRED, "datasets")),
