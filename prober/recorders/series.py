@@ -7,10 +7,11 @@ made anew before the next scrape, however many changes there were until then.
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from prometheus_client.utils import floatToGoString
 
-from prober.recorders.families import Family
+from prober.recorders.families import Family, Kind
 
 Labels = tuple[str, ...]
 
@@ -20,6 +21,8 @@ ONLY = ""
 Stale = dict[Labels, list["Block | Histogram"]]
 """Whose texts are to be made anew, by their owners."""
 
+_COUNT, _SUM = ("_count",), ("_sum",)
+_MOST_TEMPLATES = 64
 _EXPONENT_FROM = 1e6  # where the client begins to write exponents
 
 
@@ -30,11 +33,12 @@ class Shelf:
     many shelves.
     """
 
-    __slots__ = ("blocks", "family", "labels", "stale", "texts")
+    __slots__ = ("_templates", "blocks", "family", "labels", "stale", "texts")
 
     def __init__(self, family: Family, stale: Stale) -> None:
         self.family = family
         self.stale = stale
+        self._templates: dict[tuple[Labels, tuple[Labels, ...]], str] = {}
         self.labels = family.labels
         self.blocks: dict[Labels, Block | Histogram] = {}
         self.texts: dict[Labels, str] = {}
@@ -63,15 +67,50 @@ class Shelf:
         """How many series stand here now."""
         return sum(block.series_count for block in self.blocks.values())
 
-    def put(self, block: "Block | Histogram", text: str) -> None:
-        """Take the text of a block, unless that has gone in the meantime."""
-        if self.blocks.get(block.owner) is block:
-            self.texts[block.owner] = text
+    def become_stale(self, block: "Block | Histogram") -> None:
+        """Take note that a block has changed since its text was made."""
+        self.texts.setdefault(block.owner, "")  # its place among the others
+        self.stale.setdefault(block.owner, []).append(block)
+
+    def refresh(
+        self, block: "Block | Histogram", tails: tuple[Labels, ...], numbers: Iterable[float]
+    ) -> None:
+        """Make a block's text anew, unless it is gone: a line for each tail and number."""
+        if self.blocks.get(block.owner) is not block:
+            return
+        owner = [
+            _escaped(value) for _, value in sorted(zip(self.labels, block.owner, strict=False))
+        ]
+        filling: list[str] = []
+        for each in numbers:
+            filling += owner
+            filling.append(number(each))
+        self.texts[block.owner] = self._template(len(owner), tails) % tuple(filling)
 
     def drop(self, owner: Labels) -> None:
         """Forget an owner's series."""
         self.blocks.pop(owner, None)
         self.texts.pop(owner, None)
+
+    def _template(self, owner_labels: int, tails: tuple[Labels, ...]) -> str:
+        """Return lines that lack their owner's label values and their numbers: most are alike."""
+        key = self.labels, tails
+        if key not in self._templates:
+            if len(self._templates) >= _MOST_TEMPLATES:
+                self._templates.clear()
+            owner = self.labels[:owner_labels]
+            self._templates[key] = "".join(self._line(owner, tail) for tail in tails)
+        return self._templates[key]
+
+    def _line(self, owner: Labels, tail: Labels) -> str:
+        name, labels = self.family.name, self.labels[len(owner) :]
+        if self.family.kind is Kind.HISTOGRAM:
+            if tail in {_COUNT, _SUM}:
+                name, tail = name + tail[0], ()
+            else:
+                name, labels = f"{name}_bucket", ("le",)
+        known = zip(labels, (value.replace("%", "%%") for value in tail), strict=True)
+        return f"{name}{labels_text(known, owner)} %s\n"
 
 
 class Block:
@@ -81,7 +120,7 @@ class Block:
     All begin at `value`, or are absent if it is None.
     """
 
-    __slots__ = ("_is_stale", "_lines", "_prefixes", "_shelf", "owner", "tails", "values")
+    __slots__ = ("_is_stale", "_shelf", "owner", "tails", "values")
 
     def __init__(
         self,
@@ -91,13 +130,8 @@ class Block:
         value: float | None,
     ) -> None:
         self.owner = owner
-        self.tails: dict[str, Labels] = {}
-        self.values: dict[str, float] = {}
         self._shelf = shelf
-        self._prefixes: dict[str, str] = {}
-        self._lines: dict[str, str] = {}
         self._is_stale = False
-        shelf.texts[owner] = ""  # its place among the others
         self.redefine(tails, value)
 
     @property
@@ -107,26 +141,20 @@ class Block:
 
     def redefine(self, tails: Mapping[str, Labels], value: float | None) -> None:
         """Forget all series and begin anew with these."""
-        self.tails.clear()
-        self._prefixes.clear()
-        for key, tail in tails.items():
-            self.declare(key, tail)
+        self.tails = tails
         self._fill({} if value is None else dict.fromkeys(tails, value))
 
     def declare(self, key: str, tail: Labels) -> None:
         """Make a series known; it is absent until it has a value."""
-        self.tails[key] = tail
-        pairs = zip(self._shelf.labels, self.owner + tail, strict=True)
-        self._prefixes[key] = f"{self._shelf.family.name}{labels_text(pairs)} "
+        self.tails = {**self.tails, key: tail}
 
     def set(self, value: float, key: str = ONLY) -> None:
         """Give a series a value."""
-        if self.values.get(key) == value:
-            return
-        self.values[key] = value
-        self._lines[key] = ""
-        if not self._is_stale:
-            self._become_stale()
+        if self.values.get(key) != value:
+            self.values[key] = value
+            if not self._is_stale:
+                self._is_stale = True
+                self._shelf.become_stale(self)
 
     def add(self, amount: float = 1.0, key: str = ONLY) -> None:
         """Add to a series that has a value."""
@@ -135,58 +163,33 @@ class Block:
     def replace(self, values: Mapping[str, float]) -> None:
         """Give the series of `values` these values, and make all others absent."""
         if values != self.values:
-            self._fill(values)
-
-    def _fill(self, values: Mapping[str, float]) -> None:
-        self.values = dict(values)
-        self._lines = dict.fromkeys(values, "")
-        if not self._is_stale:
-            self._become_stale()
-
-    def _become_stale(self) -> None:
-        self._is_stale = True
-        self._shelf.stale.setdefault(self.owner, []).append(self)
+            self._fill(dict(values))
 
     def refresh(self) -> None:
         """Make the text anew."""
         self._is_stale = False
-        lines = self._lines
-        for key, value in self.values.items():
-            if not lines[key]:
-                lines[key] = f"{self._prefixes[key]}{number(value)}\n"
-        self._shelf.put(self, "".join(lines.values()))
+        tails = tuple([self.tails[key] for key in self.values])
+        self._shelf.refresh(self, tails, self.values.values())
+
+    def _fill(self, values: dict[str, float]) -> None:
+        self.values = values
+        if not self._is_stale:
+            self._is_stale = True
+            self._shelf.become_stale(self)
 
 
 class Histogram:
     """One owner's histogram; `counts` are cumulative, the last one (+Inf) counts all."""
 
-    __slots__ = (
-        "_is_stale",
-        "_lines",
-        "_prefixes",
-        "_shelf",
-        "_written",
-        "counts",
-        "owner",
-        "total",
-    )
+    __slots__ = ("_is_stale", "_shelf", "counts", "owner", "total")
 
     def __init__(self, shelf: Shelf, owner: Labels) -> None:
         self.owner = owner
         self.counts = [0] * (len(shelf.family.buckets) + 1)
         self.total = 0.0
         self._shelf = shelf
-        name, pairs = shelf.family.name, tuple(zip(shelf.labels, owner, strict=True))
-        plain = labels_text(pairs)
-        self._prefixes = [
-            *(f"{name}_bucket{labels_text((*pairs, ('le', le)))} " for le in bounds(shelf.family)),
-            f"{name}_count{plain} ",
-            f"{name}_sum{plain} ",
-        ]
-        self._lines = [f"{prefix}0.0\n" for prefix in self._prefixes]
-        self._written = list(self.counts)
-        self._is_stale = False
-        shelf.texts[owner] = "".join(self._lines)
+        self._is_stale = True
+        shelf.become_stale(self)
 
     @property
     def buckets(self) -> tuple[float, ...]:
@@ -196,7 +199,7 @@ class Histogram:
     @property
     def series_count(self) -> int:
         """How many series this is: the buckets, the count and the sum."""
-        return len(self._prefixes)
+        return len(self.counts) + 2
 
     def observe(self, value: float) -> None:
         """Count one measurement."""
@@ -206,24 +209,16 @@ class Histogram:
             counts[index] += 1
         if not self._is_stale:
             self._is_stale = True
-            self._shelf.stale.setdefault(self.owner, []).append(self)
+            self._shelf.become_stale(self)
 
     def refresh(self) -> None:
         """Make the text anew."""
         self._is_stale = False
-        lines, prefixes, written = self._lines, self._prefixes, self._written
-        last, text = -1, ""
-        for index, count in enumerate(self.counts):
-            if count != written[index]:
-                if count != last:  # most buckets above the usual latency hold the same count
-                    last, text = count, f"{number(count)}\n"
-                lines[index] = prefixes[index] + text
-                written[index] = count
-        lines[-2] = f"{prefixes[-2]}{number(self.counts[-1])}\n"
-        lines[-1] = f"{prefixes[-1]}{number(self.total)}\n"
-        self._shelf.put(self, "".join(lines))
+        tails = (*((le,) for le in bounds(self._shelf.family)), _COUNT, _SUM)
+        self._shelf.refresh(self, tails, (*self.counts, self.counts[-1], self.total))
 
 
+@lru_cache(maxsize=64)
 def bounds(family: Family) -> tuple[str, ...]:
     """Return the values of `le`, +Inf last."""
     return (*map(floatToGoString, family.buckets), "+Inf")
@@ -237,10 +232,14 @@ def number(value: float) -> str:
     return text
 
 
-def labels_text(pairs: Iterable[tuple[str, str]]) -> str:
-    """Return `{a="1",b="2"}`, sorted by name as the client does, or nothing."""
-    inside = ",".join(f'{name}="{_escaped(value)}"' for name, value in sorted(pairs))
-    return f"{{{inside}}}" if inside else ""
+def labels_text(pairs: Iterable[tuple[str, str]], left_open: Labels = ()) -> str:
+    """Return `{a="1",b="2"}`, sorted by name as the client does, or nothing.
+
+    Values of `left_open` are `%s`.
+    """
+    known = [(name, f'{name}="{_escaped(value)}"') for name, value in pairs]
+    every = sorted(known + [(name, f'{name}="%s"') for name in left_open])
+    return f"{{{','.join(text for _, text in every)}}}" if every else ""
 
 
 def _escaped(value: str) -> str:
