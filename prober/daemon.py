@@ -5,6 +5,7 @@ Nothing else reaches across rooms. A run falls due (`schedule`), is started or s
 """
 
 import asyncio
+import gc
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -258,6 +259,16 @@ class Daemon:
         )
 
 
+def _spare_the_collector() -> None:
+    """Let the garbage collector pass over what lives as long as the process, and come seldom.
+
+    It stops everything while it looks: with ten thousand probes for a fifth of a second.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 50)
+
+
 async def run(
     configuration: Configuration,
     environ: Mapping[str, str],
@@ -271,6 +282,7 @@ async def run(
     """
     service = ServiceManager.of(environ, os.getpid())
     daemon = Daemon(configuration, environ, logger, load=load, service=service)
+    _spare_the_collector()
     ended = until(daemon.request_reload)
     await daemon.start()
     try:

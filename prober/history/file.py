@@ -1,7 +1,7 @@
 """The open file, to be written by one thread: a batch is saved as a whole or not at all.
 
 What SQLite raises is let out: who owns the thread decides. After an error the file is to be opened
-anew, since what is remembered between batches (`_last`, `_going_on`) may be ahead of it.
+anew, since what is remembered between batches (`_last`, `_recent`, `_going_on`) may be ahead of it.
 """
 
 import sqlite3
@@ -71,6 +71,7 @@ class HistoryFile:
         rows = connection.execute("SELECT tenant, name, id FROM probe")
         self._ids: dict[ProbeKey, int] = {(tenant, name): id_ for tenant, name, id_ in rows}
         self._last: dict[ProbeKey, str] = {}
+        self._recent: dict[int, tuple[int, Tally]] = {}  # the minute that was last written
         self._going_on = dict(self._read_going_on())
         hours = connection.execute("SELECT DISTINCT probe, minute / ? FROM minute", (MINUTE,))
         self._unpacked: set[tuple[int, int]] = set(hours)
@@ -141,15 +142,23 @@ class HistoryFile:
         for skip in skips:
             key = self._id((skip.tenant, skip.probe)), int(skip.at // MINUTE)
             fresh[key].append(tally_of_skip(skip.cause))
+        rows = []
         for (probe, minute), tallies in fresh.items():
-            known = self.connection.execute(
-                "SELECT tally FROM minute WHERE probe = ? AND minute = ?", (probe, minute)
-            ).fetchone()
-            whole = added([*tallies, unpack_tally(known[0])] if known else tallies)
-            self.connection.execute(
-                "INSERT OR REPLACE INTO minute VALUES (?, ?, ?)", (probe, minute, pack_tally(whole))
-            )
+            known = self._known_tally(probe, minute)
+            whole = added([*tallies, known] if known else tallies)
+            self._recent[probe] = minute, whole
+            rows.append((probe, minute, pack_tally(whole)))
             self._unpacked.add((probe, minute // MINUTE))
+        self.connection.executemany("INSERT OR REPLACE INTO minute VALUES (?, ?, ?)", rows)
+
+    def _known_tally(self, probe: int, minute: int) -> Tally | None:
+        recent = self._recent.get(probe)
+        if recent is not None and recent[0] == minute:
+            return recent[1]
+        found = self.connection.execute(
+            "SELECT tally FROM minute WHERE probe = ? AND minute = ?", (probe, minute)
+        ).fetchone()
+        return unpack_tally(found[0]) if found else None
 
     def _add_slots(self, runs: Iterable[Ran], skips: Iterable[Skipped]) -> None:
         fresh: dict[tuple[str, int], Slot] = defaultdict(Slot)
@@ -250,6 +259,7 @@ class HistoryFile:
             "INSERT OR REPLACE INTO hour_detail VALUES (?, ?, ?)",
             (probe, hour, pack_minutes(minutes)),
         )
+        self._recent.pop(probe, None)
         execute("DELETE FROM minute WHERE probe = ? AND minute >= ? AND minute < ?", span)
 
     def _read_going_on(self) -> Iterable[tuple[ProbeKey, tuple[int, Spell]]]:

@@ -92,13 +92,13 @@ class Metrics:
                 pass
         return render(self._store.shelves, self._lock, openmetrics=openmetrics)
 
-    def refresh(self) -> bool:
-        """Prepare a rendering a little further; tell whether there is more to do.
+    def refresh(self) -> int:
+        """Prepare a rendering a little further; return how many more such steps there are.
 
-        Called on the event loop until there is not, it leaves little but joining to `render`.
+        Called so often on the event loop, it leaves little but joining to `render`.
         """
         with self._lock:
-            return self._store.refresh(_OWNERS_AT_A_TIME)
+            return -(-self._store.refresh(_OWNERS_AT_A_TIME) // _OWNERS_AT_A_TIME)
 
     def apply(self, tenants: Sequence[Tenant]) -> None:
         """Take over settings: what is gone loses its series, all others keep their numbers."""

@@ -6,6 +6,7 @@ made anew before the next scrape, however many changes there were until then.
 """
 
 from bisect import bisect_left
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
@@ -18,7 +19,7 @@ Labels = tuple[str, ...]
 ONLY = ""
 """The key of a series that is its owner's only one."""
 
-Stale = dict[Labels, list["Block | Histogram"]]
+Stale = OrderedDict[Labels, list["Block | Histogram"]]
 """Whose texts are to be made anew, by their owners."""
 
 _COUNT, _SUM = ("_count",), ("_sum",)

@@ -4,6 +4,7 @@ The closed sets of words give the label values, so that a new word has its serie
 here. Families whose label values only the world knows begin empty.
 """
 
+from collections import OrderedDict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from enum import StrEnum
@@ -83,7 +84,7 @@ class Store:
     """The shelves of all families, in the table's order."""
 
     def __init__(self, histograms: HistogramScope) -> None:
-        self._stale: Stale = {}
+        self._stale: Stale = OrderedDict()
         self._shelves = {
             family.name: Shelf(family, self._stale) for family in _families(histograms)
         }
@@ -98,16 +99,16 @@ class Store:
         """How many series (lines of text) there are now."""
         return sum(shelf.series_count for shelf in self.shelves)
 
-    def refresh(self, most_owners: int) -> bool:
-        """Make stale texts anew, of so many owners; tell whether there are more.
+    def refresh(self, most_owners: int) -> int:
+        """Make stale texts anew, of so many owners; return how many there are left.
 
         What belongs to one owner is of one moment.
         """
         for _ in range(min(most_owners, len(self._stale))):
-            _, blocks = self._stale.popitem()
+            _, blocks = self._stale.popitem(last=False)
             for block in blocks:
                 block.refresh()
-        return bool(self._stale)
+        return len(self._stale)
 
     def block(self, name: str, owner: Labels = ()) -> Block:
         """Return an owner's series of a family, made with its closed sets if they are new."""

@@ -11,8 +11,9 @@ from prober.web.negotiation import OPENMETRICS, TEXT, accepts_gzip, wants_openme
 Render = Callable[[bool], bytes]
 """Renders the exposition, in OpenMetrics if told True; called in a thread."""
 
-Refresh = Callable[[], bool]
-"""Prepares a rendering a little further; tells whether there is more. Called on the event loop."""
+Refresh = Callable[[], int]
+"""Prepares a rendering a little further, on the event loop; returns how many more such steps there
+are."""
 
 _GZIP_LEVEL = 1  # twice as fast as the default, a third larger
 _MOST_AT_ONCE = 8  # each holds its answer until it has been read
@@ -66,8 +67,10 @@ class Scrapes:
         return await asyncio.shield(task)  # one who hangs up must not end it for the others
 
     async def _produced(self, *, openmetrics: bool, zipped: bool) -> bytes:
-        while self._refresh():  # noqa: ASYNC110 -- it works a little each time
+        steps = self._refresh()
+        while steps > 0:  # and no more than there were: changes never end
             await asyncio.sleep(0)  # whoever waits for an answer comes between
+            steps = min(steps - 1, self._refresh())
         return await asyncio.to_thread(self._produce, openmetrics=openmetrics, zipped=zipped)
 
     def _produce(self, *, openmetrics: bool, zipped: bool) -> bytes:

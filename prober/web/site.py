@@ -38,8 +38,9 @@ class Site:
     run_once: RunOnce | None = None
     reload: Reload | None = None
     hosts: tuple[str, ...] = ()
-    refresh_metrics: Callable[[], bool] = lambda: False
-    """Prepares `render_metrics` a little on the event loop; tells whether there is more to do."""
+    refresh_metrics: Callable[[], int] = lambda: 0
+    """Prepares `render_metrics` a little on the event loop; returns how many more steps there
+    are."""
 
 
 SITE: web.AppKey[Site] = web.AppKey("site", Site)

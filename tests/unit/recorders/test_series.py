@@ -1,3 +1,5 @@
+from collections import OrderedDict
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -46,7 +48,7 @@ def a_block(shelf: Shelf, value: float | None = 0.0) -> Block:
 
 
 def test_a_block_begins_with_every_series_at_its_value() -> None:
-    shelf = Shelf(GAUGE, {})
+    shelf = Shelf(GAUGE, OrderedDict())
 
     a_block(shelf)
 
@@ -56,7 +58,7 @@ def test_a_block_begins_with_every_series_at_its_value() -> None:
 
 
 def test_a_block_without_a_value_has_no_lines_yet() -> None:
-    shelf = Shelf(GAUGE, {})
+    shelf = Shelf(GAUGE, OrderedDict())
 
     block = a_block(shelf, None)
 
@@ -64,7 +66,7 @@ def test_a_block_without_a_value_has_no_lines_yet() -> None:
 
 
 def test_a_change_renews_its_line_and_leaves_the_others() -> None:
-    shelf = Shelf(GAUGE, {})
+    shelf = Shelf(GAUGE, OrderedDict())
 
     a_block(shelf).add(2.5, "b")
 
@@ -74,7 +76,7 @@ def test_a_change_renews_its_line_and_leaves_the_others() -> None:
 
 
 def test_replacing_makes_what_is_not_named_absent() -> None:
-    shelf = Shelf(GAUGE, {})
+    shelf = Shelf(GAUGE, OrderedDict())
 
     a_block(shelf).replace({"b": 1.0})
 
@@ -83,7 +85,7 @@ def test_replacing_makes_what_is_not_named_absent() -> None:
 
 
 def test_a_series_may_be_declared_later() -> None:
-    shelf = Shelf(GAUGE, {})
+    shelf = Shelf(GAUGE, OrderedDict())
     block = a_block(shelf, None)
 
     block.declare("c", ("c",))
@@ -93,7 +95,7 @@ def test_a_series_may_be_declared_later() -> None:
 
 
 def test_a_block_that_is_redefined_forgets_what_it_had() -> None:
-    shelf = Shelf(GAUGE, {})
+    shelf = Shelf(GAUGE, OrderedDict())
     block = a_block(shelf)
 
     block.redefine({ONLY: ("z",)}, 1.0)
@@ -103,14 +105,14 @@ def test_a_block_that_is_redefined_forgets_what_it_had() -> None:
 
 
 def test_asking_twice_for_an_owners_block_keeps_its_numbers() -> None:
-    shelf = Shelf(GAUGE, {})
+    shelf = Shelf(GAUGE, OrderedDict())
     a_block(shelf).set(7.0, "a")
 
     assert a_block(shelf).values["a"] == 7.0
 
 
 def test_a_dropped_owner_leaves_nothing() -> None:
-    shelf = Shelf(GAUGE, {})
+    shelf = Shelf(GAUGE, OrderedDict())
     a_block(shelf)
 
     shelf.drop(("t",))
@@ -130,7 +132,7 @@ def test_a_dropped_owner_leaves_nothing() -> None:
     ],
 )
 def test_a_bucket_holds_all_up_to_its_bound(value: float, counts: list[int]) -> None:
-    histogram = Shelf(HISTOGRAM, {}).histogram(("t",))
+    histogram = Shelf(HISTOGRAM, OrderedDict()).histogram(("t",))
 
     histogram.observe(value)
 
@@ -138,7 +140,7 @@ def test_a_bucket_holds_all_up_to_its_bound(value: float, counts: list[int]) -> 
 
 
 def test_a_histogram_is_written_with_buckets_count_and_sum() -> None:
-    shelf = Shelf(HISTOGRAM, {})
+    shelf = Shelf(HISTOGRAM, OrderedDict())
     histogram = shelf.histogram(("t",))
 
     histogram.observe(0.75)
@@ -152,7 +154,7 @@ def test_a_histogram_is_written_with_buckets_count_and_sum() -> None:
 
 
 def test_a_text_is_made_once_however_many_changes_there_were() -> None:
-    shelf = Shelf(GAUGE, {})
+    shelf = Shelf(GAUGE, OrderedDict())
     block = a_block(shelf)
     fresh_texts(shelf)
     for value in (1.0, 2.0, 3.0):
@@ -162,7 +164,7 @@ def test_a_text_is_made_once_however_many_changes_there_were() -> None:
 
 
 def test_a_block_that_is_gone_puts_no_text_in_the_place_of_its_heir() -> None:
-    shelf = Shelf(GAUGE, {})
+    shelf = Shelf(GAUGE, OrderedDict())
     a_block(shelf).set(1.0, "a")
     shelf.drop(("t",))
     a_block(shelf).set(2.0, "a")
