@@ -19,13 +19,16 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import cpu_per_probe
+from tests.benchmarks import cpu_per_probe, punctuality, size, split_truth
 from tests.benchmarks.figures import Figure, Surroundings, document, told
 
 Measure = Callable[[Path, bool], list[Figure]]
 
 MODULES: Mapping[str, Measure] = {
     "cpu": cpu_per_probe.measure,
+    "split": split_truth.measure,
+    "punctuality": punctuality.measure,
+    "size": size.measure,
 }
 ROOT = Path(__file__).parents[2]
 JSON_FILE = ROOT / "docs" / "benchmarks.json"

@@ -18,6 +18,7 @@ from tests.benchmarks.nginx import StaticPlatform, static_platform
 
 GROUP = "CPU per probe"
 _WARM_UP_SECONDS = 2.5
+_LEAST_GOOD_RATIO = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ _Costs = dict[tuple[str, str], list[float]]
 
 def measure(directory: Path, quick: bool) -> list[Figure]:
     """Return the ratios, and the times that they are made of."""
-    pace = Pace(seconds=3.0, rounds=1) if quick else Pace()
+    pace = Pace(rate=100, seconds=4.0, rounds=1) if quick else Pace()
     costs: _Costs = defaultdict(list)
     with ExitStack() as resources:
         platform = resources.enter_context(static_platform(directory))
@@ -83,14 +84,14 @@ def _of_daemon(directory: Path, platform: StaticPlatform, way: Way, pace: Pace) 
     )
     with measured_daemon(directory, load) as daemon:
         time.sleep(_WARM_UP_SECONDS)
-        runs_before = daemon.metrics().total("prober_probe_runs_total", outcome="success")
-        cpu_before = daemon.cpu_seconds
+        before, cpu_before = daemon.metrics(), daemon.cpu_seconds
         time.sleep(pace.seconds)
-        cpu = daemon.cpu_seconds - cpu_before
-        after = daemon.metrics()
-    runs = after.total("prober_probe_runs_total", outcome="success") - runs_before
-    if runs != after.total("prober_probe_runs_total") - runs_before or runs < _number(pace) * 0.9:
-        raise AssertionError(f"only {runs:g} good runs: {directory}")
+        cpu, after = daemon.cpu_seconds - cpu_before, daemon.metrics()
+    name = "prober_probe_runs_total"
+    runs = after.total(name) - before.total(name)
+    good = after.total(name, outcome="success") - before.total(name, outcome="success")
+    if good < _number(pace) * _LEAST_GOOD_RATIO:
+        raise AssertionError(f"this machine is too busy: only {good:g} good of {runs:g} runs")
     return cpu / runs
 
 

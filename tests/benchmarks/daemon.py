@@ -1,6 +1,8 @@
 """The daemon under measurement: its settings by size and rate, and what its /metrics say."""
 
 import json
+import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -9,8 +11,8 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.benchmarks.processes import cpu_seconds
-from tests.programs import get, started
+from tests.benchmarks.processes import cpu_seconds, running
+from tests.programs import get, started, wait_for_line
 
 PROBES_PER_TENANT = 10
 _Samples = dict[str, list[tuple[dict[str, str], float]]]
@@ -38,14 +40,12 @@ class Load:
         }
         if self.ca_file is not None:
             defaults["ca_file"] = str(self.ca_file)
-        token = directory / "token"
-        token.write_text("a-token-of-the-benchmark\n")
         names = [f"probe-{number}" for number in range(min(PROBES_PER_TENANT, self.probes))]
         tenants = [
             {
                 "name": f"tenant-{number:04}",
                 "base_url": self.base_url,
-                "token": {"file": str(token)},
+                "token": {"file": str(_token(directory, number))},
                 "probes": [{"use": "datasets", "name": name} for name in names],
             }
             for number in range(max(1, self.probes // PROBES_PER_TENANT))
@@ -58,6 +58,13 @@ class Load:
             "tenants": tenants,
             **self.sections,
         }
+
+
+def _token(directory: Path, number: int) -> Path:
+    """Write a token: no two tenants share one, of which each would be warned."""
+    file = directory / f"{number}.token"
+    file.write_text(f"a-token-of-the-benchmark-{number:06}\n")
+    return file
 
 
 class MeasuredDaemon:
@@ -116,3 +123,30 @@ def measured_daemon(directory: Path, load: Load) -> Iterator[MeasuredDaemon]:
     command = ("run", "--config", str(settings))
     with started(*command, until=r'"listening": "([^"]+)"', log=directory / "log") as daemon:
         yield MeasuredDaemon(daemon[0].pid, daemon[1])
+
+
+@dataclass(slots=True)
+class Recorded:
+    """What `recorded_daemon` wrote down, once it has ended."""
+
+    daemon: MeasuredDaemon
+    settings: Path
+    ready_after_seconds: float
+    rows: dict[str, list[list[float]]] = field(default_factory=dict)
+
+
+@contextmanager
+def recorded_daemon(directory: Path, load: Load, *flags: str) -> Iterator[Recorded]:
+    """Start `recorded_daemon` under a load; its rows are there when the context is left."""
+    directory.mkdir(parents=True, exist_ok=True)
+    settings, out, log = directory / "prober.yaml", directory / "out.json", directory / "log"
+    settings.write_text(json.dumps(load.settings(directory)))
+    module = [sys.executable, "-m", "tests.benchmarks.recorded_daemon"]
+    command = [*module, str(settings), str(out), *flags]
+    began = time.monotonic()
+    with running(command, log) as process:
+        url = wait_for_line(process, log, r'"listening": "([^"]+)"')
+        ready_after_seconds = time.monotonic() - began
+        recorded = Recorded(MeasuredDaemon(process.pid, url), settings, ready_after_seconds)
+        yield recorded
+    recorded.rows = json.loads(out.read_text())

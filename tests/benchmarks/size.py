@@ -1,0 +1,108 @@
+"""What size costs: memory, start, scrape and reload with ten thousand probes.
+
+Histograms are kept for each tenant (`web.histograms: tenant`). Probes run each minute.
+"""
+
+import json
+import os
+import re
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+from tests.benchmarks.daemon import PROBES_PER_TENANT, Load, Recorded, recorded_daemon
+from tests.benchmarks.figures import Figure, told
+from tests.benchmarks.nginx import StaticPlatform, static_platform
+from tests.benchmarks.onlookers import Scrapes, scrape
+from tests.benchmarks.processes import rss_bytes
+
+GROUP = "size"
+LARGEST = 10_000
+_MIB = 1024 * 1024
+_TARGETS = {"rss": 400.0, "start": 5.0, "scrape": 2.0, "hold": 2.0}
+_SETTLE_SECONDS = 3.0
+_RELOAD_LIMIT_SECONDS = 60.0
+_RELOADED = re.compile(r'"event": "settings\.reloaded"')
+
+
+def measure(directory: Path, quick: bool) -> list[Figure]:
+    """Return what each size costs; targets hold for the largest."""
+    figures: list[Figure] = []
+    with static_platform(directory) as platform:
+        for probes in (100, 1000) if quick else (100, 1000, LARGEST):
+            figures += _of(directory / str(probes), platform, probes, quick=quick)
+    return figures
+
+
+def _of(directory: Path, platform: StaticPlatform, probes: int, *, quick: bool) -> list[Figure]:
+    sections: dict[str, Any] = {
+        "web": {
+            "listen": "127.0.0.1:0",
+            "max_series": 10_000_000,
+            "histograms": "tenant",
+        }
+    }
+    load = Load(platform.plain_url, probes, interval="60s", sections=sections)
+    first, later = Scrapes(), Scrapes()
+    with recorded_daemon(directory, load, "--holds") as recorded:
+        daemon = recorded.daemon
+        time.sleep(_SETTLE_SECONDS)
+        quiet_until = time.time()
+        scrape(daemon.url, first)
+        time.sleep(3.0 if quick else 20.0)
+        for _ in range(3):
+            scrape(daemon.url, later)
+            time.sleep(2.0)
+        rss = rss_bytes(daemon.pid) / _MIB
+        reload_seconds = _reload(recorded, directory)
+    start = recorded.ready_after_seconds
+    targets = _TARGETS if probes == LARGEST else {}
+    size = f"{probes:,} probes"
+    holds = recorded.rows["holds"]
+    alone = _longest(holds, (quiet_until - _SETTLE_SECONDS / 2, quiet_until))
+    during = max(_longest(holds, span) for span in (*first.spans, *later.spans))
+    scraped = max(first.seconds + later.seconds)
+    tenants = probes // PROBES_PER_TENANT
+    return [
+        Figure(GROUP, f"memory, {size}", rss, "MiB", targets.get("rss"), f"{tenants:,} tenants"),
+        Figure(GROUP, f"start, {size}", start, "s", targets.get("start")),
+        Figure(
+            GROUP,
+            f"scrape, {size}",
+            scraped,
+            "s",
+            targets.get("scrape"),
+            f"{told(later.sent_bytes / _MIB, 'MiB')} gzip; the first took"
+            f" {told(first.seconds[0], 's')}, later ones {told(max(later.seconds), 's')}",
+        ),
+        Figure(
+            GROUP,
+            f"longest hold of the loop during scrapes, {size}",
+            during * 1e3,
+            "ms",
+            targets.get("hold"),
+            f"{told(alone * 1e3, 'ms')} in the second before",
+        ),
+        Figure(GROUP, f"reload, one tenant changed, {size}", reload_seconds, "s"),
+    ]
+
+
+def _longest(holds: list[list[float]], span: tuple[float, float]) -> float:
+    return max((hold for at, hold in holds if span[0] <= at <= span[1] + hold), default=0.0)
+
+
+def _reload(recorded: Recorded, directory: Path) -> float:
+    """Change one tenant, let it be read anew, and return how long it took."""
+    settings = json.loads(recorded.settings.read_text())
+    settings["tenants"][0]["environment"] = "another"
+    log, changed = directory / "log", recorded.settings.with_suffix(".new")
+    changed.write_text(json.dumps(settings))
+    changed.replace(recorded.settings)
+    began = time.monotonic()
+    os.kill(recorded.daemon.pid, signal.SIGHUP)
+    while time.monotonic() - began < _RELOAD_LIMIT_SECONDS:
+        if _RELOADED.search(log.read_text()):
+            return time.monotonic() - began
+        time.sleep(0.02)
+    raise AssertionError(f"no reload in\n{log.read_text()[-2000:]}")
