@@ -150,3 +150,9 @@ def test_no_text_makes_the_reader_raise(text: str) -> None:
 )
 def test_a_key_path_is_written_as_people_write_it(path: KeyPath, text: str) -> None:
     assert dotted(path) == text
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "- " * 50_000, "{a: " * 20_000])
+def test_text_that_is_nested_without_end_is_refused(text: str) -> None:
+    _, problems = read_yaml(text, "prober.yaml")
+    assert "too large" in problems[0].message or "not YAML" in problems[0].message
