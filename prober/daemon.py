@@ -228,7 +228,7 @@ class Daemon:
             changes=lambda tenant: self.memory.board.changes[tenant],
             own_health=self.metrics.own_health,
             archive=self.memory.archive,
-            render_metrics=self.metrics.render,
+            render_metrics=self.metrics.exposition,
             refresh_metrics=self.metrics.refresh,
             is_ready=lambda: self._runs.is_open,
             now=time.time,

@@ -19,31 +19,26 @@ from prometheus_client.registry import Collector
 from prober.recorders.families import Family, Kind
 from prober.recorders.series import Histogram, Shelf, bounds
 
-_TEXTS_AT_A_TIME = 200
+_PART_CHARACTERS = 256 * 1024
 _GAP_SECONDS = 0.0002
 
 
-def render(
-    shelves: Iterable[Shelf], lock: AbstractContextManager[object], *, openmetrics: bool
-) -> bytes:
-    """Return the exposition of all shelves at one moment; may be called in any thread.
+def parts(shelves: Iterable[Shelf], *, openmetrics: bool) -> Iterator[bytes]:
+    """Yield the exposition of all shelves, a little at a time; may be called in any thread.
 
-    The lock is held only while references to the texts are copied. They are joined a few at a
-    time, with gaps in between in which the event loop gets hold of the interpreter: it would wait
-    for 5 ms otherwise, and so would every answer that is being timed.
+    Between parts the thread sleeps, so that the event loop gets hold of the interpreter: it would
+    have to wait for 5 ms otherwise, and so would every answer that is being timed.
     """
-    with lock:
-        taken = [(shelf.family, list(shelf.texts.values())) for shelf in shelves]
-    parts = []
-    for family, texts in taken:
-        parts.append(_heading(family, openmetrics=openmetrics).encode())
-        for begin in range(0, len(texts), _TEXTS_AT_A_TIME):
-            parts.append("".join(texts[begin : begin + _TEXTS_AT_A_TIME]).encode())
-            if len(texts) > _TEXTS_AT_A_TIME:
+    for shelf in shelves:
+        texts = list(shelf.texts.values())
+        yield _heading(shelf.family, openmetrics=openmetrics).encode()
+        step = max(1, _PART_CHARACTERS // (1 + len(texts[-1]))) if texts else 1
+        for begin in range(0, len(texts), step):
+            yield "".join(texts[begin : begin + step]).encode()
+            if len(texts) > step:
                 time.sleep(_GAP_SECONDS)
     if openmetrics:
-        parts.append(b"# EOF\n")
-    return b"".join(parts)
+        yield b"# EOF\n"
 
 
 def _heading(family: Family, *, openmetrics: bool) -> str:

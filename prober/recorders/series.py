@@ -34,12 +34,13 @@ class Shelf:
     many shelves.
     """
 
-    __slots__ = ("_templates", "blocks", "family", "labels", "stale", "texts")
+    __slots__ = ("_beginnings", "_templates", "blocks", "family", "labels", "stale", "texts")
 
     def __init__(self, family: Family, stale: Stale) -> None:
         self.family = family
         self.stale = stale
         self._templates: dict[tuple[Labels, tuple[Labels, ...]], str] = {}
+        self._beginnings: dict[tuple[tuple[str, ...], float], dict[str, float]] = {}
         self.labels = family.labels
         self.blocks: dict[Labels, Block | Histogram] = {}
         self.texts: dict[Labels, str] = {}
@@ -67,6 +68,13 @@ class Shelf:
     def series_count(self) -> int:
         """How many series stand here now."""
         return sum(block.series_count for block in self.blocks.values())
+
+    def beginning(self, keys: tuple[str, ...], value: float) -> dict[str, float]:
+        """Return the values that blocks begin with; shared, since most never get others."""
+        key = keys, value
+        if key not in self._beginnings:
+            self._beginnings[key] = dict.fromkeys(keys, value)
+        return self._beginnings[key]
 
     def become_stale(self, block: "Block | Histogram") -> None:
         """Take note that a block has changed since its text was made."""
@@ -121,7 +129,7 @@ class Block:
     All begin at `value`, or are absent if it is None.
     """
 
-    __slots__ = ("_is_stale", "_shelf", "owner", "tails", "values")
+    __slots__ = ("_is_stale", "_owns_values", "_shelf", "owner", "tails", "values")
 
     def __init__(
         self,
@@ -131,6 +139,9 @@ class Block:
         value: float | None,
     ) -> None:
         self.owner = owner
+        self.tails = tails
+        self.values: dict[str, float] = {}
+        self._owns_values = True
         self._shelf = shelf
         self._is_stale = False
         self.redefine(tails, value)
@@ -143,7 +154,8 @@ class Block:
     def redefine(self, tails: Mapping[str, Labels], value: float | None) -> None:
         """Forget all series and begin anew with these."""
         self.tails = tails
-        self._fill({} if value is None else dict.fromkeys(tails, value))
+        self._fill({} if value is None else self._shelf.beginning(tuple(tails), value))
+        self._owns_values = False
 
     def declare(self, key: str, tail: Labels) -> None:
         """Make a series known; it is absent until it has a value."""
@@ -152,6 +164,8 @@ class Block:
     def set(self, value: float, key: str = ONLY) -> None:
         """Give a series a value."""
         if self.values.get(key) != value:
+            if not self._owns_values:
+                self.values, self._owns_values = dict(self.values), True
             self.values[key] = value
             if not self._is_stale:
                 self._is_stale = True
@@ -173,7 +187,7 @@ class Block:
         self._shelf.refresh(self, tails, self.values.values())
 
     def _fill(self, values: dict[str, float]) -> None:
-        self.values = values
+        self.values, self._owns_values = values, True
         if not self._is_stale:
             self._is_stale = True
             self._shelf.become_stale(self)

@@ -1,20 +1,21 @@
 """/metrics: one rendering for all who ask at the same time, and few of them."""
 
 import asyncio
-import gzip
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterable, Iterator
 
 from aiohttp import web
 
 from prober.web.negotiation import OPENMETRICS, TEXT, accepts_gzip, wants_openmetrics
 
-Render = Callable[[bool], bytes]
-"""Renders the exposition, in OpenMetrics if told True; called in a thread."""
+Render = Callable[[bool], Iterable[bytes]]
+"""Renders the exposition part by part, in OpenMetrics if told True; called in a thread."""
 
 Refresh = Callable[[], int]
 """Prepares a rendering a little further, on the event loop; returns how many more such steps there
 are."""
 
+_GZIP_FORMAT = zlib.MAX_WBITS | 16
 _GZIP_LEVEL = 1  # twice as fast as the default, a third larger
 _MOST_AT_ONCE = 8  # each holds its answer until it has been read
 
@@ -74,5 +75,13 @@ class Scrapes:
         return await asyncio.to_thread(self._produce, openmetrics=openmetrics, zipped=zipped)
 
     def _produce(self, *, openmetrics: bool, zipped: bool) -> bytes:
-        body = self._render(openmetrics)
-        return gzip.compress(body, _GZIP_LEVEL, mtime=0) if zipped else body
+        parts = self._render(openmetrics)
+        return b"".join(_zipped(parts) if zipped else parts)
+
+
+def _zipped(parts: Iterable[bytes]) -> Iterator[bytes]:
+    """Compress as it comes: all of it at once, of ten thousand probes, would be 60 MB."""
+    compressor = zlib.compressobj(_GZIP_LEVEL, wbits=_GZIP_FORMAT)
+    for part in parts:
+        yield compressor.compress(part)
+    yield compressor.flush()

@@ -1,6 +1,6 @@
 """What pages and API ask of the rest of the house."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -32,7 +32,7 @@ class Site:
     changes: Callable[[str], int]
     own_health: Callable[[], OwnHealth]
     archive: Archive | None
-    render_metrics: Callable[[bool], bytes]
+    render_metrics: Callable[[bool], Iterable[bytes]]
     is_ready: Callable[[], bool]
     now: Callable[[], float]
     run_once: RunOnce | None = None

@@ -2,7 +2,8 @@
 
 A program of its own: `python -m tests.benchmarks.recorded_daemon CONFIG OUT [--holds]`. At its end
 it writes OUT, as JSON: rows of [epoch seconds, server error, network error, bound of doubt] for
-answers of `known_target`, latenesses, and holds as [epoch seconds, seconds]; all in seconds.
+answers of `known_target`, latenesses as [epoch seconds, seconds], and holds as [epoch seconds,
+seconds, CPU seconds of the loop's thread meanwhile]; all in seconds.
 """
 
 import argparse
@@ -34,7 +35,7 @@ class Recording:
     def __init__(self) -> None:
         self.errors: list[tuple[float, float, float, float]] = []
         self.latenesses: list[tuple[float, float]] = []
-        self.holds: list[tuple[float, float]] = []
+        self.holds: list[tuple[float, float, float]] = []
 
     def record(self, result: Result) -> None:
         """See `Recorder`."""
@@ -63,14 +64,14 @@ class Recording:
 
     async def watch(self) -> None:
         """Write down how long the loop was held at a time."""
-        last = time.perf_counter()
+        last, used = time.perf_counter(), time.thread_time()
         while True:
             await asyncio.sleep(_TICK_SECONDS)
-            now = time.perf_counter()
+            now, now_used = time.perf_counter(), time.thread_time()
             hold = now - last - _TICK_SECONDS
-            last = now
             if hold > _LEAST_HOLD_SECONDS:
-                self.holds.append((time.time(), hold))
+                self.holds.append((time.time(), hold, now_used - used))
+            last, used = now, now_used
 
 
 async def _run(config: Path, recording: Recording, *, holds: bool) -> None:

@@ -89,7 +89,7 @@ def _of(directory: Path, platform: StaticPlatform, probes: int, *, quick: bool) 
 
 
 def _longest(holds: list[list[float]], span: tuple[float, float]) -> float:
-    return max((hold for at, hold in holds if span[0] <= at <= span[1] + hold), default=0.0)
+    return max((hold for at, hold, _ in holds if span[0] <= at <= span[1] + hold), default=0.0)
 
 
 def _reload(recorded: Recorded, directory: Path) -> float:
