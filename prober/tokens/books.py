@@ -90,6 +90,9 @@ class Books:
     def tell_expiries(self, now: float) -> None:
         """Tell of each token that has come near its expiry, once for each stage."""
         for tenant, each in self._statuses.items():
+            if each.expires_at is None:  # as nearly always; a stage that was told may come again
+                self._expiry_told.pop(tenant, None)
+                continue
             reached = (each.fingerprint, expiry_stage(each, EXPIRING_SECONDS, now))
             if reached != self._expiry_told.get(tenant):
                 self._expiry_told[tenant] = reached

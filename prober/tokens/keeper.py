@@ -107,8 +107,7 @@ class TokenKeeper:
     async def watch(self) -> None:
         """Look at every source again and again, and renew OAuth tokens; never ends by itself."""
         while True:
-            await asyncio.sleep(WATCH_SECONDS)
-            await self._watch.look()
+            await self._watch.look_around(WATCH_SECONDS)
             self._books.tell_expiries(self._now())
             for account in self._accounts.values():
                 if account.held is not None and account.held.is_to_be_renewed(self._now()):

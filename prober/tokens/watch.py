@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from prober.credential import TokenSource
 from prober.tokens.sources import SETTLE_SECONDS, Sighting, Source, is_settled, open_source
 
+_LOOKS_AT_A_TIME = 25
 _MOST_LOOKS = 12
 """So often a source that keeps changing is looked at in one go: three seconds."""
 
@@ -71,6 +72,17 @@ class SourceWatch:
             if self._sources.get(name) is source:  # else a reload has taken it away meanwhile
                 self._see(name, sighting)
 
+    async def look_around(self, seconds: float) -> None:
+        """Look at all sources, a few at a time, so that it takes about so long.
+
+        All at once would hold the event loop: a thread that looks has the interpreter, too.
+        """
+        names = list(self._sources)
+        slices = max(1, -(-len(names) // _LOOKS_AT_A_TIME))
+        for number in range(slices):
+            await asyncio.sleep(seconds / slices)
+            await self.look(names[number::slices])
+
     async def read(self, tenant: str) -> None:
         """Look at a source until it is believed as it is now."""
         task = self._reading.get(tenant)
@@ -91,6 +103,8 @@ class SourceWatch:
     def _see(self, tenant: str, sighting: Sighting) -> None:
         now = self._now()
         last, since = self._seen_since.get(tenant, (sighting, now))
+        if sighting is last and sighting is self._believed.get(tenant):
+            return  # as nearly always
         since = since if last == sighting else now
         self._seen_since[tenant] = sighting, since
         if is_settled(sighting, since, now):
