@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test e2e faults bench fuzz soak picture pictures dashboards lint format lock programs audit sbom dist image-check clean
+.PHONY: help demo test e2e faults bench profile fuzz soak picture pictures dashboards lint format lock programs audit sbom dist image-check clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -24,8 +24,16 @@ e2e: $(VENV)/.development programs ## the full run alone: faults, Prometheus, Al
 faults: $(VENV)/.development programs ## every fault of network, servers and machine, each with its verdict
 	$(BIN)/pytest tests/faults -q
 
-bench: $(VENV)/.development ## how punctual the daemon is at 200 probes/s for 60 s
-	$(BIN)/python -m tests.benchmarks.punctuality
+bench: $(VENV)/.development ## measure every target of performance, a quarter of an hour; renews the README's table
+	@{ command -v nginx && command -v prometheus-blackbox-exporter; } >/dev/null \
+	  || ./.ci/install-programs nginx-light prometheus-blackbox-exporter
+	$(BIN)/python -m tests.benchmarks $(BENCH)
+
+profile: $(VENV)/.development ## draw where the daemon's time goes, at 200 probes/s: build/profile.html
+	@command -v nginx >/dev/null || ./.ci/install-programs nginx-light
+	$(BIN)/python -m tests.benchmarks.profile_picture
+
+BENCH ?= --write
 
 fuzz: $(VENV)/.development ## ten minutes of atheris on parser, judge and `prober explain`
 	$(BIN)/python -m tests.fuzz.run

@@ -19,8 +19,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import cpu_per_probe, punctuality, size, split_truth
+from tests.benchmarks import cpu_per_probe, history_size, punctuality, size, split_truth
 from tests.benchmarks.figures import Figure, Surroundings, document, told
+from tests.house.test_readme import BENCHMARKS as JSON_FILE
+from tests.house.test_readme import README, with_tables
 
 Measure = Callable[[Path, bool], list[Figure]]
 
@@ -29,9 +31,8 @@ MODULES: Mapping[str, Measure] = {
     "split": split_truth.measure,
     "punctuality": punctuality.measure,
     "size": size.measure,
+    "history": history_size.measure,
 }
-ROOT = Path(__file__).parents[2]
-JSON_FILE = ROOT / "docs" / "benchmarks.json"
 
 
 def main() -> int:
@@ -50,6 +51,7 @@ def main() -> int:
     console.print(_table(around, figures))
     if options.write:
         JSON_FILE.write_text(json.dumps(document(around, figures), indent=1) + "\n")
+        README.write_text(with_tables(README.read_text()))
     return 1 if any(each.is_met is False for each in figures) else 0
 
 

@@ -27,7 +27,7 @@ class Pace:
 
     rate: int = 200
     seconds: float = 8.0
-    rounds: int = 3
+    rounds: int = 2
 
 
 @dataclass(frozen=True, slots=True)

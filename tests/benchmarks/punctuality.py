@@ -25,7 +25,7 @@ def measure(directory: Path, quick: bool) -> list[Figure]:
             figures += _at(directory / f"plain-{rate}", load, seconds)
         if not quick:
             load = Load(platform.tls_url, _RATE_TO_SUSTAIN, ca_file=platform.ca_file)
-            figures += _at(directory / "tls", load, seconds)
+            figures += _at(directory / "tls", load, seconds / 2)
     return figures
 
 

@@ -80,7 +80,7 @@ def errors_of(directory: Path, url: str, case: Case, quick: bool) -> Sequence[Se
     ):
         time.sleep(_WARM_UP_SECONDS)
         began = time.time()
-        time.sleep(6.0 if quick else 20.0)
+        time.sleep(6.0 if quick else 15.0)
         ended = time.time()
     return [row for row in recorded.rows["errors"] if began <= row[0] <= ended]
 

@@ -3,6 +3,7 @@
 `python tests/house/test_readme.py` writes the tables anew.
 """
 
+import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,9 +11,11 @@ from pathlib import Path
 from prober.recorders.families import FAMILIES
 from prober.verdict.identity import identity_table
 from prober.verdict.rules import Row, table
+from tests.benchmarks.figures import from_document, markdown
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
+BENCHMARKS = ROOT / "docs" / "benchmarks.json"
 
 
 def outcome_table(rows: Iterable[Row] = table()) -> str:
@@ -41,7 +44,12 @@ def metrics_table() -> str:
     return "\n".join(lines)
 
 
+def bench_table() -> str:
+    return markdown(*from_document(json.loads(BENCHMARKS.read_text())))
+
+
 TABLES = {
+    "bench": bench_table,
     "outcomes": outcome_table,
     "identity": identity_outcome_table,
     "metrics": metrics_table,

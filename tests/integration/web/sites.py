@@ -66,7 +66,9 @@ class House:
             changes=lambda name: self.board.changes[name],
             own_health=self.metrics.own_health,
             archive=None if self.directory is None else Archive(self.directory),
-            render_metrics=lambda openmetrics: self.exposition or self.metrics.render(openmetrics),
+            render_metrics=lambda openmetrics: (
+                [self.exposition] if self.exposition else self.metrics.exposition(openmetrics)
+            ),
             is_ready=lambda: self.is_ready,
             now=lambda: self.now,
             run_once=self.run_once if ad_hoc else None,
