@@ -98,8 +98,11 @@ class Shelf:
 
     def drop(self, owner: Labels) -> None:
         """Forget an owner's series."""
-        self.blocks.pop(owner, None)
+        block = self.blocks.pop(owner, None)
         self.texts.pop(owner, None)
+        left = [each for each in self.stale.pop(owner, ()) if each is not block]
+        if left:  # an owner of the same name on another shelf
+            self.stale[owner] = left
 
     def _template(self, owner_labels: int, tails: tuple[Labels, ...]) -> str:
         """Return lines that lack their owner's label values and their numbers: most are alike."""

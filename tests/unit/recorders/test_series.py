@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from prometheus_client.utils import floatToGoString
 
 from prober.recorders.families import Family, Kind
-from prober.recorders.series import ONLY, Block, Shelf, labels_text, number
+from prober.recorders.series import ONLY, Block, Shelf, Stale, labels_text, number
 
 GAUGE = Family("g", Kind.GAUGE, "A gauge.", ("tenant", "side"))
 HISTOGRAM = Family("h", Kind.HISTOGRAM, "A histogram.", ("tenant",), (0.5, 1.0))
@@ -169,3 +169,14 @@ def test_a_block_that_is_gone_puts_no_text_in_the_place_of_its_heir() -> None:
     shelf.drop(("t",))
     a_block(shelf).set(2.0, "a")
     assert fresh_texts(shelf)["t",].startswith('g{side="a",tenant="t"} 2.0')
+
+
+def test_what_is_gone_is_not_kept_to_be_written() -> None:
+    stale: Stale = OrderedDict()
+    shelf, other = Shelf(GAUGE, stale), Shelf(GAUGE, stale)
+    a_block(shelf)
+    stays = a_block(other)
+    shelf.drop(("t",))
+    assert stale == {("t",): [stays]}
+    other.drop(("t",))
+    assert stale == {}
