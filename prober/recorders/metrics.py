@@ -4,6 +4,7 @@ Changes come from the event loop's thread; `exposition` may run in any other. Ev
 the lock, so that no scrape sees half of it.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from threading import Lock
 from urllib.parse import urlsplit
@@ -18,7 +19,7 @@ from prober.recorders import series
 from prober.recorders.exposition import ShelfCollector, parts
 from prober.recorders.own_health import P99, OwnHealth, bound_of_quantile
 from prober.recorders.probe_series import ProbeSeries
-from prober.recorders.store import LOOP_LAG, HistogramScope, Store, series_estimate
+from prober.recorders.store import HistogramScope, Store, series_estimate
 from prober.recorders.token_series import TokenSeries
 
 __all__ = ("HistogramScope", "Metrics", "series_estimate")
@@ -52,6 +53,8 @@ class Metrics:
         self._probes: dict[tuple[str, str], ProbeSeries] = {}
         self._tokens: dict[str, TokenSeries] = {}
         self._hosts: dict[str, str] = {}
+        self._all_skipped: Counter[SkipCause] = Counter()
+        self._all_discarded = 0
         self._heartbeat = store.block("prober_scheduler_heartbeat_timestamp_seconds")
         self._lateness = store.histogram("prober_schedule_lateness_seconds")
         self._lag = store.histogram("prober_event_loop_lag_seconds")
@@ -132,7 +135,7 @@ class Metrics:
         if probe is None:
             return
         with self._lock:
-            probe.record(result, self.max_loop_lag_seconds)
+            self._all_discarded += probe.record(result, self.max_loop_lag_seconds)
             expiry = result.exchange.certificate_expiry_timestamp_seconds
             if expiry is not None and result.counterpart is Counterpart.API:
                 self._store.block(_CERTIFICATE, (self._hosts[result.tenant],)).set(expiry)
@@ -143,6 +146,7 @@ class Metrics:
         if series is not None:
             with self._lock:
                 series.skipped(cause)
+                self._all_skipped[cause] += 1
 
     def run_started(self, lateness_seconds: float) -> None:
         """Count a run that was started so long after its due moment."""
@@ -219,7 +223,7 @@ class Metrics:
 
     def own_health(self) -> OwnHealth:
         """Return how well the prober itself does."""
-        store, only = self._store, series.ONLY
+        only = series.ONLY
         with self._lock:
             return OwnHealth(
                 version=self._version,
@@ -229,12 +233,8 @@ class Metrics:
                 runs=0 if self._lateness is None else self._lateness.counts[-1],
                 lateness_p99_seconds=_p99(self._lateness),
                 loop_lag_p99_seconds=_p99(self._lag),
-                skipped={
-                    c: int(store.total("prober_schedule_skipped_total", c)) for c in SkipCause
-                },
-                discarded_measurements=int(
-                    store.total("prober_measurements_discarded_total", LOOP_LAG)
-                ),
+                skipped={cause: self._all_skipped[cause] for cause in SkipCause},
+                discarded_measurements=self._all_discarded,
                 configuration_is_current=self._loaded.values[only] == 1.0,
                 configuration_problem=self._configuration_problem,
                 configuration_loaded_at=self._loaded_at.values[only],

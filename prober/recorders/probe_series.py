@@ -78,14 +78,17 @@ class ProbeSeries:
         """Count a run that was not started."""
         self._skipped.add(key=cause)
 
-    def record(self, result: Result, max_loop_lag_seconds: float) -> None:
-        """Take in a result: the outcome always, durations of the API if they are to be trusted."""
+    def record(self, result: Result, max_loop_lag_seconds: float) -> bool:
+        """Take in a result: the outcome always, durations of the API if they are to be trusted.
+
+        Tell whether they were discarded.
+        """
         exchange, verdict = result.exchange, result.verdict
         self._record_verdict(result)
         if result.counterpart is not Counterpart.API:
             self._phases.replace({})
             self._last_seconds.replace({})
-            return
+            return False
         if exchange.failure is None and exchange.response is not None:
             self._count_code(str(exchange.response.status))
         answered = _answered_by_platform(exchange, verdict)
@@ -93,12 +96,13 @@ class ProbeSeries:
             self._anomalies.add(key=verdict.latency.anomaly)
         if not is_trustworthy(exchange.loop_lag_seconds, max_loop_lag_seconds):
             self._discarded.add(key=LOOP_LAG)
-            return
+            return True
         self._phases.replace(dict(exchange.phases.as_pairs()))
         if answered:
             self._record_latency(result)
         else:
             self._last_seconds.replace({})
+        return False
 
     def _record_verdict(self, result: Result) -> None:
         verdict = result.verdict

@@ -135,11 +135,6 @@ class Store:
         shelf = self._shelves.get(name)
         return None if shelf is None else shelf.histogram(owner[: len(shelf.labels)])
 
-    def total(self, name: str, key: str = ONLY) -> float:
-        """Return the sum of all owners' series of a family that have a key."""
-        blocks = self._shelves[name].blocks.values()
-        return sum(each.values.get(key, 0.0) for each in blocks if isinstance(each, Block))
-
     def keep_only(self, owners: Mapping[Labels, Collection[Labels]]) -> None:
         """Forget every owner that is not in `owners`, which is keyed by the owners' labels."""
         for shelf in self.shelves:

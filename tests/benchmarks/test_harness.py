@@ -1,4 +1,4 @@
-"""The benchmarks' own machinery, with tiny counts and without the programs that `make bench` needs."""
+"""The machinery of the benchmarks, with tiny counts, without the programs of `make bench`."""
 
 import json
 import sys
