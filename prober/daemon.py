@@ -5,7 +5,6 @@ Nothing else reaches across rooms. A run falls due (`schedule`), is started or s
 """
 
 import asyncio
-import gc
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +19,7 @@ from prober.credential import TokenEvent, TokenStatus
 from prober.errors import Problem, SettingsError
 from prober.exchange.client import ExchangeClient
 from prober.exchange.loop_lag import LoopLag
+from prober.interpreter import let_the_loop_run
 from prober.memory import Memory
 from prober.outcomes import TokenEventKind
 from prober.recorders.log import LogRecorder
@@ -38,9 +38,11 @@ from prober.verdict.rules import judge
 from prober.watchdog import Watchdog
 from prober.web.app import create_app
 from prober.web.doors import Bounds, Doors
+from prober.web.scrapes import prepare
 from prober.web.server import Listening, listen
 from prober.web.site import Site
 
+_FIRST_TEXTS_PAUSE_SECONDS = 0.001
 _NEW_TOKEN = frozenset({TokenEventKind.LOADED, TokenEventKind.ROTATED})
 _Logger = structlog.typing.FilteringBoundLogger
 
@@ -148,6 +150,8 @@ class Daemon:
         self.metrics.configuration_loaded(time.time(), configuration.hash)
         self._runs.open()
         self._clock.start(configuration.tenants)
+        texts = prepare(self.metrics.refresh, _FIRST_TEXTS_PAUSE_SECONDS)
+        self._resources.callback(asyncio.create_task(texts, name="first texts of metrics").cancel)
         if self._reloader is not None and configuration.reload.on_change:
             self._reloader.watch(configuration.source)
         for warning in configuration.warnings:
@@ -259,16 +263,6 @@ class Daemon:
         )
 
 
-def _spare_the_collector() -> None:
-    """Let the garbage collector pass over what lives as long as the process, and come seldom.
-
-    It stops everything while it looks: with ten thousand probes for a fifth of a second.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(10_000, 20, 50)
-
-
 async def run(
     configuration: Configuration,
     environ: Mapping[str, str],
@@ -282,7 +276,7 @@ async def run(
     """
     service = ServiceManager.of(environ, os.getpid())
     daemon = Daemon(configuration, environ, logger, load=load, service=service)
-    _spare_the_collector()
+    let_the_loop_run()
     ended = until(daemon.request_reload)
     await daemon.start()
     try:

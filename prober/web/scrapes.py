@@ -68,15 +68,20 @@ class Scrapes:
         return await asyncio.shield(task)  # one who hangs up must not end it for the others
 
     async def _produced(self, *, openmetrics: bool, zipped: bool) -> bytes:
-        steps = self._refresh()
-        while steps > 0:  # and no more than there were: changes never end
-            await asyncio.sleep(0)  # whoever waits for an answer comes between
-            steps = min(steps - 1, self._refresh())
+        await prepare(self._refresh)
         return await asyncio.to_thread(self._produce, openmetrics=openmetrics, zipped=zipped)
 
     def _produce(self, *, openmetrics: bool, zipped: bool) -> bytes:
         parts = self._render(openmetrics)
         return b"".join(_zipped(parts) if zipped else parts)
+
+
+async def prepare(refresh: Refresh, pause_seconds: float = 0.0) -> None:
+    """Let all be prepared that is to be; between steps whoever waits for an answer has his turn."""
+    steps = refresh()
+    while steps > 0:  # and no more than there were: changes never end
+        await asyncio.sleep(pause_seconds)
+        steps = min(steps - 1, refresh())
 
 
 def _zipped(parts: Iterable[bytes]) -> Iterator[bytes]:

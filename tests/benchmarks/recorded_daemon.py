@@ -19,7 +19,8 @@ from pathlib import Path
 import structlog
 
 from prober.cli.run import first_signal, run_loop
-from prober.daemon import Daemon, _spare_the_collector
+from prober.daemon import Daemon
+from prober.interpreter import let_the_loop_run
 from prober.model import Result
 from prober.recorders.log import configure_logging
 from prober.settings.load import load
@@ -79,7 +80,7 @@ async def _run(config: Path, recording: Recording, *, holds: bool) -> None:
     daemon = Daemon(
         load(config), os.environ, logger, extra=(recording,), load=partial(load, config)
     )
-    _spare_the_collector()
+    let_the_loop_run()
     daemon.metrics.run_started = partial(  # type: ignore[method-assign]
         recording.heard, daemon.metrics.run_started
     )
