@@ -1,7 +1,6 @@
 """`prober health`: whether a running daemon answers, for whoever watches over it."""
 
 import asyncio
-import ipaddress
 import os
 import re
 import ssl
@@ -13,6 +12,7 @@ import click
 
 from prober.cli.exit_status import OTHER_ERROR
 from prober.settings.load import load
+from prober.settings.url import is_loopback
 
 _PORTS = MappingProxyType({"http": 80, "https": 443})
 
@@ -117,16 +117,7 @@ def _why(error: OSError) -> str:
 
 def _context(host: str) -> ssl.SSLContext:
     context = ssl.create_default_context()
-    if _is_own(host):
+    if is_loopback(host):
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
-
-
-def _is_own(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -3,7 +3,6 @@
 Models say what each key takes; what keys mean together across mappings is `resolve`'s business.
 """
 
-import ipaddress
 import re
 from typing import Annotated, Literal
 
@@ -258,16 +257,6 @@ class File(Strict):
     """Whom to probe."""
     probes: dict[Slug, OwnProbe] = Field(default_factory=dict)
     """Probes of your own, beside the built-in ones."""
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether an address to listen on is reached from this machine alone."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def listen_address(text: str) -> tuple[str, int]:

@@ -18,10 +18,11 @@ def is_url(text: str, pattern: re.Pattern[str]) -> bool:
 def is_readable_on_the_way(url: str) -> bool:
     """Tell whether what is sent there travels in the clear, and over a network."""
     parts = urlsplit(url)
-    return parts.scheme == "http" and not _is_loopback(parts.hostname or "")
+    return parts.scheme == "http" and not is_loopback(parts.hostname or "")
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Tell whether a name or an address is of this machine alone."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

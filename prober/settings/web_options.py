@@ -5,6 +5,7 @@ from pathlib import Path
 from prober.access.rules import Access
 from prober.settings import schema
 from prober.settings.resolve import WebOptions
+from prober.settings.url import is_loopback
 from prober.settings.yaml_file import Note
 
 _WRITES = ("ad_hoc_runs", "reload")
@@ -41,7 +42,7 @@ def open_writes(web: schema.Web, access: Access) -> list[Note]:
 def exposure(web: schema.Web, access: Access) -> list[Note]:
     """Return what is to be said when other machines reach the web server."""
     host, _ = schema.listen_address(web.listen)
-    if schema.is_loopback(host):
+    if is_loopback(host):
         return []
     warnings: list[Note] = []
     if not access.is_closed:

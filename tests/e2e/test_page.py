@@ -5,7 +5,6 @@ PICTURES_DIRECTORY=DIRECTORY keeps pictures of them there: see `make pictures`.
 
 import os
 import re
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
 from tests.e2e.past import write_a_day
 from tests.integration.web.test_openapi import ask_everything
@@ -73,16 +72,6 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     where = r"page +(http://\S+[^/\s])/"
     with started(*arguments, until=where, log=directory / "out") as (_, url):
         yield url
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
-    assert found, "install chromium: make programs"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @contextmanager

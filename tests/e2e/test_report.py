@@ -7,16 +7,15 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import statistics
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 from prober.timeline.tally import run_of
 from tests.programs import PROBER, end, started
@@ -164,16 +163,6 @@ def test_it_can_be_read_beside_the_daemon(
         assert end(process) == 0
     assert during["incidents"] == facts["incidents"]
     assert during["figures"] == facts["figures"]
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
-    assert found, "install chromium: make programs"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 def test_the_page_is_one_file_that_everybody_can_read_and_print(
