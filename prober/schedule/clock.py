@@ -100,9 +100,9 @@ class Clock:
         self._plan(beat, now + next_seconds + _ahead(beat))
         self._scheduler.add_job(
             self._on_beat,
-            IntervalTrigger(
-                seconds=_turn_seconds(beat), start_date=self._wall(next_seconds), timezone=UTC
-            ),
+            IntervalTrigger(seconds=_turn_seconds(beat), timezone=UTC),
+            # Said outright: what has passed when the scheduler looks would be put off a turn.
+            next_run_time=self._wall(next_seconds),
             args=[beat],
             id=_job_id(beat.key),
         )

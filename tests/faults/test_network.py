@@ -15,7 +15,7 @@ from tests.faults.houses import Daemon, Stage, Verdicts, daemon, eventually, set
 
 MOST_MEMORY_KIB = 48 * 1024
 """What all faults together may cost beside a daemon that has just been started."""
-ON_TIME_SECONDS = "2.5"
+ON_TIME_SECONDS = "5.0"
 """A bucket of the lateness: half of the misfire grace, for a machine that does other things too."""
 
 
@@ -107,7 +107,8 @@ def test_a_healthy_neighbour_is_probed_on_time(house: House, tenant: str) -> Non
 def test_no_run_of_anybody_was_started_late(house: House) -> None:
     late = house.daemon.series("prober_schedule_lateness_seconds_bucket")
     assert late[("le", ON_TIME_SECONDS),] == late[("le", "+Inf"),] > len(HEALTHY)
-    assert house.daemon.total("prober_schedule_skipped_total", cause="misfire") == 0
+    skipped = house.daemon.series("prober_schedule_skipped_total", cause="misfire")
+    assert {key: value for key, value in skipped.items() if value} == {}
 
 
 def test_memory_stays_bounded_at_its_worst(house: House) -> None:

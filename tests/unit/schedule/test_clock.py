@@ -1,4 +1,5 @@
 import asyncio
+import itertools
 import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable
@@ -9,6 +10,7 @@ import pytest
 
 from prober.model import Tenant
 from prober.schedule.clock import Clock
+from prober.schedule.plan import beats
 from tests.builders import a_probe, a_tenant
 
 INTERVAL_SECONDS = 0.1
@@ -68,6 +70,27 @@ async def test_every_probe_falls_due_once_in_every_interval(clock: Clock, diary:
         gaps = [after - before for before, after in pairwise(moments)]
         assert gaps == pytest.approx([INTERVAL_SECONDS] * len(gaps), abs=1e-6)
         assert moments[0] < started_at + INTERVAL_SECONDS + 0.05
+
+
+async def test_a_beat_that_begins_before_the_scheduler_does_is_not_late(
+    diary: Diary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its first job was put off by a whole turn, and with it all that it would have planned."""
+    monkeypatch.setattr("prober.schedule.clock._SHORTEST_TURN_SECONDS", 2.0)
+    probes = tuple(a_probe(name=f"p{number}", interval_seconds=2.0) for number in range(2))
+    every = (a_tenant(name=f"t{number}", probes=probes) for number in itertools.count())
+    tenant = next(each for each in every if 0 < beats([each])[0].phase_seconds < 0.1)
+    lateness: list[float] = []
+
+    def on_due(name: str, probe: str, moment: float) -> None:
+        lateness.append(asyncio.get_running_loop().time() - moment)
+        diary.on_due(name, probe, moment)
+
+    clock = Clock(on_due, lambda: time.sleep(0.2))
+    clock.start([tenant])
+    await diary.until(lambda: len(diary.moments) == 2)
+    clock.stop()
+    assert max(lateness) < 0.7
 
 
 async def test_after_stop_nothing_falls_due(clock: Clock, diary: Diary) -> None:
