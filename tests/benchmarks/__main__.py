@@ -42,17 +42,22 @@ def main() -> int:
     arguments.add_argument("--only", nargs="*", choices=MODULES, default=list(MODULES))
     arguments.add_argument("--write", action="store_true", help="renew docs and README")
     options = arguments.parse_args()
-    console, figures = Console(width=150), []
+    console, failed = Console(width=150), False
+    figures: list[Figure] = []
     for name in options.only:
         console.print(f"measuring {name} ...", style="dim")
-        with tempfile.TemporaryDirectory(prefix=f"bench-{name}-") as directory:
-            figures += MODULES[name](Path(directory), options.quick)
+        try:
+            with tempfile.TemporaryDirectory(prefix=f"bench-{name}-") as directory:
+                figures += MODULES[name](Path(directory), options.quick)
+        except Exception:  # noqa: BLE001 -- the others' figures are not lost for it
+            console.print_exception()
+            failed = True
     around = surroundings()
     console.print(_table(around, figures))
     if options.write:
         JSON_FILE.write_text(json.dumps(document(around, figures), indent=1) + "\n")
         README.write_text(with_tables(README.read_text()))
-    return 1 if any(each.is_met is False for each in figures) else 0
+    return 1 if failed or any(each.is_met is False for each in figures) else 0
 
 
 def surroundings() -> Surroundings:
