@@ -51,11 +51,11 @@ class Cards:
         """Draw the cards that are out of date."""
         async with self._drawing:
             now = self._site.now()
-            stale = [
-                (self._site.standing(name), self._site.changes(name))
-                for name in names
-                if self._is_stale(name, now)
-            ]
+            stale: list[tuple[TenantStanding, int]] = []
+            for name in names:
+                if name in self._site.tenants and self._is_stale(name, now):
+                    stale.append((self._site.standing(name), self._site.changes(name)))
+                    await asyncio.sleep(0)  # a probe's answer may have come meanwhile
             if stale:
                 drawn = await asyncio.to_thread(self._drawn, stale, now)
                 self._cards.update({card.document.name: card for card in drawn})

@@ -20,6 +20,7 @@ _PERIOD_SECONDS = 1.0
 _KEEP_ALIVE_SECONDS = 15.0
 MAX_WATCHERS = 200
 _RETRY_MS = 2000
+_NOTHING_NEW = b": nothing new\n\n"
 _Parts = dict[str, str]
 """HTML by the id of the element that it takes the place of."""
 
@@ -71,8 +72,9 @@ class _Watchers:
         changed = {id_: html for id_, html in parts.items() if before.get(id_) != html}
         changed |= dict.fromkeys(before.keys() - parts.keys(), "")  # a reload took it out
         self._shown[subject] = parts
+        event = await asyncio.to_thread(_event, changed) if changed else b""
         for mailbox in self._mailboxes.get(subject, ()):
-            mailbox.put(changed)
+            mailbox.put(changed, event)
 
     async def _overview(self) -> _Parts:
         cards = await self._app[CARDS].all()
@@ -91,15 +93,20 @@ class _Watchers:
 
 
 class _Mailbox:
-    """What one watcher has not been sent yet: of each part the newest alone."""
+    """What one watcher has not been sent yet: of each part the newest alone.
+
+    Whoever keeps up is sent the same bytes as all others.
+    """
 
     def __init__(self) -> None:
         self._parts: _Parts = {}
+        self._event = b""
         self._filled = asyncio.Event()
         self._ended = False
 
-    def put(self, parts: _Parts) -> None:
-        self._parts |= parts
+    def put(self, parts: _Parts, event: bytes) -> None:
+        self._event = b"" if self._parts else event
+        self._parts = {**self._parts, **parts}
         if parts:
             self._filled.set()
 
@@ -107,18 +114,19 @@ class _Mailbox:
         self._ended = True
         self._filled.set()
 
-    async def take(self) -> AsyncIterator[_Parts | None]:
-        """Yield what there is when there is something, None now and then to keep alive."""
+    async def take(self) -> AsyncIterator[bytes]:
+        """Yield events when there is something to tell, and now and then one to keep alive."""
         while not self._ended:
             try:
                 async with asyncio.timeout(_KEEP_ALIVE_SECONDS):
                     await self._filled.wait()
             except TimeoutError:
-                yield None
+                yield _NOTHING_NEW
                 continue
             self._filled.clear()
-            parts, self._parts = self._parts, {}
-            yield parts
+            parts, event = self._parts, self._event
+            self._parts, self._event = {}, b""
+            yield event or _event(parts)
 
 
 _WATCHERS: web.AppKey[_Watchers] = web.AppKey("watchers", _Watchers)
@@ -147,8 +155,8 @@ async def _feed(request: web.Request) -> web.StreamResponse:
     mailbox = watchers.add(subject)
     try:
         await response.write(f"retry: {_RETRY_MS}\n\n".encode())
-        async for parts in mailbox.take():
-            await response.write(_event(parts))
+        async for event in mailbox.take():
+            await response.write(event)
     except ConnectionError:
         pass  # whoever watched has left
     finally:
@@ -156,9 +164,7 @@ async def _feed(request: web.Request) -> web.StreamResponse:
     return response
 
 
-def _event(parts: _Parts | None) -> bytes:
-    if parts is None:
-        return b": nothing new\n\n"
+def _event(parts: _Parts) -> bytes:
     return f"event: parts\ndata: {json.dumps(parts)}\n\n".encode()
 
 
