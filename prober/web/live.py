@@ -78,7 +78,7 @@ class _Watchers:
 
     async def _overview(self) -> _Parts:
         cards = await self._app[CARDS].all()
-        summary = _render(self._app, "summary.html", cards=cards)
+        summary = await asyncio.to_thread(_render, self._app, "summary.html", cards=cards)
         parts = {f"tenant-{card.document.name}": card.html for card in cards}
         return {"summary": summary, **parts, "own-health": _own_health(self._app)}
 
