@@ -13,10 +13,11 @@ import structlog
 from prober.access.rules import Access, objection_to_change
 from prober.access.tls import server_context
 from prober.errors import ProberError
+from prober.file_version import Version, file_version
 
 WATCH_SECONDS = 1.0
 
-_Signature = tuple[tuple[int, int, int] | None, ...]
+_Signature = tuple[Version, ...]
 """Of each file: inode, size and time of change; None for one that is not there."""
 
 
@@ -85,12 +86,4 @@ def _context(access: Access) -> ssl.SSLContext | None:
 
 
 def _signature(files: tuple[Path, ...]) -> _Signature:
-    return tuple(map(_file_signature, files))
-
-
-def _file_signature(file: Path) -> tuple[int, int, int] | None:
-    try:
-        found = file.stat()
-    except OSError:
-        return None
-    return found.st_ino, found.st_size, found.st_mtime_ns
+    return tuple(map(file_version, files))
