@@ -38,8 +38,6 @@ from prober.model import (
 )
 from prober.outcomes import FailureKind
 
-_READ_BYTES = 64 * 1024
-
 
 class ExchangeClient:
     """Holds the sessions of all tenants; use as an asynchronous context manager."""
@@ -107,6 +105,8 @@ class ExchangeClient:
                 proxy = self._proxies.of(request.url, options)
                 response, failure = await self._attempt(session, request, probe, moments, proxy)
                 end = time.perf_counter()
+                if failure is None and moments.arrived is not None:
+                    end = moments.arrived
         finally:
             self._users[session] -= 1
             if session in self._retired:
@@ -132,7 +132,7 @@ class ExchangeClient:
     ) -> tuple[Response | None, Failure | None]:
         partial: list[Response] = []
         try:
-            response = await _send(session, request, probe, moments, proxy, partial)
+            response = await _send(session, request, probe, proxy, partial)
         except asyncio.CancelledError:
             raise
         except Exception as error:  # noqa: BLE001 -- whatever it was becomes a verdict
@@ -201,7 +201,6 @@ async def _send(
     session: aiohttp.ClientSession,
     request: Request,
     probe: Probe,
-    moments: Moments,
     proxy: str | None,
     partial: list[Response],
 ) -> Response:
@@ -217,7 +216,6 @@ async def _send(
         proxy=proxy,
         timeout=_limits(probe.timeout_seconds, probe.connect_timeout_seconds),
     )
-    moments.transfer = time.perf_counter()
     head = Response(answer.status, tuple(answer.headers.items()), b"")
     partial.append(head)
     try:
@@ -243,7 +241,7 @@ def _limits(total_seconds: float, connect_seconds: float) -> aiohttp.ClientTimeo
 
 async def _read(answer: aiohttp.ClientResponse, head: Response, limit_bytes: int) -> Response:
     body = BoundedBody(answer.headers.get("Content-Encoding", "").strip().lower(), limit_bytes)
-    async for chunk in answer.content.iter_chunked(_READ_BYTES):
+    while chunk := await answer.content.readany():
         if not body.feed(chunk):
             answer.close()
             break

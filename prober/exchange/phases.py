@@ -25,7 +25,7 @@ class Moments:
     """When each phase began, on the monotonic clock, and what was met on the way.
 
     `connect`, `tls`, `send`, `wait`, `transfer` are None until their phase begins; `resolve`
-    begins with the attempt.
+    begins with the attempt. `arrived` is when the last bytes came, before anybody looked at them.
     """
 
     resolve: float
@@ -34,6 +34,7 @@ class Moments:
     send: float | None = None
     wait: float | None = None
     transfer: float | None = None
+    arrived: float | None = None
     reused: bool = False
     tcp_socket: socket.socket | None = None
     tls_object: ssl.SSLObject | None = None
@@ -56,6 +57,11 @@ def begin_attempt() -> Moments:
     moments = Moments(resolve=time.perf_counter())
     _current.set(moments)
     return moments
+
+
+def current_attempt() -> Moments | None:
+    """Return the moments of the attempt that this task, or the one that began it, makes."""
+    return _current.get()
 
 
 def phases_until(moments: Moments, end: float) -> Phases:
@@ -123,8 +129,10 @@ class TimedConnector(aiohttp.TCPConnector):
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 -- aiohttp's signature
     ) -> Connection:
         """See `aiohttp.BaseConnector.connect`."""
-        connection = await super().connect(req, traces, timeout)
         moments = _current.get()
+        if moments is not None and moments.send is None:
+            moments.resolve = time.perf_counter()  # what aiohttp took until here is no network
+        connection = await super().connect(req, traces, timeout)
         if moments is not None:
             moments.send = time.perf_counter()
             if moments.tcp_socket is None:

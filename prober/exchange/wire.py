@@ -1,4 +1,7 @@
-"""Bounds on what comes over the wire beside the body: heads, interim answers, framing of chunks.
+"""What comes over the wire: when it came, and bounds on all of it beside the body.
+
+The time is taken as soon as bytes are here: how long they are then parsed, and wait for the task
+that asked, is the prober's own business and no network.
 
 aiohttp bounds each line of a head and waits with a body that nobody reads, but it takes any number
 of interim answers (1xx) and chunk extensions of any length, as fast as they come: a server that
@@ -7,6 +10,7 @@ sends nothing else would fill the memory and stall the event loop for all tenant
 
 import asyncio
 import functools
+import time
 from typing import Any
 
 from aiohttp.client_proto import ResponseHandler
@@ -14,12 +18,15 @@ from aiohttp.http_exceptions import BadHttpMessage
 from aiohttp.http_parser import RawResponseMessage
 from aiohttp.streams import StreamReader
 
-from prober.exchange.phases import TimedConnector
+from prober.exchange.phases import Moments, TimedConnector, current_attempt
 
 MAX_INTERIM_ANSWERS = 16
 MAX_FRAMING_BYTES = 256 * 1024
 """Heads and framing of one answer may be so long, and beyond that as long as its body."""
 _SLICE_BYTES = 16 * 1024  # what is parsed before the bounds are looked at again
+
+_FINAL_STATUS = 200
+_SWITCHING_PROTOCOLS = 101
 
 _Message = tuple[RawResponseMessage, StreamReader]
 
@@ -32,25 +39,57 @@ class BoundedHandler(ResponseHandler):
         self._received_bytes = 0
         self._heads = 0
         self._body: StreamReader | None = None
+        self._moments: Moments | None = None
 
     def set_response_params(self, **parameters: Any) -> None:  # noqa: ANN401 -- aiohttp's own
         """Take note that a request is under way: what comes now is its answer."""
         self._received_bytes, self._heads, self._body = 0, 0, None
+        self._moments = current_attempt()
         super().set_response_params(**parameters)
 
     def data_received(self, data: bytes) -> None:
         """Pass on what came, as long as it is within bounds."""
-        if len(data) <= _SLICE_BYTES:  # no data at all has a meaning as well
+        if data:  # none at all has a meaning as well
+            self._mark_arrival()
+        if len(data) <= _SLICE_BYTES:
             self._pass_on(data)
             return
         for start in range(0, len(data), _SLICE_BYTES):
             self._pass_on(data[start : start + _SLICE_BYTES])
 
+    def eof_received(self) -> None:
+        """Mark the end of an answer that ends with its connection."""
+        self._mark_arrival()
+        super().eof_received()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Mark the end of an answer that ends with its connection."""
+        self._mark_arrival()
+        super().connection_lost(exc)
+
     def feed_data(self, data: _Message, size: int = 0) -> None:
         """Take note of a parsed head."""
         self._heads += 1
         self._body = data[1]
+        self._mark_head(data[0].code)
         super().feed_data(data, size)
+
+    def _mark_arrival(self) -> None:
+        """Take the time, unless the answer was whole before."""
+        moments = self._moments
+        if moments is None:
+            return
+        if moments.transfer is not None and self._body is not None and self._body.is_eof():
+            self._moments = None
+        else:
+            moments.arrived = time.perf_counter()
+
+    def _mark_head(self, status: int) -> None:
+        moments = self._moments
+        if moments is None or moments.send is None:  # a proxy's answer to CONNECT
+            return
+        if status >= _FINAL_STATUS or status == _SWITCHING_PROTOCOLS:
+            moments.transfer = moments.transfer or moments.arrived
 
     def _pass_on(self, data: bytes) -> None:
         if self.exception() is not None:

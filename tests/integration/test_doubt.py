@@ -8,11 +8,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from pydantic import SecretStr
+from yarl import URL
 
 from prober.build import Build
 from prober.exchange.client import ExchangeClient
 from prober.exchange.loop_lag import LoopLag
+from prober.exchange.phases import TimedRequest
 from prober.exchange.request import build_request
+from prober.exchange.wire import BoundedHandler
 from prober.model import Result
 from prober.recorders.metrics import Metrics
 from prober.verdict.rules import judge
@@ -103,3 +106,26 @@ async def test_the_bound_is_one_indeed(platform: str) -> None:
     latency = result.verdict.latency
     assert latency.network_seconds is not None
     assert 0.1 < latency.network_seconds <= result.exchange.loop_lag_seconds + 0.1
+
+
+async def test_what_aiohttp_takes_before_and_after_is_no_network(
+    platform: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slow to make a request of, slow to look at what came: neither is told as the network's."""
+    parse, read_url = BoundedHandler.data_received, TimedRequest.update_host
+
+    def parse_slowly(handler: BoundedHandler, data: bytes) -> None:
+        parse(handler, data)
+        time.sleep(STALL_SECONDS)
+
+    def make_slowly(request: TimedRequest, url: URL) -> None:
+        time.sleep(STALL_SECONDS)
+        read_url(request, url)
+
+    monkeypatch.setattr(BoundedHandler, "data_received", parse_slowly)
+    monkeypatch.setattr(TimedRequest, "update_host", make_slowly)
+    _, result = await run_with_a_stall(platform, 0.0, threshold=STALL_SECONDS / 4)
+    assert result.verdict.latency.network_seconds < STALL_SECONDS
+    assert sum(seconds for _, seconds in result.exchange.phases.as_pairs()) == pytest.approx(
+        result.exchange.total_seconds
+    )

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from prober.exchange.phases import Moments, begin_attempt
 from prober.exchange.wire import MAX_FRAMING_BYTES, MAX_INTERIM_ANSWERS, BoundedHandler
 
 INTERIM = b"HTTP/1.1 103 Early Hints\r\n\r\n"
@@ -78,3 +79,63 @@ async def test_each_answer_of_a_connection_counts_anew() -> None:
         handler.set_response_params(read_until_eof=True, auto_decompress=False)
         handler.data_received(INTERIM * MAX_INTERIM_ANSWERS)
     assert not wire.hung_up
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
+
+
+async def under_way() -> tuple[Moments, BoundedHandler]:
+    """Return an attempt whose request has been sent, and its connection."""
+    moments = begin_attempt()
+    moments.send = moments.resolve
+    handler, _ = await a_handler()
+    return moments, handler
+
+
+async def test_the_time_is_taken_when_bytes_come() -> None:
+    moments, handler = await under_way()
+    handler.data_received(HEAD[:9])
+    begun = moments.arrived
+    assert begun is not None
+    assert begun > moments.resolve
+    assert moments.transfer is None
+    handler.data_received(HEAD[9:])
+    assert moments.arrived > begun
+    assert moments.transfer == moments.arrived
+    handler.data_received(b"{}")
+    assert moments.arrived > moments.transfer
+
+
+@pytest.mark.parametrize("after", [b"HTTP/1.1 200 OK\r\n\r\n", b"junk", b""])
+async def test_what_comes_after_a_whole_answer_is_not_waited_for(after: bytes) -> None:
+    moments, handler = await under_way()
+    handler.data_received(HEAD + b"{}")
+    arrived = moments.arrived
+    if after:
+        handler.data_received(after)
+    handler.eof_received()
+    handler.connection_lost(None)
+    assert moments.arrived == arrived
+
+
+async def test_an_answer_that_ends_with_its_connection_ends_then() -> None:
+    moments, handler = await under_way()
+    handler.data_received(b"HTTP/1.1 200 OK\r\n\r\n{}")
+    before = moments.arrived
+    handler.connection_lost(None)
+    assert moments.arrived > before
+
+
+async def test_an_interim_answer_is_waited_beyond() -> None:
+    moments, handler = await under_way()
+    handler.data_received(INTERIM)
+    assert moments.transfer is None
+    handler.data_received(HEAD)
+    assert moments.transfer == moments.arrived
+
+
+async def test_a_proxys_answer_is_no_answer_of_the_server() -> None:
+    moments, handler = await under_way()
+    moments.send = None
+    handler.data_received(b"HTTP/1.1 200 Connection established\r\n\r\n")
+    assert moments.transfer is None
