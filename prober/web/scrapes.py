@@ -17,6 +17,7 @@ are."""
 
 _GZIP_FORMAT = zlib.MAX_WBITS | 16
 _GZIP_LEVEL = 1  # twice as fast as the default, a third larger
+_SHARE = 0.1  # of the event loop
 _MOST_AT_ONCE = 8  # each holds its answer until it has been read
 
 
@@ -77,11 +78,21 @@ class Scrapes:
 
 
 async def prepare(refresh: Refresh, pause_seconds: float = 0.0) -> None:
-    """Let all be prepared that is to be; between steps whoever waits for an answer has his turn."""
+    """Let all be prepared that is to be; between steps whoever waits for an answer has his turn.
+
+    On a loop that is busy one step a turn would take for ever: the turn takes its share of the time
+    that the others took for theirs.
+    """
+    now = asyncio.get_running_loop().time
     steps = refresh()
     while steps > 0:  # and no more than there were: changes never end
+        yielded_at = now()
         await asyncio.sleep(pause_seconds)
+        resumed_at = now()
+        until = resumed_at + _SHARE * (resumed_at - yielded_at - pause_seconds)
         steps = min(steps - 1, refresh())
+        while steps > 0 and now() < until:
+            steps = min(steps - 1, refresh())
 
 
 def _zipped(parts: Iterable[bytes]) -> Iterator[bytes]:
