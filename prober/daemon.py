@@ -28,6 +28,7 @@ from prober.recorders.recorder import FanOut, Recorder
 from prober.reload import Load, Reloader
 from prober.runs import Runs
 from prober.schedule.clock import HEARTBEAT_SECONDS, Clock
+from prober.schedule.progress import patience_seconds
 from prober.sdnotify import ServiceManager
 from prober.settings.changes import Changes, adopted, changes
 from prober.settings.resolve import Configuration
@@ -86,6 +87,7 @@ class Daemon:
         self._logger = logger
         self._service = ServiceManager() if service is None else service
         self._watchdog = Watchdog(self._service, logger)
+        self._patience_seconds = patience_seconds(configuration.tenants)
         self.metrics = Metrics(
             configuration.tenants,
             histograms=configuration.web.histograms,
@@ -198,6 +200,7 @@ class Daemon:
         self._configuration = in_force
         self.metrics.apply(in_force.tenants)
         self.metrics.max_loop_lag_seconds = in_force.measurement.max_loop_lag_seconds
+        self._patience_seconds = patience_seconds(in_force.tenants)
         self.memory.apply(in_force)
         self._upkeep.apply(in_force, remembered)
         self._runs.apply(in_force.tenants, in_force.schedule)
@@ -249,11 +252,12 @@ class Daemon:
     def _on_heartbeat(self) -> None:
         now = time.time()
         self.metrics.heartbeat(now, len(asyncio.all_tasks()))
-        tenants = self._configuration.tenants
-        self._watchdog.beat(self.metrics.own_health(), tenants, time.monotonic())
-        for tenant in self._runs.tenants:
-            is_active = self._runs.maintenance(tenant, now).is_active
-            self.metrics.maintenance(tenant, is_active=is_active)
+        seen = self.metrics.own_health()
+        self._watchdog.beat(seen, self._patience_seconds, time.monotonic())
+        for tenant in self._configuration.tenants:
+            if tenant.maintenance:  # few have any, and this must not hold the loop
+                is_active = self._runs.maintenance(tenant.name, now).is_active
+                self.metrics.maintenance(tenant.name, is_active=is_active)
 
     def _on_recorder_failure(self, recorder: Recorder, error: Exception) -> None:
         self._logger.error(

@@ -4,14 +4,11 @@ A daemon that is stuck is restarted by whoever waits for a sign of life; see `sc
 for what stuck means.
 """
 
-from collections.abc import Sequence
-
 import structlog
 
-from prober.model import Tenant
 from prober.outcomes import SkipCause
 from prober.recorders.own_health import OwnHealth
-from prober.schedule.progress import Progress, is_stuck, patience_seconds, progress
+from prober.schedule.progress import Progress, is_stuck, progress
 from prober.sdnotify import ServiceManager
 
 _BEATS = 2  # in a watchdog's patience, as sd_watchdog_enabled(3) recommends
@@ -33,10 +30,10 @@ class Watchdog:
         patience = self._service.watchdog_seconds
         return usual if patience is None else min(usual, patience / _BEATS)
 
-    def beat(self, seen: OwnHealth, tenants: Sequence[Tenant], now: float) -> None:
-        """Feed it, unless probing is stuck; `now` is in monotonic seconds."""
+    def beat(self, seen: OwnHealth, patience_seconds: float, now: float) -> None:
+        """Feed it, unless probing has rested for longer; `now` is in monotonic seconds."""
         counts = (seen.runs, seen.probes_in_flight, seen.skipped[SkipCause.TOKEN_REJECTED])
-        self._progress = progress(self._progress, counts, patience_seconds(tenants), now)
+        self._progress = progress(self._progress, counts, patience_seconds, now)
         stuck = is_stuck(self._progress, now)
         if stuck and not self._was_stuck:
             self._logger.error(

@@ -251,7 +251,9 @@ class Metrics:
             owner = (tenant.name,)
             objective = self._store.block("prober_tenant_availability_objective_ratio", owner)
             objective.set(tenant.availability_objective_ratio)
-            self._store.block("prober_maintenance_active", owner)
+            active = self._store.block("prober_maintenance_active", owner)
+            if not tenant.maintenance:  # a reload may have ended an open window
+                active.set(0.0)
             # A label without a value is, to Prometheus, no label.
             values = (tenant.labels.get(label, "") for label in own)
             known = (tenant.environment, tenant.base_url, *values)

@@ -7,9 +7,7 @@ from prober.outcomes import HistoryLoss, SkipCause
 from prober.recorders.own_health import OwnHealth
 from prober.sdnotify import ServiceManager
 from prober.watchdog import Watchdog
-from tests.builders import a_probe, a_tenant
 
-TENANTS = (a_tenant(probes=(a_probe(interval_seconds=60.0, timeout_seconds=10.0),)),)
 PATIENCE = 110.0
 WELL = OwnHealth(
     version="1",
@@ -58,9 +56,9 @@ def test_it_is_fed_while_probing_goes_on(seen: OwnHealth, *, fed: bool) -> None:
     systemd = Systemd()
     with structlog.testing.capture_logs() as log:
         watchdog = Watchdog(systemd, structlog.get_logger())
-        watchdog.beat(WELL, TENANTS, now=0.0)
-        watchdog.beat(seen, TENANTS, now=PATIENCE + 1)
-        watchdog.beat(seen, TENANTS, now=PATIENCE + 2)
+        watchdog.beat(WELL, PATIENCE, now=0.0)
+        watchdog.beat(seen, PATIENCE, now=PATIENCE + 1)
+        watchdog.beat(seen, PATIENCE, now=PATIENCE + 2)
     assert systemd.signs == (3 if fed else 1)
     assert [line["event"] for line in log] == ([] if fed else ["probing.stuck"])
 
@@ -69,9 +67,9 @@ def test_what_moves_again_is_fed_again() -> None:
     systemd = Systemd()
     with structlog.testing.capture_logs():
         watchdog = Watchdog(systemd, structlog.get_logger())
-        watchdog.beat(WELL, TENANTS, now=0.0)
-        watchdog.beat(WELL, TENANTS, now=PATIENCE + 1)
-    watchdog.beat(replace(WELL, runs=8), TENANTS, now=PATIENCE + 2)
+        watchdog.beat(WELL, PATIENCE, now=0.0)
+        watchdog.beat(WELL, PATIENCE, now=PATIENCE + 1)
+    watchdog.beat(replace(WELL, runs=8), PATIENCE, now=PATIENCE + 2)
     assert systemd.signs == 2
 
 

@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 from prober.outcomes import Reason
+from tests.builders import a_tenant
 from tests.unit.recorders.results import an_answer, some_metrics
 
 OWNER = {"tenant": "acme", "probe": "datasets"}
@@ -37,3 +38,10 @@ def test_whether_a_window_is_open_is_a_number_from_the_start() -> None:
     assert b'prober_maintenance_active{tenant="acme"} 0.0' in metrics.render(False)
     metrics.maintenance("acme", is_active=True)
     assert b'prober_maintenance_active{tenant="acme"} 1.0' in metrics.render(False)
+
+
+def test_a_reload_that_takes_the_windows_away_ends_the_open_one() -> None:
+    metrics = some_metrics()
+    metrics.maintenance("acme", is_active=True)
+    metrics.apply([a_tenant(name="acme")])
+    assert b'prober_maintenance_active{tenant="acme"} 0.0' in metrics.render(False)
