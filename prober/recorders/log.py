@@ -121,6 +121,8 @@ class LogRecorder:
             self._last.clear()
             self._rows.clear()
         before = self._last.get(key)
+        if before == verdict.reason.value and verdict.succeeded:
+            return
         self._last[key] = verdict.reason.value
         logger = self._logger.bind(tenant=result.tenant, probe=result.probe)
         if before is not None and before != verdict.reason.value:

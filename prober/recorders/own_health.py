@@ -1,6 +1,6 @@
 """The prober's own health, read from its own metrics: for the pages' footer. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from prober.outcomes import HistoryLoss, SkipCause
@@ -39,7 +39,7 @@ class OwnHealth:
 
 
 def bound_of_quantile(
-    share: float, upper_bounds: tuple[float, ...], cumulative: list[int]
+    share: float, upper_bounds: tuple[float, ...], cumulative: Sequence[int]
 ) -> float | None:
     """Return the least upper bound that so many of all are within; infinite past the last."""
     if not cumulative or cumulative[-1] == 0:

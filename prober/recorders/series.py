@@ -9,6 +9,7 @@ from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from itertools import accumulate
 
 from prometheus_client.utils import floatToGoString
 
@@ -30,18 +31,28 @@ _EXPONENT_FROM = 1e6  # where the client begins to write exponents
 class Shelf:
     """One family: its blocks by owner, and the text of each, in the same order.
 
-    `labels` may name more labels than the family does (a tenant's own). `stale` may be shared by
-    many shelves.
+    `labels` may name more labels than the family does (a tenant's own). `tails` are those of a
+    histogram's lines. `stale` may be shared by many shelves.
     """
 
-    __slots__ = ("_beginnings", "_templates", "blocks", "family", "labels", "stale", "texts")
+    __slots__ = (
+        "_beginnings",
+        "_templates",
+        "blocks",
+        "family",
+        "labels",
+        "stale",
+        "tails",
+        "texts",
+    )
 
     def __init__(self, family: Family, stale: Stale) -> None:
         self.family = family
         self.stale = stale
-        self._templates: dict[tuple[Labels, tuple[Labels, ...]], str] = {}
+        self._templates: dict[tuple[Labels, tuple[Labels, ...], str], str] = {}
         self._beginnings: dict[tuple[tuple[str, ...], float], dict[str, float]] = {}
         self.labels = family.labels
+        self.tails = (*((le,) for le in bounds(family)), _COUNT, _SUM)
         self.blocks: dict[Labels, Block | Histogram] = {}
         self.texts: dict[Labels, str] = {}
 
@@ -82,14 +93,16 @@ class Shelf:
         self.stale.setdefault(block.owner, []).append(block)
 
     def refresh(
-        self, block: "Block | Histogram", tails: tuple[Labels, ...], numbers: Iterable[float]
+        self, block: "Block | Histogram", tails: tuple[Labels, ...], numbers: tuple[float, ...]
     ) -> None:
         """Make a block's text anew, unless it is gone: a line for each tail and number."""
         if self.blocks.get(block.owner) is not block:
             return
-        owner = [
-            _escaped(value) for _, value in sorted(zip(self.labels, block.owner, strict=False))
-        ]
+        owner = _in_order(self.labels[: len(block.owner)], block.owner)
+        if numbers and numbers.count(numbers[0]) == len(numbers):  # as most are for ever
+            template = self._template(len(owner), tails, number(numbers[0]))
+            self.texts[block.owner] = template % (owner * len(numbers))
+            return
         filling: list[str] = []
         for each in numbers:
             filling += owner
@@ -104,25 +117,25 @@ class Shelf:
         if left:  # an owner of the same name on another shelf
             self.stale[owner] = left
 
-    def _template(self, owner_labels: int, tails: tuple[Labels, ...]) -> str:
-        """Return lines that lack their owner's label values and their numbers: most are alike."""
-        key = self.labels, tails
+    def _template(self, owner_labels: int, tails: tuple[Labels, ...], value: str = "%s") -> str:
+        """Return lines that lack their owner's label values, and their numbers if not told."""
+        key = self.labels, tails, value
         if key not in self._templates:
             if len(self._templates) >= _MOST_TEMPLATES:
                 self._templates.clear()
             owner = self.labels[:owner_labels]
-            self._templates[key] = "".join(self._line(owner, tail) for tail in tails)
+            self._templates[key] = "".join(self._line(owner, tail, value) for tail in tails)
         return self._templates[key]
 
-    def _line(self, owner: Labels, tail: Labels) -> str:
+    def _line(self, owner: Labels, tail: Labels, value: str) -> str:
         name, labels = self.family.name, self.labels[len(owner) :]
         if self.family.kind is Kind.HISTOGRAM:
             if tail in {_COUNT, _SUM}:
                 name, tail = name + tail[0], ()
             else:
                 name, labels = f"{name}_bucket", ("le",)
-        known = zip(labels, (value.replace("%", "%%") for value in tail), strict=True)
-        return f"{name}{labels_text(known, owner)} %s\n"
+        known = zip(labels, (each.replace("%", "%%") for each in tail), strict=True)
+        return f"{name}{labels_text(known, owner)} {value}\n"
 
 
 class Block:
@@ -187,7 +200,7 @@ class Block:
         """Make the text anew."""
         self._is_stale = False
         tails = tuple([self.tails[key] for key in self.values])
-        self._shelf.refresh(self, tails, self.values.values())
+        self._shelf.refresh(self, tails, tuple(self.values.values()))
 
     def _fill(self, values: dict[str, float]) -> None:
         self.values, self._owns_values = values, True
@@ -197,13 +210,13 @@ class Block:
 
 
 class Histogram:
-    """One owner's histogram; `counts` are cumulative, the last one (+Inf) counts all."""
+    """One owner's histogram."""
 
-    __slots__ = ("_is_stale", "_shelf", "counts", "owner", "total")
+    __slots__ = ("_in_buckets", "_is_stale", "_shelf", "owner", "total")
 
     def __init__(self, shelf: Shelf, owner: Labels) -> None:
         self.owner = owner
-        self.counts = [0] * (len(shelf.family.buckets) + 1)
+        self._in_buckets = [0] * (len(shelf.family.buckets) + 1)
         self.total = 0.0
         self._shelf = shelf
         self._is_stale = True
@@ -215,16 +228,19 @@ class Histogram:
         return self._shelf.family.buckets
 
     @property
+    def counts(self) -> tuple[int, ...]:
+        """How many measurements do not exceed each upper bound; the last one (+Inf) counts all."""
+        return tuple(accumulate(self._in_buckets))
+
+    @property
     def series_count(self) -> int:
         """How many series this is: the buckets, the count and the sum."""
-        return len(self.counts) + 2
+        return len(self._in_buckets) + 2
 
     def observe(self, value: float) -> None:
         """Count one measurement."""
-        counts = self.counts
         self.total += value
-        for index in range(bisect_left(self._shelf.family.buckets, value), len(counts)):
-            counts[index] += 1
+        self._in_buckets[bisect_left(self._shelf.family.buckets, value)] += 1
         if not self._is_stale:
             self._is_stale = True
             self._shelf.become_stale(self)
@@ -232,8 +248,8 @@ class Histogram:
     def refresh(self) -> None:
         """Make the text anew."""
         self._is_stale = False
-        tails = (*((le,) for le in bounds(self._shelf.family)), _COUNT, _SUM)
-        self._shelf.refresh(self, tails, (*self.counts, self.counts[-1], self.total))
+        counts = self.counts
+        self._shelf.refresh(self, self._shelf.tails, (*counts, counts[-1], self.total))
 
 
 @lru_cache(maxsize=64)
@@ -258,6 +274,12 @@ def labels_text(pairs: Iterable[tuple[str, str]], left_open: Labels = ()) -> str
     known = [(name, f'{name}="{_escaped(value)}"') for name, value in pairs]
     every = sorted(known + [(name, f'{name}="%s"') for name in left_open])
     return f"{{{','.join(text for _, text in every)}}}" if every else ""
+
+
+@lru_cache(maxsize=64)  # an owner's blocks are made anew one after the other
+def _in_order(names: Labels, values: Labels) -> Labels:
+    """Return label values as text, in the order in which the client writes their names."""
+    return tuple(_escaped(value) for _, value in sorted(zip(names, values, strict=True)))
 
 
 def _escaped(value: str) -> str:

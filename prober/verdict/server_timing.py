@@ -39,8 +39,8 @@ class Metric:
 
 def parse(value: str) -> tuple[Metric, ...]:
     """Return the metrics of one header value, in order; never raises."""
-    metrics = (_metric(part) for part in split_outside_quotes(value, ","))
-    return tuple(metric for metric in metrics if metric is not None)
+    metrics = map(_metric, split_outside_quotes(value, ","))
+    return tuple([metric for metric in metrics if metric is not None])
 
 
 def server_total_seconds(header_values: Sequence[str]) -> float | ServerTimingAnomaly:
@@ -50,11 +50,14 @@ def server_total_seconds(header_values: Sequence[str]) -> float | ServerTimingAn
     by an intermediary. MISSING: no header, or no such metric. UNPARSABLE: it has no duration, or
     one that is negative, not finite or over `ABSURD_SECONDS`.
     """
-    metrics = (metric for value in header_values for metric in parse(value))
-    total = next((metric for metric in metrics if metric.name == TOTAL), None)
-    if total is None:
-        return ServerTimingAnomaly.MISSING
-    milliseconds = total.duration_milliseconds
+    for value in header_values:
+        for metric in parse(value):
+            if metric.name == TOTAL:
+                return _seconds(metric.duration_milliseconds)
+    return ServerTimingAnomaly.MISSING
+
+
+def _seconds(milliseconds: float | None) -> float | ServerTimingAnomaly:
     if milliseconds is None or not 0 <= milliseconds <= ABSURD_SECONDS * 1000:
         return ServerTimingAnomaly.UNPARSABLE
     return abs(milliseconds) / 1000  # abs: a server may say -0

@@ -136,7 +136,7 @@ def test_a_bucket_holds_all_up_to_its_bound(value: float, counts: list[int]) -> 
 
     histogram.observe(value)
 
-    assert (histogram.counts, histogram.total) == (counts, value)
+    assert (histogram.counts, histogram.total) == (tuple(counts), value)
 
 
 def test_a_histogram_is_written_with_buckets_count_and_sum() -> None:
