@@ -9,17 +9,27 @@ import atheris
 _OURS = ["prober.verdict", "prober.exchange.saved", "prober.views", "prober.cli.explain"]
 
 with atheris.instrument_imports(include=_OURS):
-    from tests.fuzz.targets import MOST_BYTES, SEEDS, TARGETS
+    from tests.fuzz.targets import MOST_BYTES, SEEDS, TARGETS, WORDS
+
+_FLAGS = (f"-max_len={MOST_BYTES}", "-len_control=0", "-timeout=10", "-print_final_stats=1")
 
 
 def main(name: str, seconds: str) -> None:
     """Fuzz until the time is up, or a finding ends the process."""
-    with tempfile.TemporaryDirectory(prefix="prober-fuzz-") as corpus:
+    with tempfile.TemporaryDirectory(prefix="prober-fuzz-") as folder:
+        corpus, words = Path(folder, "corpus"), Path(folder, "words")
+        corpus.mkdir()
         for number, seed in enumerate(SEEDS[name]):
-            Path(corpus, str(number)).write_bytes(seed)
-        flags = [f"-max_total_time={seconds}", f"-max_len={MOST_BYTES}", "-timeout=10"]
-        atheris.Setup([sys.argv[0], *flags, "-print_final_stats=1", corpus], TARGETS[name])
+            (corpus / str(number)).write_bytes(seed)
+        words.write_text("".join(f'"{_escaped(word)}"\n' for word in WORDS[name]))
+        flags = [*_FLAGS, f"-max_total_time={seconds}", f"-dict={words}"]
+        atheris.Setup([sys.argv[0], *flags, str(corpus)], TARGETS[name])
         atheris.Fuzz()
+
+
+def _escaped(word: str) -> str:
+    """Return a word as libFuzzer's dictionaries want it."""
+    return "".join(f"\\x{byte:02x}" for byte in word.encode("latin-1"))
 
 
 if __name__ == "__main__":

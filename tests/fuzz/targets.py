@@ -70,17 +70,54 @@ SEEDS: Mapping[str, tuple[bytes, ...]] = MappingProxyType(
             b"total;dur=37.7",
             b'db;dur=53, app;dur=47.2;desc="a, b; c", total;dur=123',
             b'cache;desc="Cache \\" Read";dur=23.2\ntotal',
+            b"total;dur=-0\ntotal;dur=1e3;dur=2",
         ),
         "envelope": (
             b'{"status": "ok", "datasets": []}',
             b'{"status": "error", "message": "404 Not Found", "path": "/api"}',
             b'{"type": "about:blank", "title": "x", "status": 404}',
             b"\xef\xbb\xbf<html><title>Just a moment...</title>",
+            b"[" * 3000,
+            b'{"a":' * 700 + b"9" * 500,
         ),
         "explain": (
             b'HTTP/1.1 200 OK\r\nServer-Timing: total;dur=1\r\n\r\n{"status":"ok"}',
             b"HTTP/1.1 100 Continue\r\n\r\nHTTP/2 502\r\nServer: nginx\r\n\r\n<html>",
             b'{"request": {"method": "GET", "url": "https://a/"}, "exchange": {}}',
+            b"HTTP/1.1 200 OK\r\n\r\n" + b"[" * 3000,
+            b'{"a":' * 700,
         ),
     }
 )
+_HEADER_WORDS = (
+    "total",
+    ";dur=",
+    ";desc=",
+    '"',
+    '\\"',
+    ",",
+    "e999",
+    "E-9",
+    "1e308",
+    "nan",
+    "-0",
+    "\n",
+)
+_JSON_WORDS = (
+    *("[[[[[[[[", "{", '"status"', ":", '"ok"', '"error"', '"message"', '"path"', "null"),
+    *("NaN", "-Infinity", "1e999", "99999999", "\\ud800", '"title"', '"type"', '"__abp"', "true"),
+    *("<html", "<title>", "error code: 1020", "Just a moment", "cloudflare", "\xff\xfe"),
+)
+_SAVED_WORDS = (
+    *("HTTP/1.1 ", "HTTP/2 ", "200", "100", "407", "\r\n", "\r\n\r\n", "Server-Timing: "),
+    *('"request"', '"method"', '"url"', '"exchange"', '"response"', '"headers"', '"phases"'),
+    *('"verdict"', '"expectations"', '"failure"', '"kind"', '"probe"', '"tenant"'),
+)
+WORDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "server-timing": _HEADER_WORDS,
+        "envelope": (*_JSON_WORDS, *_HEADER_WORDS),
+        "explain": (*_SAVED_WORDS, *_JSON_WORDS, *_HEADER_WORDS),
+    }
+)
+"""What inputs are put together from, beside single bytes: what branches look for."""
