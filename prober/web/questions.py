@@ -32,7 +32,11 @@ class NotFound(Exception):  # noqa: N818 -- named for what it says
 
 async def overview(site: Site) -> OverviewDocument:
     """Return how everything stands."""
-    standings = [site.standing(name) for name in site.tenants]
+    standings = []
+    for name in tuple(site.tenants):
+        if name in site.tenants:  # a reload may have come between
+            standings.append(site.standing(name))
+        await asyncio.sleep(0)  # as may a probe's answer
     now = site.now()
     documents = await asyncio.to_thread(_documents, standings, now)
     return OverviewDocument(now, documents, prober(site))
