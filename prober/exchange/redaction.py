@@ -7,7 +7,7 @@ encoded.
 import base64
 from collections.abc import Iterable, Sequence
 from urllib.parse import quote
-from weakref import WeakKeyDictionary
+from weakref import ref
 
 from pydantic import SecretStr
 
@@ -34,16 +34,19 @@ class KnownForms:
     """Remembers the forms of each secret as long as somebody holds it, and no longer."""
 
     def __init__(self) -> None:
-        self._known: WeakKeyDictionary[SecretStr, tuple[str, ...]] = WeakKeyDictionary()
+        # By identity: to compare two secrets takes longer than to look for one in an answer.
+        self._known: dict[int, tuple[ref[SecretStr], tuple[str, ...]]] = {}
 
     def of(self, secrets: Sequence[SecretStr]) -> tuple[str, ...]:
         """Return what `secret_forms` returns."""
         if len(secrets) != 1:
             return secret_forms(secrets)
-        found = self._known.get(secrets[0])
-        if found is None:
-            found = self._known[secrets[0]] = secret_forms(secrets)
-        return found
+        secret, key = secrets[0], id(secrets[0])
+        found = self._known.get(key)
+        if found is None or found[0]() is not secret:
+            held = ref(secret, lambda _: self._known.pop(key, None))
+            found = self._known[key] = held, secret_forms(secrets)
+        return found[1]
 
 
 def redact_text(text: str, forms: Sequence[str]) -> str:
