@@ -66,6 +66,8 @@ class BoundedHandler(ResponseHandler):
         """Mark the end of an answer that ends with its connection."""
         self._mark_arrival()
         super().connection_lost(exc)
+        # The body knows this connection: held in a ring, both would wait for the collector.
+        self._body = self._moments = None
 
     def feed_data(self, data: _Message, size: int = 0) -> None:
         """Take note of a parsed head."""

@@ -1,6 +1,9 @@
 """What may come beside a body, byte by byte: nothing that an honest server does is refused."""
 
 import asyncio
+import gc
+import weakref
+from collections.abc import Iterator
 
 import pytest
 
@@ -139,3 +142,24 @@ async def test_a_proxys_answer_is_no_answer_of_the_server() -> None:
     moments.send = None
     handler.data_received(b"HTTP/1.1 200 Connection established\r\n\r\n")
     assert moments.transfer is None
+
+
+@pytest.fixture
+def without_collector() -> Iterator[None]:
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.parametrize("data", [b"", HEAD, HEAD + b"{}", HEAD + b"{", CHUNKED + b"2\r\n{}\r\n"])
+@pytest.mark.usefixtures("without_collector")
+async def test_a_lost_connection_leaves_nothing_for_the_collector(data: bytes) -> None:
+    handler, _ = await a_handler()
+    if data:
+        handler.data_received(data)
+        await handler.read()  # as whoever asked does
+    handler.connection_lost(None)
+    left = weakref.ref(handler)
+    del handler
+    await asyncio.sleep(0)
+    assert left() is None
