@@ -13,7 +13,7 @@ demo: $(VENV)/.runtime ## see it work: a simulated platform, faults, and live ve
 	$(BIN)/prober demo
 
 test: $(VENV)/.development programs ## run every test, with coverage
-	$(BIN)/pytest -n 3 --dist loadfile --cov --cov-report=
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --cov --cov-report=
 	$(BIN)/coverage report
 
 e2e: $(VENV)/.development programs ## the full run alone: faults, Prometheus, Alertmanager, who is told what

@@ -1,9 +1,16 @@
 """What holds for every test: a clean environment, and no deadline where time is not the subject."""
 
 import os
+import sys
 
 import hypothesis
 import pytest
+
+# Where an image forbids it, each of a hundred processes would compile the whole program anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+# jsonschema would read a grammar of IRIs, 2 s in every worker; no schema here has such a format.
+sys.modules["rfc3987_syntax"] = None
 
 hypothesis.settings.register_profile("prober", deadline=None)
 hypothesis.settings.load_profile("prober")

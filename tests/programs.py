@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.request import Request, urlopen
@@ -15,6 +15,7 @@ from urllib.request import Request, urlopen
 PROBER = str(Path(sys.executable).with_name("prober"))
 START_LIMIT_SECONDS = 30
 END_LIMIT_SECONDS = 20
+LIMIT_SECONDS = 60
 
 
 @contextmanager
@@ -51,6 +52,15 @@ def wait_for_line(process: subprocess.Popen[bytes], log: Path, pattern: str) -> 
             break
         time.sleep(0.02)
     raise AssertionError(f"{process.args}: no {pattern!r} in\n{log.read_text()}")
+
+
+def seconds_until(condition: Callable[[], bool], limit_seconds: float = LIMIT_SECONDS) -> float:
+    """Wait for `condition` and return how long it took; it is asked ten times a second."""
+    began = time.monotonic()
+    while not condition():
+        assert time.monotonic() - began < limit_seconds, "it did not come true"
+        time.sleep(0.1)
+    return time.monotonic() - began
 
 
 def end(process: subprocess.Popen[bytes]) -> int:

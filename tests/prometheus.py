@@ -3,16 +3,14 @@
 import re
 import socket
 import subprocess
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.programs import end
+from tests.programs import end, seconds_until
 
 CONFIG = Path(__file__).parents[1] / "config"
 SCALE = 60
-LIMIT_SECONDS = 60
 READY = "Server is ready to receive web requests"
 UNITS_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 DURATION = re.compile(
@@ -43,14 +41,6 @@ def running(command: list[str], log: Path, until: str) -> Iterator[None]:
         yield
     finally:
         end(process)
-
-
-def seconds_until(condition: Callable[[], bool], limit_seconds: float = LIMIT_SECONDS) -> float:
-    began = time.monotonic()
-    while not condition():
-        assert time.monotonic() - began < limit_seconds, "it did not come true"
-        time.sleep(0.1)
-    return time.monotonic() - began
 
 
 def prometheus(directory: Path, targets: Sequence[str], port: int, alertmanager: int) -> list[str]:

@@ -9,6 +9,7 @@ from prober.errors import Problem
 
 MAX_NODES = 200_000
 MAX_DEPTH = 50
+_DEEPER_THAN_LIBYAML_GOES = "exceeded maximum nesting depth"
 
 KeyPath = tuple[str | int, ...]
 
@@ -75,20 +76,22 @@ def dotted(path: KeyPath) -> str:
 
 
 def _compose(text: str) -> yaml.Node | None:
-    """Return the root of `text`; raises yaml.YAMLError, RecursionError.
+    """Return the root of `text`; raises yaml.YAMLError, _TooMuchError, RecursionError.
 
-    libyaml is ten times as fast as Python's own reader, which words errors better. It would crash
-    on text that is nested without end.
+    libyaml is ten times as fast as Python's own reader, which words errors better. On text that is
+    nested without end, the one would crash and the other take seconds.
     """
     try:
-        if yaml.__with_libyaml__ and _is_shallow(text):
+        if yaml.__with_libyaml__:
+            _refuse_depth(text)
             return yaml.compose(text, Loader=yaml.CSafeLoader)
-    except yaml.YAMLError:
-        pass  # told below
+    except yaml.YAMLError as error:
+        if getattr(error, "problem", "") == _DEEPER_THAN_LIBYAML_GOES:
+            raise _TooMuchError from error
     return yaml.compose(text, Loader=yaml.SafeLoader)
 
 
-def _is_shallow(text: str) -> bool:
+def _refuse_depth(text: str) -> None:
     depth = 0
     for event in yaml.parse(text, Loader=yaml.CSafeLoader):
         if isinstance(event, yaml.CollectionStartEvent):
@@ -96,8 +99,7 @@ def _is_shallow(text: str) -> bool:
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
         if depth > MAX_DEPTH:
-            return False
-    return True
+            raise _TooMuchError
 
 
 def _value(node: yaml.Node, path: KeyPath, reading: _Reading) -> object:

@@ -14,16 +14,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.programs import call, started
+from tests.programs import LIMIT_SECONDS, call, seconds_until, started
 from tests.prometheus import (
     CONFIG,
-    LIMIT_SECONDS,
     READY,
     free_port,
     prometheus,
     running,
     scaled,
-    seconds_until,
 )
 
 CALM_SECONDS = 4

@@ -21,8 +21,8 @@ import yaml
 from click.testing import CliRunner
 
 from prober.cli.main import main
-from tests.e2e.test_alerting import CONFIG, free_port, running, scaled, seconds_until
-from tests.programs import call, end, get, launched, started, wait_for_line
+from tests.programs import call, end, get, launched, seconds_until, started, wait_for_line
+from tests.prometheus import CONFIG, READY, free_port, running, scaled
 
 ROOT = Path(__file__).parents[2]
 PLACES = ("frankfurt", "dublin")
@@ -34,7 +34,6 @@ TENANTS = (
 TWIN = "acme-twin"  # takes the same token from the same place as acme-prod
 PROBES = {"datasets": "/api/v1/datasets", "current-user": "/auth/user"}
 RUN = re.compile(r"^prober_probe_runs_total\{(.*)\} (\S+)$", re.MULTILINE)
-READY = "Server is ready to receive web requests"
 
 
 @dataclass(frozen=True)

@@ -29,8 +29,8 @@ from tests.dashboards.boards import (
     panels,
     variables,
 )
-from tests.programs import get, started
-from tests.prometheus import READY, free_port, prometheus, running, seconds_until
+from tests.programs import get, seconds_until, started
+from tests.prometheus import READY, free_port, prometheus, running
 
 pytestmark = pytest.mark.timeout(240)
 SPEED = 5

@@ -4,20 +4,18 @@ import json
 import re
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.programs import PROBER, call, end, get, started
+from tests.programs import PROBER, call, end, get, seconds_until, started
 
 TENANTS = ("acme-prod", "acme-dev", "legacy")
 PROBES, INTERVAL_SECONDS = 8, 1.0
 FIRST_PAUSE_SECONDS = 2.0
-LIMIT_SECONDS = 20
 
 
 class House:
@@ -96,14 +94,6 @@ class House:
         )
         assert done.returncode in {0, 10}, done.stderr
         return json.loads(done.stdout)
-
-
-def seconds_until(condition: Callable[[], bool], limit_seconds: float = LIMIT_SECONDS) -> float:
-    began = time.monotonic()
-    while not condition():
-        assert time.monotonic() - began < limit_seconds, "it did not come true"
-        time.sleep(0.05)
-    return time.monotonic() - began
 
 
 @pytest.fixture
