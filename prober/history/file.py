@@ -19,9 +19,9 @@ from prober.model import Result
 from prober.outcomes import SkipCause
 from prober.sqlite_file import open_to_write
 from prober.timeline.packing import pack_minutes, pack_tally, unpack_minutes, unpack_tally
-from prober.timeline.slots import FIELDS, Slot, slot_at, slot_of, values
+from prober.timeline.slots import FIELDS, Slot, slot_at, slot_of, total, values
 from prober.timeline.spells import Spell, follow
-from prober.timeline.tally import Run, Tally, added, tally_of, tally_of_skip
+from prober.timeline.tally import Run, Tally, added, with_run, with_skip
 
 MINUTE, HOUR = 60, 3600
 _WAL_BYTES = 16 * 1024 * 1024
@@ -135,39 +135,38 @@ class HistoryFile:
         return found
 
     def _add_tallies(self, runs: Iterable[Ran], skips: Iterable[Skipped]) -> None:
-        fresh: dict[tuple[int, int], list[Tally]] = defaultdict(list)
+        fresh: dict[tuple[int, int], Tally] = {}
         for ran in runs:
             key = self._id((ran.run.tenant, ran.run.probe)), int(ran.run.at // MINUTE)
-            fresh[key].append(tally_of(ran.run))
+            fresh[key] = with_run(fresh.get(key) or self._known_tally(*key), ran.run)
         for skip in skips:
             key = self._id((skip.tenant, skip.probe)), int(skip.at // MINUTE)
-            fresh[key].append(tally_of_skip(skip.cause))
+            fresh[key] = with_skip(fresh.get(key) or self._known_tally(*key), skip.cause)
         rows = []
-        for (probe, minute), tallies in fresh.items():
-            known = self._known_tally(probe, minute)
-            whole = added([*tallies, known] if known else tallies)
+        for (probe, minute), whole in fresh.items():
             self._recent[probe] = minute, whole
             rows.append((probe, minute, pack_tally(whole)))
             self._unpacked.add((probe, minute // MINUTE))
         self.connection.executemany("INSERT OR REPLACE INTO minute VALUES (?, ?, ?)", rows)
 
-    def _known_tally(self, probe: int, minute: int) -> Tally | None:
+    def _known_tally(self, probe: int, minute: int) -> Tally:
         recent = self._recent.get(probe)
         if recent is not None and recent[0] == minute:
             return recent[1]
         found = self.connection.execute(
             "SELECT tally FROM minute WHERE probe = ? AND minute = ?", (probe, minute)
         ).fetchone()
-        return unpack_tally(found[0]) if found else None
+        return unpack_tally(found[0]) if found else Tally()
 
     def _add_slots(self, runs: Iterable[Ran], skips: Iterable[Skipped]) -> None:
-        fresh: dict[tuple[str, int], Slot] = defaultdict(Slot)
+        fresh: dict[tuple[str, int], list[Slot]] = defaultdict(list)
         for ran in runs:
-            fresh[(ran.run.tenant, slot_at(ran.run.at))] += slot_of(ran.run)
+            fresh[(ran.run.tenant, slot_at(ran.run.at))].append(slot_of(ran.run))
         for skip in skips:
             if skip.cause is SkipCause.TOKEN_REJECTED:
-                fresh[(skip.tenant, slot_at(skip.at))] += Slot(held_back=1)
-        self.connection.executemany(_SLOT, [(*key, *values(slot)) for key, slot in fresh.items()])
+                fresh[(skip.tenant, slot_at(skip.at))].append(Slot(held_back=1))
+        rows = [(*key, *values(total(slots))) for key, slots in fresh.items()]
+        self.connection.executemany(_SLOT, rows)
 
     def _note_change(self, run: Run) -> None:
         key, reason = (run.tenant, run.probe), run.reason.value

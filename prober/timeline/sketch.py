@@ -52,6 +52,14 @@ def sketch_of(durations_seconds: Iterable[float]) -> Sketch:
     return merged(Sketch({bucket_of(seconds): 1}) for seconds in durations_seconds)
 
 
+def with_duration(sketch: Sketch, seconds: float | None) -> Sketch:
+    """Return a sketch and one duration more; None is none."""
+    if seconds is None:
+        return sketch
+    bucket = bucket_of(seconds)
+    return Sketch({**sketch.buckets, bucket: sketch.buckets.get(bucket, 0) + 1})
+
+
 def merged(sketches: Iterable[Sketch]) -> Sketch:
     """Return the sketch of all that these hold."""
     buckets: dict[int, int] = {}

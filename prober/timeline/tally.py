@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from prober.model import Result
 from prober.outcomes import CLASSIFICATION, Counterpart, Culprit, Reason, SkipCause
-from prober.timeline.sketch import Sketch, bucket_of, merged
+from prober.timeline.sketch import Sketch, merged, with_duration
 
 MAINTENANCE = "maintenance:"
 SKIPPED = "skipped:"
@@ -99,16 +99,20 @@ def run_of(result: Result) -> Run:
     )
 
 
-def tally_of(run: Run) -> Tally:
-    """Return the tally of one run."""
+def with_run(tally: Tally, run: Run) -> Tally:
+    """Return a tally and one run more."""
     if run.in_maintenance:
-        return Tally({MAINTENANCE + run.reason: 1})
-    return Tally({run.reason.value: 1}, _sketch(run.server_seconds), _sketch(run.network_seconds))
+        return _counted(tally, MAINTENANCE + run.reason)
+    return Tally(
+        _one_more(tally.counts, run.reason.value),
+        with_duration(tally.server, run.server_seconds),
+        with_duration(tally.network, run.network_seconds),
+    )
 
 
-def tally_of_skip(cause: SkipCause) -> Tally:
-    """Return the tally of a due run that was not started."""
-    return Tally({SKIPPED + cause: 1})
+def with_skip(tally: Tally, cause: SkipCause) -> Tally:
+    """Return a tally and one more due run that was not started."""
+    return _counted(tally, SKIPPED + cause)
 
 
 def added(tallies: Iterable[Tally]) -> Tally:
@@ -124,5 +128,9 @@ def added(tallies: Iterable[Tally]) -> Tally:
     )
 
 
-def _sketch(seconds: float | None) -> Sketch:
-    return _NO_ANSWERS if seconds is None else Sketch({bucket_of(seconds): 1})
+def _counted(tally: Tally, kind: str) -> Tally:
+    return Tally(_one_more(tally.counts, kind), tally.server, tally.network)
+
+
+def _one_more(counts: Mapping[str, int], kind: str) -> Mapping[str, int]:
+    return {**counts, kind: counts.get(kind, 0) + 1}

@@ -12,7 +12,7 @@ from prober.history.schema import FILE_NAME as HISTORY
 from prober.history.schema import FORMAT
 from prober.outcomes import Reason, RejectionCause, TokenEventKind, TokenState
 from prober.sqlite_file import open_to_read
-from prober.timeline.tally import tally_of
+from prober.timeline.tally import Tally, with_run
 from prober.tokens.ledger import TokenRecord
 from prober.tokens.store import FILE_NAME as LEDGER
 from prober.tokens.store import LedgerFile
@@ -60,7 +60,7 @@ def test_the_past_is_read_as_it_was(state: Path) -> None:
     minutes = archive.tallies("dev", NOW, NOW + HOUR, 60)["sources"]
     assert list(minutes) == [NOW + 60 * minute for minute in range(60)]
     run = a_run(probe="sources", tenant="dev", server=0.2, network=0.03)
-    assert list(minutes.values()) == [tally_of(run)] * 60
+    assert list(minutes.values()) == [with_run(Tally(), run)] * 60
     totals = archive.totals("acme", NOW, NOW + 2 * HOUR)["datasets"]
     assert totals.by_reason == {Reason.OK: 85, Reason.SERVER_ERROR: 5}
     assert totals.held_back == 1

@@ -10,7 +10,7 @@ from prober.history.schema import FILE_NAME
 from prober.outcomes import Reason, SkipCause, TokenEventKind
 from prober.timeline.slots import Slot
 from prober.timeline.spells import incidents
-from prober.timeline.tally import Tally, added, tally_of
+from prober.timeline.tally import Tally, added, with_run
 from tests.unit.recorders.results import an_answer
 from tests.unit.timeline.runs import NOW, a_run
 
@@ -39,7 +39,7 @@ def test_runs_of_a_minute_are_one_tally_also_over_batches_and_restarts(tmp_path:
     written(tmp_path, [runs[0]], [runs[1]])
     archive = written(tmp_path, [runs[2]])
     tallies = archive.tallies("acme", NOW, NOW + 60, 60)
-    assert tallies == {"datasets": {NOW: added(tally_of(each.run) for each in runs)}}
+    assert tallies == {"datasets": {NOW: added(with_run(Tally(), each.run) for each in runs)}}
 
 
 def test_a_packed_hour_tells_the_same_as_its_minutes(tmp_path: Path) -> None:

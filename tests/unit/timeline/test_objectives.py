@@ -3,7 +3,7 @@ import pytest
 from prober.outcomes import Reason, SkipCause
 from prober.timeline.objectives import availability, availability_of, budget_left
 from prober.timeline.slots import Slot
-from prober.timeline.tally import added, tally_of, tally_of_skip
+from prober.timeline.tally import Tally, added, with_run, with_skip
 from tests.unit.timeline.runs import a_run
 
 
@@ -20,8 +20,8 @@ def test_where_nothing_was_asked_nothing_is_known() -> None:
 
 def test_a_tally_tells_the_same_as_a_slot() -> None:
     reasons = (Reason.OK, Reason.SERVER_ERROR, Reason.DNS, Reason.INTERNAL_ERROR)
-    tallies = [tally_of(a_run(reason=reason)) for reason in reasons]
-    tally = added([*tallies, tally_of_skip(SkipCause.TOKEN_REJECTED)])
+    tallies = [with_run(Tally(), a_run(reason=reason)) for reason in reasons]
+    tally = added([*tallies, with_skip(Tally(), SkipCause.TOKEN_REJECTED)])
     slot = Slot(none=1, platform=1, network=1, prober=1, held_back=1)
     assert availability_of(tally) == availability(slot)
 

@@ -1,13 +1,13 @@
 from prober.outcomes import Counterpart, Culprit, FailureKind, Reason, SkipCause
 from prober.timeline.sketch import sketch_of
-from prober.timeline.tally import Tally, added, run_of, tally_of, tally_of_skip
+from prober.timeline.tally import Tally, added, run_of, with_run, with_skip
 from tests.unit.recorders.results import a_failure, an_answer
 from tests.unit.timeline.runs import a_run
 
 
 def test_a_tally_tells_runs_by_reason_and_by_culprit() -> None:
     reasons = (Reason.OK, Reason.OK, Reason.SERVER_ERROR, Reason.EXPECTATION_FAILED, Reason.DNS)
-    tally = added(tally_of(a_run(reason=reason)) for reason in reasons)
+    tally = added(with_run(Tally(), a_run(reason=reason)) for reason in reasons)
     assert tally.runs == 5
     assert tally.by_reason[Reason.OK] == 2
     assert tally.by_culprit == {Culprit.NONE: 2, Culprit.PLATFORM: 2, Culprit.NETWORK: 1}
@@ -16,9 +16,9 @@ def test_a_tally_tells_runs_by_reason_and_by_culprit() -> None:
 def test_what_was_in_maintenance_or_not_run_stands_apart() -> None:
     tally = added(
         (
-            tally_of(a_run(reason=Reason.SERVER_ERROR, in_maintenance=True, server=9.0)),
-            tally_of_skip(SkipCause.TOKEN_REJECTED),
-            tally_of_skip(SkipCause.OVERLAP),
+            with_run(Tally(), a_run(reason=Reason.SERVER_ERROR, in_maintenance=True, server=9.0)),
+            with_skip(Tally(), SkipCause.TOKEN_REJECTED),
+            with_skip(Tally(), SkipCause.OVERLAP),
         )
     )
     assert (tally.runs, tally.in_maintenance, tally.held_back) == (0, 1, 1)
@@ -26,7 +26,9 @@ def test_what_was_in_maintenance_or_not_run_stands_apart() -> None:
 
 
 def test_times_are_added_by_side() -> None:
-    tally = added(tally_of(a_run(server=s, network=n)) for s, n in ((0.1, 0.02), (0.3, 0.04)))
+    tally = added(
+        with_run(Tally(), a_run(server=s, network=n)) for s, n in ((0.1, 0.02), (0.3, 0.04))
+    )
     assert tally == Tally({"ok": 2}, sketch_of((0.1, 0.3)), sketch_of((0.02, 0.04)))
 
 

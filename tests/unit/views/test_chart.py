@@ -4,7 +4,7 @@ import pytest
 
 from prober.outcomes import SkipCause
 from prober.timeline.sketch import sketch_of
-from prober.timeline.tally import Tally, tally_of_skip
+from prober.timeline.tally import Tally, with_skip
 from prober.views.chart import RANGES, chart_svg, nice_ceiling, series, span
 from tests.unit.views.standings import NOW
 
@@ -38,7 +38,10 @@ def test_a_line_is_interrupted_where_nothing_was_measured() -> None:
     [
         ({}, "no run in this time"),
         ({NOW: Tally({"maintenance:ok": 1})}, "in maintenance"),
-        ({NOW: tally_of_skip(SkipCause.TOKEN_REJECTED)}, "held back, since the token is rejected"),
+        (
+            {NOW: with_skip(Tally(), SkipCause.TOKEN_REJECTED)},
+            "held back, since the token is rejected",
+        ),
         ({NOW: Tally({"dns": 1})}, "no answer could be measured"),
     ],
 )
