@@ -99,15 +99,16 @@ class ExchangeClient:
         except TlsConfigurationError as error:
             return never_sent(request, FailureKind.TLS_CONFIGURATION, str(error))
         self._users[session] += 1
+        lag = self._loop_lag.open()
         try:
-            with self._loop_lag.watch() as lag:
-                moments = begin_attempt()
-                proxy = self._proxies.of(request.url, options)
-                response, failure = await self._attempt(session, request, probe, moments, proxy)
-                end = time.perf_counter()
-                if failure is None and moments.arrived is not None:
-                    end = moments.arrived
+            moments = begin_attempt()
+            proxy = self._proxies.of(request.url, options)
+            response, failure = await self._attempt(session, request, probe, moments, proxy)
+            end = time.perf_counter()
+            if failure is None and moments.arrived is not None:
+                end = moments.arrived
         finally:
+            self._loop_lag.close(lag)
             self._users[session] -= 1
             if session in self._retired:
                 await self._retire(session)

@@ -7,8 +7,7 @@ before that sample was due, less than `SAMPLE_INTERVAL_SECONDS`.
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 
 SAMPLE_INTERVAL_SECONDS = 0.02  # a sample costs a sixth of a probe, in a loop that sleeps more
@@ -23,7 +22,8 @@ class LagWatch:
 
     def see(self, due: float, now: float) -> None:
         """Take note that the loop was due at `due` and came at `now`."""
-        self.greatest_seconds = max(self.greatest_seconds, now - max(due, self.opened_at))
+        lag_seconds = now - (max(self.opened_at, due))
+        self.greatest_seconds = max(self.greatest_seconds, lag_seconds)
 
 
 class LoopLag:
@@ -46,18 +46,17 @@ class LoopLag:
             self._handle.cancel()
             self._handle = None
 
-    @contextmanager
-    def watch(self) -> Iterator[LagWatch]:
-        """Open a watch for the length of an attempt."""
+    def open(self) -> LagWatch:
+        """Return a watch that sees all until it is closed."""
         watch = LagWatch(time.perf_counter())
-        key = id(watch)
-        self._open[key] = watch
-        try:
-            yield watch
-        finally:
-            del self._open[key]
-            if self._handle is not None:  # a tick that is overdue right now counts as well
-                watch.see(self._due, time.perf_counter())
+        self._open[id(watch)] = watch
+        return watch
+
+    def close(self, watch: LagWatch) -> None:
+        """Let a watch see no more; of a tick that is overdue right now it takes note."""
+        del self._open[id(watch)]
+        if self._handle is not None:
+            watch.see(self._due, time.perf_counter())
 
     def _tick(self) -> None:
         now = time.perf_counter()

@@ -28,17 +28,21 @@ def facts(seen: Seen) -> Mapping[str, str]:
     """Return the facts of an answer, empty when there was none; names are in snake case."""
     if seen.response is None:
         return MappingProxyType({})
-    every = {
-        "http_status": str(seen.status),
-        "message": seen.body.message,
-        "path": _bounded(seen.body.path),
-        "location": _header(seen, "location") if seen.has_class(3) else "",
-        "server_timing": "" if seen.has_server_time else _header(seen, "server-timing"),
-        **{fact: _header(seen, name) for name, fact in _HEADERS if name in seen.headers},
-        "marker": _marker(seen),
-        "excerpt": _excerpt(seen),
-    }
-    return MappingProxyType({name: value for name, value in every.items() if value})
+    found = {"http_status": str(seen.status)}
+    if not seen.is_ok:
+        found["message"] = seen.body.message
+        found["path"] = _bounded(seen.body.path)
+    if seen.has_class(3):
+        found["location"] = _header(seen, "location")
+    if not seen.has_server_time:
+        found["server_timing"] = _header(seen, "server-timing")
+    for name, fact in _HEADERS:
+        if name in seen.headers:
+            found[fact] = _header(seen, name)
+    if seen.body.foreign is not None:
+        found["marker"] = _marker(seen)
+        found["excerpt"] = _excerpt(seen)
+    return MappingProxyType({name: value for name, value in found.items() if value})
 
 
 def _header(seen: Seen, name: str) -> str:

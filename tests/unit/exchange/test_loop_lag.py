@@ -21,10 +21,11 @@ async def test_a_stall_of_the_loop_is_seen_by_an_open_watch_and_told() -> None:
     told: list[float] = []
     lag = LoopLag(told.append)
     lag.start()
-    with lag.watch() as watch:
-        await asyncio.sleep(0.03)
-        time.sleep(0.1)  # noqa: ASYNC251 -- the stall is the subject
-        await asyncio.sleep(0.03)
+    watch = lag.open()
+    await asyncio.sleep(0.03)
+    time.sleep(0.1)  # noqa: ASYNC251 -- the stall is the subject
+    await asyncio.sleep(0.03)
+    lag.close(watch)
     lag.stop()
     assert watch.greatest_seconds >= 0.08
     assert max(told) >= 0.08
