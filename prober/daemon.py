@@ -43,7 +43,6 @@ from prober.web.scrapes import prepare
 from prober.web.server import Listening, listen
 from prober.web.site import Site
 
-_FIRST_TEXTS_PAUSE_SECONDS = 0.001
 _NEW_TOKEN = frozenset({TokenEventKind.LOADED, TokenEventKind.ROTATED})
 _Logger = structlog.typing.FilteringBoundLogger
 
@@ -152,7 +151,7 @@ class Daemon:
         self.metrics.configuration_loaded(time.time(), configuration.hash)
         self._runs.open()
         self._clock.start(configuration.tenants)
-        texts = prepare(self.metrics.refresh, _FIRST_TEXTS_PAUSE_SECONDS)
+        texts = prepare(self.metrics.refresh)
         self._resources.callback(asyncio.create_task(texts, name="first texts of metrics").cancel)
         if self._reloader is not None and configuration.reload.on_change:
             self._reloader.watch(configuration.source)

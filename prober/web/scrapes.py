@@ -17,7 +17,8 @@ are."""
 
 _GZIP_FORMAT = zlib.MAX_WBITS | 16
 _GZIP_LEVEL = 1  # twice as fast as the default, a third larger
-_SHARE = 0.1  # of the event loop
+_TURN_SECONDS = 0.0005  # so long may an answer wait that comes meanwhile
+_SHARE = 0.1
 _MOST_AT_ONCE = 8  # each holds its answer until it has been read
 
 
@@ -77,19 +78,19 @@ class Scrapes:
         return b"".join(_zipped(parts) if zipped else parts)
 
 
-async def prepare(refresh: Refresh, pause_seconds: float = 0.0) -> None:
+async def prepare(refresh: Refresh) -> None:
     """Let all be prepared that is to be; between steps whoever waits for an answer has his turn.
 
-    On a loop that is busy one step a turn would take for ever: the turn takes its share of the time
-    that the others took for theirs.
+    A turn of one small step would be dear, and on a busy loop there would be too few of them: a
+    turn is half a millisecond, or a share of the time that the others took for theirs.
     """
     now = asyncio.get_running_loop().time
     steps = refresh()
     while steps > 0:  # and no more than there were: changes never end
         yielded_at = now()
-        await asyncio.sleep(pause_seconds)
+        await asyncio.sleep(0)
         resumed_at = now()
-        until = resumed_at + _SHARE * (resumed_at - yielded_at - pause_seconds)
+        until = resumed_at + max(_TURN_SECONDS, _SHARE * (resumed_at - yielded_at))
         steps = min(steps - 1, refresh())
         while steps > 0 and now() < until:
             steps = min(steps - 1, refresh())

@@ -31,9 +31,9 @@ async def turns_until_prepared(work: Work, others_seconds: float) -> int:
     return turns
 
 
-async def test_on_an_idle_loop_everybody_has_a_turn_after_each_step() -> None:
+async def test_on_an_idle_loop_everybody_has_a_turn_every_half_millisecond() -> None:
     work = Work(STEPS)
-    assert await turns_until_prepared(work, 0.0) >= STEPS
+    assert await turns_until_prepared(work, 0.0) >= STEPS / 5
     assert work.left == 0
 
 
