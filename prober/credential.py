@@ -113,8 +113,11 @@ def shared_with(statuses: Mapping[str, TokenStatus], tenant: str) -> tuple[str, 
 
 def shared_groups(statuses: Mapping[str, TokenStatus]) -> tuple[tuple[str, ...], ...]:
     """Return the tenants of each token that more than one of them holds."""
-    groups = dict.fromkeys(tuple(sorted((name, *shared_with(statuses, name)))) for name in statuses)
-    return tuple(group for group in groups if len(group) > 1)
+    holders: dict[str, list[str]] = {}
+    for name, status in statuses.items():
+        if status.fingerprint is not None:
+            holders.setdefault(status.fingerprint, []).append(name)
+    return tuple(tuple(sorted(names)) for names in holders.values() if len(names) > 1)
 
 
 def foretold_by(statuses: Mapping[str, TokenStatus], tenant: str) -> str | None:
