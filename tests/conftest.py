@@ -16,6 +16,13 @@ hypothesis.settings.register_profile("prober", deadline=None)
 hypothesis.settings.load_profile("prober")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Trace no test that takes the same lines a hundred times: tracing doubles what it costs."""
+    for item in items:
+        if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+            item.add_marker(pytest.mark.no_cover)
+
+
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forget proxies and settings of whoever runs the tests."""
