@@ -153,7 +153,8 @@ def test_a_restart_forgets_nothing(house: House, ended_by: signal.Signals) -> No
         kept = ("fingerprint", "first_accepted_at_timestamp_seconds", "cause", "rotations")
         assert [after[name] for name in kept] == [before[name] for name in kept]
         seconds_until(lambda: house.refused("acme-dev") > refused)
-        assert house.refused("acme-dev") == refused + 1
+        # One more may have been under way when it was killed; eight probes would be eight a second.
+        assert house.refused("acme-dev") <= refused + 2
         house.deliver("acme-dev")
         assert seconds_until(lambda: house.is_in("acme-dev", "valid")) < 5
         assert house.value('prober_token_rotations_total{tenant="acme-dev"}') == 1

@@ -116,7 +116,8 @@ async def test_what_aiohttp_takes_before_and_after_is_no_network(
 
     def parse_slowly(handler: BoundedHandler, data: bytes) -> None:
         parse(handler, data)
-        time.sleep(STALL_SECONDS)
+        if data.endswith(b"}"):  # with the head alone, what follows would be read late as well
+            time.sleep(STALL_SECONDS)
 
     def make_slowly(request: TimedRequest, url: URL) -> None:
         time.sleep(STALL_SECONDS)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.errors import Unsatisfiable
@@ -35,6 +36,7 @@ def in_a_thread(site: Site) -> Iterator[str]:
         loop.close()
 
 
+@pytest.mark.no_cover  # hundreds of questions
 def test_every_answer_is_as_described(tmp_path: Path) -> None:
     house = House(tmp_path)
     house.record(an_answer(Reason.SERVER_ERROR, status=500))
