@@ -42,23 +42,20 @@ async def results(directory: Path, *, tls: bool) -> list[Result]:
         return [result async for result in run_probes(tenant, [probe] * RUNS, {}, directory)]
 
 
-def median(values: list[float]) -> float:
-    return sorted(values)[len(values) // 2]
-
-
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
 async def test_server_and_network_are_told_apart(tmp_path: Path, tls: bool) -> None:
     every = await results(tmp_path, tls=tls)
 
     assert {result.verdict.reason for result in every} == {"ok"}
-    server = median([result.verdict.latency.server_seconds for result in every])
-    set_up = median(
+    # Whatever else the machine does only adds to a time: the least disturbed run tells.
+    server = min([result.verdict.latency.server_seconds for result in every])
+    set_up = min(
         [
             sum(s for n, s in r.exchange.phases.as_pairs() if n in {"resolve", "connect", "tls"})
             for r in every
         ]
     )
-    network = median([result.verdict.latency.network_seconds for result in every])
+    network = min([result.verdict.latency.network_seconds for result in every])
     assert server == pytest.approx(SERVER, abs=0.005)
     assert network - set_up == pytest.approx(NETWORK, abs=0.010)
     assert set_up < 0.05 if not tls else set_up == pytest.approx(NETWORK, abs=0.05)
