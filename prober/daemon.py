@@ -16,20 +16,20 @@ from prober.access.keeper import AccessKeeper
 from prober.attempt import VERSION, Collaborators
 from prober.build import this_build
 from prober.credential import TokenEvent, TokenStatus
-from prober.errors import Problem, SettingsError
 from prober.exchange.client import ExchangeClient
 from prober.exchange.loop_lag import LoopLag
 from prober.interpreter import let_the_loop_run
 from prober.memory import Memory
 from prober.outcomes import TokenEventKind
 from prober.recorders.log import LogRecorder
-from prober.recorders.metrics import Metrics, series_estimate
+from prober.recorders.metrics import Metrics
 from prober.recorders.recorder import FanOut, Recorder
 from prober.reload import Load, Reloader
 from prober.runs import Runs
 from prober.schedule.clock import HEARTBEAT_SECONDS, Clock
 from prober.schedule.progress import patience_seconds
 from prober.sdnotify import ServiceManager
+from prober.series_limit import refuse_too_many_series
 from prober.settings.changes import Changes, adopted, changes
 from prober.settings.resolve import Configuration
 from prober.settings.web_file import reread_access
@@ -45,25 +45,6 @@ from prober.web.site import Site
 
 _NEW_TOKEN = frozenset({TokenEventKind.LOADED, TokenEventKind.ROTATED})
 _Logger = structlog.typing.FilteringBoundLogger
-
-
-def refuse_too_many_series(configuration: Configuration) -> Configuration:
-    """Return it; raise SettingsError when it yields more series than `web.max_series` allows."""
-    series = series_estimate(configuration.tenants, configuration.web.histograms)
-    if series > configuration.web.max_series:
-        raise SettingsError(
-            (
-                Problem(
-                    str(configuration.source),
-                    None,
-                    "web.max_series",
-                    f"these tenants and probes yield {series} series, more than the"
-                    f" {configuration.web.max_series} allowed: raise web.max_series, or set"
-                    " web.histograms to 'tenant' or 'off'",
-                ),
-            )
-        )
-    return configuration
 
 
 class Daemon:

@@ -12,10 +12,10 @@ import click
 import structlog
 
 from prober.cli.choices import SHARD, config_option, web_config_option
-from prober.daemon import refuse_too_many_series
 from prober.daemon import run as run_daemon
 from prober.model import Shard
 from prober.recorders.log import configure_logging
+from prober.series_limit import refuse_too_many_series
 from prober.settings.load import load
 from prober.settings.resolve import Configuration
 from prober.settings.sharding import of_shard

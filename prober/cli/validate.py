@@ -8,10 +8,10 @@ import click
 
 from prober.cli.choices import web_config_option
 from prober.cli.exit_status import OTHER_ERROR
-from prober.daemon import refuse_too_many_series
 from prober.errors import SettingsError
 from prober.model import MOST_SHARDS
-from prober.recorders.metrics import series_estimate
+from prober.recorders.store import series_estimate
+from prober.series_limit import refuse_too_many_series
 from prober.settings.load import load
 from prober.settings.resolve import Configuration
 from prober.settings.schema import File

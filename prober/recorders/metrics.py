@@ -19,10 +19,10 @@ from prober.recorders import series
 from prober.recorders.exposition import ShelfCollector, parts
 from prober.recorders.own_health import P99, OwnHealth, bound_of_quantile
 from prober.recorders.probe_series import ProbeSeries
-from prober.recorders.store import HistogramScope, Store, series_estimate
+from prober.recorders.store import HistogramScope, Store
 from prober.recorders.token_series import TokenSeries
 
-__all__ = ("HistogramScope", "Metrics", "series_estimate")
+__all__ = ("HistogramScope", "Metrics")
 
 _CERTIFICATE = "prober_tls_certificate_expiry_timestamp_seconds"
 _HTTPS_PORT = 443

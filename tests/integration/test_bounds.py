@@ -9,12 +9,12 @@ from typing import Self
 import aiohttp
 import pytest
 
-from prober.daemon import refuse_too_many_series
 from prober.errors import SettingsError
 from prober.exchange.certificates import MAX_REMEMBERED_CERTIFICATES, CertificateExpiry
 from prober.history.rows import MAX_HEADERS, MAX_TEXT_CHARACTERS, pack_document, unpack_document
 from prober.outcomes import Reason
 from prober.recorders.probe_series import MAX_CODES
+from prober.series_limit import refuse_too_many_series
 from prober.settings.load import load
 from prober.timeline.light import KEPT_BODY_BYTES, light
 from prober.web.app import MAX_REQUEST_BYTES
