@@ -22,8 +22,7 @@ class LagWatch:
 
     def see(self, due: float, now: float) -> None:
         """Take note that the loop was due at `due` and came at `now`."""
-        lag_seconds = now - (max(self.opened_at, due))
-        self.greatest_seconds = max(self.greatest_seconds, lag_seconds)
+        self.greatest_seconds = max(self.greatest_seconds, now - max(due, self.opened_at))
 
 
 class LoopLag:

@@ -28,10 +28,8 @@ def facts(seen: Seen) -> Mapping[str, str]:
     """Return the facts of an answer, empty when there was none; names are in snake case."""
     if seen.response is None:
         return MappingProxyType({})
-    found = {"http_status": str(seen.status)}
-    if not seen.is_ok:
-        found["message"] = seen.body.message
-        found["path"] = _bounded(seen.body.path)
+    found = {"http_status": str(seen.status), "message": seen.body.message}
+    found["path"] = _bounded(seen.body.path)
     if seen.has_class(3):
         found["location"] = _header(seen, "location")
     if not seen.has_server_time:
@@ -39,9 +37,8 @@ def facts(seen: Seen) -> Mapping[str, str]:
     for name, fact in _HEADERS:
         if name in seen.headers:
             found[fact] = _header(seen, name)
-    if seen.body.foreign is not None:
-        found["marker"] = _marker(seen)
-        found["excerpt"] = _excerpt(seen)
+    found["marker"] = _marker(seen)
+    found["excerpt"] = _excerpt(seen)
     return MappingProxyType({name: value for name, value in found.items() if value})
 
 
