@@ -14,7 +14,7 @@ from aiohttp import web
 
 from prober.timeline.standing import TenantStanding
 from prober.views.standing import TenantDocument, tenant_document, worst_first
-from prober.web.site import SITE, Site
+from prober.web.site import SITE, Site, standings
 
 _FRESH_SECONDS = 30.0  # "14 min ago" may be so late
 _QUIET_SECONDS = 1.0
@@ -51,11 +51,11 @@ class Cards:
         """Draw the cards that are out of date."""
         async with self._drawing:
             now = self._site.now()
-            stale: list[tuple[TenantStanding, int]] = []
-            for name in names:
-                if name in self._site.tenants and self._is_stale(name, now):
-                    stale.append((self._site.standing(name), self._site.changes(name)))
-                    await asyncio.sleep(0)  # a probe's answer may have come meanwhile
+            wanted = [name for name in names if self._is_stale(name, now)]
+            stale = [
+                (standing, self._site.changes(standing.tenant.name))
+                async for standing in standings(self._site, wanted)
+            ]
             if stale:
                 drawn = await asyncio.to_thread(self._drawn, stale, now)
                 self._cards.update({card.document.name: card for card in drawn})

@@ -20,7 +20,7 @@ from prober.web.documents import (
     SeriesDocument,
     incident_document,
 )
-from prober.web.site import Site
+from prober.web.site import Site, standings
 
 MOST_FAILURES = 200
 _MOST_EVENTS = 100
@@ -32,13 +32,9 @@ class NotFound(Exception):  # noqa: N818 -- named for what it says
 
 async def overview(site: Site) -> OverviewDocument:
     """Return how everything stands."""
-    standings = []
-    for name in tuple(site.tenants):
-        if name in site.tenants:  # a reload may have come between
-            standings.append(site.standing(name))
-        await asyncio.sleep(0)  # as may a probe's answer
+    every = [standing async for standing in standings(site, site.tenants)]
     now = site.now()
-    documents = await asyncio.to_thread(_documents, standings, now)
+    documents = await asyncio.to_thread(_documents, every, now)
     return OverviewDocument(now, documents, prober(site))
 
 

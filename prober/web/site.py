@@ -1,6 +1,7 @@
 """What pages and API ask of the rest of the house."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -41,6 +42,17 @@ class Site:
     refresh_metrics: Callable[[], int] = lambda: 0
     """Prepares `render_metrics` a little on the event loop; returns how many more steps there
     are."""
+
+
+async def standings(site: Site, names: Iterable[str]) -> AsyncIterator[TenantStanding]:
+    """Yield how tenants stand; after each whoever waits for an answer has his turn.
+
+    A reload may take some away meanwhile: these are passed over.
+    """
+    for name in tuple(names):
+        if name in site.tenants:
+            yield site.standing(name)
+            await asyncio.sleep(0)
 
 
 SITE: web.AppKey[Site] = web.AppKey("site", Site)
