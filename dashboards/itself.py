@@ -23,7 +23,7 @@ from dashboards.queries import INSTANCE, RATE, per_minute
 _GLANCE, _HALF, _THIRD = (4, 4), (12, 8), (8, 8)
 # As the alerts on them have it.
 HEARTBEAT_LIMIT_SECONDS, LATENESS_LIMIT_SECONDS, LAG_LIMIT_SECONDS = 90.0, 1.0, 0.05
-_SKIPS = f'rate(prober_schedule_skipped_total{{{INSTANCE}, cause!="token_rejected"}}[$__range])'
+_SKIPS = f'rate(prober_probe_skipped_total{{{INSTANCE}, cause!="token_rejected"}}[$__range])'
 _RUNS = f"rate(prober_probe_runs_total{{{INSTANCE}}}[$__range])"
 _DISCARDS = f"rate(prober_measurements_discarded_total{{{INSTANCE}}}[$__range])"
 
@@ -139,7 +139,7 @@ def _quantiles_of_lateness() -> AnyPanel:
         "p99 near the limit: runs start late, since the prober has more to do than it can.",
         ("ProberOverloaded",),
     )
-    return _quantiles(about, "prober_schedule_lateness_seconds", LATENESS_LIMIT_SECONDS)
+    return _quantiles(about, "prober_scheduler_delay_seconds", LATENESS_LIMIT_SECONDS)
 
 
 def _quantiles_of_lag() -> AnyPanel:
@@ -159,7 +159,7 @@ def _skipped() -> AnyPanel:
             " token_rejected: on purpose.",
             ("ProberOverloaded",),
         ),
-        [Query(per_minute("prober_schedule_skipped_total", INSTANCE, "cause"), "{{cause}}")],
+        [Query(per_minute("prober_probe_skipped_total", INSTANCE, "cause"), "{{cause}}")],
         _THIRD,
         "cpm",
         stacked=True,
@@ -197,7 +197,12 @@ def _anomalies() -> AnyPanel:
             "Answers whose time could not be split",
             "missing: no Server-Timing came; exceeds_total: more was told than was waited.",
         ),
-        [Query(per_minute("prober_server_timing_anomalies_total", INSTANCE, "kind"), "{{kind}}")],
+        [
+            Query(
+                per_minute("prober_probe_server_timing_anomalies_total", INSTANCE, "kind"),
+                "{{kind}}",
+            )
+        ],
         _THIRD,
         "cpm",
     )
@@ -217,7 +222,7 @@ def _history() -> AnyPanel:
 
 def _lost() -> AnyPanel:
     failures = f"increase({_of('prober_state_write_failures_total')}[{RATE}])"
-    lost = f"increase({_of('prober_history_lost_total')}[{RATE}])"
+    lost = f"increase({_of('prober_history_dropped_total')}[{RATE}])"
     return lines(
         About(
             "What memory lost",

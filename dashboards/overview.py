@@ -178,8 +178,8 @@ def _promises() -> AnyPanel:
     return listing(
         About(
             "Availability against the objective",
-            "Platform counts the supplier's own faults, which the objective is of; perceived counts"
-            " all that a caller suffered: the gap between them is ours.",
+            "Platform counts failures caused by the platform, as the objective does; end-to-end"
+            " counts every failure that a caller would have seen.",
             ("ProberErrorBudgetBurns",),
         ),
         [
@@ -188,8 +188,8 @@ def _promises() -> AnyPanel:
             Query(month, "platform30d"),
             Query(f"{month} >= bool {objective}", "kept"),
             Query(_recorded("error_budget_left:ratio30d"), "budget"),
-            Query(_recorded("perceived_availability:ratio1d"), "perceived1d"),
-            Query(_recorded("perceived_availability:ratio30d"), "perceived30d"),
+            Query(_recorded("end_to_end_availability:ratio1d"), "endtoend1d"),
+            Query(_recorded("end_to_end_availability:ratio30d"), "endtoend30d"),
         ],
         [
             _TENANT,
@@ -198,8 +198,8 @@ def _promises() -> AnyPanel:
             Column("platform30d", "Platform, 30 d", AVAILABILITY),
             Column("kept", "Kept", YES),
             Column("budget", "Budget left", BUDGET),
-            Column("perceived1d", "Perceived, 1 d", AVAILABILITY),
-            Column("perceived30d", "Perceived, 30 d", AVAILABILITY),
+            Column("endtoend1d", "End-to-end, 1 d", AVAILABILITY),
+            Column("endtoend30d", "End-to-end, 30 d", AVAILABILITY),
         ],
         (15, 9),
         "Budget left",

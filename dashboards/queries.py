@@ -74,8 +74,8 @@ def _of_failures(by: str, scope: str) -> list[str]:
 def _of_the_rest(by: str, scope: str) -> list[str]:
     sides = ((Side.SERVER, Code.PLATFORM_SLOW), (Side.NETWORK, Code.NETWORK_SLOW))
     slow = [
-        f'count by ({by}) (prober_probe_last_seconds{{{scope}, side="{side}"}}'
-        f' > prober_probe_latency_objective_seconds{{{scope}, side="{side}"}}) * 0 + {code}'
+        f'count by ({by}) (prober_probe_last_duration_seconds{{{scope}, component="{side}"}}'
+        f' > prober_probe_latency_objective_seconds{{{scope}, component="{side}"}}) * 0 + {code}'
         for side, code in sides
     ]
     run = f"prober_probe_last_run_timestamp_seconds{{{scope}}}"

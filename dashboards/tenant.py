@@ -67,7 +67,7 @@ def _glance() -> list[AnyPanel]:
             "platform", "Platform, 30 d", "Below the objective: the supplier broke a promise."
         ),
         _promise(
-            "perceived", "Perceived, 30 d", "What callers had: the gap to the platform's is ours."
+            "end_to_end", "End-to-end, 30 d", "What a caller would have seen, whatever the cause."
         ),
         number(
             About(
@@ -135,7 +135,7 @@ def _runs() -> AnyPanel:
                 Query(per_minute(runs, f'{PROBE}, culprit="{culprit}"'), words)
                 for culprit, words in CULPRIT_WORDS.items()
             ),
-            Query(per_minute("prober_schedule_skipped_total", held_back), _HELD_BACK),
+            Query(per_minute("prober_probe_skipped_total", held_back), _HELD_BACK),
         ],
         _HALF,
         "cpm",
@@ -203,7 +203,7 @@ def _codes() -> AnyPanel:
             "HTTP status codes",
             "Whoever gave them: a 5xx here with network as culprit above is a proxy's between.",
         ),
-        [Query(per_minute("prober_http_responses_total", PROBE, "code"), "{{code}}")],
+        [Query(per_minute("prober_probe_http_responses_total", PROBE, "code"), "{{code}}")],
         _THIRD,
         "cpm",
         {_GOOD_CODE: GOOD},

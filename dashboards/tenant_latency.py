@@ -48,7 +48,7 @@ def _split() -> AnyPanel:
 
 def _slow() -> AnyPanel:
     answers = f"sum(rate(prober_probe_duration_seconds_count{{{PROBE}}}[{RATE}]))"
-    slow = f"prober_probe_slow_total{{{PROBE}, side="
+    slow = f"prober_probe_latency_objective_missed_total{{{PROBE}, component="
     return lines(
         About(
             "Share of answers over the objective",
@@ -73,7 +73,12 @@ def _phases() -> AnyPanel:
             (_RUNBOOKS[Side.NETWORK],),
             nothing="No run yet.",
         ),
-        [Query(f"max by (probe, phase) (prober_probe_last_phase_seconds{{{PROBE}}})", "seconds")],
+        [
+            Query(
+                f"max by (probe, phase) (prober_probe_last_phase_duration_seconds{{{PROBE}}})",
+                "seconds",
+            )
+        ],
         [
             Column(r"probe\phase", "Probe"),
             *(Column(phase, phase.capitalize(), SECONDS) for phase in PHASE_NAMES),
@@ -86,7 +91,7 @@ def _phases() -> AnyPanel:
 
 def _percentiles(side: Side) -> AnyPanel:
     histogram = f"prober_probe_{side}_seconds"
-    objective = f'max(prober_probe_latency_objective_seconds{{{PROBE}, side="{side}"}})'
+    objective = f'max(prober_probe_latency_objective_seconds{{{PROBE}, component="{side}"}})'
     return lines(
         About(
             f"Time of the {_WORDS[side]}",

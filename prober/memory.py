@@ -169,7 +169,7 @@ class Memory:
                 directory=str(self._directory),
                 error=what,
                 message="probing goes on; what happens now waits in memory, and is let go and"
-                " counted in prober_history_lost_total when there is too much of it",
+                " counted in prober_history_dropped_total when there is too much of it",
             )
         self._is_in_trouble = True
 

@@ -105,28 +105,28 @@ FAMILIES = (
         _NETWORK_SECONDS,
     ),
     Family(
-        "prober_probe_last_seconds",
+        "prober_probe_last_duration_seconds",
         Kind.GAUGE,
         "The last run's time by side, absent when it could not be split.",
-        (*_PROBE, "side"),
+        (*_PROBE, "component"),
     ),
     Family(
-        "prober_probe_last_phase_seconds",
+        "prober_probe_last_phase_duration_seconds",
         Kind.GAUGE,
         "The last run's time by phase, absent where there was no such phase.",
         (*_PROBE, "phase"),
     ),
     Family(
-        "prober_probe_slow_total",
+        "prober_probe_latency_objective_missed_total",
         Kind.COUNTER,
         "Answers of the platform slower than the objective, by side.",
-        (*_PROBE, "side"),
+        (*_PROBE, "component"),
     ),
     Family(
         "prober_probe_latency_objective_seconds",
         Kind.GAUGE,
         "What is slow, by side.",
-        (*_PROBE, "side"),
+        (*_PROBE, "component"),
     ),
     Family(
         "prober_tenant_availability_objective_ratio",
@@ -135,13 +135,13 @@ FAMILIES = (
         ("tenant",),
     ),
     Family(
-        "prober_http_responses_total",
+        "prober_probe_http_responses_total",
         Kind.COUNTER,
         "Whole HTTP answers, whoever gave them, by status code; past 8 codes a probe: other.",
         (*_PROBE, "code"),
     ),
     Family(
-        "prober_server_timing_anomalies_total",
+        "prober_probe_server_timing_anomalies_total",
         Kind.COUNTER,
         "Answers of the platform whose time could not be split, by why.",
         (*_PROBE, "kind"),
@@ -236,14 +236,14 @@ FAMILIES = (
         "When the scheduler last ran its heartbeat, at first when the daemon was started.",
     ),
     Family(
-        "prober_schedule_lateness_seconds",
+        "prober_scheduler_delay_seconds",
         Kind.HISTOGRAM,
         "How long after their due moment runs were started.",
         (),
         _LATENESS_SECONDS,
     ),
     Family(
-        "prober_schedule_skipped_total",
+        "prober_probe_skipped_total",
         Kind.COUNTER,
         "Due runs that were not started, by why.",
         (*_PROBE, "cause"),
@@ -256,9 +256,7 @@ FAMILIES = (
         _LAG_SECONDS,
     ),
     Family("prober_probes_in_flight", Kind.GAUGE, "Runs that were started and have not ended."),
-    Family(
-        "prober_event_loop_tasks", Kind.GAUGE, "Tasks of the event loop, at the last heartbeat."
-    ),
+    Family("prober_asyncio_tasks", Kind.GAUGE, "Tasks of the event loop, at the last heartbeat."),
     Family(
         "prober_config_last_reload_successful",
         Kind.GAUGE,
@@ -275,7 +273,7 @@ FAMILIES = (
         "1, labelled with a hash of the present configuration.",
         ("hash",),
     ),
-    Family("prober_shard_held", Kind.GAUGE, "1 for the shard probed here, else 0.", ("shard",)),
+    Family("prober_shard_active", Kind.GAUGE, "1 for the shard probed here, else 0.", ("shard",)),
     Family(
         "prober_state_write_failures_total",
         Kind.COUNTER,
@@ -288,7 +286,7 @@ FAMILIES = (
         "When something was last written to the history, 0 before.",
     ),
     Family(
-        "prober_history_lost_total",
+        "prober_history_dropped_total",
         Kind.COUNTER,
         "Runs, events and rows that the history had to let go before their time, by why.",
         ("cause",),

@@ -52,26 +52,26 @@ _TAILS: Mapping[str, _Tails] = MappingProxyType(
     {
         "prober_probe_runs_total": MappingProxyType({r: _verdict(r) for r in Reason}),
         "prober_probe_consecutive_failures": _words(c for c in Culprit if c is not Culprit.NONE),
-        "prober_probe_last_seconds": _words(Side),
-        "prober_probe_last_phase_seconds": _words(PHASE_NAMES),
-        "prober_probe_slow_total": _words(Side),
+        "prober_probe_last_duration_seconds": _words(Side),
+        "prober_probe_last_phase_duration_seconds": _words(PHASE_NAMES),
+        "prober_probe_latency_objective_missed_total": _words(Side),
         "prober_probe_latency_objective_seconds": _words(Side),
-        "prober_http_responses_total": _words((GOOD_CODE, OTHER)),
-        "prober_server_timing_anomalies_total": _words(ServerTimingAnomaly),
+        "prober_probe_http_responses_total": _words((GOOD_CODE, OTHER)),
+        "prober_probe_server_timing_anomalies_total": _words(ServerTimingAnomaly),
         "prober_measurements_discarded_total": _words((LOOP_LAG,)),
         "prober_token_state": _words(TokenState),
         "prober_token_rejected_cause": _words(RejectionCause),
         "prober_token_rejections_total": _words(RejectionCause),
-        "prober_schedule_skipped_total": _words(SkipCause),
+        "prober_probe_skipped_total": _words(SkipCause),
         "prober_maintenance_runs_total": _words(Outcome),
-        "prober_history_lost_total": _words(HistoryLoss),
-        "prober_shard_held": _words(("0",)),  # more where there are more shards
+        "prober_history_dropped_total": _words(HistoryLoss),
+        "prober_shard_active": _words(("0",)),  # more where there are more shards
     }
 )
 _NOTHING_AT_START = frozenset(
     {
-        "prober_probe_last_seconds",
-        "prober_probe_last_phase_seconds",
+        "prober_probe_last_duration_seconds",
+        "prober_probe_last_phase_duration_seconds",
         "prober_token_info",
         "prober_token_expiry_timestamp_seconds",
         "prober_tls_certificate_expiry_timestamp_seconds",

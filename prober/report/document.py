@@ -39,8 +39,8 @@ class Availability:
     allowed_failures: float
     platform_failures: int
     platform_ratio: float | None
-    perceived_failures: int
-    perceived_ratio: float | None
+    end_to_end_failures: int
+    end_to_end_ratio: float | None
     held_back: int
     in_maintenance: int
     by_prober: int
@@ -104,7 +104,7 @@ class ProbeFigures:
     probe: str | None
     asked: int
     platform_ratio: float | None
-    perceived_ratio: float | None
+    end_to_end_ratio: float | None
     answers: int
     server: Percentiles | None
     network: Percentiles | None

@@ -108,9 +108,9 @@ def _availability(report: Report) -> Iterator[str]:
                 f"{share(kept.objective_ratio)}: {objective}",
             ),
             (
-                "perceived",
-                share(kept.perceived_ratio),
-                f"{kept.perceived_failures:,}",
+                "end-to-end",
+                share(kept.end_to_end_ratio),
+                f"{kept.end_to_end_failures:,}",
                 f"{kept.asked:,}",
                 "none",
             ),
@@ -191,13 +191,13 @@ def _latency(report: Report) -> Iterator[str]:
     )
     yield ""
     yield from table(
-        ("probe", "runs", "platform", "perceived"),
+        ("probe", "runs", "platform", "end-to-end"),
         [
             (
                 each.probe or "all probes",
                 f"{each.asked:,}",
                 share(each.platform_ratio),
-                share(each.perceived_ratio),
+                share(each.end_to_end_ratio),
             )
             for each in report.figures
         ],

@@ -30,13 +30,13 @@ _TIMES = (
     " maintenance, are right to 1 %."
 )
 METHOD = (_OUTCOMES, _TIMES)
-_PERCEIVED = (
-    "Perceived availability: the share of runs in which a caller would have got what was asked for;"
-    " runs held back because the token was rejected count as failed."
+_END_TO_END = (
+    "End-to-end availability: the share of runs in which a caller would have got what was asked"
+    " for; runs held back because the token was rejected count as failed."
 )
 INDICATORS = (
     "Platform availability: the share of runs that did not fail by the platform's own fault.",
-    _PERCEIVED,
+    _END_TO_END,
     "Runs in maintenance and the prober's own faults count in neither.",
 )
 GAPS: Mapping[GapCause, str] = MappingProxyType(
@@ -52,7 +52,7 @@ GAPS: Mapping[GapCause, str] = MappingProxyType(
 
 def summary(kept: Availability, shares: Sequence[Share], unknown_seconds: float) -> tuple[str, ...]:
     """Return in sentences how the platform did, whose the rest was, and what is not known."""
-    if kept.platform_ratio is None or kept.perceived_ratio is None:
+    if kept.platform_ratio is None or kept.end_to_end_ratio is None:
         return ("No run counts in this time: the platform can be neither blamed nor cleared.",)
     verdict = "kept" if kept.is_kept else "did not keep"
     first = (
@@ -61,9 +61,9 @@ def summary(kept: Availability, shares: Sequence[Share], unknown_seconds: float)
         f" ({kept.platform_failures:,} failed by its own fault, {kept.allowed_failures:,.1f}"
         " allowed)."
     )
-    perceived = f"A caller perceived {share(kept.perceived_ratio)}."
+    end_to_end = f"End-to-end availability was {share(kept.end_to_end_ratio)}."
     lacking = f"Nothing is known of {exact_duration(unknown_seconds)} of this time."
-    return (first, perceived, *map(_share, shares), *([lacking] if unknown_seconds else ()))
+    return (first, end_to_end, *map(_share, shares), *([lacking] if unknown_seconds else ()))
 
 
 def notes(report: Report) -> tuple[str, ...]:

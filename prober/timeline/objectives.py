@@ -1,7 +1,7 @@
 """Availability by two indicators, and what is left of the error budget.
 
 *Platform*: the share of runs that did not fail by the platform's own fault: what a supplier owes.
-*Perceived*: the share of runs in which a caller would have got what he asked for: all failures
+*End-to-end*: the share of runs in which a caller would have got what he asked for: all failures
 count, and so do runs that were held back because the token was dead. The prober's own faults and
 runs in maintenance count in neither: nothing was learned of the platform.
 """
@@ -21,7 +21,7 @@ class Availability:
 
     asked: int
     platform_failures: int
-    perceived_failures: int
+    end_to_end_failures: int
 
     @property
     def platform(self) -> float | None:
@@ -29,9 +29,9 @@ class Availability:
         return None if self.asked == 0 else 1 - self.platform_failures / self.asked
 
     @property
-    def perceived(self) -> float | None:
-        """What a caller perceived."""
-        return None if self.asked == 0 else 1 - self.perceived_failures / self.asked
+    def end_to_end(self) -> float | None:
+        """Availability as a caller saw it."""
+        return None if self.asked == 0 else 1 - self.end_to_end_failures / self.asked
 
 
 def availability(slot: Slot) -> Availability:

@@ -114,9 +114,9 @@ class AvailabilityDocument:
 
     objective_ratio: float
     platform_day_ratio: float | None
-    perceived_day_ratio: float | None
+    end_to_end_day_ratio: float | None
     platform_month_ratio: float | None
-    perceived_month_ratio: float | None
+    end_to_end_month_ratio: float | None
     budget_left_ratio: float
 
 
@@ -242,9 +242,9 @@ def _availability(standing: TenantStanding) -> AvailabilityDocument:
     return AvailabilityDocument(
         objective_ratio=objective,
         platform_day_ratio=day.platform,
-        perceived_day_ratio=day.perceived,
+        end_to_end_day_ratio=day.end_to_end,
         platform_month_ratio=month.platform,
-        perceived_month_ratio=month.perceived,
+        end_to_end_month_ratio=month.end_to_end,
         budget_left_ratio=budget_left(month.platform_failures, runs_per_second, objective),
     )
 

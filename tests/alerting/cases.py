@@ -56,7 +56,7 @@ SUPERSEDED = tenant(CAUSE, 'cause="superseded"')
 VALID, REJECTED = tenant(STATE, 'state="valid"'), tenant(STATE, 'state="rejected"')
 SERVER_ERROR = runs("platform", "server_error")
 DAY = 86_400
-LATE = "prober_schedule_lateness_seconds_bucket"
+LATE = "prober_scheduler_delay_seconds_bucket"
 LAG = "prober_event_loop_lag_seconds_bucket"
 CREDENTIAL, PLATFORM = {"culprit": "credential"}, {"culprit": "platform"}
 NETWORK, PROBER = {"culprit": "network"}, {"culprit": "prober"}
@@ -79,7 +79,7 @@ def heard(location: str) -> dict[str, str]:
 
 def held(shard: int, instance: str, location: str = "here") -> str:
     labels = f'job="prober",instance="{instance}",location="{location}",shard="{shard}"'
-    return f"prober_shard_held{{{labels}}}"
+    return f"prober_shard_active{{{labels}}}"
 
 
 def up(instance: str, location: str = "here") -> str:
@@ -223,14 +223,22 @@ CASES = (
     Case(
         "ProberServerSlow",
         "every answer is slow",
-        {probe("prober_probe_slow_total", 'side="server"'): "0x9 0+0.5x200"},
+        {
+            probe(
+                "prober_probe_latency_objective_missed_total", 'component="server"'
+            ): "0x9 0+0.5x200"
+        },
         "18m",
         labels=PLATFORM,
     ),
     Case(
         "ProberServerSlow",
         "a third of the answers",
-        {probe("prober_probe_slow_total", 'side="server"'): "0x9 0+0.17x200"},
+        {
+            probe(
+                "prober_probe_latency_objective_missed_total", 'component="server"'
+            ): "0x9 0+0.17x200"
+        },
     ),
     Case(
         "ProberRateLimited",
@@ -470,7 +478,11 @@ CASES = (
     Case(
         "ProberNetworkSlow",
         "every answer",
-        {probe("prober_probe_slow_total", 'side="network"'): "0x9 0+0.5x200"},
+        {
+            probe(
+                "prober_probe_latency_objective_missed_total", 'component="network"'
+            ): "0x9 0+0.5x200"
+        },
         "18m",
         labels=NETWORK,
     ),
@@ -488,10 +500,10 @@ CASES = (
                 for each in ("here", "there")
             },
             tenant(
-                "prober_probe_slow_total",
+                "prober_probe_latency_objective_missed_total",
                 'probe="datasets"',
                 'location="here"',
-                'side="network"',
+                'component="network"',
                 instance="here",
             ): "0x9 0+0.5x200",
         },
@@ -501,7 +513,7 @@ CASES = (
     Case(
         "ProberNetworkSlow",
         "the server is slow",
-        {probe("prober_probe_slow_total", 'side="server"'): "0+1x200"},
+        {probe("prober_probe_latency_objective_missed_total", 'component="server"'): "0+1x200"},
     ),
     Case(
         "ProberCertificateExpires",
@@ -694,14 +706,14 @@ CASES = (
     Case(
         "ProberRunsSkipped",
         "every other one",
-        {probe("prober_schedule_skipped_total", 'cause="overlap"'): "0+0.25x300"},
+        {probe("prober_probe_skipped_total", 'cause="overlap"'): "0+0.25x300"},
         "17m",
         labels=PROBER,
     ),
     Case(
         "ProberRunsSkipped",
         "held back by a rejected token",
-        {probe("prober_schedule_skipped_total", 'cause="token_rejected"'): "0+0.5x300"},
+        {probe("prober_probe_skipped_total", 'cause="token_rejected"'): "0+0.5x300"},
     ),
     Case(
         "ProberReloadFailed",

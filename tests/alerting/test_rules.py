@@ -180,7 +180,7 @@ def test_the_words_in_the_rules_are_the_outcome_tables() -> None:
 
 def test_availability_and_budget_are_of_what_was_configured(tmp_path: Path) -> None:
     """An hour in which every tenth minute failed, and a tenant whose token was dead for half."""
-    skipped = tenant("prober_schedule_skipped_total", 'probe="datasets"', 'cause="token_rejected"')
+    skipped = tenant("prober_probe_skipped_total", 'probe="datasets"', 'cause="token_rejected"')
     ok = runs("none", "ok", "success")
     series = {
         **surroundings("acme"),
@@ -191,7 +191,7 @@ def test_availability_and_budget_are_of_what_was_configured(tmp_path: Path) -> N
     }
     checks = {
         "tenant:prober_platform_availability:ratio1h": 0.9,
-        "tenant:prober_perceived_availability:ratio1h": 0.4,
+        "tenant:prober_end_to_end_availability:ratio1h": 0.4,
         # 0.1 for three hours, of 0.005 for 720
         "tenant:prober_error_budget_left:ratio30d": 1 - 0.1 * 3 / (0.005 * 720),
     }

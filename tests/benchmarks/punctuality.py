@@ -40,7 +40,7 @@ def _at(directory: Path, load: Load, seconds: float) -> list[Figure]:
         time.sleep(seconds)
         after, cpu, ended = daemon.metrics(), daemon.cpu_seconds - cpu, time.time()
     late = [row[1] * 1e3 for row in recorded.rows["latenesses"] if began <= row[0] <= ended]
-    runs, skips = "prober_probe_runs_total", "prober_schedule_skipped_total"
+    runs, skips = "prober_probe_runs_total", "prober_probe_skipped_total"
     good = after.total(runs, outcome="success") - before.total(runs, outcome="success")
     skipped = after.total(skips) - before.total(skips)
     is_promised = load.probes == _RATE_TO_SUSTAIN and load.ca_file is None

@@ -25,7 +25,13 @@ PARTS = re.compile(r"_(bucket|sum|count)$")
 SELECTOR = re.compile(r"(?<![\w:])([a-zA-Z_][\w:]*)\{([^}]*)\}")
 MATCHER = re.compile(r'(\w+)(=~|!~|!=|=)"([^"]*)"')
 WORDS = MappingProxyType(
-    {"culprit": Culprit, "reason": Reason, "side": Side, "state": TokenState, "cause": SkipCause}
+    {
+        "culprit": Culprit,
+        "reason": Reason,
+        "component": Side,
+        "state": TokenState,
+        "cause": SkipCause,
+    }
 )
 # What Prometheus itself tells, labels and all.
 FOREIGN = {"up", "ALERTS", "ALERTS_FOR_STATE"}

@@ -41,7 +41,7 @@ def token(state: str) -> str:
 
 
 def took(side: str) -> str:
-    return series("prober_probe_last_seconds", side=side)
+    return series("prober_probe_last_duration_seconds", component=side)
 
 
 LAST_RUN = "prober_probe_last_run_timestamp_seconds"
@@ -59,7 +59,7 @@ def all_is_well() -> dict[str, str]:
             every[failing(culprit, probe)] = "0"
     for side in ("server", "network"):
         every[took(side)] = "0.1"
-        every[series("prober_probe_latency_objective_seconds", side=side)] = "1"
+        every[series("prober_probe_latency_objective_seconds", component=side)] = "1"
     return every
 
 

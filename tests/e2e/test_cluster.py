@@ -200,7 +200,7 @@ def test_a_shard_without_tenants_is_idle_and_well_until_there_are_some(tmp_path:
         assert get(f"{url}/-/healthy") == "healthy\n"
         assert get(f"{url}/-/ready") == "ready\n"
         text = get(f"{url}/metrics")
-        assert 'prober_shard_held{shard="1"} 1.0\n' in text
+        assert 'prober_shard_active{shard="1"} 1.0\n' in text
         assert 'tenant="' not in text
         assert "No tenant belongs to this prober's shard" in get(f"{url}/")
 
@@ -275,7 +275,7 @@ def test_a_dead_token_has_one_owner_at_each_location_and_is_not_hammered(cluster
 
     dead = next(each for each in cluster.asked() if each["tenant"] == "acme-prod")
     call("POST", f"{cluster.control}/tenants/acme-prod/regenerate")
-    held_back = 'sum(prober_schedule_skipped_total{cause="token_rejected"})'
+    held_back = 'sum(prober_probe_skipped_total{cause="token_rejected"})'
     two_owners, tenants, probes, seconds = 2, 2, 2, 3
     wanted = two_owners * tenants * probes * seconds
     seconds_until(lambda: any(value >= wanted for _, value in cluster.query(held_back)))

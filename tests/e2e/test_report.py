@@ -119,7 +119,7 @@ def test_availability_is_that_of_the_runs(facts: Any) -> None:  # noqa: ANN401
     kept: Mapping[str, Any] = facts["availability"]
     assert kept["asked"] == len(ran) + 20
     assert kept["platform_failures"] == 42 + 37 + 1
-    assert kept["perceived_failures"] == failed + 20
+    assert kept["end_to_end_failures"] == failed + 20
     assert kept["platform_ratio"] == pytest.approx(1 - 80 / (len(ran) + 20))
     assert (kept["held_back"], kept["in_maintenance"]) == (20, 120)
     assert sum(each["runs"] for each in facts["outcomes"]) == len(ran)

@@ -33,7 +33,7 @@ def with_mount(directory: Path, options: str, *, read_only: bool = False) -> tup
 
 def never_late(running: Daemon) -> bool:
     return all(
-        not any(running.series("prober_schedule_skipped_total", tenant=name, cause=cause).values())
+        not any(running.series("prober_probe_skipped_total", tenant=name, cause=cause).values())
         for name in NEIGHBOURS
         for cause in ("misfire", "concurrency")
     )
@@ -53,7 +53,7 @@ def test_a_full_disk_stops_no_probe_and_loses_nothing(stage: Stage) -> None:
         eventually(
             "it is written again", lambda: "history.written_again" in running.log.read_text()
         )
-        assert running.total("prober_history_lost_total") == 0
+        assert running.total("prober_history_dropped_total") == 0
         assert never_late(running)
 
 
@@ -111,7 +111,7 @@ def test_a_prober_that_was_stopped_for_a_while_neither_bursts_nor_lies(house: Da
     house.go_on(*NEIGHBOURS, more=1)
     for name in NEIGHBOURS:
         assert house.runs(name) - before[name] <= time.monotonic() - awake + 2
-    assert house.total("prober_schedule_skipped_total", cause="misfire") > 0
+    assert house.total("prober_probe_skipped_total", cause="misfire") > 0
     slow = house.series("prober_probe_duration_seconds_bucket")
     by_bound = dict.fromkeys(("2.5", "+Inf"), 0.0)
     for labels, count in slow.items():
@@ -139,10 +139,15 @@ def test_a_wall_clock_that_is_set_changes_nothing(stage: Stage) -> None:
             assert running.runs("good-plain") - begun <= time.monotonic() - began + 2
             last = running.total("prober_probe_last_run_timestamp_seconds", tenant="good-plain")
             assert abs(last - (time.time() + step_seconds)) < 60
-        phases = running.series("prober_probe_last_phase_seconds", tenant="good-plain")
+        phases = running.series("prober_probe_last_phase_duration_seconds", tenant="good-plain")
         assert min(phases.values()) >= 0
         for side in ("server", "network"):
-            assert running.total("prober_probe_last_seconds", tenant="good-plain", side=side) >= 0
+            assert (
+                running.total(
+                    "prober_probe_last_duration_seconds", tenant="good-plain", component=side
+                )
+                >= 0
+            )
         seconds = running.total("prober_probe_duration_seconds_sum", tenant="good-plain")
         assert 0 < seconds < running.runs("good-plain")
         assert never_late(running)

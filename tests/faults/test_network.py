@@ -98,16 +98,16 @@ def test_every_reason_is_produced() -> None:
 @pytest.mark.parametrize("tenant", HEALTHY)
 def test_a_healthy_neighbour_is_probed_on_time(house: House, tenant: str) -> None:
     said = settles(house.daemon, tenant, Reason.OK)
-    skipped = house.daemon.series("prober_schedule_skipped_total", tenant=tenant)
+    skipped = house.daemon.series("prober_probe_skipped_total", tenant=tenant)
     assert sum(said.values()) >= 1
     assert len(skipped) == 4
     assert set(skipped.values()) == {0}
 
 
 def test_no_run_of_anybody_was_started_late(house: House) -> None:
-    late = house.daemon.series("prober_schedule_lateness_seconds_bucket")
+    late = house.daemon.series("prober_scheduler_delay_seconds_bucket")
     assert late[("le", ON_TIME_SECONDS),] == late[("le", "+Inf"),] > len(HEALTHY)
-    skipped = house.daemon.series("prober_schedule_skipped_total", cause="misfire")
+    skipped = house.daemon.series("prober_probe_skipped_total", cause="misfire")
     assert {key: value for key, value in skipped.items() if value} == {}
 
 
@@ -122,7 +122,7 @@ def test_the_poison_of_a_second_answer_is_never_drunk(house: House) -> None:
 
 def test_what_drips_in_time_is_measured_as_transfer(house: House) -> None:
     settles(house.daemon, "drip-in-time", Reason.OK)
-    phases = house.daemon.series("prober_probe_last_phase_seconds", tenant="drip-in-time")
+    phases = house.daemon.series("prober_probe_last_phase_duration_seconds", tenant="drip-in-time")
     by_phase = {dict(labels)["phase"]: seconds for labels, seconds in phases.items()}
     assert by_phase["transfer"] > 0.2
     assert min(by_phase.values()) >= 0

@@ -30,7 +30,7 @@ def test_a_probe_has_series_for_so_many_codes() -> None:
     series = [
         line
         for line in metrics.render(openmetrics=False).decode().splitlines()
-        if line.startswith("prober_http_responses_total{")
+        if line.startswith("prober_probe_http_responses_total{")
     ]
     assert len(series) == MAX_CODES + 1
     assert f'{{code="other",probe="datasets",tenant="acme"}} {MAX_CODES}.0' in "".join(series)

@@ -126,8 +126,8 @@ class House:
         found: dict[str, float] = {}
         for name, label in (
             ("prober_probe_runs_total", "outcome"),
-            ("prober_schedule_skipped_total", "cause"),
-            ("prober_history_lost_total", "cause"),
+            ("prober_probe_skipped_total", "cause"),
+            ("prober_history_dropped_total", "cause"),
         ):
             lines = re.findall(rf'^{name}\{{.*?{label}="(\w+)".*\}} (\S+)$', text, re.MULTILINE)
             for word, value in lines:
@@ -141,7 +141,7 @@ class House:
             for name in ("VmRSS", "Threads")
         )
         tasks = re.search(
-            r"^prober_event_loop_tasks (\S+)$", get(f"{self._url}/metrics"), re.MULTILINE
+            r"^prober_asyncio_tasks (\S+)$", get(f"{self._url}/metrics"), re.MULTILINE
         )
         assert tasks is not None
         descriptors = len(list((self._process / "fd").iterdir()))

@@ -20,9 +20,9 @@ def test_a_failure_in_maintenance_counts_for_no_objective_and_no_alert() -> None
     assert 'reason="server_error",tenant="acme"} 0.0' in text
     assert value(metrics, "prober_maintenance_runs_total", outcome="api_error") == 1.0
     assert value(metrics, "prober_probe_consecutive_failures", culprit="platform") == 0.0
-    assert value(metrics, "prober_probe_slow_total", side="server") == 0.0
+    assert value(metrics, "prober_probe_latency_objective_missed_total", component="server") == 0.0
     assert value(metrics, "prober_probe_server_seconds_count") == 0.0
-    assert value(metrics, "prober_probe_last_seconds", side="server") == 9.0
+    assert value(metrics, "prober_probe_last_duration_seconds", component="server") == 9.0
 
 
 def test_failures_in_a_row_begin_anew_after_maintenance() -> None:

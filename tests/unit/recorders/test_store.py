@@ -48,7 +48,7 @@ def test_histograms_of_a_tenant_are_one_for_all_its_probes() -> None:
 
 def test_histograms_that_are_off_do_not_exist() -> None:
     assert Store("off").histogram("prober_probe_duration_seconds", ("acme", "a")) is None
-    assert Store("off").histogram("prober_schedule_lateness_seconds") is not None
+    assert Store("off").histogram("prober_scheduler_delay_seconds") is not None
 
 
 def test_an_owner_that_is_not_kept_goes_and_other_kinds_of_owners_stay() -> None:

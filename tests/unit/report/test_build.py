@@ -105,7 +105,7 @@ def test_maintenance_and_the_probers_own_faults_count_in_neither_indicator() -> 
     counts = {"ok": 8, "dns": 2, "internal_error": 5, "maintenance:server_error": 7}
     kept = availability(Tally({**counts, "skipped:token_rejected": 10}), 0.995)
     assert (kept.asked, kept.by_prober, kept.in_maintenance, kept.held_back) == (20, 5, 7, 10)
-    assert (kept.platform_ratio, kept.perceived_ratio) == (1.0, 0.4)
+    assert (kept.platform_ratio, kept.end_to_end_ratio) == (1.0, 0.4)
 
 
 def test_what_had_to_make_room_is_said(past: Past) -> None:

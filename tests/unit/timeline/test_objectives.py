@@ -9,13 +9,13 @@ from tests.unit.timeline.runs import a_run
 
 def test_the_platform_answers_for_its_own_failures_alone() -> None:
     found = availability(Slot(none=90, platform=5, network=3, held_back=2, prober=10))
-    assert (found.asked, found.platform_failures, found.perceived_failures) == (100, 5, 10)
-    assert (found.platform, found.perceived) == (0.95, 0.9)
+    assert (found.asked, found.platform_failures, found.end_to_end_failures) == (100, 5, 10)
+    assert (found.platform, found.end_to_end) == (0.95, 0.9)
 
 
 def test_where_nothing_was_asked_nothing_is_known() -> None:
     found = availability(Slot(prober=3, in_maintenance=9))
-    assert (found.platform, found.perceived) == (None, None)
+    assert (found.platform, found.end_to_end) == (None, None)
 
 
 def test_a_tally_tells_the_same_as_a_slot() -> None:
