@@ -93,6 +93,13 @@ def of_a_later_version(path: Path) -> None:
     connection.close()
 
 
+def of_a_key_that_is_text(path: Path) -> None:
+    LedgerFile.open(path.parent, unexpected).close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE fingerprint_key SET key = 'text'")
+    connection.close()
+
+
 def of_half_its_pages(path: Path) -> None:
     file = LedgerFile.open(path.parent, unexpected)
     file.save({f"tenant-{number}": RECORD for number in range(200)})
@@ -108,6 +115,7 @@ def of_half_its_pages(path: Path) -> None:
         (of_another_program, "it is no ledger of prober"),
         (of_a_later_version, "its version is 9, this prober writes version 1"),
         (of_half_its_pages, "it is corrupt: database disk image is malformed"),
+        (of_a_key_that_is_text, "it is corrupt: its key is missing"),
     ],
 )
 def test_a_file_that_is_not_ours_to_use_is_set_aside(
@@ -136,6 +144,17 @@ def test_a_record_that_makes_no_sense_is_left_out(tmp_path: Path, text: str) -> 
     file.save({"acme": RECORD})
     with sqlite3.connect(tmp_path / FILE_NAME) as connection:
         connection.execute("INSERT INTO token VALUES ('other', ?)", (text,))
+    connection.close()
+
+    assert file.records() == {"acme": RECORD}
+
+
+def test_a_record_that_is_no_text_is_left_out(tmp_path: Path) -> None:
+    file = LedgerFile.open(tmp_path, unexpected)
+    file.save({"acme": RECORD})
+    with sqlite3.connect(tmp_path / FILE_NAME) as connection:
+        connection.execute("INSERT INTO token VALUES ('other', CAST(x'ff' AS TEXT))")
+        connection.execute("INSERT INTO token VALUES (CAST(x'fe' AS TEXT), 'name')")
     connection.close()
 
     assert file.records() == {"acme": RECORD}
