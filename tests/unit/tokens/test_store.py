@@ -62,6 +62,8 @@ def test_nobody_else_may_read_it_and_its_key_is_its_own(tmp_path: Path) -> None:
     assert (tmp_path / FILE_NAME).stat().st_mode & 0o777 == 0o600
     assert len(one.key) == 32
     assert one.key != other.key
+    one.close()
+    other.close()
 
 
 def test_a_reader_sees_what_a_daemon_has_saved_while_it_runs(tmp_path: Path) -> None:
@@ -74,6 +76,8 @@ def test_a_reader_sees_what_a_daemon_has_saved_while_it_runs(tmp_path: Path) -> 
     assert (reader.records(), reader.key) == ({"acme": RECORD}, writer.key)
     with pytest.raises(OSError, match="readonly"):
         reader.save({"acme": RECORD})
+    reader.close()
+    writer.close()
 
 
 def of_noise(path: Path) -> None:
@@ -134,6 +138,8 @@ def test_a_file_that_is_not_ours_to_use_is_set_aside(
     assert heard == [(aside, told)]
     assert aside.read_bytes() == content
     assert file.records() == {"acme": RECORD}
+    file.close()
+    file.close()
 
 
 @pytest.mark.parametrize(
@@ -147,6 +153,7 @@ def test_a_record_that_makes_no_sense_is_left_out(tmp_path: Path, text: str) -> 
     connection.close()
 
     assert file.records() == {"acme": RECORD}
+    file.close()
 
 
 def test_a_record_that_is_no_text_is_left_out(tmp_path: Path) -> None:
@@ -158,6 +165,7 @@ def test_a_record_that_is_no_text_is_left_out(tmp_path: Path) -> None:
     connection.close()
 
     assert file.records() == {"acme": RECORD}
+    file.close()
 
 
 def test_a_directory_that_cannot_be_written_is_an_os_error(tmp_path: Path) -> None:
