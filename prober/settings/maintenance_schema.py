@@ -6,11 +6,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from prober.maintenance import Window, check_cron
+from prober.maintenance import Window, check_cron, first_moment
 from prober.settings.probe_schema import Strict
 from prober.settings.quantities import Duration
 
 _LONGEST = timedelta(days=366)
+_YEARS = range(1970, 3000)
+"""Near the first and last year of a calendar a time of one zone has no counterpart in another."""
 
 
 def _a_wall_clock_time(value: object) -> object:
@@ -24,6 +26,8 @@ def _a_wall_clock_time(value: object) -> object:
         raise ValueError("write a time such as 2026-12-01T22:00")  # noqa: TRY004 -- pydantic
     if moment.tzinfo is not None:
         raise ValueError("write it without a zone, such as 2026-12-01T22:00: see 'time_zone'")
+    if moment.year not in _YEARS:
+        raise ValueError(f"write a year from {_YEARS[0]} to {_YEARS[-1]}")
     return moment
 
 
@@ -40,7 +44,10 @@ class MaintenanceEntry(Strict):
     until: WallClock | None = None
     """When the only window ends."""
     every: Duration | None = None
-    """How long from one window's beginning to the next one's, on the wall clock."""
+    """How long from one window's beginning to the next one's, on the wall clock.
+
+    Where a clock is set back: up to an hour, windows begin at both of two equal times, else once.
+    """
     duration: Duration | None = None
     """How long a window is open."""
     time_zone: str = "UTC"
@@ -86,8 +93,6 @@ class MaintenanceEntry(Strict):
         zone = ZoneInfo(self.time_zone)
         seconds = self.duration or 0.0
         if self.first is not None and self.until is not None:
-            ends, begins = (
-                each.replace(tzinfo=zone).timestamp() for each in (self.until, self.first)
-            )
-            seconds = ends - begins
+            lasts = first_moment(self.until, zone) - first_moment(self.first, zone)
+            seconds = lasts.total_seconds()
         return Window(seconds, self.time_zone, self.cron, self.first, self.every)

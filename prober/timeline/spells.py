@@ -4,7 +4,8 @@ A *spell* is what one probe suffered: failures in a row by one culprit. An *inci
 tenant suffered: the spells of one culprit that overlap, or follow each other closely.
 """
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from prober.outcomes import Culprit, Reason
@@ -77,17 +78,62 @@ def as_known(spell: Spell, now: float) -> Spell:
 
 
 def incidents(spells: Iterable[Spell]) -> tuple[Incident, ...]:
-    """Fold spells into incidents, in the order of their beginnings."""
-    groups: dict[tuple[str, Culprit, bool], list[list[Spell]]] = {}
+    """Fold spells into incidents, in the order of their beginnings.
+
+    Takes time in proportion to the number of spells, apart from sorting them.
+    """
+    current: dict[tuple[str, Culprit, bool], _OpenIncident] = {}
+    found: list[_OpenIncident] = []
     for spell in sorted(spells, key=lambda each: each.started_at):
         key = (spell.tenant, spell.culprit, spell.in_maintenance)
-        folded = groups.setdefault(key, [])
-        if folded and spell.started_at <= _end(folded[-1]) + QUIET_SECONDS:
-            folded[-1].append(spell)
+        latest = current.get(key)
+        if latest is not None and spell.started_at <= latest.end + QUIET_SECONDS:
+            latest.add(spell)
         else:
-            folded.append([spell])
-    found = [_incident(spells) for folded in groups.values() for spells in folded]
-    return tuple(sorted(found, key=lambda each: each.started_at))
+            current[key] = opened = _OpenIncident(spell)
+            found.append(opened)
+    # `found` is in the order of beginnings already: an incident begins with its first spell.
+    return tuple(each.incident() for each in found)
+
+
+class _OpenIncident:
+    """An incident that further spells may join; `end` is infinite while one of them goes on.
+
+    The end is kept, not searched for: a search for each spell takes quadratic time.
+    """
+
+    __slots__ = ("_failures", "_first", "_probes", "_reasons", "end")
+
+    def __init__(self, first: Spell) -> None:
+        self._first = first
+        self._failures = 0
+        self._probes: dict[str, None] = {}  # in the order of their first failures
+        self._reasons: dict[Reason, None] = {}
+        self.end = -math.inf
+        self.add(first)
+
+    def add(self, spell: Spell) -> None:
+        """Take a spell that began at the same time as the one before it, or later."""
+        ended_at = spell.ended_at
+        self.end = max(self.end, math.inf if ended_at is None else ended_at)
+        self._failures += spell.failures
+        self._probes[spell.probe] = None
+        self._reasons[spell.reason] = None
+
+    def incident(self) -> Incident:
+        """Return what the spells so far add up to."""
+        first = self._first
+        return Incident(
+            tenant=first.tenant,
+            culprit=first.culprit,
+            started_at=first.started_at,
+            ended_at=None if self.end == math.inf else self.end,
+            failures=self._failures,
+            probes=tuple(self._probes),
+            reasons=tuple(self._reasons),
+            evidence=first.evidence,
+            in_maintenance=first.in_maintenance,
+        )
 
 
 def _begun(run: Run) -> Spell:
@@ -101,24 +147,4 @@ def _begun(run: Run) -> Spell:
         started_at=run.at,
         last_failed_at=run.at,
         in_maintenance=run.in_maintenance,
-    )
-
-
-def _end(spells: Sequence[Spell]) -> float:
-    ends = [each.ended_at for each in spells]
-    return max(float("inf") if end is None else end for end in ends)
-
-
-def _incident(spells: Sequence[Spell]) -> Incident:
-    first, end = spells[0], _end(spells)
-    return Incident(
-        tenant=first.tenant,
-        culprit=first.culprit,
-        started_at=first.started_at,
-        ended_at=None if end == float("inf") else end,
-        failures=sum(spell.failures for spell in spells),
-        probes=tuple(dict.fromkeys(spell.probe for spell in spells)),
-        reasons=tuple(dict.fromkeys(spell.reason for spell in spells)),
-        evidence=first.evidence,
-        in_maintenance=first.in_maintenance,
     )

@@ -1,11 +1,18 @@
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from prober.outcomes import Culprit, Reason
-from prober.timeline.spells import Incident, Spell, as_known, follow, incidents
+from prober.timeline.spells import (
+    QUIET_SECONDS,
+    Incident,
+    Spell,
+    as_known,
+    follow,
+    incidents,
+)
 from prober.timeline.tally import Run
 from tests.unit.timeline.runs import NOW, a_run
 
@@ -105,3 +112,105 @@ def test_what_nobody_watched_since_has_ended_with_its_last_failure() -> None:
     assert as_known(spell, NOW + 3661).ended_at == NOW + 60
     [over] = spells_of([a_run(0, BAD), a_run(60)])
     assert as_known(over, NOW + 9999) == over
+
+
+def _latest_end(spells: Sequence[Spell]) -> float:
+    return max(float("inf") if each.ended_at is None else each.ended_at for each in spells)
+
+
+def incidents_by_definition(spells: Iterable[Spell]) -> tuple[Incident, ...]:
+    """Fold as an incident is defined, in quadratic time: each spell looks at all before it."""
+    groups: dict[tuple[str, Culprit, bool], list[list[Spell]]] = {}
+    for spell in sorted(spells, key=lambda each: each.started_at):
+        folded = groups.setdefault((spell.tenant, spell.culprit, spell.in_maintenance), [])
+        if folded and spell.started_at <= _latest_end(folded[-1]) + QUIET_SECONDS:
+            folded[-1].append(spell)
+        else:
+            folded.append([spell])
+    found = [
+        Incident(
+            tenant=spells[0].tenant,
+            culprit=spells[0].culprit,
+            started_at=spells[0].started_at,
+            ended_at=None if _latest_end(spells) == float("inf") else _latest_end(spells),
+            failures=sum(each.failures for each in spells),
+            probes=tuple(dict.fromkeys(each.probe for each in spells)),
+            reasons=tuple(dict.fromkeys(each.reason for each in spells)),
+            evidence=spells[0].evidence,
+            in_maintenance=spells[0].in_maintenance,
+        )
+        for folded in groups.values()
+        for spells in folded
+    ]
+    return tuple(sorted(found, key=lambda each: each.started_at))
+
+
+ANY_SPELL = st.builds(
+    lambda tenant, probe, culprit, reason, began, lasted, failures, in_maintenance: Spell(
+        tenant,
+        probe,
+        culprit,
+        reason,
+        "11",
+        f"{probe} at {began}",
+        NOW + began,
+        NOW + began,
+        None if lasted is None else NOW + began + lasted,
+        failures,
+        in_maintenance,
+    ),
+    st.sampled_from(["acme", "other"]),
+    st.sampled_from("abc"),
+    st.sampled_from([Culprit.PLATFORM, Culprit.NETWORK]),
+    st.sampled_from([BAD, DNS]),
+    st.integers(0, 4000),
+    st.none() | st.integers(0, 1200),
+    st.integers(1, 9),
+    st.booleans(),
+)
+
+
+@given(st.lists(ANY_SPELL, max_size=60))
+def test_folding_gives_what_the_definition_gives(spells: list[Spell]) -> None:
+    folded, defined = incidents(spells), incidents_by_definition(spells)
+    assert [each.started_at for each in folded] == [each.started_at for each in defined]
+    # Incidents of several tenants that begin at one moment have no order among themselves.
+    assert sorted(map(repr, folded)) == sorted(map(repr, defined))
+
+
+def flapping(count: int, kind: type[Spell] = Spell, *, pause_seconds: float = 60.0) -> list[Spell]:
+    """Return spells of one tenant's probe that fails every other run."""
+    starts = [NOW + n * (60.0 + pause_seconds) for n in range(count)]
+    return [
+        kind("acme", "datasets", Culprit.PLATFORM, BAD, "11", "", start, start, start + 60)
+        for start in starts
+    ]
+
+
+class CountedSpell(Spell):
+    """Counts how often any of its kind is read."""
+
+    __slots__ = ()
+    reads = 0
+
+    def __getattribute__(self, name: str) -> object:
+        CountedSpell.reads += 1
+        return super().__getattribute__(name)
+
+
+@pytest.mark.parametrize("pause_seconds", [60.0, 600.0], ids=["one incident", "as many"])
+def test_folding_reads_each_spell_a_bounded_number_of_times(pause_seconds: float) -> None:
+    reads = {}
+    for count in (1_000, 10_000):
+        spells = flapping(count, CountedSpell, pause_seconds=pause_seconds)
+        CountedSpell.reads = 0
+        incidents(spells)
+        reads[count] = CountedSpell.reads
+    assert reads[10_000] <= 11 * reads[1_000]
+    assert reads[1_000] <= 20 * 1_000
+
+
+def test_a_month_of_flapping_is_folded() -> None:
+    # 432,000 spells: in quadratic time this takes hours, and the suite's time limit ends it.
+    [incident] = incidents(flapping(432_000))
+    assert incident.failures == 432_000
