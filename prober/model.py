@@ -176,13 +176,16 @@ PHASE_NAMES = ("resolve", "connect", "tls", "send", "wait", "transfer")
 class Response:
     """An HTTP answer. `body` is decompressed and cut at the probe's limit.
 
-    The client has already replaced the token, should a hostile server echo it.
+    `unreadable_coding` names the content coding on account of which the body is as it came: one
+    that was not asked for, and that is not known. The client has already replaced the token, should
+    a hostile server echo it.
     """
 
     status: int
     headers: tuple[tuple[str, str], ...]
     body: bytes
     body_over_limit: bool = False
+    unreadable_coding: str = ""
 
     def header_values(self, name: str) -> tuple[str, ...]:
         """Return all values of a header; `name` in any case."""

@@ -1,12 +1,30 @@
-"""Reading a body within bounds: decompression is ours, so that a bomb stops at the limit."""
+"""Reading a body within bounds: decompression is ours, so that a bomb stops at the limit. Pure."""
 
 import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from types import MappingProxyType
 from typing import Protocol
 
-_GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
+from prober.model import Response
+
+try:  # in the standard library from Python 3.14 on
+    from compression import zstd  # type: ignore[import-not-found, unused-ignore]
+except ImportError:
+    try:  # the same module for older ones; used where it is installed
+        from backports import zstd  # type: ignore[import-not-found, unused-ignore]
+    except ImportError:
+        zstd = None
+
 MAX_EMPTY_BYTES = 64 * 1024
 """So much more than the limit may come over the wire: members and blocks that hold nothing."""
+MAX_CODINGS = 5
+"""So many content codings may be stacked, as curl has it; more are not undone."""
+_PIECE_BYTES = 64 * 1024
+_GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
 _GZIP_MAGIC = b"\x1f\x8b"  # a further member may follow the first: RFC 1952, 2.2
+_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+_ZSTD_WINDOW_BITS = 23  # 8 MiB: RFC 9659, 3
 
 
 class BodyCorruptError(ValueError):
@@ -15,52 +33,74 @@ class BodyCorruptError(ValueError):
 
 class _Decompressor(Protocol):
     @property
-    def unconsumed_tail(self) -> bytes: ...
-    @property
     def unused_data(self) -> bytes: ...
     @property
     def eof(self) -> bool: ...
     def decompress(self, data: bytes, max_length: int = ..., /) -> bytes: ...
 
 
+def content_codings(values: Iterable[str]) -> tuple[str, ...]:
+    """Return the codings that Content-Encoding fields name, in the order they were applied.
+
+    `identity` is none; `x-gzip` is `gzip` (RFC 9110, 8.4.1.3). One more than `MAX_CODINGS` at most.
+    """
+    named = (name.strip().lower() for value in values for name in value.split(","))
+    codings = tuple(name for name in named if name not in {"", "identity"})
+    return tuple(name.removeprefix("x-") for name in codings[: MAX_CODINGS + 1])
+
+
+def unreadable_coding(codings: tuple[str, ...]) -> str:
+    """Return the coding on account of which a body cannot be decoded, else an empty text."""
+    if len(codings) > MAX_CODINGS:
+        return ", ".join(codings)
+    return next((name for name in reversed(codings) if name not in DECODERS), "")
+
+
 class BoundedBody:
     """Collects a body up to `limit_bytes`, counted after decompression.
 
-    Encodings gzip and deflate are undone (RFC 9110, 8.4.1), both as zlib and as raw streams; any
-    other is kept as it came, since it was not asked for.
+    The codings gzip and deflate are undone (RFC 9110, 8.4.1), deflate both as zlib and as a raw
+    stream, and zstd where a library for it is there. A body in any other coding is kept as it came:
+    it was not asked for. Each of several stacked codings is bounded as the whole is.
     """
 
-    def __init__(self, content_encoding: str, limit_bytes: int) -> None:
+    def __init__(self, codings: tuple[str, ...], limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
         self._chunks: list[bytes] = []
         self._size_bytes = 0
-        self._fed_bytes = 0
-        self._decompressor: _Decompressor | None = None
-        self._maybe_raw_deflate = content_encoding == "deflate"
-        self._swallowed = b""
-        self._after_end = b""
         self.over_limit = False
-        if content_encoding in {"gzip", "x-gzip", "deflate"}:
-            self._decompressor = zlib.decompressobj(_GZIP_OR_ZLIB)
+        self.unreadable_coding = unreadable_coding(codings)
+        undone = () if self.unreadable_coding else reversed(codings)
+        self._decoders = tuple(DECODERS[name]() for name in undone)
+        self._fed_bytes = [0] * len(self._decoders)
 
     def feed(self, data: bytes) -> bool:
         """Take the next bytes from the wire; return False when the limit is passed.
 
         Raises BodyCorruptError.
         """
-        self._fed_bytes += len(data)
-        if self._decompressor is None:
-            self._keep(data)
-        elif self._fed_bytes > self._limit_bytes * 1.02 + MAX_EMPTY_BYTES:
-            self.over_limit = True
-        else:
-            self._inflate(self._decompressor, data)
+        self._decode(data, 0)
         return not self.over_limit
 
     def finish(self) -> tuple[bytes, bool]:
         """Return the body, cut at the limit, and whether a compressed one reached its end."""
-        whole = self._decompressor is None or self._decompressor.eof or not self._chunks
+        fed = zip(self._decoders, self._fed_bytes, strict=True)
+        whole = all(decoder.is_at_end or not count for decoder, count in fed)
         return b"".join(self._chunks), whole or self.over_limit
+
+    def _decode(self, data: bytes, stage: int) -> None:
+        """Give bytes to a stage, and what comes out of it to the next one."""
+        if stage == len(self._decoders):
+            self._keep(data)
+            return
+        self._fed_bytes[stage] += len(data)
+        if self._fed_bytes[stage] > self._limit_bytes * 1.02 + MAX_EMPTY_BYTES:
+            self.over_limit = True
+            return
+        for piece in self._decoders[stage].pieces(data):
+            self._decode(piece, stage + 1)
+            if self.over_limit:
+                return
 
     def _keep(self, data: bytes) -> None:
         room = self._limit_bytes - self._size_bytes
@@ -71,29 +111,129 @@ class BoundedBody:
             self._chunks.append(data)
             self._size_bytes += len(data)
 
-    def _inflate(self, decompressor: _Decompressor, data: bytes) -> None:
-        while data and not self.over_limit:
-            if decompressor.eof:
+
+def decoded(response: Response, limit_bytes: int) -> Response:
+    """Return a saved response with its body decoded.
+
+    `curl` saves an encoded body as it came, but with `--compressed` decoded: what cannot be decoded
+    and is text was so before.
+    """
+    codings = content_codings(response.header_values("content-encoding"))
+    if not codings:
+        return response
+    body = BoundedBody(codings, limit_bytes)
+    if body.unreadable_coding:
+        unreadable = "" if _is_text(response.body) else body.unreadable_coding
+        return replace(response, unreadable_coding=unreadable)
+    try:
+        body.feed(response.body)
+    except BodyCorruptError:
+        return response
+    content, is_whole = body.finish()
+    if not is_whole and _is_text(response.body):
+        return response
+    return replace(response, body=content, body_over_limit=body.over_limit)
+
+
+def _is_text(body: bytes) -> bool:
+    try:
+        return "\0" not in body.decode()
+    except UnicodeDecodeError:
+        return False
+
+
+class _Decoder(Protocol):
+    @property
+    def is_at_end(self) -> bool:
+        """Whether what came so far is whole."""
+        ...
+
+    def pieces(self, data: bytes) -> Iterator[bytes]:
+        """Yield what further bytes decode to, in pieces of bounded size; none is empty."""
+        ...
+
+
+class _Zlib:
+    """Undoes gzip, of any number of members, or deflate."""
+
+    def __init__(self, *, maybe_raw: bool) -> None:
+        self._decompressor = zlib.decompressobj(_GZIP_OR_ZLIB)
+        self._maybe_raw = maybe_raw
+        self._swallowed = b""
+        self._after_end = b""
+
+    @property
+    def is_at_end(self) -> bool:
+        return self._decompressor.eof
+
+    def pieces(self, data: bytes) -> Iterator[bytes]:
+        while data:
+            if self._decompressor.eof:
                 data = self._after_end + data
                 self._after_end = data[: len(_GZIP_MAGIC)]
                 if not data.startswith(_GZIP_MAGIC):
                     return
                 self._after_end = b""
-                decompressor = self._decompressor = zlib.decompressobj(_GZIP_OR_ZLIB)
-            # One byte more than there is room for tells "full" from "over".
-            room = self._limit_bytes - self._size_bytes + 1
+                self._decompressor = zlib.decompressobj(_GZIP_OR_ZLIB)
             try:
-                inflated = decompressor.decompress(data, room)
+                piece = self._decompressor.decompress(data, _PIECE_BYTES)
             except zlib.error as error:
-                if not (self._maybe_raw_deflate and not self._chunks):
+                if not self._maybe_raw:
                     raise BodyCorruptError(str(error)) from error
-                self._maybe_raw_deflate = False
-                decompressor = self._decompressor = zlib.decompressobj(-zlib.MAX_WBITS)
+                self._maybe_raw = False
+                self._decompressor = zlib.decompressobj(-zlib.MAX_WBITS)
                 data = self._swallowed + data
                 continue
-            if self._maybe_raw_deflate and not inflated:
+            if self._maybe_raw and not piece:
                 self._swallowed += data  # of a raw stream the first byte may pass for zlib's
             else:
-                self._swallowed, self._maybe_raw_deflate = b"", False
-            self._keep(inflated)
-            data = decompressor.unused_data or decompressor.unconsumed_tail
+                self._swallowed, self._maybe_raw = b"", False
+            data = self._decompressor.unused_data or self._decompressor.unconsumed_tail
+            if piece:
+                yield piece
+
+
+class _Zstd:
+    """Undoes zstd, of any number of frames (RFC 8878, 3)."""
+
+    def __init__(self) -> None:
+        self._decompressor = _zstd_decompressor()
+        self._after_end = b""
+
+    @property
+    def is_at_end(self) -> bool:
+        return self._decompressor.eof
+
+    def pieces(self, data: bytes) -> Iterator[bytes]:
+        while True:
+            if self._decompressor.eof:
+                data = self._after_end + data
+                self._after_end = data[: len(_ZSTD_MAGIC)]
+                if not data.startswith(_ZSTD_MAGIC):
+                    return
+                self._after_end = b""
+                self._decompressor = _zstd_decompressor()
+            try:
+                piece = self._decompressor.decompress(data, _PIECE_BYTES)
+            except zstd.ZstdError as error:
+                raise BodyCorruptError(str(error)) from error
+            # What has not been decompressed yet is kept by the decompressor until the frame ends.
+            data = self._decompressor.unused_data if self._decompressor.eof else b""
+            if piece:
+                yield piece
+            elif not data:
+                return
+
+
+def _zstd_decompressor() -> _Decompressor:
+    parameter = zstd.DecompressionParameter.window_log_max
+    made: _Decompressor = zstd.ZstdDecompressor(options={parameter: _ZSTD_WINDOW_BITS})
+    return made
+
+
+_ZLIB: Mapping[str, Callable[[], _Decoder]] = {
+    "gzip": lambda: _Zlib(maybe_raw=False),
+    "deflate": lambda: _Zlib(maybe_raw=True),
+}
+DECODERS = MappingProxyType(_ZLIB if zstd is None else {**_ZLIB, "zstd": _Zstd})
+"""What makes a decoder, by the name of its content coding."""

@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import replace
 from functools import lru_cache
 from types import TracebackType
 from typing import Self
@@ -18,7 +19,7 @@ import aiohttp
 from yarl import URL
 
 from prober.errors import TlsConfigurationError
-from prober.exchange.body import BodyCorruptError, BoundedBody
+from prober.exchange.body import BodyCorruptError, BoundedBody, content_codings
 from prober.exchange.certificates import CertificateExpiry
 from prober.exchange.failures import Progress, failure_of, refusal_of_proxy
 from prober.exchange.loop_lag import LagWatch, LoopLag
@@ -241,7 +242,8 @@ def _limits(total_seconds: float, connect_seconds: float) -> aiohttp.ClientTimeo
 
 
 async def _read(answer: aiohttp.ClientResponse, head: Response, limit_bytes: int) -> Response:
-    body = BoundedBody(answer.headers.get("Content-Encoding", "").strip().lower(), limit_bytes)
+    codings = content_codings(answer.headers.getall("Content-Encoding", ()))
+    body = BoundedBody(codings, limit_bytes)
     while chunk := await answer.content.readany():
         if not body.feed(chunk):
             answer.close()
@@ -249,7 +251,12 @@ async def _read(answer: aiohttp.ClientResponse, head: Response, limit_bytes: int
     content, whole = body.finish()
     if not whole:
         raise BodyCorruptError("the compressed body ended early")
-    return Response(head.status, head.headers, content, body_over_limit=body.over_limit)
+    return replace(
+        head,
+        body=content,
+        body_over_limit=body.over_limit,
+        unreadable_coding=body.unreadable_coding,
+    )
 
 
 def _let_go(answer: aiohttp.ClientResponse, policy: ConnectionPolicy) -> None:

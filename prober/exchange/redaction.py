@@ -6,6 +6,7 @@ encoded.
 
 import base64
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from urllib.parse import quote
 from weakref import ref
 
@@ -72,7 +73,7 @@ def redact_response(response: Response, forms: Sequence[str]) -> Response:
     if redacted == text and headers is response.headers:
         return response
     body = redacted.encode("latin-1")
-    return Response(response.status, headers, body, response.body_over_limit)
+    return replace(response, headers=headers, body=body)
 
 
 def _base64_cores(secret: bytes) -> Iterable[str]:

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field, ValidationError
 
 from prober.errors import ProberError
+from prober.exchange.body import content_codings, decoded, unreadable_coding
 from prober.model import Exchange, Expectations, Failure, Phases, Response
 from prober.outcomes import Counterpart, FailureKind, Reason
 
@@ -24,6 +25,7 @@ _LINE = re.compile(r"[^\r\n]+")
 _BODY_FIELDS = frozenset({"content-type", "content-length", "transfer-encoding"})
 _ASKED_AGAIN = frozenset({401, 407})
 _NO_WISHES = Expectations()
+_MAX_DECODED_BYTES = 16 * 1024 * 1024
 _UTF8_MARK = b"\xef\xbb\xbf"
 
 
@@ -84,17 +86,9 @@ def parse_curl(text: bytes) -> Saved:
     while heads[-1].is_followed and _HEAD.match(text, heads[-1].end):
         heads.append(_head(text, heads[-1].end))
     last = heads[-1]
-    response = Response(last.status, last.headers, text[last.end :])
+    response = decoded(Response(last.status, last.headers, text[last.end :]), _MAX_DECODED_BYTES)
     exchange = Exchange(method="", url="", total_seconds=0.0, response=response)
     return Saved(exchange, notes=(*_notes_on_heads(heads), *_notes_on_length(last, response)))
-
-
-def parse_document(text: bytes) -> Saved:
-    """Return the exchange of one JSON document; raises SavedExchangeError."""
-    objects = _objects(text)
-    if len(objects) != 1:
-        raise SavedExchangeError(f"one document was expected, {len(objects)} were found")
-    return _from_document(objects[0])
 
 
 def _head(text: bytes, start: int) -> _Head:
@@ -163,7 +157,10 @@ class _SavedResponse(BaseModel):
     def value(self) -> Response:
         text = json.dumps(self.envelope) if self.envelope else self.excerpt or ""
         body = text.encode(errors="replace")
-        return Response(self.status, self.headers, body, self.body_over_limit)
+        response = Response(self.status, self.headers, body, self.body_over_limit)
+        codings = content_codings(response.header_values("content-encoding"))
+        unreadable = unreadable_coding(codings) if self.envelope is None else ""
+        return replace(response, unreadable_coding=unreadable)
 
 
 class _SavedFailure(BaseModel):

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from aiohttp.abc import AbstractResolver
@@ -15,6 +14,7 @@ from prober.errors import TlsConfigurationError
 from prober.exchange.phases import TimedRequest, TimedTlsContext, timed_socket
 from prober.exchange.wire import BoundedConnector
 from prober.model import ConnectionPolicy, TransportOptions
+from prober.proxy_environment import proxy_environment
 
 # Gateways send long Content-Security-Policy lines; 32 KiB a line and 256 lines bound the head.
 MAX_HEADER_LINE_BYTES = 32 * 1024
@@ -57,23 +57,23 @@ def _named(key: str, file: Path) -> Iterator[None]:
 
 
 class Proxies:
-    """Which proxy to use. The environment is searched once: it does not change under a process."""
+    """Which proxy to use. The environment is read once: it does not change under a process."""
 
     def __init__(self) -> None:
-        self._environment = getproxies()
+        # What is wrong with it was found when the settings were loaded.
+        self._environment, _ = proxy_environment(os.environ)
         self._known: dict[tuple[str, str], str | None] = {}
 
     def of(self, url: str, options: TransportOptions) -> str | None:
         """Return the proxy to use for `url`: the setting's, else the environment's, else None."""
         if options.proxy_url is not None:
             return options.proxy_url
-        if not (options.proxy_from_environment and self._environment):
+        if not (options.proxy_from_environment and self._environment.proxies):
             return None
         parts = urlsplit(url)
-        key = parts.scheme, parts.netloc.rpartition("@")[2]
+        key = parts.scheme, parts.netloc
         if key not in self._known:
-            bypassed = proxy_bypass(key[1])
-            self._known[key] = None if bypassed else self._environment.get(parts.scheme)
+            self._known[key] = self._environment.proxy_for(url)
         return self._known[key]
 
 

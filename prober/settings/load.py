@@ -12,10 +12,12 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from prober.access.rules import Access
 from prober.errors import Problem, SettingsError
 from prober.maintenance import Window
+from prober.proxy_environment import proxy_environment
 from prober.settings import schema
 from prober.settings.maintenance_schema import MaintenanceEntry
 from prober.settings.probe_schema import NamedProbe, OwnProbe, ProbeUse, Slug
 from prober.settings.probes import check_defaults, check_own
+from prober.settings.proxies import proxy_problems, proxy_warnings
 from prober.settings.resolve import (
     Configuration,
     HistoryOptions,
@@ -87,6 +89,7 @@ class _Checker:
         self._file = file
         self._notes: list[Note] = []
         self._of_web_file: tuple[Problem, ...] = ()
+        self._of_environment: tuple[Problem, ...] = ()
 
     def configuration(self, path: Path, web_config_file: Path | None) -> Configuration:
         content = self._layered()
@@ -107,14 +110,18 @@ class _Checker:
             entries, own, broken, defaults, path.absolute().parent, windows
         )
         self._notes += problems
+        proxies, bad_variables = proxy_environment(environ)
+        self._of_environment = proxy_problems(tenants, bad_variables)
+        warnings += proxy_warnings(entries, tenants, proxies)
         if web_config_file is None and web.config_file is not None:
             web_config_file = path.absolute().parent / web.config_file
         web_file = self._web_file(web_config_file)
         if web_file is not None:
             self._notes += open_writes(web, web_file.access)
             warnings += exposure(web, web_file.access)
-        if self._notes or web_file is None:
-            raise SettingsError((*self._told(self._notes), *self._of_web_file))
+        if self._notes or self._of_environment or web_file is None:
+            told = self._told(self._notes)
+            raise SettingsError((*self._of_environment, *told, *self._of_web_file))
         return Configuration(
             tenants=tenants,
             web=web_options(web, web_config_file),

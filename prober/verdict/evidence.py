@@ -5,7 +5,7 @@ an error envelope is quoted.
 """
 
 from prober.outcomes import FailureKind
-from prober.verdict.foreign import EMPTY
+from prober.verdict.foreign import EMPTY, ForeignKind
 from prober.verdict.one_line import one_line
 from prober.verdict.seen import Seen
 
@@ -111,6 +111,8 @@ def of_over_limit(seen: Seen) -> str:
 
 def of_malformed(seen: Seen) -> str:
     """Word a Server-Timing without an envelope."""
+    if seen.body.foreign is not None and seen.body.foreign.kind is ForeignKind.UNREADABLE_CODING:
+        return f"{_platform(seen)}: the platform answered, and it or an intermediary encoded it so"
     return f"{_platform(seen)}: the platform answered, but not in its own form"
 
 

@@ -61,7 +61,7 @@ def _excerpt(seen: Seen) -> str:
     foreign = seen.body.foreign
     if seen.response is None or seen.failure is not None or foreign is None or seen.by_platform:
         return ""
-    if foreign.kind is ForeignKind.OVER_LIMIT:
+    if foreign.kind in {ForeignKind.OVER_LIMIT, ForeignKind.UNREADABLE_CODING}:
         return ""
     if seen.has_class(2) and foreign.kind in MAYBE_CUSTOMER_DATA:
         return ""

@@ -26,6 +26,7 @@ class ForeignKind(StrEnum):
     GATEWAY_JSON = "gateway_json"
     OTHER_JSON = "other_json"
     UNREADABLE_JSON = "unreadable_json"
+    UNREADABLE_CODING = "unreadable_coding"
     TEXT = "text"
 
 
@@ -48,11 +49,19 @@ EMPTY = Foreign(ForeignKind.EMPTY, "an empty body")
 OVER_LIMIT = Foreign(ForeignKind.OVER_LIMIT, "a body over the probe's limit")
 UNREADABLE_JSON = Foreign(ForeignKind.UNREADABLE_JSON, "JSON that cannot be read")
 
+_CODING_CHARACTERS = 40
 _LOOKED_AT_CHARACTERS = 16 * 1024
 _TITLE_CHARACTERS = 80
 _TITLE = re.compile(r"<title[^<>]{0,200}>([^<]{1,400})", re.IGNORECASE)
 _CLOUDFLARE_CODE = re.compile(r"error(?: code)?:? {0,3}(\d{3,4})\b", re.IGNORECASE)
 _HTML_STARTS = ("<!doctype html", "<html", "<head", "<body", "<title", "<h1", "<center", "<!--")
+
+
+def foreign_coding(coding: str) -> Foreign:
+    """Return what a body is in a content coding that was not asked for, and is not known."""
+    name = one_line(coding, _CODING_CHARACTERS)
+    words = f"a body in an encoding that was not asked for ({name})"
+    return Foreign(ForeignKind.UNREADABLE_CODING, words)
 
 
 def foreign_text(text: str) -> Foreign:

@@ -10,7 +10,7 @@ from prober.model import Exchange, Expectations, Failure, Latency, Response
 from prober.outcomes import ServerTimingAnomaly
 from prober.verdict.envelope import NO_BODY, Body, read_body
 from prober.verdict.expectations import unmet
-from prober.verdict.foreign import OVER_LIMIT
+from prober.verdict.foreign import OVER_LIMIT, foreign_coding
 from prober.verdict.header_fields import asks_for_bearer
 from prober.verdict.latency import split
 from prober.verdict.one_line import one_line
@@ -97,14 +97,11 @@ def see(exchange: Exchange, expectations: Expectations) -> Seen:
     if exchange.failure is not None:
         return Seen(host, latency, exchange.failure, response, headers=headers)
     server = server_total_seconds(headers.get("server-timing", ()))
-    # A body that was cut may by chance still be JSON; it is not read.
-    over_limit = response.body_over_limit
-    body = Body(None, foreign=OVER_LIMIT) if over_limit else read_body(response.body)
     seen = Seen(
         host,
         latency,
         response=response,
-        body=body,
+        body=_body(response),
         server=server,
         expected_status=expectations.status,
         headers=headers,
@@ -128,6 +125,16 @@ def _weighed(seen: Seen, expectations: Expectations) -> Seen:
         unmet=sentence,
         headers=seen.headers,
     )
+
+
+def _body(response: Response) -> Body:
+    if response.body_over_limit:  # what was cut may by chance still be JSON; it is not read
+        return Body(None, foreign=OVER_LIMIT)
+    body = read_body(response.body)
+    # A server may name a coding, and not encode: an envelope that can be read is one.
+    if response.unreadable_coding and body.status is None and response.body:
+        return Body(None, foreign=foreign_coding(response.unreadable_coding))
+    return body
 
 
 def _by_name(response: Response) -> Mapping[str, tuple[str, ...]]:

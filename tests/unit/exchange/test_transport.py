@@ -23,6 +23,17 @@ def test_the_environments_proxy_is_used_but_for_hosts_that_it_excepts(
     assert proxies.of("http://plain.test/", FROM_ENVIRONMENT) is None
 
 
+def test_an_exception_for_one_port_holds_for_that_port_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "proxy:3128")
+    monkeypatch.setenv("NO_PROXY", "10.0.0.0/8,lab.example:8443")
+    proxies = Proxies()
+    assert proxies.of("https://10.1.2.3/api", FROM_ENVIRONMENT) is None
+    assert proxies.of("https://lab.example:8443/api", FROM_ENVIRONMENT) is None
+    assert proxies.of("https://lab.example/api", FROM_ENVIRONMENT) == "http://proxy:3128"
+
+
 def test_settings_come_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy:3128")
     proxies = Proxies()

@@ -40,7 +40,7 @@ tenants:
 @pytest.fixture(autouse=True)
 def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in os.environ:
-        if name.upper().startswith("PROBER_"):
+        if name.upper().startswith("PROBER_") or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
 
 
@@ -279,6 +279,51 @@ def test_a_token_in_clear_on_the_wire_is_warned_of(
     file.write_text(ONE_TENANT.replace("domain: acme", f"base_url: '{base_url}'"))
     keys = [problem.key for problem in load(file).warnings]
     assert keys == (["tenants[0].base_url"] if warned else [])
+
+
+@pytest.mark.parametrize(
+    ("base_url", "proxy", "no_proxy", "told"),
+    [
+        ("http://127.0.0.1:1", "environment", "", "HTTP_PROXY, which can read the token: except"),
+        ("http://lab.example", "environment", "", "HTTP_PROXY, which can read the token"),
+        ("http://lab.example", "http://other:1", "*", "'proxy', which can read the token"),
+        ("http://127.0.0.1:1", "environment", "127.0.0.0/8", ""),
+        ("http://127.0.0.1:1", "none", "", ""),
+        ("https://lab.example", "environment", "", ""),
+    ],
+)
+def test_a_token_that_a_proxy_can_read_is_warned_of(
+    file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    base_url: str,
+    proxy: str,
+    no_proxy: str,
+    told: str,
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "proxy.example:3128")
+    monkeypatch.setenv("NO_PROXY", no_proxy)
+    way = f"base_url: '{base_url}', proxy: '{proxy}'"
+    file.write_text(f"tenants:\n  - {{name: acme, {way}, token: {{env: ACME_TOKEN}}}}\n")
+    messages = [each.message for each in load(file).warnings if "proxy" in each.message]
+    assert len(messages) == bool(told)
+    assert all(f"through the proxy of {told}" in message for message in messages)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("HTTPS_PROXY", "http://proxy:99999"),
+        ("http_proxy", "http://[::1"),
+        ("NO_PROXY", "10.0.0.0/33"),
+    ],
+)
+def test_a_bad_proxy_of_the_environment_is_a_problem_of_its_variable(
+    file: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    assert problems_of(file).startswith(f"{variable}: ")
+    file.write_text("defaults: {proxy: none}\n" + ONE_TENANT)
+    load(file)
 
 
 @pytest.mark.parametrize(

@@ -25,8 +25,9 @@ def an_answer(
     *,
     body_over_limit: bool = False,
     total_seconds: float = 0.5,
+    coding: str = "",
 ) -> Exchange:
-    response = Response(status, headers, body, body_over_limit)
+    response = Response(status, headers, body, body_over_limit, coding)
     return Exchange("GET", URL, total_seconds, response=response)
 
 

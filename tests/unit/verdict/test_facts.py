@@ -57,6 +57,11 @@ def test_other_headers_are_not_shown() -> None:
     }
 
 
+def test_nothing_is_shown_of_a_body_that_cannot_be_decoded() -> None:
+    found = _facts(an_answer(502, b"\x28\xb5\x2f\xfdsomething", (), coding="zstd"))
+    assert found == {"http_status": "502", "marker": "unreadable_coding"}
+
+
 def test_a_location_is_shown_of_a_redirect_only() -> None:
     headers = (("Location", "/portal_/unregistered"),)
 

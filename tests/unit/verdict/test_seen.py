@@ -2,7 +2,7 @@ import pytest
 
 from prober.model import Exchange, Expectations, Latency, Response
 from prober.outcomes import FailureKind, ServerTimingAnomaly
-from prober.verdict.foreign import OVER_LIMIT
+from prober.verdict.foreign import EMPTY, OVER_LIMIT, ForeignKind
 from prober.verdict.seen import see
 from tests.unit.verdict.cases import HTML, SERVER_TIMING, a_failure, an_answer, an_envelope
 
@@ -60,6 +60,22 @@ def test_a_cut_body_is_not_read_even_when_it_is_json() -> None:
 
     assert seen.is_over_limit
     assert (seen.body.status, seen.body.foreign) == (None, OVER_LIMIT)
+
+
+def test_a_body_in_an_unknown_coding_is_said_to_be_that() -> None:
+    seen = see(an_answer(200, b"\x28\xb5\x2f", coding="br"), NO_WISHES)
+    assert seen.body.foreign is not None
+    assert seen.body.foreign.kind is ForeignKind.UNREADABLE_CODING
+    assert seen.body.foreign.words == "a body in an encoding that was not asked for (br)"
+    hostile = see(an_answer(200, b"\x28", coding="br\x1b[2J" + "x" * 999), NO_WISHES)
+    assert hostile.body.foreign is not None
+    assert hostile.body.foreign.words.isprintable()
+    assert len(hostile.body.foreign.words) < 100
+
+
+def test_an_envelope_that_can_be_read_counts_whatever_coding_is_named() -> None:
+    assert see(an_answer(200, an_envelope(), coding="utf-8"), NO_WISHES).is_ok
+    assert see(an_answer(200, b"", coding="br"), NO_WISHES).body.foreign == EMPTY
 
 
 def test_the_partial_answer_of_a_failure_is_not_read() -> None:
