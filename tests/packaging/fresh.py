@@ -6,6 +6,7 @@ the README's four packages alone, and a clone of what is committed here.
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -118,6 +119,7 @@ def main() -> None:
     """Check every suite that is named, and print a table at the end."""
     if os.geteuid() != 0:
         sys.exit("this needs root: it makes file systems, and enters them")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))  # not without tidying up
     protocols = [check(suite) for suite in sys.argv[1:]]
     report = table(protocols)
     (LOGS / "protocol.txt").write_text(f"{report}\n")
