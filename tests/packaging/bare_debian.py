@@ -101,8 +101,9 @@ def _of_packages(of: Mapping[str, str]) -> dict[str, str]:
 
 def _let_it_find_packages(tree: Path) -> None:
     named = _of_packages(os.environ).values()
-    files = (value for value in named if value.startswith("/") and Path(value).is_file())
-    for name in dict.fromkeys([*_FILES, *files]):
+    paths = (value for value in named if value.startswith("/"))
+    missing = (path for path in paths if Path(path).is_file() or not (tree / path[1:]).exists())
+    for name in dict.fromkeys([*_FILES, *missing]):
         source, target = Path(name), tree / name.lstrip("/")
         if source.is_dir():
             shutil.copytree(source, target, dirs_exist_ok=True)
