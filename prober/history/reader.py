@@ -1,11 +1,7 @@
-"""What can be read of the past, beside the daemon that writes it; methods block.
+"""Reads the history, beside the daemon that writes it.
 
-Every question is answered from a connection of its own, which sees one moment. Without a usable
-file all answers are empty. Raises OSError when the file may not be read.
-
-How the history's file is read beside the daemon that writes it.
-
-Single calls of the past, for who has to choose among them; methods block, and raise OSError.
+Methods block, and raise OSError when the file cannot be read; where there is no usable file, the
+result is empty. Each query opens a connection of its own and sees one state of the file.
 """
 
 import json
@@ -17,30 +13,44 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from prober.history.codec import streak_from_row, unpack_document, unpack_minutes, unpack_tally
+from prober.history.codec import (
+    streak_from_row,
+    unpack_aggregate,
+    unpack_document,
+    unpack_minutes,
+)
 from prober.history.schema import FILE_NAME, FORMAT
-from prober.history.writer import HOUR, MINUTE, STREAK_COLUMNS
+from prober.history.writer import HOUR_SECONDS, MINUTE_SECONDS, STREAK_COLUMNS
 from prober.outcomes import Reason, RejectionCause, TokenEventKind
+from prober.render.documents import (
+    FailureRecord,
+    FailureSummary,
+    SlowRequest,
+    TokenEventRecord,
+    VerdictChange,
+    slow_request,
+)
 from prober.sqlite import open_to_read, translate_sqlite_errors
-from prober.stats.aggregates import FIELDS, Aggregate, TimeBucket, merge_aggregates
+from prober.stats.aggregates import BUCKET_FIELDS, Aggregate, TimeBucket, merge_aggregates
 from prober.stats.incidents import FailureStreak
 
 
 class HistoryConnection:
-    """Opens the file in a directory for each question; methods block and raise OSError."""
+    """Opens the file in a directory for each query; methods block and raise OSError."""
 
     def __init__(self, directory: Path) -> None:
         self._path = directory / FILE_NAME
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection | None]:
-        """Yield a connection that sees one moment, None if there is no usable file."""
+        """Yield a connection that sees one state of the file, None if there is no usable file."""
         connection = open_to_read(self._path, FORMAT)
         if connection is None:
             yield None
             return
         try:
             with translate_sqlite_errors(self._path):
+                # In one transaction, all queries see the same snapshot of the write-ahead log.
                 connection.execute("BEGIN")
                 yield connection
         finally:
@@ -53,65 +63,44 @@ class HistoryConnection:
 
 
 Aggregates = Mapping[str, Mapping[float, Aggregate]]
-"""By probe, and by the beginning (epoch seconds) of each step."""
+"""By probe, then by the start (epoch seconds) of each step."""
 
-_SUM_COLUMNS = ", ".join(f"sum({name})" for name in FIELDS)
-
-
-@dataclass(frozen=True, slots=True)
-class FailureRecord:
-    """A failure with its document, in the form of `prober probe --json`."""
-
-    number: int
-    tenant: str
-    probe: str
-    at: float
-    reason: Reason
-    document: Mapping[str, Any]
+_SUM_COLUMNS = ", ".join(f"sum({name})" for name in BUCKET_FIELDS)
+_MAX_PARAMETERS = 500  # SQLite takes 999 parameters at least, however it was built
 
 
 @dataclass(frozen=True, slots=True)
-class VerdictChange:
-    """A probe came to another verdict than before; `before` is None for its first since a start."""
+class RetentionHorizon:
+    """Before which times (epoch seconds) failures, or everything, were deleted for lack of room.
 
-    probe: str
-    at: float
-    before: Reason | None
-    reason: Reason
+    None: nothing was deleted before its time.
+    """
 
-
-@dataclass(frozen=True, slots=True)
-class TokenEventRecord:
-    """Something happened to a tenant's token."""
-
-    tenant: str
-    at: float
-    kind: TokenEventKind
-    fingerprint: str | None
-    cause: RejectionCause | None
-    problem: str | None
+    failures: float | None = None
+    everything: float | None = None
 
 
 class HistoryReader:
-    """The history in a state directory."""
+    """The history in a state directory. Times are in epoch seconds."""
 
     def __init__(self, directory: Path) -> None:
-        self._reader = HistoryConnection(directory)
+        self._connection = HistoryConnection(directory)
 
     def aggregates(self, tenant: str, since: float, until: float, step_seconds: int) -> Aggregates:
         """Return what happened from `since` to before `until`, in steps.
 
-        Steps begin at multiples of themselves; an hour or more is told from hours, else minutes.
+        A step starts at a multiple of its length. Whole hours are read from the sums of hours,
+        shorter steps from minutes.
         """
-        with self._reader.reading() as connection:
+        with self._connection.reading() as connection:
             if connection is None:
                 return {}
             parts: dict[str, dict[float, list[Aggregate]]] = defaultdict(lambda: defaultdict(list))
-            coarse = step_seconds % HOUR == 0
-            read = _hours if coarse else _packed_minutes
-            for each in (read, _loose_minutes):
-                for probe, at, tally in each(connection, tenant, since, until):
-                    parts[probe][float(at // step_seconds * step_seconds)].append(tally)
+            read_packed = _hours if step_seconds % HOUR_SECONDS == 0 else _packed_minutes
+            # The minutes of hours that are not packed yet are in a table of their own.
+            for read in (read_packed, _unpacked_minutes):
+                for probe, at, aggregate in read(connection, tenant, since, until):
+                    parts[probe][float(at // step_seconds * step_seconds)].append(aggregate)
         return {
             probe: {at: merge_aggregates(steps[at]) for at in sorted(steps)}
             for probe, steps in parts.items()
@@ -119,47 +108,60 @@ class HistoryReader:
 
     def totals(self, tenant: str, since: float, until: float) -> Mapping[str, Aggregate]:
         """Return what happened to each probe from `since` to before `until`, to the minute."""
-        first, last = -(-since // HOUR) * HOUR, until // HOUR * HOUR
-        if first >= last:
-            spans = [(since, until, MINUTE)]
+        # Sums of whole hours where possible, minutes at both ends.
+        first_hour = -(-since // HOUR_SECONDS) * HOUR_SECONDS
+        last_hour = until // HOUR_SECONDS * HOUR_SECONDS
+        if first_hour >= last_hour:
+            ranges = [(since, until, MINUTE_SECONDS)]
         else:
-            spans = [(since, first, MINUTE), (first, last, HOUR), (last, until, MINUTE)]
+            ranges = [
+                (since, first_hour, MINUTE_SECONDS),
+                (first_hour, last_hour, HOUR_SECONDS),
+                (last_hour, until, MINUTE_SECONDS),
+            ]
         parts: dict[str, list[Aggregate]] = defaultdict(list)
-        for begin, end, step in spans:
-            for probe, steps in self.aggregates(tenant, begin, end, step).items():
+        for start, end, step in ranges:
+            for probe, steps in self.aggregates(tenant, start, end, step).items():
                 parts[probe] += steps.values()
         return {probe: merge_aggregates(each) for probe, each in parts.items()}
 
     def buckets(
         self, since: float, until: float = float("inf"), tenant: str | None = None
     ) -> Mapping[str, Mapping[int, TimeBucket]]:
-        """Return the slots that begin from `since` to before `until`, by tenant and beginning."""
+        """Return the buckets that start from `since` to before `until`, by tenant and start."""
         found: dict[str, dict[int, TimeBucket]] = defaultdict(dict)
-        rows = self._reader.rows(
-            "SELECT * FROM slot WHERE slot >= ? AND slot < ? AND (? IS NULL OR tenant = ?)",
+        rows = self._connection.rows(
+            "SELECT * FROM time_bucket"
+            " WHERE start >= ? AND start < ? AND (? IS NULL OR tenant = ?)",
             (since, until, tenant, tenant),
         )
-        for name, slot, *numbers in rows:
-            found[name][slot] = TimeBucket(*numbers)
+        for name, start, *numbers in rows:
+            found[name][start] = TimeBucket(*numbers)
         return found
 
     def bucket_totals(self, since: float, until: float) -> Mapping[str, TimeBucket]:
-        """Return the sum of each tenant's slots that begin from `since` to before `until`."""
+        """Return the sum of each tenant's buckets that start from `since` to before `until`."""
         query = (
-            f"SELECT tenant, {_SUM_COLUMNS} FROM slot"  # noqa: S608 -- our columns
-            " WHERE slot >= ? AND slot < ? GROUP BY tenant"
+            f"SELECT tenant, {_SUM_COLUMNS} FROM time_bucket"  # noqa: S608 -- our columns
+            " WHERE start >= ? AND start < ? GROUP BY tenant"
         )
-        return {
-            tenant: TimeBucket(*sums) for tenant, *sums in self._reader.rows(query, (since, until))
-        }
+        rows = self._connection.rows(query, (since, until))
+        return {tenant: TimeBucket(*sums) for tenant, *sums in rows}
+
+    def recorded_buckets(self, since: float, until: float) -> frozenset[int]:
+        """Return the starts of the time buckets in which any tenant has data."""
+        rows = self._connection.rows(
+            "SELECT DISTINCT start FROM time_bucket WHERE start >= ? AND start < ?", (since, until)
+        )
+        return frozenset(start for (start,) in rows)
 
     def streaks(
         self, since: float, until: float, tenant: str | None = None
     ) -> tuple[FailureStreak, ...]:
-        """Return the spells that were going on at some time in a span."""
-        rows = self._reader.rows(
-            f"SELECT {STREAK_COLUMNS} FROM spell"  # noqa: S608 -- our columns
-            " JOIN probe ON probe.id = spell.probe"
+        """Return the failure streaks that were ongoing at some time in a range."""
+        rows = self._connection.rows(
+            f"SELECT {STREAK_COLUMNS} FROM failure_streak"  # noqa: S608 -- our columns
+            " JOIN probe ON probe.id = failure_streak.probe"
             " WHERE (ended_at IS NULL OR ended_at >= ?) AND started_at <= ?"
             " AND (? IS NULL OR probe.tenant = ?) ORDER BY started_at",
             (since, until, tenant, tenant),
@@ -169,8 +171,8 @@ class HistoryReader:
     def failures(
         self, tenant: str, since: float, *, limit: int, probe: str | None = None
     ) -> tuple[FailureRecord, ...]:
-        """Return the last failures since a moment, the newest first."""
-        rows = self._reader.rows(
+        """Return the last failures since a time, the newest first."""
+        rows = self._connection.rows(
             "SELECT failure.id, probe.tenant, probe.name, at, reason, document FROM failure"
             " JOIN probe ON probe.id = failure.probe"
             " WHERE failure.probe IN"
@@ -182,18 +184,59 @@ class HistoryReader:
 
     def failure(self, number: int) -> FailureRecord | None:
         """Return one failure by its number."""
-        rows = self._reader.rows(
+        rows = self._connection.rows(
             "SELECT failure.id, probe.tenant, probe.name, at, reason, document FROM failure"
             " JOIN probe ON probe.id = failure.probe WHERE failure.id = ?",
             (number,),
         )
         return next((_failure(row) for row in rows), None)
 
+    def failure_summaries(
+        self, tenant: str, since: float, until: float, *, limit: int
+    ) -> tuple[FailureSummary, ...]:
+        """Return a tenant's failures from `since` to before `until`, the oldest first."""
+        rows = self._connection.rows(
+            "SELECT failure.id, probe.tenant, probe.name, at, reason FROM failure"
+            " JOIN probe ON probe.id = failure.probe"
+            " WHERE failure.probe IN (SELECT id FROM probe WHERE tenant = ?)"
+            " AND at >= ? AND at < ? ORDER BY at LIMIT ?",
+            (tenant, since, until, limit),
+        )
+        return tuple(
+            FailureSummary(number, name, probe, at, Reason(reason))
+            for number, name, probe, at, reason in rows
+        )
+
+    def failure_documents(self, numbers: Iterable[int]) -> Mapping[int, Mapping[str, Any]]:
+        """Return the documents of failures by number; those that are deleted are left out."""
+        wanted, found = list(numbers), {}
+        for first in range(0, len(wanted), _MAX_PARAMETERS):
+            batch = wanted[first : first + _MAX_PARAMETERS]
+            marks = ", ".join("?" * len(batch))
+            query = f"SELECT id, document FROM failure WHERE id IN ({marks})"  # noqa: S608 -- marks
+            for number, document in self._connection.rows(query, tuple(batch)):
+                found[number] = unpack_document(document)
+        return found
+
+    def slow_requests(
+        self, tenant: str, since: float, until: float, *, limit: int
+    ) -> tuple[SlowRequest, ...]:
+        """Return the slowest requests that are kept, the slowest first."""
+        rows = self._connection.rows(
+            "SELECT probe, at, reason, server_seconds, network_seconds, facts FROM slow_request"
+            " WHERE tenant = ? AND at >= ? AND at < ? ORDER BY server_seconds DESC, at LIMIT ?",
+            (tenant, since, until, limit),
+        )
+        return tuple(
+            slow_request(at, probe, Reason(reason), server, network, json.loads(facts))
+            for probe, at, reason, server, network, facts in rows
+        )
+
     def verdict_changes(
         self, tenant: str, since: float, *, limit: int
     ) -> tuple[VerdictChange, ...]:
-        """Return the last changes of verdicts since a moment, the newest first."""
-        rows = self._reader.rows(
+        """Return the last changes of verdicts since a time, the newest first."""
+        rows = self._connection.rows(
             "SELECT probe.name, at, before, reason FROM verdict_change"
             " JOIN probe ON probe.id = verdict_change.probe"
             " WHERE probe.tenant = ? AND at >= ? ORDER BY at DESC LIMIT ?",
@@ -205,8 +248,8 @@ class HistoryReader:
         )
 
     def token_events(self, tenant: str, *, limit: int) -> tuple[TokenEventRecord, ...]:
-        """Return what last happened to a tenant's token, the newest first."""
-        rows = self._reader.rows(
+        """Return the last events of a tenant's token, the newest first."""
+        rows = self._connection.rows(
             "SELECT tenant, at, kind, fingerprint, cause, problem FROM token_event"
             " WHERE tenant = ? ORDER BY at DESC LIMIT ?",
             (tenant, limit),
@@ -224,140 +267,59 @@ class HistoryReader:
         )
 
     def oldest(self) -> float | None:
-        """Return since when there is anything, in epoch seconds."""
-        row = next(iter(self._reader.rows("SELECT min(slot) FROM slot", ())), (None,))
-        return None if row[0] is None else float(row[0])
+        """Return the start of the oldest time bucket, None for an empty history."""
+        [(start,)] = self._connection.rows("SELECT min(start) FROM time_bucket", ()) or [(None,)]
+        return None if start is None else float(start)
+
+    def retention_horizon(self) -> RetentionHorizon:
+        """Return what was deleted for lack of room."""
+        before = dict(self._connection.rows("SELECT kind, before FROM retention_horizon", ()))
+        return RetentionHorizon(before.get("failure"), before.get("everything"))
+
+
+_AggregateRow = tuple[str, int, Aggregate]
+"""A probe's name, when (epoch seconds) the hour or minute starts, and its aggregate."""
 
 
 def _hours(
     connection: sqlite3.Connection, tenant: str, since: float, until: float
-) -> Iterable[tuple[str, int, Aggregate]]:
+) -> Iterable[_AggregateRow]:
     rows = connection.execute(
-        "SELECT name, hour, tally FROM probe JOIN hour ON hour.probe = probe.id"
+        "SELECT name, hour, aggregate FROM probe JOIN hour ON hour.probe = probe.id"
         " WHERE tenant = ? AND hour >= ? AND hour < ?",
-        (tenant, since // HOUR, until / HOUR),
+        (tenant, since // HOUR_SECONDS, until / HOUR_SECONDS),
     )
-    for probe, hour, tally in rows:
-        yield probe, hour * HOUR, unpack_tally(tally)
+    for probe, hour, packed in rows:
+        yield probe, hour * HOUR_SECONDS, unpack_aggregate(packed)
 
 
 def _packed_minutes(
     connection: sqlite3.Connection, tenant: str, since: float, until: float
-) -> Iterable[tuple[str, int, Aggregate]]:
+) -> Iterable[_AggregateRow]:
     rows = connection.execute(
         "SELECT name, hour, minutes FROM probe JOIN hour_detail ON hour_detail.probe = probe.id"
         " WHERE tenant = ? AND hour >= ? AND hour < ?",
-        (tenant, since // HOUR, until / HOUR),
+        (tenant, since // HOUR_SECONDS, until / HOUR_SECONDS),
     )
-    for probe, hour, minutes in rows:
-        for number, tally in unpack_minutes(minutes).items():
-            at = hour * HOUR + number * MINUTE
+    for probe, hour, packed in rows:
+        for number, aggregate in unpack_minutes(packed).items():
+            at = hour * HOUR_SECONDS + number * MINUTE_SECONDS
             if since <= at < until:
-                yield probe, at, tally
+                yield probe, at, aggregate
 
 
-def _loose_minutes(
+def _unpacked_minutes(
     connection: sqlite3.Connection, tenant: str, since: float, until: float
-) -> Iterable[tuple[str, int, Aggregate]]:
+) -> Iterable[_AggregateRow]:
     rows = connection.execute(
-        "SELECT name, minute, tally FROM probe JOIN minute ON minute.probe = probe.id"
+        "SELECT name, minute, aggregate FROM probe JOIN minute ON minute.probe = probe.id"
         " WHERE tenant = ? AND minute >= ? AND minute < ?",
-        (tenant, -(-since // MINUTE), until / MINUTE),
+        (tenant, -(-since // MINUTE_SECONDS), until / MINUTE_SECONDS),
     )
-    for probe, minute, tally in rows:
-        yield probe, minute * MINUTE, unpack_tally(tally)
+    for probe, minute, packed in rows:
+        yield probe, minute * MINUTE_SECONDS, unpack_aggregate(packed)
 
 
 def _failure(row: tuple[int, str, str, float, str, bytes]) -> FailureRecord:
     number, tenant, probe, at, reason, document = row
     return FailureRecord(number, tenant, probe, at, Reason(reason), unpack_document(document))
-
-
-_BATCH_ROWS = 500  # SQLite binds no more than 999 values everywhere
-
-
-@dataclass(frozen=True, slots=True)
-class FailureSummary:
-    """A failure without its document."""
-
-    number: int
-    probe: str
-    at: float
-    reason: Reason
-
-
-@dataclass(frozen=True, slots=True)
-class SlowRequestRow:
-    """One of the slowest answers of a day, by the platform's own time."""
-
-    probe: str
-    at: float
-    reason: Reason
-    server_seconds: float
-    network_seconds: float | None
-    facts: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class RetentionHorizon:
-    """Before which moments (epoch seconds) failures, or everything, had to make room."""
-
-    failures: float | None = None
-    everything: float | None = None
-
-
-class Calls:
-    """The single calls in a state directory."""
-
-    def __init__(self, directory: Path) -> None:
-        self._reader = HistoryConnection(directory)
-
-    def failure_summaries(
-        self, tenant: str, since: float, until: float, *, limit: int
-    ) -> tuple[FailureSummary, ...]:
-        """Return a tenant's failures from `since` to before `until`, the oldest first."""
-        rows = self._reader.rows(
-            "SELECT failure.id, probe.name, at, reason FROM failure"
-            " JOIN probe ON probe.id = failure.probe"
-            " WHERE failure.probe IN (SELECT id FROM probe WHERE tenant = ?)"
-            " AND at >= ? AND at < ? ORDER BY at LIMIT ?",
-            (tenant, since, until, limit),
-        )
-        return tuple(FailureSummary(n, probe, at, Reason(reason)) for n, probe, at, reason in rows)
-
-    def failure_documents(self, numbers: Iterable[int]) -> Mapping[int, Mapping[str, Any]]:
-        """Return the documents of failures by their numbers, as far as they are still there."""
-        wanted, found = list(numbers), {}
-        for first in range(0, len(wanted), _BATCH_ROWS):
-            some = wanted[first : first + _BATCH_ROWS]
-            marks = ", ".join("?" * len(some))
-            query = f"SELECT id, document FROM failure WHERE id IN ({marks})"  # noqa: S608 -- marks
-            for number, document in self._reader.rows(query, tuple(some)):
-                found[number] = unpack_document(document)
-        return found
-
-    def slow_requests(
-        self, tenant: str, since: float, until: float, *, limit: int
-    ) -> tuple[SlowRequestRow, ...]:
-        """Return the slowest answers that are kept, the slowest first."""
-        rows = self._reader.rows(
-            "SELECT probe, at, reason, server_seconds, network_seconds, facts FROM slow_answer"
-            " WHERE tenant = ? AND at >= ? AND at < ? ORDER BY server_seconds DESC, at LIMIT ?",
-            (tenant, since, until, limit),
-        )
-        return tuple(
-            SlowRequestRow(probe, at, Reason(reason), server, network, json.loads(facts))
-            for probe, at, reason, server, network, facts in rows
-        )
-
-    def recorded_spans(self, since: float, until: float) -> frozenset[int]:
-        """Return the beginnings of the slots in which anything is known of any tenant."""
-        rows = self._reader.rows(
-            "SELECT DISTINCT slot FROM slot WHERE slot >= ? AND slot < ?", (since, until)
-        )
-        return frozenset(slot for (slot,) in rows)
-
-    def retention_horizon(self) -> RetentionHorizon:
-        """Return what had to make room."""
-        before = dict(self._reader.rows("SELECT what, before FROM forgotten", ()))
-        return RetentionHorizon(before.get("failure"), before.get("everything"))

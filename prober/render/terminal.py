@@ -194,7 +194,6 @@ def _milliseconds(seconds: float | None) -> str:
 
 
 _NO_VALUE = "-"
-_SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,27 +260,6 @@ def token_remark(statuses: Mapping[str, TokenStatus], tenant: str) -> str | None
     if other is not None:
         return f"holds the token that is already rejected for {other}: its next run will tell"
     return None
-
-
-def token_document(statuses: Mapping[str, TokenStatus], tenant: str) -> dict[str, object]:
-    """Return a tenant's token in the form of `prober tokens --json`; moments in epoch seconds."""
-    status = statuses[tenant]
-    return {
-        "schema_version": _SCHEMA_VERSION,
-        "tenant": tenant,
-        "source": str(status.source),
-        "fingerprint": status.fingerprint,
-        "state": status.state.value,
-        "cause": None if status.cause is None else status.cause.value,
-        "problem": status.problem,
-        "loaded_at_timestamp_seconds": status.loaded_at,
-        "first_accepted_at_timestamp_seconds": status.first_accepted_at,
-        "last_accepted_at_timestamp_seconds": status.last_accepted_at,
-        "rejected_since_timestamp_seconds": status.rejected_since,
-        "expires_at_timestamp_seconds": status.expires_at,
-        "rotations": status.rotations,
-        "shared_with": list(shared_with(statuses, tenant)),
-    }
 
 
 def _table(*titles: str) -> Table:

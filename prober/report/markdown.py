@@ -15,8 +15,9 @@ from prober.formatting import (
     format_timestamp,
     one_line,
 )
+from prober.render.documents import FailedRequest, IncidentDocument, SlowRequest
 from prober.render.text import CULPRIT_LABELS, REASONS, SKIPS
-from prober.report.models import FailedRequest, Percentiles, Report, ReportedIncident, SlowRequest
+from prober.report.models import Percentiles, Report
 from prober.report.text import (
     GAPS,
     INDICATORS,
@@ -136,7 +137,7 @@ def _incidents(report: Report, zone: tzinfo) -> Iterator[str]:
     yield from (f"{each.number}. {code(each.evidence)}" for each in report.incidents)
 
 
-def _incident(each: ReportedIncident, zone: tzinfo) -> tuple[str, ...]:
+def _incident(each: IncidentDocument, zone: tzinfo) -> tuple[str, ...]:
     return (
         str(each.number),
         format_timestamp(each.started_at, zone),

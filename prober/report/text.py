@@ -5,16 +5,12 @@ from types import MappingProxyType
 
 from prober.formatting import format_exact_duration, format_percent
 from prober.outcomes import Culprit
+from prober.render.documents import TokenEventRecord
 from prober.render.text import CAUSES, CULPRIT_LABELS, REASONS
-from prober.report.models import (
-    AvailabilityReport,
-    CulpritShare,
-    GapCause,
-    Report,
-    ReportedIncident,
-    ReportedTokenEvent,
-)
-from prober.report.samples import MOST_ALIKE
+from prober.report.models import CulpritShare, GapCause, Report
+from prober.report.samples import MAX_ALIKE
+from prober.stats.incidents import Incident
+from prober.stats.slo import Availability
 
 _NAMED_PROBES = 6
 
@@ -51,7 +47,7 @@ GAPS: Mapping[GapCause, str] = MappingProxyType(
 
 
 def summary(
-    kept: AvailabilityReport, shares: Sequence[CulpritShare], unknown_seconds: float
+    kept: Availability, shares: Sequence[CulpritShare], unknown_seconds: float
 ) -> tuple[str, ...]:
     """Return in sentences how the platform did, whose the rest was, and what is not known."""
     if kept.platform_ratio is None or kept.end_to_end_ratio is None:
@@ -80,7 +76,7 @@ def notes(report: Report) -> tuple[str, ...]:
     return tuple(f"{pluralize(number, 'run')} {what}." for number, what in told if number)
 
 
-def describe_incident(incident: ReportedIncident) -> str:
+def describe_incident(incident: Incident) -> str:
     """Return what an incident was: `server errors, no answer in time`."""
     words = ", ".join(REASONS[reason] for reason in incident.reasons)
     return f"{words} (in maintenance)" if incident.in_maintenance else words
@@ -93,7 +89,7 @@ def format_probes(names: Sequence[str]) -> str:
     return named if more <= 0 else f"{named} and {more} more"
 
 
-def describe_token_event(event: ReportedTokenEvent) -> str:
+def describe_token_event(event: TokenEventRecord) -> str:
     """Return what happened to a token: `rejected: superseded`."""
     kind = event.kind.removeprefix("token_")
     return kind if event.cause is None else f"{kind}: {CAUSES[event.cause]}"
@@ -106,7 +102,7 @@ def describe_listed_failures(report: Report) -> str:
         return "All of them, the platform's first."
     return (
         f"{listed} of {report.failure_count:,}, the platform's first; of each hour, probe and"
-        f" reason at most {MOST_ALIKE}, and few of all others."
+        f" reason at most {MAX_ALIKE}, and few of all others."
     )
 
 

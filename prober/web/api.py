@@ -14,8 +14,7 @@ from aiohttp import web
 from pydantic import TypeAdapter
 
 from prober.formatting import duration_seconds
-from prober.history.reader import FailureRecord
-from prober.render.documents import TenantStatusDocument
+from prober.render.documents import FailureRecord, TenantStatusDocument
 from prober.render.svg import RANGES, badge_svg
 from prober.web import queries
 from prober.web.context import SITE, WebContext

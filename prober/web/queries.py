@@ -11,11 +11,14 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from prober.history.reader import FailureRecord, TokenEventRecord, VerdictChange
 from prober.metrics.sink import SelfHealth
-from prober.outcomes import Culprit, Reason
 from prober.render.documents import (
+    FailureRecord,
+    IncidentDocument,
     TenantStatusDocument,
+    TokenEventRecord,
+    VerdictChange,
+    incident_document,
     result_document,
     sort_by_severity,
     tenant_document,
@@ -52,23 +55,6 @@ class SeriesDocument:
 
 
 @dataclass(frozen=True, slots=True)
-class IncidentDocument:
-    """One incident; it goes on while `ended_at` is null."""
-
-    tenant: str
-    environment: str | None
-    culprit: Culprit
-    started_at: float
-    ended_at: float | None
-    duration_seconds: float
-    failures: int
-    probes: tuple[str, ...]
-    reasons: tuple[Reason, ...]
-    evidence: str
-    in_maintenance: bool
-
-
-@dataclass(frozen=True, slots=True)
 class IncidentsDocument:
     """The incidents that were going on at some time since a moment, the newest first."""
 
@@ -97,23 +83,6 @@ class ErrorDocument:
     """Why there is no answer."""
 
     error: str
-
-
-def incident_document(incident: Incident, environment: str | None, now: float) -> IncidentDocument:
-    """Return one incident at a moment."""
-    return IncidentDocument(
-        tenant=incident.tenant,
-        environment=environment,
-        culprit=incident.culprit,
-        started_at=incident.started_at,
-        ended_at=incident.ended_at,
-        duration_seconds=incident.seconds(now),
-        failures=incident.failures,
-        probes=incident.probes,
-        reasons=incident.reasons,
-        evidence=incident.evidence,
-        in_maintenance=incident.in_maintenance,
-    )
 
 
 MOST_FAILURES = 200

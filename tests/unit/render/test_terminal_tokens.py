@@ -2,7 +2,8 @@ from dataclasses import replace
 
 from prober.models import TokenSource, TokenSourceKind, TokenStatus
 from prober.outcomes import RejectionCause, TokenState
-from prober.render.terminal import TokenTable, token_document, token_remark
+from prober.render.documents import token_document
+from prober.render.terminal import TokenTable, token_remark
 from tests.unit.render.factories import lines_of
 
 FILE = TokenSource(TokenSourceKind.FILE, "/run/credentials/prober.service/acme-prod")

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prober.outcomes import RejectionCause, TokenEventKind
+from prober.render.documents import TokenEventRecord
 from prober.report.markdown import code, render_markdown, table
-from prober.report.models import Report, ReportedTokenEvent
+from prober.report.models import Report
 from tests.unit.report.factories import DAY, write_the_day
 from tests.unit.report.report_factory import a_report
 
@@ -42,7 +43,7 @@ def test_what_is_foreign_stays_within_its_code_span(tmp_path: Path) -> None:
     made = morning(tmp_path)
     call = replace(made.failed_requests[0], message=HOSTILE, evidence=HOSTILE, url=HOSTILE)
     incident = replace(made.incidents[0], evidence=HOSTILE, probes=("a|b",))
-    note = ReportedTokenEvent(DAY, TokenEventKind.MISSING, None, None, HOSTILE)
+    note = TokenEventRecord("acme", DAY, TokenEventKind.MISSING, None, None, HOSTILE)
     hostile = replace(made, failed_requests=(call,), incidents=(incident,), token_events=(note,))
     text = render_markdown(hostile)
     outside = re.sub(r"(`+)(?!`).*?(?<!`)\1(?!`)", "", text)
@@ -54,10 +55,10 @@ def test_what_is_foreign_stays_within_its_code_span(tmp_path: Path) -> None:
 
 def test_what_happened_to_the_token_is_told(tmp_path: Path) -> None:
     events = (
-        ReportedTokenEvent(
-            DAY, TokenEventKind.REJECTED, RejectionCause.SUPERSEDED, "0123abcd", None
+        TokenEventRecord(
+            "acme", DAY, TokenEventKind.REJECTED, "0123abcd", RejectionCause.SUPERSEDED, None
         ),
-        ReportedTokenEvent(DAY, TokenEventKind.MISSING, None, None, "no such file"),
+        TokenEventRecord("acme", DAY, TokenEventKind.MISSING, None, None, "no such file"),
     )
     text = render_markdown(replace(morning(tmp_path), token_events=events))
     assert "- 2025-03-05 00:00:00Z: rejected: superseded, fingerprint 0123abcd\n" in text

@@ -1,8 +1,8 @@
 import pytest
 
 from prober.outcomes import Culprit, Reason, TokenEventKind
-from prober.report.builder import availability
-from prober.report.models import CulpritShare, GapCause, ReportedIncident, ReportedTokenEvent
+from prober.render.documents import TokenEventRecord
+from prober.report.models import CulpritShare, GapCause
 from prober.report.text import (
     GAPS,
     METHOD,
@@ -13,10 +13,12 @@ from prober.report.text import (
     summary,
 )
 from prober.stats.aggregates import Aggregate
+from prober.stats.incidents import Incident
+from prober.stats.slo import availability_from_aggregate
 
 
 def test_the_first_sentence_is_the_verdict_on_the_platform() -> None:
-    kept = availability(Aggregate({"ok": 990, "server_error": 10}), 0.995)
+    kept = availability_from_aggregate(Aggregate({"ok": 990, "server_error": 10}), 0.995)
     shares = (
         CulpritShare(Culprit.PLATFORM, 2, 3900.0, 10),
         CulpritShare(Culprit.NETWORK, 1, 60.0, 1),
@@ -37,7 +39,7 @@ def test_the_first_sentence_is_the_verdict_on_the_platform() -> None:
 
 
 def test_a_kept_objective_is_said_to_be_kept() -> None:
-    [first, _] = summary(availability(Aggregate({"ok": 1}), 0.995), (), 0.0)
+    [first, _] = summary(availability_from_aggregate(Aggregate({"ok": 1}), 0.995), (), 0.0)
     assert first.startswith("The platform kept its objective of 99.50 %: it was available in 100")
 
 
@@ -57,12 +59,11 @@ def test_numbers_agree_with_their_nouns(number: int, text: str) -> None:
 
 
 def test_incidents_and_tokens_are_told_in_words() -> None:
-    incident = ReportedIncident(
-        1,
+    incident = Incident(
+        "acme",
         Culprit.NETWORK,
         0.0,
         None,
-        1.0,
         1,
         ("a",),
         (Reason.DNS, Reason.PROXY),
@@ -71,7 +72,9 @@ def test_incidents_and_tokens_are_told_in_words() -> None:
     )
     assert describe_incident(incident) == "DNS fails, the proxy refuses (in maintenance)"
     assert (
-        describe_token_event(ReportedTokenEvent(0.0, TokenEventKind.ROTATED, None, None, None))
+        describe_token_event(
+            TokenEventRecord("acme", 0.0, TokenEventKind.ROTATED, None, None, None)
+        )
         == "rotated"
     )
     assert format_probes([f"p{n}" for n in range(8)]) == "p0, p1, p2, p3, p4, p5 and 2 more"

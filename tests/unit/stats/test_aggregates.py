@@ -3,8 +3,8 @@ from prober.stats.aggregates import (
     Aggregate,
     add_run,
     add_skip,
+    histogram_of,
     merge_aggregates,
-    sketch_of,
     summarize,
 )
 from tests.unit.metrics.factories import a_failure, an_answer
@@ -37,7 +37,7 @@ def test_times_are_added_by_side() -> None:
     tally = merge_aggregates(
         add_run(Aggregate(), a_run(server=s, network=n)) for s, n in ((0.1, 0.02), (0.3, 0.04))
     )
-    assert tally == Aggregate({"ok": 2}, sketch_of((0.1, 0.3)), sketch_of((0.02, 0.04)))
+    assert tally == Aggregate({"ok": 2}, histogram_of((0.1, 0.3)), histogram_of((0.02, 0.04)))
 
 
 def test_a_result_is_told_in_brief() -> None:
