@@ -161,7 +161,7 @@ def without_a_table(path: Path) -> None:
             lambda path: (path.mkdir(), (path / "tokens.sqlite3").write_bytes(b"\xff" * 9000)),
             "state.set_aside",
         ),
-        (without_a_table, "state.not_saved"),
+        (without_a_table, "state.set_aside"),
     ],
     ids=["unusable", "corrupt", "incomplete"],
 )
