@@ -3,7 +3,6 @@ import pytest
 from prober.classifier.observation import (
     EMPTY,
     UNREADABLE_JSON,
-    IntermediaryBody,
     IntermediaryKind,
     intermediary_from_json,
     intermediary_from_text,
