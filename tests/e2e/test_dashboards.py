@@ -142,8 +142,8 @@ def test_the_timeline_names_the_culprit_of_each_fault(house: House) -> None:
         }
 
     wanted = {
-        "acme-prod": {"✓ well", "~ our network, slow", "✗ platform"},
-        "acme-dev": {"✓ well", "✗ our network"},
+        "acme-prod": {"✓ well", "~ network path, slow", "✗ platform"},
+        "acme-dev": {"✓ well", "✗ network path"},
         "legacy": {"✓ well", "✗ credential"},
         "acme-test": {STANDINGS[Code.MAINTENANCE].text},
     }

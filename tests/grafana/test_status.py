@@ -72,7 +72,7 @@ CASES = (
             failing("network", "sources"): "1",
             failing("network", "projects"): "1",
         },
-        "✗ our network",
+        "✗ network path",
         "✗ platform",
     ),
     Case(
@@ -105,7 +105,7 @@ CASES = (
         {took("server"): "2", took("network"): "2"},
         *["~ platform, slow"] * 2,
     ),
-    Case("slow by the network", {took("network"): "2"}, *["~ our network, slow"] * 2),
+    Case("slow by the network", {took("network"): "2"}, *["~ network path, slow"] * 2),
     Case(
         "slow does not hide a failure",
         {took("server"): "2", failing("undecided", "sources"): "1"},
@@ -132,8 +132,8 @@ CASES = (
             series(LAST_RUN, instance="b"): str(AT_SECONDS - 40),
             failing("network", instance="b"): "4",
         },
-        "✗ our network",
-        "✗ our network",
+        "✗ network path",
+        "✗ network path",
     ),
 )
 
