@@ -43,7 +43,9 @@ def unexpected(path: Path, why: str) -> None:
 
 
 @given(saved=st.dictionaries(st.text(max_size=8), records, max_size=4))
-def test_what_was_saved_is_read(tmp_path_factory: pytest.TempPathFactory, saved: dict) -> None:
+def test_what_was_saved_is_read(
+    tmp_path_factory: pytest.TempPathFactory, saved: dict[str, TokenRecord]
+) -> None:
     directory = tmp_path_factory.mktemp("ledger")
     file = TokenStore.open(directory, unexpected)
     file.save(saved)
