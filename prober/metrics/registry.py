@@ -292,7 +292,7 @@ def format_value(value: float) -> str:
     """Return a finite number as the client writes it."""
     if 0.0 <= value < _EXPONENT_FROM:
         return repr(float(value))
-    text: str = floatToGoString(value)  # type: ignore[no-untyped-call]
+    text: str = floatToGoString(value)
     return text
 
 

@@ -4,6 +4,7 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -138,13 +139,13 @@ CASES = (
 )
 
 
-def said(query: str, labels: str, words: str) -> dict:
+def said(query: str, labels: str, words: str) -> dict[str, Any]:
     (code,) = (code for code, shown in STANDINGS.items() if shown.text == words)
     expected = {"labels": f'{{job="prober", tenant="acme"{labels}}}', "value": int(code)}
     return {"expr": concrete(query), "eval_time": f"{AT_SECONDS}s", "exp_samples": [expected]}
 
 
-def as_promtool_has_it(case: Case) -> dict:
+def as_promtool_has_it(case: Case) -> dict[str, Any]:
     of_probe = f'{probe_standing(PROBE, TENANT)} and on (probe) label_replace(vector(1), "probe",'
     values = {**all_is_well(), **case.odd}
     return {
