@@ -21,7 +21,6 @@ from prober.models import (
     TokenEvent,
     TokenSource,
     TokenSourceKind,
-    TokenStatus,
     TransportOptions,
     Verdict,
 )
@@ -33,6 +32,7 @@ from prober.outcomes import (
     Responder,
     TokenState,
 )
+from prober.sinks import EventSink
 from prober.tokens.manager import TokenLease, TokenManager
 from prober.tokens.oauth_client import TokenUnavailable
 from prober.tokens.state_machine import Backoff, TokenRecord
@@ -50,7 +50,7 @@ INVALID_CLIENT = an_answer(400, b'{"error":"invalid_client"}')
 
 
 @dataclass
-class House:
+class House(EventSink):
     """A keeper's surroundings: what it reads, asks, and told."""
 
     environ: dict[str, str] = field(default_factory=lambda: {VARIABLE: SECRET})
@@ -66,7 +66,7 @@ class House:
             self.ask,
             now=lambda: self.now,
             version="0",
-            listener=self,
+            sink=self,
         )
 
     async def ask(self, request: Request, probe: Probe, options: TransportOptions) -> HttpExchange:
@@ -79,10 +79,7 @@ class House:
         content = {"access_token": f"issued-{number}", "expires_in": 100, "token_type": "Bearer"}
         return an_answer(200, json.dumps(content).encode())
 
-    def token_changed(self, status: TokenStatus) -> None:
-        pass
-
-    def token_event(self, event: TokenEvent) -> None:
+    def on_token_event(self, event: TokenEvent) -> None:
         self.events.append(event)
 
     def told(self) -> list[str]:
@@ -252,7 +249,7 @@ async def test_nobody_ever_gets_half_a_token(tmp_path: Path) -> None:
     file.write_text(whole[0])
     tenant = a_tenant(token=TokenSource(TokenSourceKind.FILE, str(file)))
     house = House()
-    keeper = TokenManager([tenant], {}, house.ask, now=_wall_clock, version="0", listener=house)
+    keeper = TokenManager([tenant], {}, house.ask, now=_wall_clock, version="0", sink=house)
     await keeper.load()
     watch = asyncio.create_task(keeper.watch())
     seen: set[str] = set()
