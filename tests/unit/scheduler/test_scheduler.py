@@ -76,8 +76,8 @@ async def test_a_beat_that_begins_before_the_scheduler_does_is_not_late(
     diary: Diary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its first job was put off by a whole turn, and with it all that it would have planned."""
-    monkeypatch.setattr("prober.scheduler.scheduler._MIN_PLAN_SECONDS", 2.0)
-    probes = tuple(a_probe(name=f"p{number}", interval_seconds=2.0) for number in range(2))
+    monkeypatch.setattr("prober.scheduler.scheduler._MIN_PLAN_SECONDS", 6.0)
+    probes = tuple(a_probe(name=f"p{number}", interval_seconds=6.0) for number in range(2))
     every = (a_tenant(name=f"t{number}", probes=probes) for number in itertools.count())
     tenant = next(each for each in every if 0 < schedule_groups([each])[0].phase_seconds < 0.1)
     lateness: list[float] = []
@@ -90,7 +90,7 @@ async def test_a_beat_that_begins_before_the_scheduler_does_is_not_late(
     clock.start([tenant])
     await diary.until(lambda: len(diary.moments) == 2)
     clock.stop()
-    assert max(lateness) < 0.7
+    assert max(lateness) < 3.0  # a turn is 6 s
 
 
 async def test_after_stop_nothing_falls_due(clock: Scheduler, diary: Diary) -> None:
