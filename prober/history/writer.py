@@ -28,7 +28,7 @@ from prober.history.codec import (
     unpack_tally,
 )
 from prober.history.schema import FILE_NAME, FORMAT
-from prober.models import ProbeResult, TokenEvent
+from prober.models import ProbeResult, SkippedRun, TokenEvent
 from prober.outcomes import SkipCause
 from prober.sqlite import open_to_write
 from prober.stats.aggregates import (
@@ -136,17 +136,7 @@ class RunEntry:
     facts: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class SkipEntry:
-    """A due run that was not started."""
-
-    tenant: str
-    probe: str
-    at: float
-    cause: SkipCause
-
-
-Entry = RunEntry | SkipEntry | TokenEvent
+Entry = RunEntry | SkippedRun | TokenEvent
 
 
 class HistoryWriter:
@@ -190,7 +180,7 @@ class HistoryWriter:
     def write(self, entries: Sequence[Entry]) -> None:
         """Save entries, all or none."""
         runs = [entry for entry in entries if isinstance(entry, RunEntry)]
-        skips = [entry for entry in entries if isinstance(entry, SkipEntry)]
+        skips = [entry for entry in entries if isinstance(entry, SkippedRun)]
         with self.connection:
             self._add_aggregates(runs, skips)
             self._add_buckets(runs, skips)
@@ -228,7 +218,7 @@ class HistoryWriter:
             found = self._ids[key] = int(cursor.lastrowid or 0)
         return found
 
-    def _add_aggregates(self, runs: Iterable[RunEntry], skips: Iterable[SkipEntry]) -> None:
+    def _add_aggregates(self, runs: Iterable[RunEntry], skips: Iterable[SkippedRun]) -> None:
         fresh: dict[tuple[int, int], Aggregate] = {}
         for ran in runs:
             key = self._id((ran.run.tenant, ran.run.probe)), int(ran.run.at // MINUTE)
@@ -252,7 +242,7 @@ class HistoryWriter:
         ).fetchone()
         return unpack_tally(found[0]) if found else Aggregate()
 
-    def _add_buckets(self, runs: Iterable[RunEntry], skips: Iterable[SkipEntry]) -> None:
+    def _add_buckets(self, runs: Iterable[RunEntry], skips: Iterable[SkippedRun]) -> None:
         fresh: dict[tuple[str, int], list[TimeBucket]] = defaultdict(list)
         for ran in runs:
             fresh[(ran.run.tenant, bucket_start(ran.run.at))].append(bucket_for(ran.run))

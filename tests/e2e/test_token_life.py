@@ -131,7 +131,7 @@ def test_a_regenerated_token_is_named_spared_and_followed_by_the_new_one(house: 
         assert house.api_errors() == 0
         assert [house.refused(each) for each in TENANTS[1:]] == [0, 0]
     log = (house.directory / "prober.log").read_text()
-    assert [log.count(f'"event": "{event}"') for event in ("token_rejected", "token_rotated")] == [
+    assert [log.count(f'"event": "{event}"') for event in ("token.rejected", "token.rotated")] == [
         1,
         1,
     ]

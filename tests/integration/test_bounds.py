@@ -26,7 +26,7 @@ from tests.unit.metrics.factories import an_answer, some_metrics
 def test_a_probe_has_series_for_so_many_codes() -> None:
     metrics = some_metrics()
     for status in range(200, 200 + 2 * MAX_CODES):
-        metrics.record(an_answer(status=status))
+        metrics.on_result(an_answer(status=status))
     series = [
         line
         for line in metrics.render(openmetrics=False).decode().splitlines()

@@ -24,7 +24,7 @@ heard, recorded = Heard(), 0
 with a_history(Path(sys.argv[1]), heard) as history:
     while True:
         for _ in range(10):
-            history.record(an_answer())
+            history.on_result(an_answer())
         recorded += 10
         writes = heard.writes
         until(lambda: heard.writes >= writes + 2)  # the batch that was under way, and the next

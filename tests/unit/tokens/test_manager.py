@@ -22,7 +22,6 @@ from prober.models import (
     TokenEvent,
     TokenSource,
     TokenSourceKind,
-    TokenStatus,
     TransportOptions,
     Verdict,
 )
@@ -34,6 +33,7 @@ from prober.outcomes import (
     Responder,
     TokenState,
 )
+from prober.sinks import EventSink
 from prober.tokens.manager import TokenLease, TokenManager
 from prober.tokens.oauth_client import TokenUnavailable
 from prober.tokens.state_machine import Backoff, TokenRecord
@@ -51,7 +51,7 @@ INVALID_CLIENT = an_answer(400, b'{"error":"invalid_client"}')
 
 
 @dataclass
-class House:
+class House(EventSink):
     """A keeper's surroundings: what it reads, asks, and told."""
 
     environ: dict[str, str] = field(default_factory=lambda: {VARIABLE: SECRET})
@@ -67,7 +67,7 @@ class House:
             self.ask,
             now=lambda: self.now,
             version="0",
-            listener=self,
+            sink=self,
         )
 
     async def ask(self, request: Request, probe: Probe, options: TransportOptions) -> HttpExchange:
@@ -80,10 +80,7 @@ class House:
         content = {"access_token": f"issued-{number}", "expires_in": 100, "token_type": "Bearer"}
         return an_answer(200, json.dumps(content).encode())
 
-    def token_changed(self, status: TokenStatus) -> None:
-        pass
-
-    def token_event(self, event: TokenEvent) -> None:
+    def on_token_event(self, event: TokenEvent) -> None:
         self.events.append(event)
 
     def told(self) -> list[str]:
@@ -258,7 +255,7 @@ async def test_nobody_ever_gets_half_a_token(tmp_path: Path) -> None:
     file.write_text(whole[0])
     tenant = a_tenant(token=TokenSource(TokenSourceKind.FILE, str(file)))
     house = House()
-    keeper = TokenManager([tenant], {}, house.ask, now=_wall_clock, version="0", listener=house)
+    keeper = TokenManager([tenant], {}, house.ask, now=_wall_clock, version="0", sink=house)
     await keeper.load()
     watch = asyncio.create_task(keeper.watch())
     seen: set[str] = set()
