@@ -20,7 +20,7 @@ from prober.history.codec import (
     unpack_minutes,
 )
 from prober.history.schema import FILE_NAME, FORMAT
-from prober.history.writer import HOUR_SECONDS, MINUTE_SECONDS, STREAK_COLUMNS
+from prober.history.writer import BUCKET_COLUMNS, HOUR_SECONDS, MINUTE_SECONDS, STREAK_COLUMNS
 from prober.outcomes import Reason, RejectionCause, TokenEventKind
 from prober.render.documents import (
     FailureRecord,
@@ -31,7 +31,7 @@ from prober.render.documents import (
     slow_request,
 )
 from prober.sqlite import open_to_read, translate_sqlite_errors
-from prober.stats.aggregates import BUCKET_FIELDS, Aggregate, TimeBucket, merge_aggregates
+from prober.stats.aggregates import Aggregate, TimeBucket, merge_aggregates
 from prober.stats.incidents import FailureStreak
 
 
@@ -65,7 +65,8 @@ class HistoryConnection:
 Aggregates = Mapping[str, Mapping[float, Aggregate]]
 """By probe, then by the start (epoch seconds) of each step."""
 
-_SUM_COLUMNS = ", ".join(f"sum({name})" for name in BUCKET_FIELDS)
+_BUCKET_COLUMNS = ", ".join(BUCKET_COLUMNS)
+_SUM_COLUMNS = ", ".join(f"sum({name})" for name in BUCKET_COLUMNS)
 _MAX_PARAMETERS = 500  # SQLite takes 999 parameters at least, however it was built
 
 
@@ -131,7 +132,7 @@ class HistoryReader:
         """Return the buckets that start from `since` to before `until`, by tenant and start."""
         found: dict[str, dict[int, TimeBucket]] = defaultdict(dict)
         rows = self._connection.rows(
-            "SELECT * FROM time_bucket"
+            f"SELECT tenant, start, {_BUCKET_COLUMNS} FROM time_bucket"  # noqa: S608 -- our columns
             " WHERE start >= ? AND start < ? AND (? IS NULL OR tenant = ?)",
             (since, until, tenant, tenant),
         )

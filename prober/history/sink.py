@@ -14,9 +14,10 @@ from pathlib import Path
 
 from prober.history.retention import Retention, size_bytes
 from prober.history.schema import FILE_NAME
-from prober.history.writer import Entry, HistoryWriter, ProbeKey, RunEntry, SkipEntry
-from prober.models import ProbeResult, TokenEvent, without_large_body
-from prober.outcomes import HistoryDropReason, SkipCause
+from prober.history.writer import Entry, HistoryWriter, ProbeKey, RunEntry
+from prober.models import ProbeResult, SkippedRun, TokenEvent, without_large_body
+from prober.outcomes import HistoryDropReason
+from prober.sinks import EventSink
 from prober.sqlite import quarantine
 from prober.stats.aggregates import summarize
 
@@ -44,8 +45,8 @@ class HistoryCallbacks:
     on_quarantine: Callable[[Path, str], None]
 
 
-class HistorySink:
-    """A sink of results, skips and token events.
+class HistorySink(EventSink):
+    """Queues results, skipped runs and token events for the history.
 
     `probes` are those that are configured; `now` returns epoch seconds.
     """
@@ -89,8 +90,8 @@ class HistorySink:
         self._probes = probes
         self._retention.limit(retention_seconds, max_bytes)
 
-    def record(self, result: ProbeResult) -> None:
-        """Queue a result; see `ResultSink`."""
+    def on_result(self, result: ProbeResult) -> None:
+        """Queue a result."""
         failed = not result.verdict.succeeded
         self._add(
             RunEntry(
@@ -100,12 +101,12 @@ class HistorySink:
             )
         )
 
-    def skipped(self, tenant: str, probe: str, cause: SkipCause, at: float) -> None:
-        """Queue a run that was due and not started."""
-        self._add(SkipEntry(tenant, probe, at, cause))
+    def on_skip(self, skip: SkippedRun) -> None:
+        """Queue a skipped run."""
+        self._add(skip)
 
-    def token_event(self, event: TokenEvent) -> None:
-        """Queue an event of a token."""
+    def on_token_event(self, event: TokenEvent) -> None:
+        """Queue a token event."""
         self._add(event)
 
     def _add(self, entry: Entry) -> None:

@@ -24,7 +24,7 @@ from prober.history.codec import (
     unpack_minutes,
 )
 from prober.history.schema import FILE_NAME, FORMAT
-from prober.models import ProbeResult, TokenEvent
+from prober.models import ProbeResult, SkippedRun, TokenEvent
 from prober.outcomes import SkipCause
 from prober.sqlite import open_to_write
 from prober.stats.aggregates import (
@@ -118,11 +118,13 @@ MINUTE_SECONDS, HOUR_SECONDS = 60, 3600
 _MINUTES_PER_HOUR = 60
 # SQLite does not shrink its write-ahead log on its own: one large batch would leave a large file.
 _MAX_WAL_BYTES = 16 * 1024 * 1024
-_BUCKET_MARKS = ", ".join("?" * (len(BUCKET_FIELDS) + 2))
-_ADD_TO_BUCKET = ", ".join(f"{name} = {name} + excluded.{name}" for name in BUCKET_FIELDS)
-_UPSERT_BUCKET = (
-    f"INSERT INTO time_bucket VALUES ({_BUCKET_MARKS})"  # noqa: S608 -- our columns
-    f" ON CONFLICT DO UPDATE SET {_ADD_TO_BUCKET}"
+# The column `tenant` is the tenant's name, so that the count of the culprit `tenant` needs another.
+BUCKET_COLUMNS = tuple("tenant_failures" if f == "tenant" else f for f in BUCKET_FIELDS)
+_BUCKET_MARKS = ", ".join("?" * (len(BUCKET_COLUMNS) + 2))
+_ADD_TO_BUCKET = ", ".join(f"{name} = {name} + excluded.{name}" for name in BUCKET_COLUMNS)
+UPSERT_BUCKET = (
+    f"INSERT INTO time_bucket (tenant, start, {', '.join(BUCKET_COLUMNS)})"  # noqa: S608 -- ours
+    f" VALUES ({_BUCKET_MARKS}) ON CONFLICT DO UPDATE SET {_ADD_TO_BUCKET}"
 )
 STREAK_COLUMNS = (
     "probe.tenant, probe.name, reason, rule, evidence, started_at, last_failed_at, ended_at,"
@@ -142,17 +144,7 @@ class RunEntry:
     facts: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class SkipEntry:
-    """A run that was due and not started."""
-
-    tenant: str
-    probe: str
-    at: float
-    cause: SkipCause
-
-
-Entry = RunEntry | SkipEntry | TokenEvent
+Entry = RunEntry | SkippedRun | TokenEvent
 
 
 class HistoryWriter:
@@ -200,7 +192,7 @@ class HistoryWriter:
     def write(self, entries: Sequence[Entry]) -> None:
         """Save entries, all or none."""
         runs = [entry for entry in entries if isinstance(entry, RunEntry)]
-        skips = [entry for entry in entries if isinstance(entry, SkipEntry)]
+        skips = [entry for entry in entries if isinstance(entry, SkippedRun)]
         with self.connection:
             self._add_aggregates(runs, skips)
             self._add_buckets(runs, skips)
@@ -243,7 +235,7 @@ class HistoryWriter:
             found = self._probe_ids[key] = int(cursor.lastrowid or 0)
         return found
 
-    def _add_aggregates(self, runs: Iterable[RunEntry], skips: Iterable[SkipEntry]) -> None:
+    def _add_aggregates(self, runs: Iterable[RunEntry], skips: Iterable[SkippedRun]) -> None:
         changed: dict[tuple[int, int], Aggregate] = {}
         for entry in runs:
             run = entry.run
@@ -268,7 +260,7 @@ class HistoryWriter:
         ).fetchone()
         return unpack_aggregate(found[0]) if found else Aggregate()
 
-    def _add_buckets(self, runs: Iterable[RunEntry], skips: Iterable[SkipEntry]) -> None:
+    def _add_buckets(self, runs: Iterable[RunEntry], skips: Iterable[SkippedRun]) -> None:
         added: dict[tuple[str, int], list[TimeBucket]] = defaultdict(list)
         for entry in runs:
             added[(entry.run.tenant, bucket_start(entry.run.at))].append(bucket_for(entry.run))
@@ -276,7 +268,7 @@ class HistoryWriter:
             if skip.cause is SkipCause.TOKEN_REJECTED:
                 added[(skip.tenant, bucket_start(skip.at))].append(TimeBucket(paused=1))
         rows = [(*key, *bucket_values(sum_buckets(buckets))) for key, buckets in added.items()]
-        self.connection.executemany(_UPSERT_BUCKET, rows)
+        self.connection.executemany(UPSERT_BUCKET, rows)
 
     def _add_verdict_change(self, run: RunSummary) -> None:
         key, reason = (run.tenant, run.probe), run.reason.value

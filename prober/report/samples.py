@@ -13,7 +13,9 @@ _HOUR_SECONDS = 3600
 CULPRIT_PRIORITY = (
     Culprit.PLATFORM,
     Culprit.UNDECIDED,
+    Culprit.TENANT,
     Culprit.REQUEST,
+    Culprit.TENANT,
     Culprit.CREDENTIAL,
     Culprit.NETWORK,
     Culprit.PROBER,

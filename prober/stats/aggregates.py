@@ -234,12 +234,14 @@ class TimeBucket:
     `paused` runs were due and not started, because the token was rejected. `server_seconds` and
     `network_seconds` are sums over the `splits` responses with a known server time.
 
-    The history has a column for each field, in this order: a new field needs a migration.
+    The history has a column for each field (`history.writer.BUCKET_COLUMNS`): a new field needs a
+    migration.
     """
 
     none: int = 0
     credential: int = 0
     request: int = 0
+    tenant: int = 0
     platform: int = 0
     network: int = 0
     undecided: int = 0

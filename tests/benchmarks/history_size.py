@@ -13,9 +13,8 @@ from urllib.request import urlopen
 
 from prober.history.codec import pack_aggregate, pack_minutes
 from prober.history.schema import FILE_NAME
-from prober.history.writer import HOUR_SECONDS, HistoryWriter
+from prober.history.writer import HOUR_SECONDS, UPSERT_BUCKET, HistoryWriter
 from prober.stats.aggregates import (
-    BUCKET_FIELDS,
     BUCKET_SECONDS,
     Aggregate,
     TimeBucket,
@@ -157,10 +156,9 @@ def _write_buckets(connection: sqlite3.Connection, tenants: int, since: int) -> 
     bucket = TimeBucket(
         none=runs, splits=runs, server_seconds=runs * 0.09, network_seconds=runs * 0.05
     )
-    marks = ", ".join("?" * (len(BUCKET_FIELDS) + 2))
     rows = (
         (f"tenant-{tenant:04}", at, *bucket_values(bucket))
         for tenant in range(tenants)
         for at in range(since, int(time.time()) - HOUR_SECONDS, BUCKET_SECONDS)
     )
-    connection.executemany(f"INSERT INTO time_bucket VALUES ({marks})", rows)  # noqa: S608
+    connection.executemany(UPSERT_BUCKET, rows)

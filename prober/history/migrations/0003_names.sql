@@ -1,8 +1,10 @@
--- The tables and columns get the names that the code has for them. Nothing is copied: SQLite changes
+-- The tables and columns get the names that the code uses. Nothing is copied: SQLite changes
 -- the schema alone. It cannot rename an index, so that those of renamed tables are made again.
 ALTER TABLE slot RENAME TO time_bucket;
 ALTER TABLE time_bucket RENAME COLUMN slot TO start;
 ALTER TABLE time_bucket RENAME COLUMN held_back TO paused;
+-- Runs whose culprit is `tenant`; `tenant` is the tenant's name.
+ALTER TABLE time_bucket ADD COLUMN tenant_failures INTEGER NOT NULL DEFAULT 0;
 DROP INDEX slot_by_time;
 CREATE INDEX time_bucket_by_start ON time_bucket (start);
 

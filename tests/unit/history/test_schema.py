@@ -14,7 +14,7 @@ from tests.unit.stats.factories import NOW
 RELEASED = {
     "0001_begin.sql": "b7f3a8e4637fb04c9e3e95d8c787719f1ef817db4660cbbf678d6df63da31f73",
     "0002_slow_answers.sql": "0ec5439ecfd761b3e922d6315b0f351422ee55f47b6463302dccdc21d904647e",
-    "0003_names.sql": "5c7c88400d253ccd731610d9c9cd14d0904f8bf8cae4674aec185e94de4f9684",
+    "0003_names.sql": "9cafad341c5a4f10c92672363ed2cbaa2e2454b3d259ac20e7d0746da31e09f7",
 }
 
 
