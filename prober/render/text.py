@@ -247,7 +247,7 @@ _SYMBOLS = {
     Culprit.UNDECIDED: "?",
     Culprit.PROBER: "!",
 }
-_ASCII_SYMBOLS = {"✓": "+", "✗": "x", "·": ".", "█": "#", "░": ".", "▒": "?"}
+_ASCII_SYMBOLS = {"✓": "+", "✗": "x", "·": ".", "█": "#", "░": ".", "▒": "?", "…": "."}
 _STYLES = {
     Culprit.NONE: "green",
     Culprit.CREDENTIAL: "yellow",
@@ -302,7 +302,8 @@ def to_terminal_line(line: Text, options: ConsoleOptions) -> Text:
     if options.ascii_only:
         line = Text(in_ascii(line.plain), spans=line.spans)
     line.rstrip()
-    line.no_wrap, line.overflow = True, "ellipsis"
+    # The ellipsis that rich adds to a line that it cuts is not in ASCII.
+    line.no_wrap, line.overflow = True, "crop" if options.ascii_only else "ellipsis"
     return line
 
 

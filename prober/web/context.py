@@ -1,4 +1,4 @@
-"""What pages and API ask of the rest of the house."""
+"""What pages and API need from the rest of the daemon."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
@@ -13,19 +13,20 @@ from prober.models import ProbeResult, Tenant
 from prober.stats.status import TenantStatus
 
 RunOnce = Callable[[str, str], Awaitable[ProbeResult]]
-"""Runs a tenant's probe once, out of turn; its result counts for nothing."""
+"""Runs a tenant's probe once, now; the result is not recorded."""
 
 
 Reload = Callable[[], Awaitable[tuple[ConfigProblem, ...]]]
-"""Reads the configuration anew; returns why it cannot be used."""
+"""Reloads the configuration; returns why it is invalid, () if it is in use now."""
 
 
 @dataclass(frozen=True, slots=True)
 class WebContext:
-    """`standing` and `changes` are asked on the event loop; `now` tells epoch seconds.
+    """The data and actions of the daemon; `now` returns epoch seconds.
 
-    `changes` counts what happened to a tenant; `archive` is None without a history, `run_once`
-    and `reload` where they are not allowed. `hosts` are names that browsers may use for these.
+    `status` and `changes` must be called on the event loop. `changes` counts the changes of a
+    tenant's status. `history` is None if it is disabled, `run_once` and `reload` if they are not
+    allowed. `allowed_hosts` are the host names that browsers may use for these two.
     """
 
     tenants: Mapping[str, Tenant]
@@ -40,14 +41,14 @@ class WebContext:
     reload: Reload | None = None
     allowed_hosts: tuple[str, ...] = ()
     refresh_metrics: Callable[[], int] = lambda: 0
-    """Prepares `render_metrics` a little on the event loop; returns how many more steps there
-    are."""
+    """Does one step of the preparation of `render_metrics`, on the event loop; returns how many
+    steps remain."""
 
 
 async def iter_tenant_status(site: WebContext, names: Iterable[str]) -> AsyncIterator[TenantStatus]:
-    """Yield how tenants stand; after each whoever waits for an answer has his turn.
+    """Yield the status of tenants; the event loop can do other work after each one.
 
-    A reload may take some away meanwhile: these are passed over.
+    Tenants that a reload removes meanwhile are left out.
     """
     for name in tuple(names):
         if name in site.tenants:

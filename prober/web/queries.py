@@ -1,10 +1,7 @@
-"""The questions that pages and API have in common. What takes long is done in a thread.
+"""Queries that pages and API have in common, and the documents that they return.
 
-Raises NotFound for what there is not.
-
-What the API answers beside how things stand, as documents; pages are drawn from them too. Pure.
-
-Durations are in seconds, points in time in epoch seconds; what is unknown is null.
+Queries of the history run in a thread. Raises NotFoundError for unknown tenants, probes and
+failures. Durations are in seconds, times in epoch seconds; what is unknown is null.
 """
 
 import asyncio
@@ -31,7 +28,7 @@ from prober.web.context import WebContext, iter_tenant_status
 
 @dataclass(frozen=True, slots=True)
 class ProberDocument:
-    """The prober's own health; without a history pages know only what happened since the start."""
+    """The health of the prober; without a history, there is data since the start only."""
 
     health: SelfHealth
     has_history: bool
@@ -39,7 +36,7 @@ class ProberDocument:
 
 @dataclass(frozen=True, slots=True)
 class OverviewDocument:
-    """All tenants, those in trouble first, and the prober itself."""
+    """All tenants, failing ones first, and the prober itself."""
 
     generated_at: float
     tenants: tuple[TenantStatusDocument, ...]
@@ -48,7 +45,7 @@ class OverviewDocument:
 
 @dataclass(frozen=True, slots=True)
 class SeriesDocument:
-    """What a tenant's probes did over time, by probe."""
+    """A time series for each of a tenant's probes."""
 
     generated_at: float
     probes: Mapping[str, TimeSeries]
@@ -56,7 +53,7 @@ class SeriesDocument:
 
 @dataclass(frozen=True, slots=True)
 class IncidentsDocument:
-    """The incidents that were going on at some time since a moment, the newest first."""
+    """The incidents that were ongoing at some time in a period, the newest first."""
 
     since: float
     until: float
@@ -72,7 +69,7 @@ class FailuresDocument:
 
 @dataclass(frozen=True, slots=True)
 class EventsDocument:
-    """What last happened to a tenant's token and verdicts, the newest first."""
+    """The last events of a tenant's token and changes of verdicts, the newest first."""
 
     token_events: tuple[TokenEventRecord, ...]
     verdict_changes: tuple[VerdictChange, ...]
@@ -80,21 +77,21 @@ class EventsDocument:
 
 @dataclass(frozen=True, slots=True)
 class ErrorDocument:
-    """Why there is no answer."""
+    """An error message."""
 
     error: str
 
 
-MOST_FAILURES = 200
-_MOST_EVENTS = 100
+MAX_FAILURES = 200
+_MAX_EVENTS = 100
 
 
 class NotFoundError(Exception):
-    """There is no such thing; the message says which there are."""
+    """There is no such tenant, probe or failure; the message says which there are."""
 
 
 async def overview(site: WebContext) -> OverviewDocument:
-    """Return how everything stands."""
+    """Return the status of all tenants."""
     every = [standing async for standing in iter_tenant_status(site, site.tenants)]
     now = site.now()
     documents = await asyncio.to_thread(_documents, every, now)
@@ -102,18 +99,18 @@ async def overview(site: WebContext) -> OverviewDocument:
 
 
 def self_health(site: WebContext) -> ProberDocument:
-    """Return how the prober itself does."""
+    """Return the health of the prober."""
     return ProberDocument(site.self_health(), site.history is not None)
 
 
 def tenant(site: WebContext, name: str) -> TenantStatusDocument:
-    """Return how one tenant stands."""
+    """Return the status of one tenant."""
     probe_names(site, name)
     return tenant_document(site.status(name), site.now())
 
 
 async def series_of(site: WebContext, name: str, range_name: str) -> SeriesDocument:
-    """Return what a tenant's probes did over time."""
+    """Return a time series for each of a tenant's probes."""
     probes = probe_names(site, name)
     now = site.now()
     since, until, step = span(range_name, now)
@@ -154,7 +151,7 @@ async def failures_of(
     since = site.now() - seconds
     archive = site.history
     found = await asyncio.to_thread(
-        lambda: archive.failures(name, since, limit=min(limit, MOST_FAILURES), probe=probe)
+        lambda: archive.failures(name, since, limit=min(limit, MAX_FAILURES), probe=probe)
     )
     return FailuresDocument(found)
 
@@ -165,20 +162,20 @@ async def failure(site: WebContext, number: int) -> FailureRecord:
     if site.history is not None:
         found = await asyncio.to_thread(site.history.failure, number)
     if found is None:
-        raise NotFoundError(f"there is no failure {number}, or no longer")
+        raise NotFoundError(f"there is no failure {number}, or it was deleted")
     return found
 
 
 async def events_of(site: WebContext, name: str, seconds: float) -> EventsDocument:
-    """Return what happened to a tenant's token and verdicts."""
+    """Return events of a tenant's token, and changes of verdicts."""
     probe_names(site, name)
     if site.history is None:
         return EventsDocument((), ())
     archive, since = site.history, site.now() - seconds
     return await asyncio.to_thread(
         lambda: EventsDocument(
-            archive.token_events(name, limit=_MOST_EVENTS),
-            archive.verdict_changes(name, since, limit=_MOST_EVENTS),
+            archive.token_events(name, limit=_MAX_EVENTS),
+            archive.verdict_changes(name, since, limit=_MAX_EVENTS),
         )
     )
 
@@ -193,7 +190,7 @@ def last_runs(site: WebContext, name: str) -> dict[str, dict[str, object]]:
 
 
 def probe_names(site: WebContext, name: str) -> tuple[str, ...]:
-    """Return the names of a tenant's probes; raises NotFound."""
+    """Return the names of a tenant's probes; raises NotFoundError."""
     found = site.tenants.get(name)
     if found is None:
         raise NotFoundError(f"there is no tenant '{name}'; there are {', '.join(site.tenants)}")

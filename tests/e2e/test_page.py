@@ -92,7 +92,7 @@ def test_verdicts_change_live_and_name_the_culprit(demo: str, chromium: Browser)
             r"tenant-acme-prod: network path slow: \d+ ms",
             r"tenant-acme-dev: network path: connection refused on",
             r"tenant-acme-prod: platform: 500s on",
-            r"tenant-legacy: token superseded \d+ s ago",
+            r"tenant-legacy: token replaced elsewhere \((just now|\d+ s ago)\)",
         ):
             seen.page.wait_for_function(
                 "words => [...window.seen].some((each) => new RegExp(words).test(each))",
@@ -125,7 +125,7 @@ def test_a_tenants_page_shows_where_the_time_went(demo: str, chromium: Browser) 
         expect(seen.page.locator("svg.waterfall").first).to_be_visible()
         expect(seen.page.locator("svg.chart path.line")).to_have_count(12)
         expect(seen.page.locator("svg.strip rect.platform").first).to_be_visible()
-        expect(seen.page.get_by_text("Decided by row").first).to_be_visible()
+        expect(seen.page.get_by_text("Rule ").first).to_be_visible()
         seen.keep("tenant", full=True)
 
 

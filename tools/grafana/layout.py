@@ -1,4 +1,4 @@
-"""What every dashboard has: variables, annotations, links to the others, panels in a grid."""
+"""What all dashboards have: variables, annotations, links to the others, panels in a grid."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from grafana_foundation_sdk.models import dashboard as models
 from tools.grafana.palette import NEUTRAL
 from tools.grafana.panels import DATASOURCE, AnyPanel
 
-OVERVIEW, TENANT, TOKENS, ITSELF = (
+OVERVIEW, TENANT, TOKENS, SELF_MONITORING = (
     "prober-overview",
     "prober-tenant",
     "prober-tokens",

@@ -28,21 +28,24 @@ REJECTED = replace(
 MISSING = TokenStatus("lab", replace(FILE, location="/lab"), problem="the token file /lab is empty")
 EVERY = {status.tenant: status for status in (VALID, REJECTED, MISSING)}
 TABLE = """\
-tenant     state                   fingerprint  first accepted        last accepted         expires
-acme-prod  ✓ valid                 8402192c     2023-11-14 22:13:20Z  2023-11-14 22:14:20Z  -
-acme-dev   ✗ rejected: superseded  8402192c     2023-11-14 22:13:20Z  2023-11-14 22:14:20Z  \
-2027-01-15 08:00:00Z
-lab        ! missing               -            -                     -                     -
+tenant     state                           fingerprint  first accepted        \
+last accepted         expires
+acme-prod  ✓ valid                         8402192c     2023-11-14 22:13:20Z  \
+2023-11-14 22:14:20Z  -
+acme-dev   ✗ rejected: replaced elsewhere  8402192c     2023-11-14 22:13:20Z  \
+2023-11-14 22:14:20Z  2027-01-15 08:00:00Z
+lab        ! missing                       -            -                     \
+-                     -
 
 tenant     rotations  shared with  source
 acme-prod  2          acme-dev     file /run/credentials/prober.service/acme-prod
 acme-dev   2          acme-prod    file /run/credentials/prober.service/acme-prod
 lab        0          -            file /lab
 
-acme-prod: holds the token that is already rejected for acme-dev: its next run will tell
-acme-dev: rejected since 2023-11-14 22:14:50Z; put the user's present token into file \
-/run/credentials/prober.service/acme-prod, it is picked up without a restart
-lab: there is no token: the token file /lab is empty"""
+acme-prod: uses the same token as acme-dev, where it is rejected
+acme-dev: rejected since 2023-11-14 22:14:50Z; put the user's current token into file \
+/run/credentials/prober.service/acme-prod: no restart is needed
+lab: no token: the token file /lab is empty"""
 
 
 def test_the_table_shows_every_life_and_what_is_to_be_done() -> None:

@@ -89,9 +89,7 @@ def test_without_a_run_nothing_is_claimed(past: HistoryExtract) -> None:
     )
     made = build_report(TENANT, empty, MORNING, MADE)
     assert made.availability.objective_met is None
-    assert made.summary == (
-        "No run counts in this time: the platform can be neither blamed nor cleared.",
-    )
+    assert made.summary == ("No data for this period.",)
     assert made.skipped == {SkipCause.OVERLAP: 3}
     assert made.figures[0].server is None
 

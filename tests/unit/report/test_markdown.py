@@ -61,7 +61,7 @@ def test_what_happened_to_the_token_is_told(tmp_path: Path) -> None:
         TokenEventRecord("acme", DAY, TokenEventKind.MISSING, None, None, "no such file"),
     )
     text = render_markdown(replace(morning(tmp_path), token_events=events))
-    assert "- 2025-03-05 00:00:00Z: rejected: superseded, fingerprint 0123abcd\n" in text
+    assert "- 2025-03-05 00:00:00Z: rejected: replaced elsewhere, fingerprint 0123abcd\n" in text
     assert "- 2025-03-05 00:00:00Z: missing, `no such file`\n" in text
 
 
@@ -69,11 +69,11 @@ def test_where_there_is_nothing_it_says_so(tmp_path: Path) -> None:
     made = replace(morning(tmp_path), incidents=(), failed_requests=(), slow_requests=(), gaps=())
     text = render_markdown(made)
     assert "## Incidents\n\nNone.\n" in text
-    assert "## Failed calls\n\nNone.\n" in text
-    assert "## Slowest answers\n\nNone is known.\n" in text
-    assert "Nothing is missing for a quarter of an hour or more." in text
+    assert "## Failed requests\n\nNone.\n" in text
+    assert "## Slowest requests\n\nNone.\n" in text
+    assert "No gap of 15 minutes or more." in text
     since = replace(made, failures_known_since=DAY)
-    assert "from before 2025-03-05 00:00:00Z had to make room" in render_markdown(since)
+    assert "from before 2025-03-05 00:00:00Z: deleted for lack of room" in render_markdown(since)
 
 
 @given(st.text(max_size=80))

@@ -25,22 +25,22 @@ def test_the_first_sentence_is_the_verdict_on_the_platform() -> None:
         CulpritShare(Culprit.PROBER, 0, 0.0, 1),
     )
     first = (
-        "The platform did not keep its objective of 99.50 %: it was available in 99.00 % of"
-        " 1,000 runs (10 failed by its own fault, 5.0 allowed)."
+        "The platform missed its objective of 99.50 %: it was available in 99.00 % of"
+        " 1,000 runs (10 failed because of the platform, 5.0 allowed)."
     )
     assert summary(kept, shares, 3600.0) == (
         first,
         "End-to-end availability was 99.00 %.",
-        "Platform: 2 incidents of 1 h 5 min in all, 10 failed runs.",
-        "Network path: 1 incident of 1 min in all, 1 failed run.",
-        "The prober itself: 0 incidents, 1 failed run.",
-        "Nothing is known of 1 h of this time.",
+        "Platform: 2 incidents of 1 h 5 min in total, 10 failed runs.",
+        "Network path: 1 incident of 1 min in total, 1 failed run.",
+        "Prober: 0 incidents, 1 failed run.",
+        "There is no data for 1 h of this period.",
     )
 
 
 def test_a_kept_objective_is_said_to_be_kept() -> None:
     [first, _] = summary(availability_from_aggregate(Aggregate({"ok": 1}), 0.995), (), 0.0)
-    assert first.startswith("The platform kept its objective of 99.50 %: it was available in 100")
+    assert first.startswith("The platform met its objective of 99.50 %: it was available in 100")
 
 
 def test_the_method_is_two_sentences() -> None:
@@ -70,7 +70,7 @@ def test_incidents_and_tokens_are_told_in_words() -> None:
         "",
         in_maintenance=True,
     )
-    assert describe_incident(incident) == "DNS fails, the proxy refuses (in maintenance)"
+    assert describe_incident(incident) == "DNS failure, refused by the proxy (in maintenance)"
     assert (
         describe_token_event(
             TokenEventRecord("acme", 0.0, TokenEventKind.ROTATED, None, None, None)
