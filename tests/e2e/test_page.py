@@ -155,7 +155,7 @@ def test_without_a_script_it_only_does_not_move(demo: str, chromium: Browser) ->
     with watched(chromium, demo, java_script_enabled=False) as seen:
         seen.open("/")
         expect(seen.page.locator(".card .words")).to_have_count(3)
-        expect(seen.page.locator("#feed")).to_have_text("Not live: reload for news.")
+        expect(seen.page.locator("#feed")).to_have_text("Not live: reload to update.")
         seen.page.get_by_role("link", name="acme-prod").last.click()
         expect(seen.page.locator("svg.chart")).to_have_count(3)
 
@@ -174,7 +174,7 @@ def test_the_keyboard_reaches_everything(demo: str, chromium: Browser) -> None:
     with watched(chromium, demo) as seen:
         seen.open("/")
         seen.page.keyboard.press("Tab")
-        assert seen.page.evaluate("document.activeElement.textContent") == "To the content"
+        assert seen.page.evaluate("document.activeElement.textContent") == "Skip to content"
         for _ in range(40):
             seen.page.keyboard.press("Tab")
             if seen.page.evaluate("document.activeElement.textContent") == "acme-dev":
