@@ -24,6 +24,7 @@ from prober.outcomes import (
     Reason,
     ServerTimingAnomaly,
 )
+from prober.redaction import NO_SECRETS, Redactor
 
 MOST_SHARDS = 1000
 _NO_PAIRS: Mapping[str, str] = MappingProxyType({})
@@ -177,8 +178,8 @@ class Response:
     """An HTTP answer. `body` is decompressed and cut at the probe's limit.
 
     `unreadable_coding` names the content coding on account of which the body is as it came: one
-    that was not asked for, and that is not known. The client has already replaced the token, should
-    a hostile server echo it.
+    that was not asked for, and that is not known. Secrets that a hostile server echoes are taken
+    out of the headers already; what is decoded from the body goes through `Exchange.redactor`.
     """
 
     status: int
@@ -206,7 +207,8 @@ class Exchange:
     """What one request brought: phases, and a response or a failure (then `response` is partial).
 
     `loop_lag_seconds` is the event loop's greatest delay during the attempt: an upper bound of
-    the error of every duration here.
+    the error of every duration here. `redactor` takes what was secret in the request out of what
+    came back.
     """
 
     method: str
@@ -219,6 +221,7 @@ class Exchange:
     remote_address: str | None = None
     certificate_expiry_timestamp_seconds: float | None = None
     loop_lag_seconds: float = 0.0
+    redactor: Redactor = field(default=NO_SECRETS, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.response is None and self.failure is None:

@@ -24,7 +24,6 @@ from prober.exchange.certificates import CertificateExpiry
 from prober.exchange.failures import Progress, failure_of, refusal_of_proxy
 from prober.exchange.loop_lag import LagWatch, LoopLag
 from prober.exchange.phases import Moments, begin_attempt, phases_until
-from prober.exchange.redaction import KnownForms, redact_response, redact_text
 from prober.exchange.resolver import ThreadResolver
 from prober.exchange.transport import Proxies, new_session, tls_context
 from prober.file_version import Version, file_version
@@ -38,6 +37,13 @@ from prober.model import (
     TransportOptions,
 )
 from prober.outcomes import FailureKind
+from prober.redaction import Redactor, RedactorCache
+from prober.verdict.one_line import one_line
+
+MAX_SHOWN_HEADER_CHARACTERS = 32 * 1024
+"""So much of an answer's header fields is kept; what is more is cut off."""
+_NAME_CHARACTERS = 256
+_DETAIL_CHARACTERS = 1000
 
 
 class ExchangeClient:
@@ -53,7 +59,7 @@ class ExchangeClient:
         self._users: Counter[aiohttp.ClientSession] = Counter()
         self._retired: set[aiohttp.ClientSession] = set()
         self._certificates = CertificateExpiry()
-        self._forms = KnownForms()
+        self._redactors = RedactorCache()
 
     async def __aenter__(self) -> Self:
         """Return the client, ready."""
@@ -153,20 +159,21 @@ class ExchangeClient:
         failure: Failure | None,
         lag: LagWatch,
     ) -> Exchange:
-        secrets = self._forms.of(request.secrets)
+        redactor = self._redactors.of(request.secrets)
         return Exchange(
             method=request.method,
             url=request.url,
             total_seconds=end - moments.resolve,
             phases=phases_until(moments, end),
-            response=None if response is None else redact_response(response, secrets),
+            response=None if response is None else _redacted(response, redactor),
             failure=None
             if failure is None
-            else Failure(failure.kind, redact_text(failure.detail, secrets)),
+            else Failure(failure.kind, one_line(failure.detail, _DETAIL_CHARACTERS, redactor)),
             connection_reused=moments.reused,
             remote_address=moments.remote_address,
             certificate_expiry_timestamp_seconds=self._certificates.of(moments.tls_object),
             loop_lag_seconds=lag.greatest_seconds,
+            redactor=redactor,
         )
 
     def _session(
@@ -184,6 +191,21 @@ def _versions(options: TransportOptions) -> tuple[Version, ...]:
     """Return the versions of the files that a TLS context is made of."""
     files = (options.ca_file, options.client_certificate_file, options.client_key_file)
     return tuple(file_version(file) for file in files if file is not None)
+
+
+def _redacted(response: Response, redactor: Redactor) -> Response:
+    """Return a response with no secret in its headers, nor as it is in its body.
+
+    Headers that are longer than any that means something are cut: each character is looked at.
+    """
+    headers: list[tuple[str, str]] = []
+    room = MAX_SHOWN_HEADER_CHARACTERS
+    for name, value in response.headers:
+        shown = value[: max(0, room)]
+        room -= len(name) + len(shown)
+        text = redactor.text(shown, is_cut=len(shown) < len(value))
+        headers.append((redactor.text(name[:_NAME_CHARACTERS]), text))
+    return replace(response, headers=tuple(headers), body=redactor.data(response.body))
 
 
 def never_sent(request: Request, kind: FailureKind, detail: str) -> Exchange:

@@ -9,6 +9,7 @@ from codecs import BOM_UTF8
 from dataclasses import dataclass
 from typing import Literal
 
+from prober.redaction import NO_SECRETS, Redactor
 from prober.verdict.foreign import EMPTY, Foreign, foreign_json, foreign_text
 from prober.verdict.one_line import one_line
 
@@ -39,8 +40,8 @@ class Body:
 NO_BODY = Body(None, foreign=EMPTY)
 
 
-def read_body(body: bytes) -> Body:
-    """Return what `body` is; never raises.
+def read_body(body: bytes, redactor: Redactor = NO_SECRETS) -> Body:
+    """Return what `body` is, with `redactor`'s secrets out of its texts; never raises.
 
     Tolerated, since who answered matters more than how well: invalid UTF-8, a byte order mark,
     NaN and Infinity, numbers of any length, repeated keys (the last counts).
@@ -49,26 +50,26 @@ def read_body(body: bytes) -> Body:
     try:
         document = _DECODER.decode(text)
     except (ValueError, RecursionError):
-        return Body(None, foreign=foreign_text(text))
+        return Body(None, foreign=foreign_text(text, redactor))
     if isinstance(document, dict):
         status = document.get("status")
         if status == "ok":
             return Body("ok", document=document)
         if status == "error":
-            return Body("error", _line(document, "message"), _line(document, "path"), document)
+            message, path = (_line(document, key, redactor) for key in ("message", "path"))
+            return Body("error", message, path, document)
     return Body(None, document=document, foreign=foreign_json(document))
 
 
-def excerpt(body: bytes) -> str:
+def excerpt(body: bytes, redactor: Redactor = NO_SECRETS) -> str:
     """Return the beginning of a body that is not the platform's: one line, 200 characters."""
-    return one_line(
-        body.lstrip()[:_EXCERPT_BYTES].decode("utf-8-sig", "replace"), EXCERPT_CHARACTERS
-    )
+    text = body.lstrip()[:_EXCERPT_BYTES].decode("utf-8-sig", "replace")
+    return one_line(text, EXCERPT_CHARACTERS, redactor)
 
 
-def _line(document: dict[str, object], key: str) -> str:
+def _line(document: dict[str, object], key: str, redactor: Redactor) -> str:
     value = document.get(key)
-    return one_line(value, MESSAGE_CHARACTERS) if isinstance(value, str) else ""
+    return one_line(value, MESSAGE_CHARACTERS, redactor) if isinstance(value, str) else ""
 
 
 def _number(digits: str) -> int | float:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from prober.redaction import NO_SECRETS, Redactor
 from prober.verdict.one_line import one_line
 
 
@@ -64,7 +65,7 @@ def foreign_coding(coding: str) -> Foreign:
     return Foreign(ForeignKind.UNREADABLE_CODING, words)
 
 
-def foreign_text(text: str) -> Foreign:
+def foreign_text(text: str, redactor: Redactor = NO_SECRETS) -> Foreign:
     """Return what a body is that is not JSON."""
     head = text.lstrip()[:_LOOKED_AT_CHARACTERS]
     if not head:
@@ -77,7 +78,7 @@ def foreign_text(text: str) -> Foreign:
     if code is not None and ("cloudflare" in lowered or lowered.startswith("error code:")):
         return Foreign(ForeignKind.CLOUDFLARE_ERROR, f"Cloudflare's error code {code[1]}")
     if is_html:
-        return Foreign(ForeignKind.HTML, "an HTML page" + _titled(head))
+        return Foreign(ForeignKind.HTML, "an HTML page" + _titled(head, redactor))
     if lowered.startswith(("{", "[")):
         return UNREADABLE_JSON
     return Foreign(ForeignKind.TEXT, "plain text")
@@ -100,9 +101,9 @@ def foreign_json(document: object) -> Foreign:
     return Foreign(ForeignKind.OTHER_JSON, "JSON of an unknown form")
 
 
-def _titled(html: str) -> str:
+def _titled(html: str, redactor: Redactor) -> str:
     title = _TITLE.search(html)
-    words = "" if title is None else one_line(title[1], _TITLE_CHARACTERS)
+    words = "" if title is None else one_line(title[1], _TITLE_CHARACTERS, redactor)
     return f' titled "{words}"' if words else ""
 
 

@@ -94,8 +94,8 @@ def _error(seen: Seen) -> str:
 def _said(seen: Seen) -> str:
     document = seen.body.document
     told = document.get("error_description") if isinstance(document, dict) else None
-    words = one_line(told, _DESCRIPTION_CHARACTERS) if isinstance(told, str) else ""
-    error = one_line(_error(seen), _DESCRIPTION_CHARACTERS)
+    words = one_line(told, _DESCRIPTION_CHARACTERS, seen.redactor) if isinstance(told, str) else ""
+    error = one_line(_error(seen), _DESCRIPTION_CHARACTERS, seen.redactor)
     return f" ({': '.join(each for each in (error, words) if each)})" if error else ""
 
 

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from prober.model import Exchange, Expectations, Failure, Latency, Response
 from prober.outcomes import ServerTimingAnomaly
+from prober.redaction import NO_SECRETS, Redactor
 from prober.verdict.envelope import NO_BODY, Body, read_body
 from prober.verdict.expectations import unmet
 from prober.verdict.foreign import OVER_LIMIT, foreign_coding
@@ -38,6 +39,7 @@ class Seen:
     expected_status: int | None = None
     unmet: str | None = None
     headers: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: _NO_HEADERS)
+    redactor: Redactor = field(default=NO_SECRETS, repr=False, compare=False)
 
     @property
     def status(self) -> int:
@@ -101,7 +103,8 @@ def see(exchange: Exchange, expectations: Expectations) -> Seen:
         host,
         latency,
         response=response,
-        body=_body(response),
+        body=_body(response, exchange.redactor),
+        redactor=exchange.redactor,
         server=server,
         expected_status=expectations.status,
         headers=headers,
@@ -124,13 +127,14 @@ def _weighed(seen: Seen, expectations: Expectations) -> Seen:
         expected_status=seen.expected_status,
         unmet=sentence,
         headers=seen.headers,
+        redactor=seen.redactor,
     )
 
 
-def _body(response: Response) -> Body:
+def _body(response: Response, redactor: Redactor) -> Body:
     if response.body_over_limit:  # what was cut may by chance still be JSON; it is not read
         return Body(None, foreign=OVER_LIMIT)
-    body = read_body(response.body)
+    body = read_body(response.body, redactor)
     # A server may name a coding, and not encode: an envelope that can be read is one.
     if response.unreadable_coding and body.status is None and response.body:
         return Body(None, foreign=foreign_coding(response.unreadable_coding))

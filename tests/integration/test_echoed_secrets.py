@@ -1,0 +1,54 @@
+"""A hostile server echoes the token: on a real socket, through client, verdict and JSON."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from prober.cli.attempts import run_probes
+from prober.redaction import Redactor
+from prober.views.document import result_document
+from tests.builders import a_probe, a_tenant
+from tests.unit.test_redaction import ENCODINGS
+
+TOKEN = "Sk-A1b2/C3d4+E5f6g7H8i9j0"
+
+
+@asynccontextmanager
+async def server(answer: bytes) -> AsyncIterator[str]:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as listening:
+        host, port = listening.sockets[0].getsockname()
+        yield f"http://{host}:{port}"
+
+
+@pytest.mark.parametrize("encoding", sorted(set(ENCODINGS) - {"a NUL after each", "split"}))
+async def test_no_echo_of_the_token_is_shown(tmp_path: Path, encoding: str) -> None:
+    echo = ENCODINGS[encoding](TOKEN, min)
+    body = json.dumps({"status": "error", "message": f"you sent {echo}"}).encode()
+    head = f"HTTP/1.1 400 Bad\r\nServer: {echo}\r\nX-Request-Id: {echo}\r\nX-{TOKEN[:8]}: 1\r\n"
+    answer = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+    async with server(answer) as url:
+        probe = a_probe()
+        tenant = a_tenant(base_url=url, probes=(probe,))
+        [result] = [
+            each
+            async for each in run_probes(tenant, [probe], {tenant.token.location: TOKEN}, tmp_path)
+        ]
+    said = [result.verdict.evidence, *result.verdict.facts.values()]
+    assert result.exchange.response is not None
+    said += [text for header in result.exchange.response.headers for text in header]
+    said += [json.dumps(result_document(result))]
+    redactor = Redactor([SecretStr(TOKEN)])
+    for text in said:
+        assert redactor.text(text) == text
+    assert "[redacted]" in said[0]
