@@ -61,7 +61,10 @@ class TokenUpkeep:
         """Remember, read every token, begin to watch; raises StateDirectoryError."""
         await asyncio.to_thread(self._open)
         if self._file is not None:
-            self.keeper.restore(self._file)
+            try:
+                self.keeper.restore(self._file)
+            except OSError as error:
+                self._on_trouble(error)
         await self.keeper.load()
         for group in shared_groups(self.keeper.statuses):
             self._logger.warning(

@@ -16,35 +16,71 @@ _VERIFY = {
 }
 
 
-class ServerTlsError(TlsConfigurationError):
-    """Certificate, key or CA cannot be used; `key` is the key of web.yml that names it."""
+_FIRST_OF_OPENSSL = "X25519"
+_TOO_WEAK = ("TOO_SMALL", "TOO_WEAK")
 
-    def __init__(self, pem: Pem, message: str) -> None:
-        self.key = pem.key
+
+class ServerTlsError(TlsConfigurationError):
+    """Something of TLS cannot be used; `key` is the key of web.yml that names it."""
+
+    def __init__(self, key: str, message: str) -> None:
+        self.key = key
         super().__init__(message)
 
 
 def server_context(options: TlsOptions) -> ssl.SSLContext:
     """Return a context that speaks as told; reads files, raises ServerTlsError."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if options.lowest_is_1_3:
-        context.minimum_version = ssl.TLSVersion.TLSv1_3
+    lowest = ssl.TLSVersion.TLSv1_3 if options.lowest_is_1_3 else ssl.TLSVersion.TLSv1_2
+    with _named("min_version"):
+        context.minimum_version = lowest
     if options.highest_is_1_2:
-        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        with _named("max_version"):
+            context.maximum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION
     if not options.server_prefers_ciphers:
         context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
     if options.ciphers:
-        context.set_ciphers(":".join(options.ciphers))
-    if options.curve is not None:
-        context.set_ecdh_curve(options.curve)
+        with _named("cipher_suites"):
+            context.set_ciphers(":".join(options.ciphers))
+    if options.curve is not None and not _is_left_to_openssl(options.curve):
+        with _named("curve_preferences"):
+            context.set_ecdh_curve(options.curve)
     context.set_alpn_protocols(["http/1.1"])
     _load_certificate(context, options)
     if options.client_ca is not None:
         _load_authority(context, options.client_ca)
     context.verify_mode = _VERIFY[options.client_certificates]
     return context
+
+
+def can_set_curve(curve: str) -> bool:
+    """Tell whether this Python can set a curve: some of 3.11 cannot set X25519."""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).set_ecdh_curve(curve)
+    except (ssl.SSLError, ValueError):
+        return False
+    return True
+
+
+def _is_left_to_openssl(curve: str) -> bool:
+    return curve == _FIRST_OF_OPENSSL and not can_set_curve(curve)
+
+
+@contextmanager
+def _named(key: str) -> Iterator[None]:
+    """Let out what OpenSSL or the system refuses as an error that names the key."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        message = f"is not taken by this machine's OpenSSL: {_reason(error)}"
+        raise ServerTlsError(key, message) from error
+
+
+def _reason(error: OSError | ValueError) -> str:
+    of_openssl = getattr(error, "reason", None) if isinstance(error, ssl.SSLError) else None
+    said = of_openssl or getattr(error, "strerror", None) or str(error)
+    return str(said).replace("_", " ").lower()
 
 
 def _load_certificate(context: ssl.SSLContext, options: TlsOptions) -> None:
@@ -57,12 +93,19 @@ def _load_certificate(context: ssl.SSLContext, options: TlsOptions) -> None:
             context.load_cert_chain(chain, key, password=_no_password)
         except ssl.SSLError as error:
             if error.reason == "KEY_VALUES_MISMATCH":
-                raise ServerTlsError(private_key, "is not the key of the certificate") from error
+                message = "is not the key of the certificate"
+                raise ServerTlsError(private_key.key, message) from error
+            if (error.reason or "").endswith(_TOO_WEAK):
+                with _named(certificate.key):
+                    raise
             pem = private_key if _is_certificate(chain) else certificate
-            raise ServerTlsError(pem, _what_is_wrong(pem, private_key)) from error
+            raise ServerTlsError(pem.key, _what_is_wrong(pem, private_key)) from error
+        except OSError:
+            with _named(certificate.key):
+                raise
         except _EncryptedError as error:
             message = "is encrypted: write it without a passphrase, readable by the prober alone"
-            raise ServerTlsError(private_key, message) from error
+            raise ServerTlsError(private_key.key, message) from error
 
 
 def _load_authority(context: ssl.SSLContext, pem: Pem) -> None:
@@ -71,7 +114,7 @@ def _load_authority(context: ssl.SSLContext, pem: Pem) -> None:
         try:
             context.load_verify_locations(path)
         except (ssl.SSLError, OSError) as error:
-            raise ServerTlsError(pem, "holds no certificate in PEM form") from error
+            raise ServerTlsError(pem.key, "holds no certificate in PEM form") from error
 
 
 def _check_readable(pem: Pem) -> None:
@@ -79,12 +122,12 @@ def _check_readable(pem: Pem) -> None:
         return
     try:
         if not stat.S_ISREG(pem.file.stat().st_mode):  # opening a pipe could block for ever
-            raise ServerTlsError(pem, f"'{pem.file}' is no regular file")
+            raise ServerTlsError(pem.key, f"'{pem.file}' is no regular file")
         with pem.file.open("rb"):
             return
     except OSError as error:
         message = f"'{pem.file}' cannot be read: {(error.strerror or str(error)).lower()}"
-        raise ServerTlsError(pem, message) from error
+        raise ServerTlsError(pem.key, message) from error
 
 
 def _is_certificate(path: str) -> bool:
@@ -115,7 +158,8 @@ def _path(pem: Pem) -> Iterator[str]:
     if pem.file is not None:
         yield str(pem.file)
         return
-    descriptor = os.memfd_create("prober-pem")
+    with _named(pem.key):
+        descriptor = os.memfd_create("prober-pem")
     try:
         with os.fdopen(descriptor, "wb", closefd=False) as file:
             file.write(pem.text.encode())

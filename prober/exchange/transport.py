@@ -1,7 +1,10 @@
 """How a tenant is reached: TLS context, proxy, and the sessions made of them."""
 
-import os
 import ssl
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -27,24 +30,30 @@ def tls_context(options: TransportOptions) -> ssl.SSLContext:
     context = TimedTlsContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
-    try:
-        if options.ca_file is None:
-            context.load_default_certs()
-        else:
+    if options.ca_file is None:
+        context.load_default_certs()
+    else:
+        with _named("ca_file", options.ca_file):
             context.load_verify_locations(cafile=options.ca_file)
-    except (OSError, ssl.SSLError) as error:
-        raise TlsConfigurationError(f"CA file {options.ca_file}: {_why(error)}") from error
-    if options.client_certificate_file is not None:
-        try:
-            context.load_cert_chain(
-                options.client_certificate_file,
-                options.client_key_file,
-                password=_no_password,
-            )
-        except (OSError, ssl.SSLError) as error:
-            where = options.client_certificate_file
-            raise TlsConfigurationError(f"client certificate {where}: {_why(error)}") from error
+    certificate, key = options.client_certificate_file, options.client_key_file
+    if key is not None:
+        with _named("client_certificate.key", key):
+            pass
+    if certificate is not None:
+        with _named("client_certificate.certificate", certificate):
+            context.load_cert_chain(certificate, key, password=_no_password)
     return context
+
+
+@contextmanager
+def _named(key: str, file: Path) -> Iterator[None]:
+    """Refuse what is no file (opening a pipe could block for ever); let errors out by key."""
+    try:
+        if not stat.S_ISREG(file.stat().st_mode):
+            raise TlsConfigurationError(f"{key} {file}: is no regular file")
+        yield
+    except (OSError, ValueError) as error:
+        raise TlsConfigurationError(f"{key} {file}: {_why(error)}") from error
 
 
 class Proxies:
@@ -99,5 +108,5 @@ def _no_password() -> str:
     return ""
 
 
-def _why(error: OSError) -> str:
-    return error.strerror or os.strerror(error.errno or 0)
+def _why(error: OSError | ValueError) -> str:
+    return getattr(error, "strerror", None) or str(error)

@@ -79,9 +79,14 @@ class HistoryFile:
 
     @classmethod
     def open(cls, directory: Path, on_set_aside: Callable[[Path, str], None]) -> "HistoryFile":
-        """Open the file in a directory that exists; raises OSError."""
+        """Open the file in a directory that exists; raises OSError and sqlite3.Error."""
         path = directory / FILE_NAME
-        return cls(open_to_write(path, FORMAT, on_set_aside), path)
+        connection = open_to_write(path, FORMAT, on_set_aside)
+        try:
+            return cls(connection, path)
+        except sqlite3.Error:
+            connection.close()
+            raise
 
     @property
     def is_lost(self) -> bool:

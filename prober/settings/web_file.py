@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from prober.access.rules import Access, RateLimit, TlsOptions
-from prober.access.tls import ServerTlsError, server_context
+from prober.access.tls import ServerTlsError, can_set_curve, server_context
 from prober.errors import Problem, SettingsError
 from prober.settings.resolve import Configuration
 from prober.settings.text_file import read_text
@@ -54,7 +54,10 @@ def read_web_file(path: Path) -> WebFile:
     if http.http2:
         message = "HTTP/2 is not spoken: clients are offered HTTP/1.1 alone, which all know"
         warnings.append((("http_server_config", "http2"), message))
-    notes += _certificate_problems(tls)
+    notes += _tls_problems(tls)
+    if tls is not None and tls.curve is not None and not can_set_curve(tls.curve):
+        message = "cannot be set by this Python: OpenSSL's own order holds, X25519 first"
+        warnings.append(((SECTION, "curve_preferences"), message))
 
     def told(all_: list[Note]) -> tuple[Problem, ...]:
         return tuple(
@@ -91,7 +94,7 @@ def _part(name: str, given: object, notes: list[Note]) -> Any:  # noqa: ANN401 -
         return adapter.validate_python({})
 
 
-def _certificate_problems(tls: TlsOptions | None) -> list[Note]:
+def _tls_problems(tls: TlsOptions | None) -> list[Note]:
     if tls is None:
         return []
     try:

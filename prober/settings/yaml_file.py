@@ -1,5 +1,6 @@
 """YAML with positions: what a file says, and on which line each key stands."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -9,6 +10,8 @@ from prober.errors import Problem
 
 MAX_NODES = 200_000
 MAX_DEPTH = 50
+_UNUSABLE = re.compile("[\0\ud800-\udfff]")  # a path or a header with it makes Python raise
+_UNUSABLE_TOLD = "holds a NUL or half a surrogate pair, which nothing takes"
 _DEEPER_THAN_LIBYAML_GOES = "exceeded maximum nesting depth"
 
 KeyPath = tuple[str | int, ...]
@@ -112,11 +115,15 @@ def _value(node: yaml.Node, path: KeyPath, reading: _Reading) -> object:
     if isinstance(node, yaml.SequenceNode):
         return [_value(child, (*path, number), reading) for number, child in enumerate(node.value)]
     try:
-        return reading.scalars.construct_object(node)
+        value: object = reading.scalars.construct_object(node)
     except (ValueError, yaml.YAMLError):
         message = "cannot be read as a value: put it in quotes"
-        reading.problems.append(Problem(reading.file, reading.lines[path], dotted(path), message))
-        return None
+    else:
+        if not (isinstance(value, str) and _UNUSABLE.search(value)):
+            return value
+        message = _UNUSABLE_TOLD
+    reading.problems.append(Problem(reading.file, reading.lines[path], dotted(path), message))
+    return None
 
 
 def _mapping(node: yaml.MappingNode, path: KeyPath, reading: _Reading) -> dict[str, object]:
@@ -125,6 +132,9 @@ def _mapping(node: yaml.MappingNode, path: KeyPath, reading: _Reading) -> dict[s
         key = str(key_node.value) if isinstance(key_node, yaml.ScalarNode) else "?"
         here = (*path, key)
         line = key_node.start_mark.line + 1
+        if _UNUSABLE.search(key):
+            reading.problems.append(Problem(reading.file, line, dotted(path), _UNUSABLE_TOLD))
+            continue
         if key in content:
             reading.problems.append(
                 Problem(reading.file, line, dotted(here), "stands here twice: keep one of them")

@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,12 @@ _SCHEMA = (
 
 def _check(connection: sqlite3.Connection) -> str | None:
     verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-    keys = connection.execute("SELECT count(*) FROM fingerprint_key").fetchone()[0]
-    return None if verdict == "ok" and keys == 1 else f"it is corrupt: {verdict}"
+    keys = connection.execute(
+        "SELECT count(*) FROM fingerprint_key WHERE typeof(key) = 'blob'"
+    ).fetchone()[0]
+    if verdict != "ok":
+        return f"it is corrupt: {verdict}"
+    return None if keys == 1 else "it is corrupt: its key is missing"
 
 
 def _fill(connection: sqlite3.Connection) -> None:
@@ -44,7 +49,12 @@ class LedgerFile:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self.key = _key(connection)
+        connection.text_factory = partial(str, encoding="utf-8", errors="replace")
+        try:
+            self.key = _key(connection)
+        except OSError:
+            connection.close()
+            raise
 
     @classmethod
     def open(cls, directory: Path, on_set_aside: Callable[[Path, str], None]) -> "LedgerFile":

@@ -3,13 +3,16 @@
 import json
 import re
 import signal
+import sqlite3
 import subprocess
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from prober.cli.main import COMMANDS
+from prober.tokens.store import LedgerFile
 from tests.programs import PROBER, end, get, started
 
 ROOT = Path(__file__).parents[2]
@@ -143,6 +146,13 @@ def test_the_readmes_commands_run() -> None:
             assert run(*command.split()).returncode == expected, command
 
 
+def without_a_table(path: Path) -> None:
+    path.mkdir()
+    LedgerFile.open(path, lambda *_: None).close()
+    with closing(sqlite3.connect(path / "tokens.sqlite3")) as connection:
+        connection.execute("DROP TABLE token")
+
+
 @pytest.mark.parametrize(
     ("make", "event"),
     [
@@ -151,8 +161,9 @@ def test_the_readmes_commands_run() -> None:
             lambda path: (path.mkdir(), (path / "tokens.sqlite3").write_bytes(b"\xff" * 9000)),
             "state.set_aside",
         ),
+        (without_a_table, "state.not_saved"),
     ],
-    ids=["unusable", "corrupt"],
+    ids=["unusable", "corrupt", "incomplete"],
 )
 def test_the_daemon_starts_whatever_became_of_its_state(
     settings: Path, tmp_path: Path, make: Callable[[Path], object], event: str

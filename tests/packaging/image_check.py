@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from prober.build import revision_of
+from tests.packaging.bare_debian import PATH, plain
 from tests.packaging.dockerfile import DOCKERFILE, ROOT, Instruction, Stage, stages
 from tests.programs import get
 
@@ -26,7 +27,6 @@ PIP_CONF = Path("/etc/pip.conf")
 PYTHON = "/opt/prober/bin/python"
 LIMIT_SECONDS = 600
 START_SECONDS = 60
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # What chroot itself needs; the daemon, being somebody else, has none of it.
 _PRIVILEGES = "setpriv --no-new-privs --bounding-set=-all,+sys_chroot,+setuid,+setgid"
 CONFIGURATION = """\
@@ -187,9 +187,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="prober-image-") as made:
         directory = Path(made)
         directory.chmod(0o755)
-        base = Path(sys.argv[1]) if len(sys.argv) > 1 else directory / "base"
-        if not base.exists():
-            subprocess.run(["debootstrap", "--variant=minbase", "bookworm", base], check=True)
+        base = Path(sys.argv[1]) if len(sys.argv) > 1 else plain("bookworm")
         revision = revision_of(ROOT)
         image, stage = Builder(directory, {"SOURCE_REVISION": revision}).build(base)
         scratch = directory / "scratch"

@@ -1,18 +1,25 @@
+import errno
 import ssl
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
+    NoEncryption,
     PrivateFormat,
     load_pem_private_key,
 )
 
 from prober.access.rules import ClientCertificates, Pem, TlsOptions
-from prober.access.tls import ServerTlsError, server_context
+from prober.access.tls import ServerTlsError, can_set_curve, server_context
 
 AUTHORITY = trustme.CA()
 SERVER = AUTHORITY.issue_cert("localhost")
@@ -90,6 +97,9 @@ def encrypted() -> bytes:
             "is not the key of the certificate",
         ),
         ("ca.crt", b"no certificate", "client_ca_file", "holds no certificate in PEM form"),
+        ("ca.crt", b"", "client_ca_file", "holds no certificate in PEM form"),
+        ("ca.crt", None, "client_ca_file", "cannot be read"),
+        ("server.crt", CHAIN[: len(CHAIN) // 2], "cert_file", "holds no certificate in PEM form"),
     ],
 )
 def test_what_cannot_be_used_is_told_by_its_key(
@@ -107,3 +117,92 @@ def test_a_directory_is_no_certificate(options: TlsOptions, tmp_path: Path) -> N
     wrong = replace(options, certificate=Pem("cert_file", tmp_path))
     with pytest.raises(ServerTlsError, match="is no regular file"):
         server_context(wrong)
+
+
+def refuse(*_: object) -> None:
+    raise ssl.SSLError(1, "[SSL] no such thing")
+
+
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        ({"ciphers": ("NO-SUCH-CIPHER",)}, "cipher_suites"),
+        ({"ciphers": ("\0",)}, "cipher_suites"),
+        ({"curve": "no-such-curve"}, "curve_preferences"),
+        ({"curve": "\0"}, "curve_preferences"),
+    ],
+)
+def test_what_openssl_does_not_take_is_told_by_its_key(
+    options: TlsOptions, change: dict[str, Any], key: str
+) -> None:
+    with pytest.raises(ServerTlsError, match="is not taken by this machine's OpenSSL") as caught:
+        server_context(replace(options, **change))
+    assert caught.value.key == key
+
+
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        ({"ciphers": ("ECDHE-ECDSA-AES128-GCM-SHA256",)}, "cipher_suites"),
+        ({"curve": "prime256v1"}, "curve_preferences"),
+    ],
+)
+def test_what_this_machine_does_not_take_is_told_by_its_key(
+    options: TlsOptions, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], key: str
+) -> None:
+    monkeypatch.setattr(ssl.SSLContext, "set_ciphers", refuse)
+    monkeypatch.setattr(ssl.SSLContext, "set_ecdh_curve", refuse)
+    with pytest.raises(ServerTlsError, match="no such thing") as caught:
+        server_context(replace(options, **change))
+    assert caught.value.key == key
+
+
+@pytest.mark.parametrize("attribute", ["minimum_version", "maximum_version"])
+def test_a_version_that_openssl_lacks_is_told_by_its_key(
+    options: TlsOptions, monkeypatch: pytest.MonkeyPatch, attribute: str
+) -> None:
+    def lacks(_self: object, _value: object) -> None:
+        raise ValueError("Unsupported protocol version")
+
+    monkeypatch.setattr(ssl.SSLContext, attribute, property(fset=lacks))
+    with pytest.raises(ServerTlsError, match="unsupported protocol version") as caught:
+        server_context(replace(options, highest_is_1_2=True))
+    assert caught.value.key == f"{attribute[:3]}_version"
+
+
+def test_a_python_that_cannot_set_x25519_leaves_openssls_order(
+    options: TlsOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ssl.SSLContext, "set_ecdh_curve", refuse)
+    assert not can_set_curve("X25519")
+    assert server_context(replace(options, curve="X25519"))
+
+
+def test_a_key_that_is_too_short_is_no_matter_of_its_form(
+    options: TlsOptions, tmp_path: Path
+) -> None:
+    key = generate_private_key(65537, 1024)  # noqa: S505 -- that is the point
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    built = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + timedelta(days=1))
+    (tmp_path / "server.crt").write_bytes(built.sign(key, SHA256()).public_bytes(Encoding.PEM))
+    (tmp_path / "server.key").write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    )
+    with pytest.raises(ServerTlsError, match="OpenSSL: ee key too small") as caught:
+        server_context(options)
+    assert caught.value.key == "cert_file"
+
+
+@pytest.mark.parametrize("name", ["certificate", "private_key", "client_ca"])
+def test_text_that_cannot_reach_openssl_is_told_by_its_key(
+    options: TlsOptions, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def lacks(_name: str) -> int:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr("os.memfd_create", lacks)
+    inline = replace(options, **{name: Pem(name, None, CHAIN.decode())})
+    with pytest.raises(ServerTlsError, match="function not implemented") as caught:
+        server_context(inline)
+    assert caught.value.key == name

@@ -1,6 +1,11 @@
-import pytest
+import os
+from pathlib import Path
 
-from prober.exchange.transport import Proxies
+import pytest
+import trustme
+
+from prober.errors import TlsConfigurationError
+from prober.exchange.transport import Proxies, tls_context
 from prober.model import TransportOptions
 
 URL = "https://cloud.uipath.com/acme/prod/reinfer_/api/v1/datasets"
@@ -34,3 +39,39 @@ def test_settings_come_before_the_environment(monkeypatch: pytest.MonkeyPatch) -
     proxies = Proxies()
     assert proxies.of(URL, TransportOptions(proxy_url="http://other:1")) == "http://other:1"
     assert proxies.of(URL, TransportOptions(proxy_from_environment=False)) is None
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no certificate", os.mkfifo, os.mkdir])
+@pytest.mark.parametrize(
+    "key", ["ca_file", "client_certificate.certificate", "client_certificate.key"]
+)
+def test_a_file_that_openssl_does_not_take_is_told_by_its_key(
+    tmp_path: Path, key: str, content: object
+) -> None:
+    file = tmp_path / "file.pem"
+    if callable(content):
+        content(file)
+    elif isinstance(content, bytes):
+        file.write_bytes(content)
+    certificate = tmp_path / "client.crt"
+    trustme.CA().issue_cert("client").cert_chain_pems[0].write_to_path(certificate)
+    options = {
+        "ca_file": TransportOptions(ca_file=file),
+        "client_certificate.certificate": TransportOptions(client_certificate_file=file),
+        "client_certificate.key": TransportOptions(
+            client_certificate_file=certificate, client_key_file=file
+        ),
+    }[key]
+    with pytest.raises(TlsConfigurationError) as caught:
+        tls_context(options)
+    said = str(caught.value)
+    assert said.startswith((f"{key} {file}: ", f"client_certificate.certificate {certificate}: "))
+
+
+def test_a_key_that_openssl_does_not_take_is_told_by_its_key(tmp_path: Path) -> None:
+    certificate, key = tmp_path / "client.crt", tmp_path / "client.key"
+    trustme.CA().issue_cert("client").cert_chain_pems[0].write_to_path(certificate)
+    trustme.CA().issue_cert("client").private_key_pem.write_to_path(key)
+    options = TransportOptions(client_certificate_file=certificate, client_key_file=key)
+    with pytest.raises(TlsConfigurationError, match=r"^client_certificate\.\w+ .*mismatch"):
+        tls_context(options)

@@ -1,3 +1,4 @@
+import ssl
 from pathlib import Path
 
 import pytest
@@ -53,7 +54,10 @@ def test_an_empty_file_asks_for_nothing(directory: Path) -> None:
     assert warnings == ""
 
 
-def test_everything_that_exporters_take_is_taken(directory: Path) -> None:
+def test_everything_that_exporters_take_is_taken(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ssl.SSLContext, "set_ecdh_curve", lambda *_: None)  # as in 3.11.7
     access, warnings = read(
         directory,
         TLS + "client_auth_type: RequireAndVerifyClientCert, client_allowed_sans: [a, b],"
@@ -99,6 +103,20 @@ def test_what_means_something_else_here_is_said(directory: Path, written: str, s
     _, warnings = read(directory, written)
     assert said in warnings
     assert warnings.count("\n") == 0
+
+
+def test_a_python_that_cannot_set_a_curve_says_so(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise ssl.SSLError(1, "[EC: UNKNOWN_GROUP] unknown group")
+
+    monkeypatch.setattr(ssl.SSLContext, "set_ecdh_curve", refuse)  # as Debian 12's own does
+    text = TLS.replace("client_ca_file: ca.crt, ", "curve_preferences: [X25519]}")
+    _, warnings = read(directory, text)
+    assert "curve_preferences: cannot be set by this Python" in warnings
+    with pytest.raises(SettingsError, match=r"web\.yml:1: tls_server_config\.curve_preferences: "):
+        read(directory, text.replace("X25519", "CurveP256"))
 
 
 def test_suites_of_tls_1_3_alone_leave_tls_1_3_alone(directory: Path) -> None:

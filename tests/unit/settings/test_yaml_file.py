@@ -120,6 +120,20 @@ def test_a_value_that_cannot_be_read_is_named_and_nothing_is_made_of_it(text: st
 
 
 @pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ('a: "ca\\0.pem"', "a"),
+        ('a: ["\\uD800"]', "a[0]"),
+        ('a: {b: "x\\0"}', "a.b"),
+        ('a: {"b\\0": x}', "a"),
+    ],
+)
+def test_text_that_no_file_and_no_library_takes_is_told_by_its_key(text: str, key: str) -> None:
+    message = "holds a NUL or half a surrogate pair, which nothing takes"
+    assert [str(each) for each in read_yaml(text, "f.yaml")[1]] == [f"f.yaml:1: {key}: {message}"]
+
+
+@pytest.mark.parametrize(
     ("text", "told"),
     [
         ("a: *nowhere", "f.yaml:1: not YAML: found undefined alias 'nowhere'"),

@@ -62,6 +62,8 @@ def test_nobody_else_may_read_it_and_its_key_is_its_own(tmp_path: Path) -> None:
     assert (tmp_path / FILE_NAME).stat().st_mode & 0o777 == 0o600
     assert len(one.key) == 32
     assert one.key != other.key
+    one.close()
+    other.close()
 
 
 def test_a_reader_sees_what_a_daemon_has_saved_while_it_runs(tmp_path: Path) -> None:
@@ -74,6 +76,8 @@ def test_a_reader_sees_what_a_daemon_has_saved_while_it_runs(tmp_path: Path) -> 
     assert (reader.records(), reader.key) == ({"acme": RECORD}, writer.key)
     with pytest.raises(OSError, match="readonly"):
         reader.save({"acme": RECORD})
+    reader.close()
+    writer.close()
 
 
 def of_noise(path: Path) -> None:
@@ -93,6 +97,13 @@ def of_a_later_version(path: Path) -> None:
     connection.close()
 
 
+def of_a_key_that_is_text(path: Path) -> None:
+    LedgerFile.open(path.parent, unexpected).close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE fingerprint_key SET key = 'text'")
+    connection.close()
+
+
 def of_half_its_pages(path: Path) -> None:
     file = LedgerFile.open(path.parent, unexpected)
     file.save({f"tenant-{number}": RECORD for number in range(200)})
@@ -108,6 +119,7 @@ def of_half_its_pages(path: Path) -> None:
         (of_another_program, "it is no ledger of prober"),
         (of_a_later_version, "its version is 9, this prober writes version 1"),
         (of_half_its_pages, "it is corrupt: database disk image is malformed"),
+        (of_a_key_that_is_text, "it is corrupt: its key is missing"),
     ],
 )
 def test_a_file_that_is_not_ours_to_use_is_set_aside(
@@ -126,6 +138,8 @@ def test_a_file_that_is_not_ours_to_use_is_set_aside(
     assert heard == [(aside, told)]
     assert aside.read_bytes() == content
     assert file.records() == {"acme": RECORD}
+    file.close()
+    file.close()
 
 
 @pytest.mark.parametrize(
@@ -139,6 +153,19 @@ def test_a_record_that_makes_no_sense_is_left_out(tmp_path: Path, text: str) -> 
     connection.close()
 
     assert file.records() == {"acme": RECORD}
+    file.close()
+
+
+def test_a_record_that_is_no_text_is_left_out(tmp_path: Path) -> None:
+    file = LedgerFile.open(tmp_path, unexpected)
+    file.save({"acme": RECORD})
+    with sqlite3.connect(tmp_path / FILE_NAME) as connection:
+        connection.execute("INSERT INTO token VALUES ('other', CAST(x'ff' AS TEXT))")
+        connection.execute("INSERT INTO token VALUES (CAST(x'fe' AS TEXT), 'name')")
+    connection.close()
+
+    assert file.records() == {"acme": RECORD}
+    file.close()
 
 
 def test_a_directory_that_cannot_be_written_is_an_os_error(tmp_path: Path) -> None:
