@@ -1,5 +1,6 @@
 """How a tenant is reached: TLS context, proxy, and the sessions made of them."""
 
+import os
 import ssl
 import stat
 from collections.abc import Iterator

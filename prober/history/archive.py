@@ -6,7 +6,8 @@ file all answers are empty. Raises OSError when the file may not be read.
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from prober.history.rows import spell_of, unpack_document
 from prober.outcomes import Reason, RejectionCause, TokenEventKind
 from prober.timeline.packing import unpack_minutes, unpack_tally
 from prober.timeline.slots import FIELDS, Slot
-from prober.timeline.spells import Spell
+from prober.timeline.spells import Incident, IncidentKey, Spell, newest_incidents
 from prober.timeline.tally import Tally, added
 
 Tallies = Mapping[str, Mapping[float, Tally]]
@@ -120,14 +121,40 @@ class Archive:
 
     def spells(self, since: float, until: float, tenant: str | None = None) -> tuple[Spell, ...]:
         """Return the spells that were going on at some time in a span."""
-        rows = self._reader.rows(
-            f"SELECT {SPELL_COLUMNS} FROM spell"  # noqa: S608 -- our columns
-            " JOIN probe ON probe.id = spell.probe"
+        return tuple(self._spells(since, until, tenant))
+
+    def incidents(
+        self,
+        since: float,
+        until: float,
+        tenant: str | None = None,
+        *,
+        limit: int,
+        before: IncidentKey | None = None,
+    ) -> tuple[Incident, ...]:
+        """Return the newest incidents that were going on at some time in a span.
+
+        `before`: only those that come after this one, since the newest come first. Spells are read
+        one by one: what is held does not grow with their number.
+        """
+        with closing(self._spells(since, until, tenant)) as spells:
+            return newest_incidents(spells, limit, before)
+
+    def _spells(
+        self, since: float, until: float, tenant: str | None
+    ) -> Generator[Spell, None, None]:
+        # The limit keeps the inner query apart, so that SQLite sorts numbers and not whole rows.
+        rows = self._reader.stream(
+            f"SELECT {SPELL_COLUMNS} FROM"  # noqa: S608 -- our columns
+            " (SELECT spell.id AS number FROM spell JOIN probe ON probe.id = spell.probe"
             " WHERE (ended_at IS NULL OR ended_at >= ?) AND started_at <= ?"
-            " AND (? IS NULL OR probe.tenant = ?) ORDER BY started_at",
+            " AND (? IS NULL OR probe.tenant = ?) ORDER BY started_at LIMIT -1)"
+            " CROSS JOIN spell ON spell.id = number CROSS JOIN probe ON probe.id = spell.probe",
             (since, until, tenant, tenant),
         )
-        return tuple(spell_of(row) for row in rows)
+        with closing(rows):
+            for row in rows:
+                yield spell_of(row)
 
     def failures(
         self, tenant: str, since: float, *, limit: int, probe: str | None = None

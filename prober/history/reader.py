@@ -1,7 +1,7 @@
 """How the history's file is read beside the daemon that writes it."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -34,3 +34,13 @@ class Reader:
         """Return all rows of a query, none without a usable file."""
         with self.reading() as connection:
             return [] if connection is None else connection.execute(query, values).fetchall()
+
+    def stream(self, query: str, values: tuple[object, ...]) -> Generator[Any, None, None]:
+        """Yield the rows of a query one by one, so that they are not all held in memory.
+
+        Close it if it is not read to its end: it holds the file open.
+        """
+        with self.reading() as connection:
+            if connection is not None:
+                connection.execute("PRAGMA temp_store = MEMORY")  # there may be no other place
+                yield from connection.execute(query, values)

@@ -1,5 +1,6 @@
 """The JSON API: one table of operations, which makes the routes and the OpenAPI description."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +9,7 @@ from aiohttp import web
 from pydantic import TypeAdapter
 
 from prober.history.archive import PastFailure
+from prober.timeline.spells import IncidentKey
 from prober.views.badge import badge_svg
 from prober.views.standing import TenantDocument
 from prober.web import parameters, questions
@@ -61,15 +63,14 @@ async def _events(site: Site, tenant: str, since: float) -> EventsDocument:
     return await questions.events_of(site, tenant, since)
 
 
-async def _incidents(site: Site, since: float) -> IncidentsDocument:
-    return await questions.incidents_since(site, since)
-
-
-async def _tenant_incidents(site: Site, tenant: str, since: float) -> IncidentsDocument:
-    return await questions.incidents_since(site, since, tenant)
+async def _incidents(
+    site: Site, since: float, limit: int, cursor: IncidentKey | None, tenant: str | None = None
+) -> IncidentsDocument:
+    return await questions.incidents_since(site, since, tenant, limit=limit, cursor=cursor)
 
 
 _TENANT, _SINCE = parameters.TENANT, parameters.SINCE
+_PAGE = (_SINCE, parameters.INCIDENTS_LIMIT, parameters.CURSOR)
 OPERATIONS = (
     Operation(
         "overview", "/api/v1/overview", "How everything stands.", (), OverviewDocument,
@@ -85,7 +86,7 @@ OPERATIONS = (
     ),
     Operation(
         "tenant_incidents", "/api/v1/tenants/{tenant}/incidents", "A tenant's incidents.",
-        (_TENANT, _SINCE), IncidentsDocument, _tenant_incidents,
+        (_TENANT, *_PAGE), IncidentsDocument, _incidents,
     ),
     Operation(
         "failures", "/api/v1/tenants/{tenant}/failures", "Its last failures, with evidence.",
@@ -100,7 +101,7 @@ OPERATIONS = (
         (parameters.NUMBER,), PastFailure, _failure,
     ),
     Operation(
-        "incidents", "/api/v1/incidents", "All tenants' incidents.", (_SINCE,),
+        "incidents", "/api/v1/incidents", "All tenants' incidents.", _PAGE,
         IncidentsDocument, _incidents,
     ),
     Operation(
@@ -140,7 +141,9 @@ def _handler(operation: Operation) -> Callable[[web.Request], Awaitable[web.Resp
             return error_answer(404, str(error))
         except OSError as error:
             return error_answer(503, f"the history cannot be read: {error.strerror or error}")
-        return _json(adapter, document)
+        # A long document takes longer to write than a measurement may wait.
+        body = await asyncio.to_thread(adapter.dump_json, document)
+        return web.Response(body=body, content_type="application/json")
 
     return handle
 

@@ -58,11 +58,15 @@ class IncidentDocument:
 
 @dataclass(frozen=True, slots=True)
 class IncidentsDocument:
-    """The incidents that were going on at some time since a moment, the newest first."""
+    """The incidents that were going on at some time since a moment, the newest first.
+
+    `next_cursor` asks for the ones that follow; it is null when there are no more.
+    """
 
     since: float
     until: float
     incidents: tuple[IncidentDocument, ...]
+    next_cursor: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from itertools import groupby
+from typing import cast
 
 from aiohttp import web
 
+from prober.timeline.spells import IncidentKey
 from prober.views.standing import TenantDocument
 from prober.web import ad_hoc, api, parameters, questions
 from prober.web.cards import CARDS
@@ -16,6 +18,7 @@ from prober.web.site import SITE
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _SHOWN_FAILURES = 20
+_SHOWN_INCIDENTS = 50
 _WEEK_SECONDS = 7 * 86_400.0
 _YOUNG_SECONDS = 2 * 3600.0
 _FIRST_ENVIRONMENT = "production"
@@ -68,7 +71,7 @@ async def _tenant(request: web.Request) -> web.Response:
     series, failures, incidents, events = await asyncio.gather(
         questions.series_of(site, name, range_name),
         questions.failures_of(site, name, _WEEK_SECONDS, _SHOWN_FAILURES),
-        questions.incidents_since(site, _WEEK_SECONDS, name),
+        questions.incidents_since(site, _WEEK_SECONDS, name, limit=_SHOWN_INCIDENTS),
         questions.events_of(site, name, _WEEK_SECONDS),
     )
     return await page(
@@ -90,9 +93,12 @@ def _environment_order(tenant: TenantDocument) -> tuple[bool, str]:
 
 
 async def _incidents(request: web.Request) -> web.Response:
-    seconds = parameters.read((parameters.SINCE,), {}, request.query)["since"]
+    values = parameters.read((parameters.SINCE, parameters.CURSOR), {}, request.query)
+    seconds, cursor = values["since"], values["cursor"]
     assert isinstance(seconds, float)  # noqa: S101 -- as its parameter reads it
-    found = await questions.incidents_since(request.app[SITE], seconds)
+    found = await questions.incidents_since(
+        request.app[SITE], seconds, cursor=cast("IncidentKey | None", cursor)
+    )
     since = request.query.get("since", parameters.SINCE.default)
     return await page(request, "incidents.html", found=found, since=since)
 

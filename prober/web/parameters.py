@@ -2,14 +2,16 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from prober.settings.quantities import duration_seconds
+from prober.timeline.spells import IncidentKey
 from prober.views.chart import RANGES
 
 DEFAULT_RANGE = "24h"
 _SINCE_PATTERN = "^[1-9][0-9]{0,3}(s|m|h|d)$"
+_CURSOR = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)~([a-z]{1,16})~([01])~([a-z0-9_-]{1,63})")
 _MOST = 200
 _GREATEST_NUMBER = 2**63 - 1
 
@@ -55,6 +57,19 @@ def _number(text: str) -> int:
     return int(text)
 
 
+def cursor_text(key: IncidentKey) -> str:
+    """Return what asks for the incidents after one."""
+    started_at, tenant, culprit, in_maintenance = key
+    return f"{started_at!r}~{culprit}~{int(in_maintenance)}~{tenant}"
+
+
+def _cursor(text: str) -> IncidentKey:
+    found = _CURSOR.fullmatch(text)
+    if found is None:
+        raise ValueError("write what 'next_cursor' of an answer says")
+    return float(found[1]), found[4], found[2], found[3] == "1"
+
+
 TENANT = Parameter("tenant", "path", "The tenant's name.", {"type": "string"}, str)
 PROBE = Parameter("probe", "path", "The probe's name.", {"type": "string"}, str)
 OF_PROBE = Parameter("probe", "query", "Of this probe alone.", {"type": "string"}, str)
@@ -89,6 +104,16 @@ LIMIT = Parameter(
     _limit,
     "50",
 )
+
+
+CURSOR = Parameter(
+    "cursor",
+    "query",
+    "The answer's `next_cursor`: what comes after it.",
+    {"type": "string", "pattern": f"^{_CURSOR.pattern}$"},
+    _cursor,
+)
+INCIDENTS_LIMIT = replace(LIMIT, schema={**LIMIT.schema, "default": _MOST}, default=str(_MOST))
 
 
 class BadParameter(ValueError):  # noqa: N818 -- named for what it says

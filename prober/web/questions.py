@@ -6,7 +6,7 @@ Raises NotFound for what there is not.
 import asyncio
 
 from prober.history.archive import PastFailure
-from prober.timeline.spells import Incident, incidents
+from prober.timeline.spells import Incident, IncidentKey
 from prober.timeline.standing import TenantStanding
 from prober.views.chart import Series, series, span
 from prober.views.document import result_document
@@ -20,9 +20,11 @@ from prober.web.documents import (
     SeriesDocument,
     incident_document,
 )
+from prober.web.parameters import cursor_text
 from prober.web.site import Site, standings
 
 MOST_FAILURES = 200
+MOST_INCIDENTS = 200
 _MOST_EVENTS = 100
 
 
@@ -55,26 +57,43 @@ async def series_of(site: Site, name: str, range_name: str) -> SeriesDocument:
     now = site.now()
     since, until, step = span(range_name, now)
     found: dict[str, Series] = {}
-    if site.archive is not None:
-        tallies = await asyncio.to_thread(site.archive.tallies, name, since, until, step)
-        found = {probe: series(each, since, until, step) for probe, each in tallies.items()}
+    archive = site.archive
+    if archive is not None:
+        tallies = await site.in_thread(lambda: archive.tallies(name, since, until, step))
+        found = await asyncio.to_thread(
+            lambda: {probe: series(each, since, until, step) for probe, each in tallies.items()}
+        )
     empty = Series(since, until, step, ())
     return SeriesDocument(now, {probe: found.get(probe, empty) for probe in probes})
 
 
-async def incidents_since(site: Site, seconds: float, name: str | None = None) -> IncidentsDocument:
-    """Return the incidents of one tenant, or of all."""
+async def incidents_since(
+    site: Site,
+    seconds: float,
+    name: str | None = None,
+    *,
+    limit: int = MOST_INCIDENTS,
+    cursor: IncidentKey | None = None,
+) -> IncidentsDocument:
+    """Return the newest incidents of one tenant, or of all; `cursor` is the last one before."""
     if name is not None:
         known(site, name)
     now = site.now()
     found: tuple[Incident, ...] = ()
-    if site.archive is not None:
-        spells = await asyncio.to_thread(site.archive.spells, now - seconds, now, name)
-        found = incidents(spells)
+    limit = min(limit, MOST_INCIDENTS)
+    archive = site.archive
+    if archive is not None:
+        found = await site.in_thread(
+            lambda: archive.incidents(now - seconds, now, name, limit=limit + 1, before=cursor)
+        )
     environments = {each.name: each.environment for each in site.tenants.values()}
-    documents = (incident_document(each, environments.get(each.tenant), now) for each in found)
-    newest = sorted(documents, key=lambda each: -each.started_at)
-    return IncidentsDocument(now - seconds, now, tuple(newest))
+    shown = found[:limit]
+    return IncidentsDocument(
+        now - seconds,
+        now,
+        tuple(incident_document(each, environments.get(each.tenant), now) for each in shown),
+        cursor_text(shown[-1].key) if len(found) > limit else None,
+    )
 
 
 async def failures_of(
@@ -88,7 +107,7 @@ async def failures_of(
         return FailuresDocument(())
     since = site.now() - seconds
     archive = site.archive
-    found = await asyncio.to_thread(
+    found = await site.in_thread(
         lambda: archive.failures(name, since, limit=min(limit, MOST_FAILURES), probe=probe)
     )
     return FailuresDocument(found)
@@ -97,8 +116,9 @@ async def failures_of(
 async def failure(site: Site, number: int) -> PastFailure:
     """Return one failure."""
     found = None
-    if site.archive is not None:
-        found = await asyncio.to_thread(site.archive.failure, number)
+    archive = site.archive
+    if archive is not None:
+        found = await site.in_thread(lambda: archive.failure(number))
     if found is None:
         raise NotFound(f"there is no failure {number}, or no longer")
     return found
@@ -110,7 +130,7 @@ async def events_of(site: Site, name: str, seconds: float) -> EventsDocument:
     if site.archive is None:
         return EventsDocument((), ())
     archive, since = site.archive, site.now() - seconds
-    return await asyncio.to_thread(
+    return await site.in_thread(
         lambda: EventsDocument(
             archive.token_events(name, limit=_MOST_EVENTS),
             archive.changes(name, since, limit=_MOST_EVENTS),

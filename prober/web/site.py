@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TypeVar
 
 from aiohttp import web
 
@@ -11,6 +12,9 @@ from prober.history.archive import Archive
 from prober.model import Result, Tenant
 from prober.recorders.own_health import OwnHealth
 from prober.timeline.standing import TenantStanding
+
+_T = TypeVar("_T")
+MAX_READERS = 2
 
 RunOnce = Callable[[str, str], Awaitable[Result]]
 """Runs a tenant's probe once, out of turn; its result counts for nothing."""
@@ -42,6 +46,15 @@ class Site:
     refresh_metrics: Callable[[], int] = lambda: 0
     """Prepares `render_metrics` a little on the event loop; returns how many more steps there
     are."""
+    readers: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_READERS))
+
+    async def in_thread(self, read: Callable[[], _T]) -> _T:
+        """Read the history in a thread; of those who ask at the same time, few read at once.
+
+        Each reader takes memory, a thread that others need, and its share of the interpreter.
+        """
+        async with self.readers:
+            return await asyncio.to_thread(read)
 
 
 async def standings(site: Site, names: Iterable[str]) -> AsyncIterator[TenantStanding]:

@@ -10,6 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from prober.cli.attempts import run_probes
+from prober.exchange.client import MAX_SHOWN_HEADER_CHARACTERS
 from prober.redaction import Redactor
 from prober.views.document import result_document
 from tests.builders import a_probe, a_tenant
@@ -52,3 +53,18 @@ async def test_no_echo_of_the_token_is_shown(tmp_path: Path, encoding: str) -> N
     for text in said:
         assert redactor.text(text) == text
     assert "[redacted]" in said[0]
+
+
+async def test_long_headers_are_cut(tmp_path: Path) -> None:
+    fields = "".join(f"X-{n}: {'%41' * 4000}\r\n" for n in range(20))
+    answer = f"HTTP/1.1 400 Bad\r\n{fields}X-Last: {TOKEN}\r\nContent-Length: 0\r\n\r\n".encode()
+    async with server(answer) as url:
+        probe = a_probe()
+        tenant = a_tenant(base_url=url, probes=(probe,))
+        environment = {tenant.token.location: TOKEN}
+        [result] = [r async for r in run_probes(tenant, [probe], environment, tmp_path)]
+    assert result.exchange.response is not None
+    headers = result.exchange.response.headers
+    assert sum(len(value) for _, value in headers) <= MAX_SHOWN_HEADER_CHARACTERS
+    assert headers[-2][0] == "X-Last"
+    assert TOKEN not in str(headers)
