@@ -23,6 +23,7 @@ from prober.model import (
     Verdict,
 )
 from prober.outcomes import Counterpart, FailureKind, Reason
+from prober.redaction import Redactor
 from prober.tokens.identity import Withheld
 from prober.tokens.keeper import Grant
 
@@ -114,7 +115,7 @@ def _without_token(
         )
     exchange = Exchange(
         method=probe.method,
-        url=tenant.base_url + probe.path,
+        url=Redactor(probe.secrets).text(tenant.base_url + probe.path),
         total_seconds=0.0,
         failure=Failure(FailureKind.TOKEN_MISSING, withheld.problem),
     )

@@ -65,14 +65,16 @@ class Expectations:
 class Probe:
     """One request against a tenant, when to make it, and what a good answer looks like.
 
-    `path` is percent-encoded, begins with `/`, and follows the tenant's `base_url`.
+    `path` is percent-encoded, begins with `/`, and follows the tenant's `base_url`. It and the
+    headers may hold `secrets`, which are taken out of all that is shown.
     """
 
     name: str
-    path: str
+    path: str = field(repr=False)
     method: str = "GET"
     body: bytes | None = None
-    headers: tuple[tuple[str, str], ...] = ()
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    secrets: tuple[SecretStr, ...] = ()
     expectations: Expectations = Expectations()
     interval_seconds: float = 60.0
     timeout_seconds: float = 10.0
@@ -184,7 +186,7 @@ class Response:
 
     status: int
     headers: tuple[tuple[str, str], ...]
-    body: bytes
+    body: bytes = field(repr=False)
     body_over_limit: bool = False
     unreadable_coding: str = ""
 

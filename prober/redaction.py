@@ -16,6 +16,7 @@ import html
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
+from urllib.parse import unquote, urlsplit
 from weakref import ref
 
 from pydantic import SecretStr
@@ -45,6 +46,10 @@ _BACKSLASH = re.compile(
 )
 """Of JSON (RFC 8259, 7) and of programming languages."""
 _ENTITY = re.compile(rb"&(?:#[0-9]{1,9}|#x[0-9a-f]{1,8}|[a-z][a-z0-9]{1,31});?", re.IGNORECASE)
+_TOKEN_SHAPED = re.compile(
+    r"eyJ[\w-]{8,}\.[\w-]{4,}(?:\.[\w-]+)*"  # JSON Web Tokens (RFC 7519)
+    r"|(?<=_token)\W{1,5}[\w.~+/=-]{8,}"  # access_token=..., "refresh_token": "..."
+)
 _UNFINISHED_ESCAPE = re.compile(
     rb"(?:%u?[0-9a-f]{0,3}|\\u?\{?[0-9a-f]{0,5}|&#?x?[a-z0-9]{0,31})\Z", re.IGNORECASE
 )
@@ -61,9 +66,12 @@ class Redactor:
         "_prefixes",
         "_shortest",
         "_splitting",
+        "_token_shaped",
     )
 
-    def __init__(self, secrets: Iterable[SecretStr]) -> None:
+    def __init__(self, secrets: Iterable[SecretStr], *, token_shaped: bool = False) -> None:
+        """Look for `secrets`, and if `token_shaped` for all that looks like a token, too."""
+        self._token_shaped = token_shaped
         texts = {secret.get_secret_value() for secret in secrets}
         self._literals = tuple(
             sorted((t.encode() for t in texts if len(t) >= MIN_SECRET_CHARACTERS), key=len)[::-1]
@@ -89,6 +97,8 @@ class Redactor:
         `is_cut`: the text goes on where it comes from. Then its end may be the beginning of a
         secret in any form; else only that of one as it is.
         """
+        if self._token_shaped:
+            text = _TOKEN_SHAPED.sub(REDACTED, text)
         if not self._needles:
             return text
         if len(text) >= self._shortest:
@@ -160,6 +170,17 @@ class Redactor:
                     decoded += (each.translate(None, self._splitting) for each in _decoded(view))
             yield from decoded
             views = decoded
+
+
+def secrets_of_url(url: str) -> tuple[SecretStr, ...]:
+    """Return the user information of a URL, and the password in it, as what must not be shown."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ()
+    user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    found = [f"{user}:{password}", password] if password else [user]
+    return tuple(SecretStr(each) for each in found if each)
 
 
 class RedactorCache:

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Self
 
 import aiohttp
+from pydantic import SecretStr
 from yarl import URL
 
 from prober.errors import TlsConfigurationError
@@ -37,7 +38,7 @@ from prober.model import (
     TransportOptions,
 )
 from prober.outcomes import FailureKind
-from prober.redaction import Redactor, RedactorCache
+from prober.redaction import Redactor, RedactorCache, secrets_of_url
 from prober.verdict.one_line import one_line
 
 MAX_SHOWN_HEADER_CHARACTERS = 32 * 1024
@@ -60,6 +61,7 @@ class ExchangeClient:
         self._retired: set[aiohttp.ClientSession] = set()
         self._certificates = CertificateExpiry()
         self._redactors = RedactorCache()
+        self._proxy_secrets: dict[str, tuple[SecretStr, ...]] = {}
 
     async def __aenter__(self) -> Self:
         """Return the client, ready."""
@@ -101,15 +103,16 @@ class ExchangeClient:
 
     async def exchange(self, request: Request, probe: Probe, options: TransportOptions) -> Exchange:
         """Send `request` once and return what it brought; raises nothing but cancellation."""
+        proxy = self._proxies.of(request.url, options)
+        redactor = self._redactors.of((*request.secrets, *self._secrets_of(proxy)))
         try:
             session = self._session(options, probe.connection)
         except TlsConfigurationError as error:
-            return never_sent(request, FailureKind.TLS_CONFIGURATION, str(error))
+            return never_sent(request, FailureKind.TLS_CONFIGURATION, str(error), redactor)
         self._users[session] += 1
         lag = self._loop_lag.open()
         try:
             moments = begin_attempt()
-            proxy = self._proxies.of(request.url, options)
             response, failure = await self._attempt(session, request, probe, moments, proxy)
             end = time.perf_counter()
             if failure is None and moments.arrived is not None:
@@ -119,7 +122,15 @@ class ExchangeClient:
             self._users[session] -= 1
             if session in self._retired:
                 await self._retire(session)
-        return self._told(request, moments, end, response, failure, lag)
+        return self._told(request, redactor, moments, end, (response, failure), lag)
+
+    def _secrets_of(self, proxy: str | None) -> tuple[SecretStr, ...]:
+        """Return what is secret in a proxy's URL: it may echo its password, too."""
+        if proxy is None or "@" not in proxy:
+            return ()
+        if proxy not in self._proxy_secrets:
+            self._proxy_secrets[proxy] = secrets_of_url(proxy)
+        return self._proxy_secrets[proxy]
 
     async def _retire(self, session: aiohttp.ClientSession) -> None:
         """Close a session that gets no more to do, as soon as nothing is under way by it."""
@@ -153,16 +164,16 @@ class ExchangeClient:
     def _told(
         self,
         request: Request,
+        redactor: Redactor,
         moments: Moments,
         end: float,
-        response: Response | None,
-        failure: Failure | None,
+        came: tuple[Response | None, Failure | None],
         lag: LagWatch,
     ) -> Exchange:
-        redactor = self._redactors.of(request.secrets)
+        response, failure = came
         return Exchange(
             method=request.method,
-            url=request.url,
+            url=redactor.text(request.url),
             total_seconds=end - moments.resolve,
             phases=phases_until(moments, end),
             response=None if response is None else _redacted(response, redactor),
@@ -208,11 +219,10 @@ def _redacted(response: Response, redactor: Redactor) -> Response:
     return replace(response, headers=tuple(headers), body=redactor.data(response.body))
 
 
-def never_sent(request: Request, kind: FailureKind, detail: str) -> Exchange:
+def never_sent(request: Request, kind: FailureKind, detail: str, redactor: Redactor) -> Exchange:
     """Return the exchange of a request that could not even be made."""
-    return Exchange(
-        method=request.method, url=request.url, total_seconds=0.0, failure=Failure(kind, detail)
-    )
+    url = redactor.text(request.url)
+    return Exchange(request.method, url, 0.0, failure=Failure(kind, detail), redactor=redactor)
 
 
 def _proxys_answer(error: aiohttp.ClientHttpProxyError) -> Response:

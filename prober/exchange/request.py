@@ -18,7 +18,7 @@ def build_request(tenant: Tenant, probe: Probe, token: SecretStr, *, version: st
         headers=_headers(version, probe.headers, has_body=probe.body is not None),
         body=probe.body,
         authorization=SecretStr(f"Bearer {token.get_secret_value()}"),
-        secrets=(token,),
+        secrets=(token, *probe.secrets),
     )
 
 

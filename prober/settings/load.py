@@ -31,6 +31,7 @@ from prober.settings.resolve import (
     state_directory,
 )
 from prober.settings.text_file import read_text
+from prober.settings.texts import with_texts
 from prober.settings.token_schema import Token
 from prober.settings.web_file import WebFile, read_web_file
 from prober.settings.web_options import exposure, open_writes, web_options
@@ -103,7 +104,7 @@ class _Checker:
         reload = self._part(schema.Reload, content, "reload")
         log = self._part(schema.Log, content, "log")
         windows = self._maintenance(content.get("maintenance"))
-        own, broken = self._own_probes(content.get("probes"))
+        own, broken = self._own_probes(content.get("probes"), path.absolute().parent)
         entries = self._entries(content.get("tenants"))
         self._unknown_keys(content)
         tenants, problems, warnings = resolve_tenants(
@@ -175,7 +176,9 @@ class _Checker:
         self._notes += [(("defaults", *path), message) for path, message in problems]
         return defaults.model_copy(update={str(path[0]): None for path, _ in problems})
 
-    def _own_probes(self, given: object) -> tuple[dict[str, OwnProbe], frozenset[str]]:
+    def _own_probes(
+        self, given: object, directory: Path
+    ) -> tuple[dict[str, OwnProbe], frozenset[str]]:
         if given is None:
             return {}, frozenset()
         if not isinstance(given, dict):
@@ -187,8 +190,9 @@ class _Checker:
             self._valid(Slug, name, at)
             probe = self._valid(OwnProbe, entry, at)
             if probe is not None:
-                own[name] = probe
-                self._notes += [((*at, *path), message) for path, message in check_own(probe)]
+                own[name], problems = with_texts(probe, directory, environ)
+                problems += check_own(probe)
+                self._notes += [((*at, *path), message) for path, message in problems]
         return own, frozenset(given) - own.keys()
 
     def _maintenance(self, given: object) -> list[Window]:

@@ -12,6 +12,7 @@ from pydantic import (
     Field,
     StringConstraints,
     field_validator,
+    model_validator,
 )
 
 from prober.model import ConnectionPolicy
@@ -25,6 +26,11 @@ _OUR_HEADERS = frozenset(
     | {"accept-encoding", "proxy-authorization", "cookie"}
 )
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")
+_SECRET_NAME = re.compile(
+    r"(proxy-)?authorization|sig|signature|code|(.*[-_])?(api)?(key|token|secret|password)",
+    re.IGNORECASE,
+)
+VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
 _NEVER_EXPECTED = frozenset({401, 403, 429})
 
 
@@ -47,6 +53,11 @@ JsonBody = Annotated[Any, AfterValidator(_is_json)]
 
 def _as_text(value: object) -> object:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def is_header_value(text: str) -> bool:
+    """Tell whether a header can carry a text."""
+    return text.isprintable() and text.isascii()
 
 
 class Strict(BaseModel):
@@ -159,6 +170,44 @@ class Expect(Strict):
         return value
 
 
+class Text(Strict):
+    """A text, from exactly one of `value`, `file` and `env`, and whether it is a secret."""
+
+    value: str | None = None
+    """The text itself."""
+    file: str | None = Field(default=None, min_length=1)
+    """A file with the text alone; relative to this configuration file."""
+    env: str | None = Field(default=None, pattern=VARIABLE)
+    """An environment variable with the text."""
+    secret: bool | None = None
+    """Whether it is taken out of all that is shown. Default: if it comes from `file` or `env`, or
+    its name is that of a secret, such as `X-Api-Key`, `sig` or `code`."""
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> "Text":
+        if sum(source is not None for source in (self.value, self.file, self.env)) != 1:
+            raise ValueError("name exactly one source: 'value', 'file' or 'env'")
+        return self
+
+    def is_secret(self, name: str) -> bool:
+        """Tell whether this is a secret as the value of a header or parameter of a name."""
+        if self.secret is not None:
+            return self.secret
+        return self.value is None or is_name_of_secret(name)
+
+
+def is_name_of_secret(name: str) -> bool:
+    """Tell whether the values of headers and parameters of a name are secrets."""
+    return bool(_SECRET_NAME.fullmatch(name))
+
+
+def _as_mapping(value: object) -> object:
+    return {"value": value} if isinstance(value, str) else value
+
+
+WrittenText = Annotated[Text, BeforeValidator(_as_mapping, json_schema_input_type=str | Text)]
+
+
 class OwnProbe(Tuning):
     """A probe of your own."""
 
@@ -168,8 +217,10 @@ class OwnProbe(Tuning):
     """What follows the tenant's base URL, percent-encoded: `/api/v1/...`."""
     json_body: JsonBody = Field(default=None, alias="json")
     """The request's body."""
-    headers: dict[str, str] = Field(default_factory=dict)
-    """Further request headers."""
+    headers: dict[str, WrittenText] = Field(default_factory=dict)
+    """Further request headers; a secret by `{env: NAME}` or `{file: PATH}`."""
+    query: dict[str, WrittenText] = Field(default_factory=dict)
+    """Parameters that are added to the path, not percent-encoded; secrets as in `headers`."""
     expect: Expect = Expect()
     """What a good answer looks like."""
     i_accept_costs: bool = False
@@ -186,12 +237,12 @@ class OwnProbe(Tuning):
 
     @field_validator("headers")
     @classmethod
-    def _are_headers(cls, value: dict[str, str]) -> dict[str, str]:
+    def _are_headers(cls, value: dict[str, Text]) -> dict[str, Text]:
         for name, content in value.items():
             if name.lower() in _OUR_HEADERS:
                 raise ValueError(f"the header {name} is the prober's own")
             if not _HEADER_NAME.fullmatch(name):
                 raise ValueError("a header's name has characters that HTTP does not allow")
-            if not content.isprintable() or not content.isascii():
+            if content.value is not None and not is_header_value(content.value):
                 raise ValueError(f"the header {name} has characters that HTTP does not allow")
         return value

@@ -6,11 +6,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Self, TypeVar
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, quote, unquote, urlencode
+
+from pydantic import SecretStr
 
 from prober.model import ConnectionPolicy, Expectations, Probe
 from prober.settings.catalogue import CATALOGUE, NEEDS_NOTHING, BuiltIn, path_segment
-from prober.settings.probe_schema import LatencyObjectives, OwnProbe, ProbeUse, Tuning
+from prober.settings.probe_schema import (
+    LatencyObjectives,
+    OwnProbe,
+    ProbeUse,
+    Tuning,
+    is_name_of_secret,
+)
 from prober.settings.schema import Defaults, TenantEntry
 from prober.settings.yaml_file import Note
 
@@ -111,14 +119,26 @@ def _own_needs_consent(use: ProbeUse, own: OwnProbe) -> Problems:
 
 
 def _own_request(own: OwnProbe) -> Probe:
+    """Return the request of an own probe, whose texts have been read: see `texts`."""
+    query = urlencode({name: text.value or "" for name, text in own.query.items()}, quote_via=quote)
+    separator = "&" if "?" in own.path else "?"
     return Probe(
         name="",
-        path=own.path,
+        path=f"{own.path}{separator}{query}" if query else own.path,
+        secrets=tuple(map(SecretStr, _secrets(own))),
         method=own.method,
         body=None if own.json_body is None else _json(own.json_body),
-        headers=tuple(own.headers.items()),
+        headers=tuple((name, text.value or "") for name, text in own.headers.items()),
         expectations=Expectations(own.expect.status, own.expect.jmespath, own.expect.max_server),
     )
+
+
+def _secrets(own: OwnProbe) -> list[str]:
+    texts = [*own.headers.items(), *own.query.items()]
+    found = [text.value or "" for name, text in texts if text.is_secret(name)]
+    written = parse_qsl(own.path.partition("?")[2])
+    found += [value for name, value in written if is_name_of_secret(name)]
+    return [each for each in dict.fromkeys(found) if each]
 
 
 def _filled(built_in: BuiltIn, use: ProbeUse) -> tuple[str, Problems]:

@@ -5,11 +5,9 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from prober.settings.probe_schema import Strict
+from prober.settings.probe_schema import VARIABLE, Strict
 from prober.settings.quantities import Duration
 from prober.settings.url import BASE_URL, is_url
-
-_VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
 
 
 def never_a_literal(value: object) -> object:
@@ -40,7 +38,7 @@ class Secret(Strict):
 
     file: str | None = Field(default=None, min_length=1)
     """A file with the secret alone; relative to this configuration file."""
-    env: str | None = Field(default=None, pattern=_VARIABLE)
+    env: str | None = Field(default=None, pattern=VARIABLE)
     """An environment variable with the secret."""
 
     @model_validator(mode="after")
@@ -79,7 +77,7 @@ class Token(Strict):
 
     file: str | None = Field(default=None, min_length=1)
     """A file with the token alone; relative to this configuration file."""
-    env: str | None = Field(default=None, pattern=_VARIABLE)
+    env: str | None = Field(default=None, pattern=VARIABLE)
     """An environment variable with the token."""
     oauth: OAuth | None = None
     """An identity server that issues tokens."""

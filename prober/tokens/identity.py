@@ -1,14 +1,15 @@
 """One tenant's tokens from the identity server: asked for one at a time, and kept."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from pydantic import SecretStr
 
 from prober.model import Exchange, Probe, Request, Tenant, TransportOptions, Verdict
+from prober.redaction import Redactor
 from prober.tokens.oauth import HeldToken, held, pause_seconds, token_request
-from prober.verdict.identity import issued_token, judge_identity
+from prober.verdict.identity import issued_token, judge_identity, tokens_in
 
 Ask = Callable[[Request, Probe, TransportOptions], Awaitable[Exchange]]
 
@@ -89,7 +90,8 @@ class IdentityAccount:
             return self._withheld
         request = token_request(self._tenant.token, secret, version=self._version)
         exchange = await self._ask(request, _PROBE, self._tenant.transport)
-        answer = _read(exchange, asked_at)
+        known = [secret] if self.held is None else [secret, self.held.token]
+        answer = _read(exchange, asked_at, known)
         if secret is not self._secret:  # replaced while it was asked with
             return await self._fetch()
         self._keep(answer)
@@ -105,14 +107,27 @@ class IdentityAccount:
         self._ask_again_at = self._now() + pause_seconds(self._failures)
 
 
-def _read(exchange: Exchange, asked_at: float) -> HeldToken | Withheld:
+def _read(exchange: Exchange, asked_at: float, known: Sequence[SecretStr]) -> HeldToken | Withheld:
+    issued = None if exchange.response is None else issued_token(exchange.response)
+    # A token may stand in a header, or in the words for an error: who asked need not know it yet.
+    secrets = [*known, *(() if exchange.response is None else tokens_in(exchange.response))]
+    exchange = _redacted(exchange, Redactor(secrets, token_shaped=True))
     verdict = judge_identity(exchange)
-    issued = None
-    if verdict.succeeded and exchange.response is not None:
-        issued = issued_token(exchange.response)
+    if not verdict.succeeded:
+        issued = None
     if issued is not None:
         return held(issued, asked_at)
     return Withheld(verdict.evidence, _without_tokens(exchange), verdict)
+
+
+def _redacted(exchange: Exchange, redactor: Redactor) -> Exchange:
+    response, failure = exchange.response, exchange.failure
+    if response is not None:
+        headers = tuple((name, redactor.text(value)) for name, value in response.headers)
+        response = replace(response, headers=headers)
+    if failure is not None:
+        failure = replace(failure, detail=redactor.text(failure.detail))
+    return replace(exchange, response=response, failure=failure, redactor=redactor)
 
 
 def _without_tokens(exchange: Exchange) -> Exchange:

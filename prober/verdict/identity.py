@@ -52,6 +52,15 @@ def issued_token(response: Response) -> IssuedToken | None:
     return IssuedToken(SecretStr(token), _lifetime(document.get("expires_in")))
 
 
+def tokens_in(response: Response) -> tuple[SecretStr, ...]:
+    """Return all that an answer calls a token, usable or not."""
+    document = read_body(response.body).document
+    if not isinstance(document, dict):
+        return ()
+    named = (value for key, value in document.items() if key.lower().endswith("token"))
+    return tuple(SecretStr(value) for value in named if isinstance(value, str))
+
+
 def judge_identity(exchange: Exchange) -> Verdict:
     """Return whose fault an exchange with the identity server is, and why; never raises."""
     seen = see(exchange, Expectations())

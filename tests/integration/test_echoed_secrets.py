@@ -1,6 +1,7 @@
 """A hostile server echoes the token: on a real socket, through client, verdict and JSON."""
 
 import asyncio
+import base64
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,6 +12,7 @@ from pydantic import SecretStr
 
 from prober.cli.attempts import run_probes
 from prober.exchange.client import MAX_SHOWN_HEADER_CHARACTERS
+from prober.model import Probe, TransportOptions
 from prober.redaction import Redactor
 from prober.views.document import result_document
 from tests.builders import a_probe, a_tenant
@@ -68,3 +70,43 @@ async def test_long_headers_are_cut(tmp_path: Path) -> None:
     assert sum(len(value) for _, value in headers) <= MAX_SHOWN_HEADER_CHARACTERS
     assert headers[-2][0] == "X-Last"
     assert TOKEN not in str(headers)
+
+
+async def echoed(
+    tmp_path: Path, probe: Probe, secrets: list[str], transport: TransportOptions | None = None
+) -> None:
+    """Let a server echo secrets in message, path and headers; look through all that is shown."""
+    echo = " ".join(base64.b64encode(each.encode()).decode() + f" {each}" for each in secrets)
+    body = json.dumps({"status": "error", "message": f"you sent {echo}", "path": echo}).encode()
+    head = f"HTTP/1.1 400 Bad\r\nX-Request-Id: {echo}\r\nContent-Length: {len(body)}\r\n\r\n"
+    async with server(head.encode() + body) as url:
+        way = TransportOptions(proxy_url=url.replace("//", "//me:proxy-pass-word@"))
+        tenant = a_tenant(
+            base_url="http://platform.invalid" if transport else url,
+            probes=(probe,),
+            transport=way if transport else TransportOptions(),
+        )
+        environment = {tenant.token.location: TOKEN}
+        [result] = [r async for r in run_probes(tenant, [probe], environment, tmp_path)]
+    said = [result.verdict.evidence, *result.verdict.facts.values(), repr(result), repr(probe)]
+    said += [json.dumps(result_document(result)), result.exchange.url]
+    for text in said:
+        for each in secrets:
+            assert each not in text
+            assert base64.b64encode(each.encode()).decode() not in text
+    assert "[redacted]" in said[0]
+
+
+async def test_no_secret_of_an_own_probe_is_shown(tmp_path: Path) -> None:
+    secrets = ("a-header-secret", "a signature/of+it")
+    probe = a_probe(
+        path="/api/v1/x?sig=a%20signature%2Fof%2Bit",
+        headers=(("X-Api-Key", secrets[0]),),
+        secrets=tuple(map(SecretStr, secrets)),
+    )
+    await echoed(tmp_path, probe, list(secrets))
+
+
+async def test_no_password_of_a_proxy_is_shown(tmp_path: Path) -> None:
+    secrets = ["me:proxy-pass-word", "proxy-pass-word"]
+    await echoed(tmp_path, a_probe(), secrets, TransportOptions())

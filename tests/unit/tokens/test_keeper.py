@@ -341,6 +341,43 @@ async def test_an_identity_server_that_cannot_be_reached_is_evidence_and_not_ham
     assert isinstance(await keeper.grant(BY_OAUTH), Grant)
 
 
+ISSUED = "issued-by-the-identity-server.1"
+A_JWT = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJwcm9iZXIifQ.c2lnbmF0dXJl"
+
+
+@pytest.mark.parametrize(
+    ("status", "document", "header"),
+    [
+        (200, {"access_token": ISSUED, "token_type": "mac"}, ISSUED),
+        (200, {"access_token": ISSUED, "expires_in": 100}, ISSUED),
+        (400, {"error": "invalid_grant", "error_description": f"{A_JWT} is unknown"}, A_JWT),
+        (
+            400,
+            {"error": "x", "error_description": f"access_token={ISSUED}"},
+            "refresh_token=12345678",
+        ),
+        (400, {"error": SECRET, "error_description": f"the secret {SECRET}"}, SECRET),
+    ],
+)
+async def test_nothing_that_an_identity_server_says_shows_a_token(
+    house: House, status: int, document: dict[str, object], header: str
+) -> None:
+    body = json.dumps(document).encode()
+    house.answers = [an_answer(status, body, (("X-Request-Id", header), ("Server", header)))]
+    keeper = house.keeper(BY_OAUTH)
+    await keeper.load()
+    found = await keeper.grant(BY_OAUTH)
+    if isinstance(found, Grant):
+        return
+    assert found.exchange is not None
+    assert found.verdict is not None
+    assert found.exchange.response is not None
+    said = f"{found.verdict} {found.exchange.response.headers} {found.problem}"
+    assert "[redacted]" in said
+    for secret in (ISSUED, A_JWT, SECRET, "12345678"):
+        assert secret not in said
+
+
 async def test_a_client_that_is_refused_is_a_rejection_and_a_new_secret_ends_it(
     house: House,
 ) -> None:
