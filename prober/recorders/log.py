@@ -29,6 +29,9 @@ MAX_FACTS = 20
 MAX_REMEMBERED_PROBES = 20_000
 """Of how many probes it is known what was last logged; reloads may rename them for ever."""
 
+MAX_COUNTED_EVENTS = 200
+"""Of so many kinds of lines the rates are apart; all others have one together."""
+_OTHER_EVENTS = "others"
 _OWN_LOGGER = "prober"
 _BAD_NEWS = frozenset({TokenEventKind.REJECTED, TokenEventKind.EXPIRING, TokenEventKind.MISSING})
 
@@ -62,12 +65,16 @@ def configure_logging(stream: TextIO, level: str, log_format: LogFormat) -> None
 
 
 class CappedHandler(logging.StreamHandler[TextIO]):
-    """Writes lines up to a rate; beyond it they are left out, and the next one says how many."""
+    """Writes lines up to a rate; beyond it they are left out, and the next one says how many.
+
+    Each event has a rate of its own, so that none can displace another: what clients of the pages
+    do wrong, for instance, the failures of probes. Libraries have one each.
+    """
 
     def __init__(self, stream: TextIO, now: Callable[[], float] = time.monotonic) -> None:
         super().__init__(stream)
         self._now = now
-        self._allowance = Allowance(now())
+        self._allowances: dict[str, Allowance] = {}
         self._saying = False
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -75,17 +82,25 @@ class CappedHandler(logging.StreamHandler[TextIO]):
         if self._saying:
             super().emit(record)
             return
-        passage = folding.line(self._allowance, self._now())
-        self._allowance = passage.then
+        event, now = self._event_of(record), self._now()
+        passage = folding.line(self._allowances.get(event, Allowance(now)), now)
+        self._allowances[event] = passage.then
         if passage.say_left_out:
-            self._say(passage.say_left_out)
+            self._say(event, passage.say_left_out)
         if passage.write:
             super().emit(record)
 
-    def _say(self, lines: int) -> None:
+    def _event_of(self, record: logging.LogRecord) -> str:
+        """Return whose rate a line counts for; there are not more of them than a bound."""
+        event = record.msg.get("event") if isinstance(record.msg, dict) else None
+        name = event if record.name == _OWN_LOGGER and isinstance(event, str) else record.name
+        known = name in self._allowances or len(self._allowances) < MAX_COUNTED_EVENTS
+        return name if known else _OTHER_EVENTS
+
+    def _say(self, event: str, lines: int) -> None:
         self._saying = True
         try:
-            structlog.get_logger(_OWN_LOGGER).warning("log.lines_left_out", lines=lines)
+            structlog.get_logger(_OWN_LOGGER).warning("log.lines_left_out", of=event, lines=lines)
         finally:
             self._saying = False
 

@@ -65,7 +65,10 @@ def objection(
 
 
 async def _on_page(request: web.Request) -> web.Response:
-    form = await request.post()
+    try:
+        form = await request.post()
+    except (ValueError, LookupError, AssertionError, RuntimeError) as error:
+        raise web.HTTPBadRequest(text="the form cannot be read") from error
     given = form.get(WORD_FIELD, "")
     ours = request.app[_DESK].word
     if not isinstance(given, str) or not hmac.compare_digest(given.encode(), ours.encode()):

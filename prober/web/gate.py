@@ -5,11 +5,13 @@ Answers given here are bare text or JSON: a page would tell strangers how things
 
 import asyncio
 import math
+import zlib
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 
 import structlog
-from aiohttp import web
+from aiohttp import ClientPayloadError, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from prober.access.keeper import AccessKeeper
 from prober.access.passwords import Passwords, TooBusyError
@@ -66,7 +68,11 @@ class Gate:
             refusal = await self._refusal(request)
         except TooBusyError:
             refusal = _answer(request, 503, "too many passwords are being checked", _BUSY_SECONDS)
-        return await handler(request) if refusal is None else refusal
+        if refusal is None:
+            return await handler(request)
+        if not request.content.at_eof():  # of a request that is refused nothing more is read
+            refusal.force_close()
+        return refusal
 
     async def _refusal(self, request: web.Request) -> web.Response | None:
         access, resource = self._keeper.access, request.match_info.route.resource
@@ -127,6 +133,9 @@ class Gate:
             return _answer(request, 408, "the request's body did not come in time")
         except web.HTTPRequestEntityTooLarge:
             return _answer(request, 413, "the request's body is too large")
+        except (ValueError, OSError, zlib.error, ClientPayloadError, HttpProcessingError):
+            # RequestPayloadError among them: the body is not what the head says.
+            return _answer(request, 400, "the request's body cannot be read")
         return None
 
     async def _add_headers(self, request: web.Request, response: web.StreamResponse) -> None:
