@@ -14,6 +14,7 @@ from prober.model import Exchange, Failure, Probe, Result, Tenant
 from prober.outcomes import FailureKind, SkipCause
 from prober.recorders.metrics import Metrics
 from prober.recorders.recorder import Recorder
+from prober.redaction import Redactor
 from prober.schedule.plan import Limits, Load, reason_to_skip
 from prober.settings.resolve import ScheduleOptions
 from prober.tokens.keeper import TokenKeeper
@@ -50,6 +51,7 @@ class Runs:
         self._logger = logger
         self._running: dict[asyncio.Task[None], tuple[str, str]] = {}
         self._in_flight: Counter[str | tuple[str, str]] = Counter()
+        self._busy_tenants = 0  # those with a run in flight
 
     def apply(self, tenants: Sequence[Tenant], schedule: ScheduleOptions) -> None:
         """Take over settings; what is in flight goes on, by the settings that it began with."""
@@ -115,7 +117,8 @@ class Runs:
 
     def _reason_to_skip(self, tenant: str, probe: str, lateness_seconds: float) -> SkipCause | None:
         same_probe = self._in_flight[(tenant, probe)]
-        load = Load(same_probe, self._in_flight[tenant], len(self._running))
+        shared = len(self._running) - self._busy_tenants
+        load = Load(same_probe, self._in_flight[tenant], shared)
         may_ask = self._tokens.may_ask(self.tenants[tenant], probe)
         return reason_to_skip(lateness_seconds, load, self._limits[tenant], may_ask=may_ask)
 
@@ -125,6 +128,7 @@ class Runs:
         key = (tenant, probe)
         self._in_flight[key] += 1
         self._in_flight[tenant] += 1
+        self._busy_tenants += self._in_flight[tenant] == 1
         run = self._run(self.tenants[tenant], self._probes[key])
         task = asyncio.create_task(run, name=f"probe {tenant}/{probe}")
         self._running[task] = key
@@ -148,11 +152,12 @@ class Runs:
             self._in_flight[each] -= 1
             if not self._in_flight[each]:
                 del self._in_flight[each]
+                self._busy_tenants -= each == key[0]
         self._metrics.run_finished()
 
     def _own_fault(self, tenant: Tenant, probe: Probe, error: Exception) -> Result:
         failure = Failure(FailureKind.INTERNAL_ERROR, f"{type(error).__name__} in the prober")
-        url = tenant.base_url + probe.path
+        url = Redactor(probe.secrets).text(tenant.base_url + probe.path)
         exchange = Exchange(probe.method, url, total_seconds=0.0, failure=failure)
         verdict = self._house.judge(exchange, probe.expectations)
         return Result(tenant.name, probe.name, time.time(), exchange, verdict)

@@ -40,19 +40,26 @@ class Beat:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What is in flight when a run falls due."""
+    """What is in flight when a run falls due.
+
+    `shared`: of all tenants, but without one run of each.
+    """
 
     same_probe: int
     same_tenant: int
-    everywhere: int
+    shared: int
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much may be in flight, and how late a run may start."""
+    """How much may be in flight, and how late a run may start.
+
+    `shared` is for the runs of all tenants beyond the first of each: that one has a place of its
+    own, or tenants that hang would take all places, and others would not be probed.
+    """
 
     per_tenant: int
-    everywhere: int
+    shared: int
     misfire_grace_seconds: float
 
 
@@ -92,7 +99,9 @@ def reason_to_skip(
         return SkipCause.OVERLAP
     if lateness_seconds > limits.misfire_grace_seconds:
         return SkipCause.MISFIRE
-    if load.same_tenant >= limits.per_tenant or load.everywhere >= limits.everywhere:
+    if load.same_tenant >= limits.per_tenant:
+        return SkipCause.CONCURRENCY
+    if load.same_tenant > 0 and load.shared >= limits.shared:
         return SkipCause.CONCURRENCY
     return None
 

@@ -151,7 +151,7 @@ class Schedule(Strict):
     """How runs are started and ended."""
 
     concurrency: int = Field(default=200, gt=0)
-    """How many probes of all tenants together may be in flight."""
+    """How many probes of all tenants together may be in flight, beside one of each tenant."""
     grace: Duration = 15.0
     """How long requests in flight may go on when the daemon is stopped."""
     misfire_grace: Duration = 5.0
