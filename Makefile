@@ -48,7 +48,7 @@ pictures: $(VENV)/.development programs ## take docs/pictures anew, from the tes
 	PICTURES_DIRECTORY=docs/pictures $(BIN)/pytest tests/e2e/test_page.py tests/e2e/test_report.py -q
 
 dashboards: $(VENV)/.development ## make config/grafana/dashboards anew
-	$(BIN)/python -m dashboards
+	$(BIN)/python -m tools.grafana
 
 lint: $(VENV)/.development ## ruff, ruff format, mypy --strict, import contracts, hadolint
 	$(BIN)/ruff check .

@@ -29,7 +29,7 @@ _MINUTES_AN_HOUR, _HOURS_A_DAY = 60, 24
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class MaintenanceWindow:
     """A stretch of time, once or again and again.
 
     It begins at each tick of `cron` (five fields, as in crontab(5)); or at `first`, a wall-clock
@@ -39,12 +39,12 @@ class Window:
     duration_seconds: float
     time_zone: str = "UTC"
     cron: str | None = None
-    first: datetime | None = None
-    every_seconds: float | None = None
+    start: datetime | None = None
+    repeat_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Maintenance:
+class MaintenanceStatus:
     """Whether windows are open. `ends_at`: when the last of the open ones closes, else None.
 
     It holds in [`since`, `until`).
@@ -60,16 +60,16 @@ class Maintenance:
         return self.ends_at is not None
 
 
-def maintenance(windows: Sequence[Window], at: float) -> Maintenance:
+def maintenance_status_at(windows: Sequence[MaintenanceWindow], at: float) -> MaintenanceStatus:
     """Return whether a window is open at a moment, and until when that holds."""
     spans = [span for window in windows for span in _spans_around(window, at)]
     open_ends = [end for start, end in spans if start <= at < end]
     boundaries = [moment for span in spans for moment in span if moment > at]
     ends_at = max(open_ends) if open_ends else None
-    return Maintenance(ends_at, since=at, until=min(boundaries, default=FOREVER))
+    return MaintenanceStatus(ends_at, since=at, until=min(boundaries, default=FOREVER))
 
 
-def check_cron(expression: str) -> None:
+def validate_cron(expression: str) -> None:
     """Raise ValueError, with what would be right, if this is no cron expression."""
     try:
         CronSim(expression, datetime(2024, 1, 1, tzinfo=UTC))
@@ -80,13 +80,13 @@ def check_cron(expression: str) -> None:
         ) from None
 
 
-def _spans_around(window: Window, at: float) -> Iterator[tuple[float, float]]:
+def _spans_around(window: MaintenanceWindow, at: float) -> Iterator[tuple[float, float]]:
     """Yield the last span that began by `at`, and the next one."""
     for start in _starts_around(window, at):
         yield start, start + window.duration_seconds
 
 
-def _starts_around(window: Window, at: float) -> Iterator[float]:
+def _starts_around(window: MaintenanceWindow, at: float) -> Iterator[float]:
     moment = datetime.fromtimestamp(math.floor(at), UTC)
     zone = ZoneInfo(window.time_zone)
     starts = _all_starts if _follows_the_clock(window) else _single_start
@@ -98,7 +98,7 @@ def _starts_around(window: Window, at: float) -> Iterator[float]:
 
 
 def _nearest(
-    window: Window,
+    window: MaintenanceWindow,
     moment: datetime,
     zone: ZoneInfo,
     offset: timedelta,
@@ -129,30 +129,30 @@ def _nearest(
     return found
 
 
-def _times_before(window: Window, wall: datetime) -> Iterator[datetime]:
+def _times_before(window: MaintenanceWindow, wall: datetime) -> Iterator[datetime]:
     """Yield the wall-clock times at which a window begins, from `wall` backwards."""
     if window.cron is not None:
         # A second on, since ticks are strictly before, and whole seconds.
         ticks = CronSim(window.cron, _as_utc(wall) + timedelta(seconds=1), reverse=True)
         yield from (tick.replace(tzinfo=None) for tick in ticks)
-    elif window.first is not None and window.first <= wall:
-        every = window.every_seconds
-        last = 0 if every is None else int((wall - window.first).total_seconds() // every)
+    elif window.start is not None and window.start <= wall:
+        every = window.repeat_seconds
+        last = 0 if every is None else int((wall - window.start).total_seconds() // every)
         for number in range(last, -1, -1):
-            yield window.first + timedelta(seconds=(every or 0.0) * number)
+            yield window.start + timedelta(seconds=(every or 0.0) * number)
 
 
-def _times_after(window: Window, wall: datetime) -> Iterator[datetime]:
+def _times_after(window: MaintenanceWindow, wall: datetime) -> Iterator[datetime]:
     """Yield the wall-clock times at which a window begins, from `wall` onwards."""
     if window.cron is not None:
         ticks = CronSim(window.cron, _as_utc(wall) - timedelta(seconds=1))
         yield from (tick.replace(tzinfo=None) for tick in ticks)
-    elif window.first is not None and window.every_seconds is None:
-        yield window.first
-    elif window.first is not None and window.every_seconds is not None:
-        passed = (wall - window.first).total_seconds() // window.every_seconds
+    elif window.start is not None and window.repeat_seconds is None:
+        yield window.start
+    elif window.start is not None and window.repeat_seconds is not None:
+        passed = (wall - window.start).total_seconds() // window.repeat_seconds
         for number in count(max(0, int(passed))):
-            yield window.first + timedelta(seconds=window.every_seconds * number)
+            yield window.start + timedelta(seconds=window.repeat_seconds * number)
 
 
 def _as_utc(wall: datetime) -> datetime:
@@ -160,10 +160,10 @@ def _as_utc(wall: datetime) -> datetime:
     return wall.replace(tzinfo=UTC)
 
 
-def _follows_the_clock(window: Window) -> bool:
+def _follows_the_clock(window: MaintenanceWindow) -> bool:
     """Tell whether a window comes every hour or more often, so that equal times are two times."""
     if window.cron is None:
-        return window.every_seconds is not None and window.every_seconds <= _HOUR.total_seconds()
+        return window.repeat_seconds is not None and window.repeat_seconds <= _HOUR.total_seconds()
     fields = window.cron.split()
     parsed = CronSim(window.cron, datetime(2024, 1, 1, tzinfo=UTC))
     return (
@@ -215,15 +215,15 @@ def _offsets_around(moment: datetime, zone: ZoneInfo) -> tuple[timedelta, ...]:
     return tuple(each.astimezone(zone).utcoffset() or timedelta() for each in moments)
 
 
-class Calendar:
+class MaintenanceSchedule:
     """Answers for one tenant again and again; looks at its windows only when something ends."""
 
-    def __init__(self, windows: Sequence[Window]) -> None:
+    def __init__(self, windows: Sequence[MaintenanceWindow]) -> None:
         self._windows = tuple(windows)
-        self._known = Maintenance(None, FOREVER, FOREVER)
+        self._known = MaintenanceStatus(None, FOREVER, FOREVER)
 
-    def at(self, moment: float) -> Maintenance:
+    def at(self, moment: float) -> MaintenanceStatus:
         """Return what holds at a moment."""
         if not self._known.since <= moment < self._known.until:
-            self._known = maintenance(self._windows, moment)
+            self._known = maintenance_status_at(self._windows, moment)
         return self._known

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from prober.cli.main import COMMANDS
-from prober.tokens.store import LedgerFile
+from prober.tokens.store import TokenStore
 from tests.programs import PROBER, end, get, started
 
 ROOT = Path(__file__).parents[2]
@@ -142,13 +142,13 @@ def test_the_readmes_commands_run() -> None:
             assert run("validate", rest[rest.index("--config") + 1]).returncode == 0
             assert run(name, "--help").returncode == 0
         else:
-            expected = {"token": 10, "report": 1, "explain": 12}.get(command.split()[0], 0)
+            expected = {"tokens": 10, "report": 1, "explain": 12}.get(command.split()[0], 0)
             assert run(*command.split()).returncode == expected, command
 
 
 def without_a_table(path: Path) -> None:
     path.mkdir()
-    LedgerFile.open(path, lambda *_: None).close()
+    TokenStore.open(path, lambda *_: None).close()
     with closing(sqlite3.connect(path / "tokens.sqlite3")) as connection:
         connection.execute("DROP TABLE token")
 
@@ -156,12 +156,12 @@ def without_a_table(path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "event"),
     [
-        (lambda path: path.write_text("no directory"), "state.not_saved"),
+        (lambda path: path.write_text("no directory"), "state.write_failed"),
         (
             lambda path: (path.mkdir(), (path / "tokens.sqlite3").write_bytes(b"\xff" * 9000)),
-            "state.set_aside",
+            "state.quarantined",
         ),
-        (without_a_table, "state.not_saved"),
+        (without_a_table, "state.quarantined"),
     ],
     ids=["unusable", "corrupt", "incomplete"],
 )

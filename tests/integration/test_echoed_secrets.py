@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from prober.cli.attempts import run_probes
-from prober.exchange.client import MAX_SHOWN_HEADER_CHARACTERS
-from prober.model import Probe, TransportOptions
+from prober.cli.probe import run_probes
+from prober.http_client.client import MAX_SHOWN_HEADER_CHARACTERS
+from prober.models import Probe, TransportOptions
 from prober.redaction import Redactor
-from prober.views.document import result_document
+from prober.render.documents import result_document
 from tests.builders import a_probe, a_tenant
 from tests.unit.test_redaction import ENCODINGS
 

@@ -6,18 +6,17 @@ from collections import Counter
 import structlog
 from pydantic import SecretStr
 
-from prober.attempt import Collaborators
-from prober.build import Build
-from prober.credential import TokenView
-from prober.model import Exchange, Probe, Request, Tenant, TransportOptions
+from prober.classifier.rules import classify
+from prober.config.resolve import ScheduleOptions
+from prober.metrics.sink import PrometheusSink
+from prober.models import HttpExchange, Probe, Request, Tenant, TokenRef, TransportOptions
 from prober.outcomes import SkipCause
-from prober.recorders.metrics import Metrics
-from prober.runs import Runs
-from prober.settings.resolve import ScheduleOptions
-from prober.tokens.keeper import Grant
-from prober.verdict.rules import judge
+from prober.probe import ProbeDeps
+from prober.runner import ProbeRunner
+from prober.tokens.manager import TokenLease
+from prober.version import Build
 from tests.builders import a_probe, a_tenant
-from tests.unit.verdict.cases import an_answer
+from tests.unit.classifier.factories import an_answer
 
 
 class House:
@@ -27,17 +26,17 @@ class House:
         self.recorded: Counter[str] = Counter()
         self.skipped: Counter[tuple[str, SkipCause]] = Counter()
         self.end = asyncio.Event()
-        metrics = Metrics(
+        metrics = PrometheusSink(
             tenants, histograms="off", max_loop_lag_seconds=1.0, started_at=0.0, build=Build("1")
         )
-        collaborators = Collaborators(self, self, judge, lambda: 0.0)  # type: ignore[arg-type]
+        collaborators = ProbeDeps(self, self, classify, lambda: 0.0)  # type: ignore[arg-type]
         logger = structlog.get_logger("prober")
-        self.runs = Runs(collaborators, self, self, metrics, self.on_skipped, logger)  # type: ignore[arg-type]
+        self.runs = ProbeRunner(collaborators, self, self, metrics, self.on_skipped, logger)  # type: ignore[arg-type]
         self.runs.apply(tenants, ScheduleOptions(200, 1.0, 5.0))
-        self.runs.open()
+        self.runs.enable()
 
-    async def grant(self, tenant: Tenant) -> Grant:
-        return Grant(SecretStr("token"), TokenView("0123abcd", tenant.token))
+    async def grant(self, tenant: Tenant) -> TokenLease:
+        return TokenLease(SecretStr("token"), TokenRef("0123abcd", tenant.token))
 
     def may_ask(self, *_: object) -> bool:
         return True
@@ -46,7 +45,7 @@ class House:
 
     def observe(self, *_: object) -> None: ...
 
-    async def exchange(self, request: Request, _: Probe, __: TransportOptions) -> Exchange:
+    async def exchange(self, request: Request, _: Probe, __: TransportOptions) -> HttpExchange:
         if "hung" in request.url:
             await self.end.wait()
         return an_answer()
@@ -69,7 +68,7 @@ async def test_a_healthy_tenant_is_probed_beside_a_hundred_that_hang() -> None:
     for _ in range(3):
         for tenant in tenants:
             for probe in tenant.probes:
-                house.runs.fall_due(tenant.name, probe.name, now)
+                house.runs.on_due(tenant.name, probe.name, now)
                 if tenant.name == "healthy":
                     for _ in range(10):  # a run takes a few turns of the loop
                         await asyncio.sleep(0)

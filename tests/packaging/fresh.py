@@ -92,7 +92,7 @@ def check(suite: str) -> Protocol:
         execute(tree, ["python3", "--version"], directory / "python.log", DEMO_SECONDS)
         protocol.python = (directory / "python.log").read_text().removeprefix("Python ").strip()
         for target, arguments, limit_seconds in (
-            ("demo", ["DEMO=--once"], DEMO_SECONDS),
+            ("demo", ["DEMO=--once --port 0"], DEMO_SECONDS),
             ("test", [], TEST_SECONDS),
         ):
             log = directory / f"{target}.log"

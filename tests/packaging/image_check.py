@@ -17,7 +17,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from prober.build import revision_of
+from prober.version import git_revision
 from tests.packaging.bare_debian import PATH, plain
 from tests.packaging.dockerfile import DOCKERFILE, ROOT, Instruction, Stage, stages
 from tests.programs import get
@@ -109,8 +109,8 @@ class Builder:
             into.parent.mkdir(parents=True, exist_ok=True)
             subprocess.run(["cp", "-a", found, into], check=True)
             if "from" not in flags:  # as .dockerignore has it
-                for left_out in [*into.rglob("__pycache__")]:
-                    shutil.rmtree(left_out)
+                for dropped in [*into.rglob("__pycache__")]:
+                    shutil.rmtree(dropped)
             if "chown" in flags:
                 subprocess.run(["chown", "-R", flags["chown"], into], check=True)
 
@@ -188,7 +188,7 @@ def main() -> None:
         directory = Path(made)
         directory.chmod(0o755)
         base = Path(sys.argv[1]) if len(sys.argv) > 1 else plain("bookworm")
-        revision = revision_of(ROOT)
+        revision = git_revision(ROOT)
         image, stage = Builder(directory, {"SOURCE_REVISION": revision}).build(base)
         scratch = directory / "scratch"
         scratch.mkdir()

@@ -10,7 +10,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from prober.build import UNKNOWN, this_build
+from prober.version import UNKNOWN, current_version
 
 ROOT = Path(__file__).parents[2]
 COMMIT = "0123456789abcdef" * 2 + "01234567"
@@ -98,5 +98,5 @@ def test_a_token_that_lies_about_is_not_packed(tmp_path: Path) -> None:
     (tree / "lab.token").write_text("a-token")
     with tarfile.open(build(tree, "sdist")[".gz"]) as archive:
         names = archive.getnames()
-    assert f"prober-{this_build().version}/prober/attempt.py" in names
+    assert f"prober-{current_version().version}/prober/probe.py" in names
     assert not [name for name in names if "lab.token" in name]

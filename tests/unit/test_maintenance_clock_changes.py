@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prober.maintenance import Calendar, Window, maintenance
+from prober.maintenance import MaintenanceSchedule, MaintenanceWindow, maintenance_status_at
 
 BERLIN = "Europe/Berlin"
 MINUTE, HOUR = 60.0, 3600.0
@@ -77,7 +77,7 @@ def test_a_window_of_every_hour_begins_whenever_the_clock_shows_its_minute(
     zone, at = where
     wanted = WHENEVER_THE_CLOCK_SHOWS_IT[cron]
     starts = [m for m in minutes_around(at) if shown(m, zone).minute in wanted]
-    found = maintenance([Window(minutes * MINUTE, zone, cron=cron)], at)
+    found = maintenance_status_at([MaintenanceWindow(minutes * MINUTE, zone, cron=cron)], at)
     assert (found.ends_at, found.until) == expected(starts, minutes * MINUTE, at)
 
 
@@ -91,13 +91,13 @@ def test_so_does_one_that_is_repeated_every_hour_or_more_often(
 ) -> None:
     zone, at = where
     starts = [m for m in minutes_around(at) if (shown(m, zone).minute - first) % every == 0]
-    window = Window(
+    window = MaintenanceWindow(
         10 * MINUTE,
         zone,
-        first=MIDNIGHT - timedelta(days=9) + timedelta(minutes=first),
-        every_seconds=every * MINUTE,
+        start=MIDNIGHT - timedelta(days=9) + timedelta(minutes=first),
+        repeat_seconds=every * MINUTE,
     )
-    found = maintenance([window], at)
+    found = maintenance_status_at([window], at)
     assert (found.ends_at, found.until) == expected(starts, 10 * MINUTE, at)
 
 
@@ -130,35 +130,35 @@ def test_any_other_window_begins_once(
     wanted = [day + timedelta(days=n * step) for n in range(-4, 5)]
     starts = [start for w in wanted if (start := first_shown(w, minutes, zone)) is not None]
     if every == "cron":
-        window = Window(hours * HOUR, zone, cron=f"{minute} {hour} * * *")
+        window = MaintenanceWindow(hours * HOUR, zone, cron=f"{minute} {hour} * * *")
     else:
         first = MIDNIGHT.replace(hour=hour, minute=minute) - timedelta(days=9)
-        window = Window(hours * HOUR, zone, first=first, every_seconds=float(every))
-    found = maintenance([window], at)
+        window = MaintenanceWindow(hours * HOUR, zone, start=first, repeat_seconds=float(every))
+    found = maintenance_status_at([window], at)
     assert (found.ends_at, found.until) == expected(sorted(starts), hours * HOUR, at)
 
 
 @pytest.mark.parametrize(
     "window",
     [
-        Window(900.0, BERLIN, cron="0 * * * *"),
-        Window(900.0, BERLIN, cron="*/30 * * * *"),
-        Window(900.0, BERLIN, first=MIDNIGHT, every_seconds=3600.0),
+        MaintenanceWindow(900.0, BERLIN, cron="0 * * * *"),
+        MaintenanceWindow(900.0, BERLIN, cron="*/30 * * * *"),
+        MaintenanceWindow(900.0, BERLIN, start=MIDNIGHT, repeat_seconds=3600.0),
     ],
     ids=["hourly", "every half hour", "repeated"],
 )
-def test_both_of_two_equal_hours_of_autumn_have_their_window(window: Window) -> None:
+def test_both_of_two_equal_hours_of_autumn_have_their_window(window: MaintenanceWindow) -> None:
     first = datetime(2026, 10, 25, 0, tzinfo=UTC).timestamp()  # 02:00 in Berlin, summer time
-    calendar = Calendar([window])
+    calendar = MaintenanceSchedule([window])
     for begins in (first, first + HOUR, first + 2 * HOUR):
         assert calendar.at(begins + 1).ends_at == begins + 900
         assert not calendar.at(begins + 1000).is_active
 
 
 def test_a_night_window_that_began_before_the_clock_was_set_back_stays_open() -> None:
-    window = Window(2 * HOUR, BERLIN, cron="30 2 * * *")
+    window = MaintenanceWindow(2 * HOUR, BERLIN, cron="30 2 * * *")
     begins = datetime(2026, 10, 25, 0, 30, tzinfo=UTC).timestamp()
-    calendar = Calendar([window])
+    calendar = MaintenanceSchedule([window])
     for minutes in range(0, 120, 10):
         assert calendar.at(begins + minutes * 60).ends_at == begins + 2 * HOUR
     tomorrow = datetime(2026, 10, 26, 1, 30, tzinfo=UTC).timestamp()
@@ -166,17 +166,17 @@ def test_a_night_window_that_began_before_the_clock_was_set_back_stays_open() ->
 
 
 def test_a_window_whose_time_is_skipped_begins_when_the_clock_is_set_forward() -> None:
-    skipped = Window(HOUR, BERLIN, cron="30 2 * * *")
+    skipped = MaintenanceWindow(HOUR, BERLIN, cron="30 2 * * *")
     change = datetime(2027, 3, 28, 1, tzinfo=UTC).timestamp()
-    assert maintenance([skipped], change - 1).until == change
-    assert maintenance([skipped], change).ends_at == change + HOUR
+    assert maintenance_status_at([skipped], change - 1).until == change
+    assert maintenance_status_at([skipped], change).ends_at == change + HOUR
 
 
 def test_a_window_of_every_minute_is_found_in_few_steps_where_clocks_change() -> None:
-    window = Window(30.0, BERLIN, cron="* * * * *")
+    window = MaintenanceWindow(30.0, BERLIN, cron="* * * * *")
     change = datetime(2026, 10, 25, 1, tzinfo=UTC).timestamp()
     for second in range(-7200, 7200, 97):
         at = change + second
-        found = maintenance([window], at)
+        found = maintenance_status_at([window], at)
         assert found.is_active == (at % 60 < 30)
         assert found.until == at // 60 * 60 + (30 if at % 60 < 30 else 60)

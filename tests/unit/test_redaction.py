@@ -122,8 +122,8 @@ def test_no_two_encodings_hide_a_secret(
 def test_a_secret_that_was_cut_is_taken_out_where_a_text_ends(name: str) -> None:
     echo = ENCODINGS[name](TOKEN, _first)
     whole = f"you sent {echo}"
-    for left_out in range(1, len(echo) // 2):
-        assert REDACTED in REDACTOR.text(whole[:-left_out], is_cut=True)
+    for dropped in range(1, len(echo) // 2):
+        assert REDACTED in REDACTOR.text(whole[:-dropped], is_cut=True)
 
 
 def test_so_is_one_that_a_server_cut() -> None:

@@ -4,10 +4,10 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-from prober.history.file import HOUR, HistoryFile
+from prober.history.codec import pack_minutes, pack_tally
 from prober.history.schema import FILE_NAME
-from prober.timeline.packing import pack_minutes, pack_tally
-from prober.timeline.tally import Run, Tally, added, with_run
+from prober.history.writer import HOUR, HistoryWriter
+from prober.stats.aggregates import Aggregate, RunSummary, add_run, merge_aggregates
 
 DAY = 86_400.0
 
@@ -20,11 +20,11 @@ def write_month(
     probes: int = 7,
     spells: int = 432_000,
     token_events: int = 10_000,
-    run: Run,
+    run: RunSummary,
 ) -> None:
     """Write tenants `t0`..., each with probes `p0`...; `t0` has every hour and an eighth of all."""
     directory.mkdir(exist_ok=True)
-    HistoryFile.open(directory, lambda _path, _why: None).close()
+    HistoryWriter.open(directory, lambda _path, _why: None).close()
     with sqlite3.connect(directory / FILE_NAME) as connection:
         every = [(f"t{t}", f"p{p}") for t in range(tenants) for p in range(probes)]
         connection.executemany("INSERT INTO probe (tenant, name) VALUES (?, ?)", every)
@@ -41,9 +41,9 @@ def write_month(
             "INSERT INTO verdict_change (probe, at, before, reason) VALUES (?, ?, 'ok', 'dns')",
             ((1 + n % len(every), now - n * 6.0) for n in range(spells)),
         )
-        tally = with_run(Tally(), run)
+        tally = add_run(Aggregate(), run)
         hour, minutes = (
-            pack_tally(added([tally] * 60)),
+            pack_tally(merge_aggregates([tally] * 60)),
             pack_minutes(dict.fromkeys(range(60), tally)),
         )
         hours = [(p, int(now // HOUR) - h) for p in range(1, probes + 1) for h in range(1, 720)]

@@ -15,12 +15,12 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from prober.history.archive import Archive
-from prober.timeline.tally import run_of
+from prober.history.reader import HistoryReader
+from prober.stats.aggregates import summarize
 from prober.web.api import OPERATIONS
+from tests.integration.web.app_factory import ACME, NOW, House, served
 from tests.integration.web.months import write_month
-from tests.integration.web.sites import ACME, NOW, House, served
-from tests.unit.recorders.results import an_answer
+from tests.unit.metrics.factories import an_answer
 
 MOST_CPU_SECONDS = 0.05
 MOST_BYTES = 64 * 1024 * 1024
@@ -30,7 +30,7 @@ TENANTS = {f"t{n}": replace(ACME, name=f"t{n}", probes=ACME.probes) for n in ran
 @pytest.fixture(scope="module")
 def month(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("month")
-    write_month(directory, NOW, run=replace(run_of(an_answer()), at=NOW))
+    write_month(directory, NOW, run=replace(summarize(an_answer()), at=NOW))
     return directory
 
 
@@ -62,8 +62,8 @@ async def client_of(month: Path) -> AsyncIterator[aiohttp.ClientSession]:
     site = replace(
         house.site(),
         tenants=TENANTS,
-        archive=Archive(month),
-        standing=lambda name: replace(house.site().standing("acme"), tenant=TENANTS[name]),
+        archive=HistoryReader(month),
+        standing=lambda name: replace(house.site().status("acme"), tenant=TENANTS[name]),
         changes=lambda _: 0,
     )
     async with served(site) as client:
@@ -99,7 +99,9 @@ async def test_no_question_holds_up_the_loop(month: Path) -> None:
 
 async def peak_bytes(directory: Path, spells: int) -> dict[str, int]:
     """Return the most memory that each question takes, and that eight at once take."""
-    write_month(directory, NOW, spells=spells, tenants=20, run=replace(run_of(an_answer()), at=NOW))
+    write_month(
+        directory, NOW, spells=spells, tenants=20, run=replace(summarize(an_answer()), at=NOW)
+    )
     peaks: dict[str, int] = {}
     async with client_of(directory) as client:
 
@@ -129,7 +131,9 @@ async def test_what_a_question_takes_does_not_grow_with_the_history(tmp_path: Pa
 
 
 async def test_all_incidents_can_be_asked_for_page_by_page(tmp_path: Path) -> None:
-    write_month(tmp_path, NOW, spells=3_000, tenants=20, run=replace(run_of(an_answer()), at=NOW))
+    write_month(
+        tmp_path, NOW, spells=3_000, tenants=20, run=replace(summarize(an_answer()), at=NOW)
+    )
     async with client_of(tmp_path) as client:
         seen, cursor = [], ""
         while True:
