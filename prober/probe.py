@@ -6,6 +6,7 @@ now, and if it does, ask once more with that.
 From tenant, probe and token to the request that is sent.
 """
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -122,11 +123,23 @@ async def run_probe(tenant: Tenant, probe: Probe, deps: ProbeDeps) -> ProbeResul
     return result
 
 
+MAX_INLINE_BODY_BYTES = 64 * 1024
+"""A larger body is classified in a thread: its JSON may have very many keys."""
+
+
+async def _classified(exchange: HttpExchange, probe: Probe, deps: ProbeDeps) -> Verdict:
+    """Classify an exchange; a large body in a thread, since reading it takes long."""
+    response = exchange.response
+    if response is None or len(response.body) <= MAX_INLINE_BODY_BYTES:
+        return deps.classify(exchange, probe.expectations)
+    return await asyncio.to_thread(deps.classify, exchange, probe.expectations)
+
+
 async def _send(tenant: Tenant, probe: Probe, lease: TokenLease, deps: ProbeDeps) -> ProbeResult:
     started_at = deps.now()
     request = build_request(tenant, probe, lease.token, version=current_version().version)
     exchange = await deps.client.exchange(request, probe, tenant.transport)
-    verdict = deps.classify(exchange, probe.expectations)
+    verdict = await _classified(exchange, probe, deps)
     return ProbeResult(tenant.name, probe.name, started_at, exchange, verdict, lease.ref)
 
 
