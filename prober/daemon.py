@@ -127,7 +127,7 @@ class Daemon:
         self.tokens = self._token_service.manager
         sinks: tuple[ResultSink, ...] = (self.metrics, LogSink(logger), *self.status.sinks, *extra)
         self._runner = ProbeRunner(
-            ProbeDeps(self.tokens, self._client, classify, time.time),
+            ProbeDeps(self.tokens, self._client, classify, time.time, asyncio.to_thread),
             self.tokens,
             FanOutSink(sinks, self._on_sink_failure),
             self.metrics,

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
+import structlog
 from pydantic import SecretStr
 
 from prober.classifier.oauth_rules import classify_token_response, issued_token, tokens_in
@@ -13,6 +14,7 @@ from prober.tokens.oauth import CachedToken, cached_token, retry_delay_seconds, 
 
 SendRequest = Callable[[Request, Probe, TransportOptions], Awaitable[HttpExchange]]
 
+_logger = structlog.get_logger("prober")
 _PROBE = Probe(name="token", path="", method="POST", body_limit_bytes=64 * 1024)
 """The bounds of the exchange: time-outs, and the length of the answer."""
 
@@ -49,6 +51,7 @@ class OAuthTokenClient:
         self._secret: SecretStr | None = None
         self._withheld = TokenUnavailable("the client's secret has not been read yet")
         self._failures = 0
+        self._problem_logged = False
         self._ask_again_at = 0.0
         self._asking: asyncio.Task[CachedToken | TokenUnavailable] | None = None
 
@@ -100,6 +103,11 @@ class OAuthTokenClient:
 
     def _store_response(self, answer: CachedToken | TokenUnavailable) -> None:
         if isinstance(answer, CachedToken):
+            if answer.problem and not self._problem_logged:
+                self._problem_logged = True
+                _logger.warning(
+                    "token_expiry_ignored", tenant=self._tenant.name, problem=answer.problem
+                )
             self.held, self._failures, self._ask_again_at = answer, 0, 0.0
             return
         self._withheld = answer

@@ -80,12 +80,6 @@ def _number(text: str) -> int:
     return int(text)
 
 
-def cursor_text(key: IncidentKey) -> str:
-    """Return what asks for the incidents after one."""
-    started_at, tenant, culprit, in_maintenance = key
-    return f"{started_at!r}~{culprit}~{int(in_maintenance)}~{tenant}"
-
-
 def _cursor(text: str) -> IncidentKey:
     found = _CURSOR.fullmatch(text)
     if found is None:

@@ -23,7 +23,6 @@ from prober.render.documents import (
 from prober.render.svg import TimeSeries, series, span
 from prober.stats.incidents import Incident, IncidentKey
 from prober.stats.status import TenantStatus
-from prober.web.api import cursor_text
 from prober.web.context import WebContext, iter_tenant_status
 
 
@@ -192,6 +191,12 @@ async def incidents_since(
         tuple(incident_document(each, environments.get(each.tenant), now) for each in shown),
         cursor_text(shown[-1].key) if len(found) > limit else None,
     )
+
+
+def cursor_text(key: IncidentKey) -> str:
+    """Return what asks for the incidents after one."""
+    started_at, tenant, culprit, in_maintenance = key
+    return f"{started_at!r}~{culprit}~{int(in_maintenance)}~{tenant}"
 
 
 async def failures_of(

@@ -9,6 +9,7 @@ from prober.http_client.protocol import (
     DECODERS,
     MAX_CODINGS,
     MAX_EMPTY_BYTES,
+    MAX_MEMBERS,
     BodyCorruptError,
     LimitedBodyReader,
     content_codings,
@@ -146,6 +147,33 @@ def test_a_compressed_body_that_ends_early_is_not_whole() -> None:
 def test_what_is_no_gzip_is_told() -> None:
     with pytest.raises(BodyCorruptError):
         read("gzip", TEXT)
+
+
+@pytest.mark.parametrize("member", [gzip.compress(b""), gzip.compress(b"x")])
+@pytest.mark.parametrize("step", [1, 1000, 10_000_000])
+def test_a_body_of_very_many_members_is_not_decoded_to_its_end(
+    monkeypatch: pytest.MonkeyPatch, member: bytes, step: int
+) -> None:
+    made = 0
+    make = zlib.decompressobj
+
+    def counted(*arguments: int) -> object:
+        nonlocal made
+        made += 1
+        return make(*arguments)
+
+    monkeypatch.setattr(zlib, "decompressobj", counted)
+    wire = member * 5_000
+    body = LimitedBodyReader(("gzip",), 1024 * 1024)
+    for start in range(0, len(wire), step):
+        if not body.feed(wire[start : start + step]):
+            break
+    assert body.over_limit
+    assert made <= MAX_MEMBERS
+
+
+def test_as_many_members_as_are_allowed_are_decoded() -> None:
+    assert read("gzip", gzip.compress(b"x") * MAX_MEMBERS) == (b"x" * MAX_MEMBERS, True)
 
 
 @pytest.mark.parametrize("limit", [0, 1000])
