@@ -103,7 +103,7 @@ class HttpClient(Protocol):
 class ProbeDeps:
     """What a run needs from others. `now` returns epoch seconds.
 
-    `in_thread` calls a function without holding up the event loop; without it that is done on the loop.
+    `in_thread` calls a function without holding up the event loop; if None, the loop calls it.
     """
 
     tokens: TokenProvider

@@ -114,6 +114,8 @@ class FileSource:
                 if known is not None and known.version == version:
                     return known
                 content = file.read(MAX_TOKEN_BYTES + 1)
+        except ValueError:  # a NUL within, which no path can have
+            return SourceReading(problem=f"{where!r} is no path")
         except OSError as error:
             if error.errno in _RESOURCE_ERRNOS and known is not None:
                 return known  # it says nothing about the file
@@ -142,6 +144,14 @@ def _reading(
 _POLL_BATCH = 25
 _MAX_POLLS = 12
 """So often a source that keeps changing is looked at in one go: three seconds."""
+
+
+def _guarded(source: SecretSource, known: SourceReading | None) -> SourceReading:
+    """Read a source; whatever is wrong with one, the others are read all the same."""
+    try:
+        return source.read(known)
+    except Exception as error:  # noqa: BLE001 -- it becomes a problem of this source alone
+        return SourceReading(problem=f"it cannot be read: {type(error).__name__}")
 
 
 class SourceWatcher:
@@ -199,7 +209,7 @@ class SourceWatcher:
             if name in self._sources
         ]
         sightings = await asyncio.to_thread(
-            lambda: [source.read(known) for _, source, known in asked]
+            lambda: [_guarded(source, known) for _, source, known in asked]
         )
         for (name, source, _), sighting in zip(asked, sightings, strict=True):
             if self._sources.get(name) is source:  # else a reload has taken it away meanwhile

@@ -395,3 +395,9 @@ def test_a_password_of_a_proxy_in_the_file_is_warned_of(file: Path) -> None:
     [warning] = load(file).warnings
     assert "holds a password" in warning.message
     assert "pass-word" not in str(warning)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "prober.yaml")
+    assert problems_of(tmp_path / "prober.yaml").endswith("is no regular file")
+    assert problems_of(tmp_path).endswith("is no regular file")

@@ -205,3 +205,8 @@ def test_a_look_is_believed_once_the_file_was_left_alone(
     changed_at: float | None, seen_since: float, believed: bool
 ) -> None:
     assert is_stable(SourceReading(changed_at=changed_at), seen_since, 100.0) is believed
+
+
+def test_a_path_that_can_be_none_is_a_problem_of_its_source_alone() -> None:
+    source = TokenSource(TokenSourceKind.FILE, "/tmp/a\0b")  # noqa: S108 -- never opened
+    assert "is no path" in open_source(source, {}).read(None).problem
