@@ -33,9 +33,9 @@ from prober.config.schema import (
     Token,
     TransportConfig,
     is_loopback,
-    is_name_of_secret,
     is_remote_plaintext,
 )
+from prober.config.text_schema import is_name_of_secret
 from prober.config.yaml import KeyPath, Note
 from prober.errors import ConfigProblem
 from prober.maintenance import MaintenanceWindow

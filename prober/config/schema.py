@@ -31,6 +31,7 @@ from pydantic import (
 )
 
 from prober.classifier.expectations import check_expression
+from prober.config.text_schema import VARIABLE, Text, WrittenText, is_header_value
 from prober.formatting import Duration, Size
 from prober.maintenance import MaintenanceWindow, first_moment, validate_cron
 from prober.models import ConnectionPolicy
@@ -42,11 +43,6 @@ _RESERVED_HEADERS = frozenset(
     | {"accept-encoding", "proxy-authorization", "cookie"}
 )
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")
-_SECRET_NAME = re.compile(
-    r"(proxy-)?authorization|sig|signature|code|(.*[-_])?(api)?(key|token|secret|password)",
-    re.IGNORECASE,
-)
-VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
 _UNEXPECTABLE_STATUSES = frozenset({401, 403, 429})
 
 
@@ -69,11 +65,6 @@ JsonBody = Annotated[Any, AfterValidator(_is_json)]
 
 def _json_text(value: object) -> object:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-def is_header_value(text: str) -> bool:
-    """Tell whether a header can carry a text."""
-    return text.isprintable() and text.isascii()
 
 
 class StrictModel(BaseModel):
@@ -184,44 +175,6 @@ class Expectation(StrictModel):
         if trouble is not None:
             raise ValueError(f"not a JMESPath expression: {trouble}")
         return value
-
-
-class Text(StrictModel):
-    """A text, from exactly one of `value`, `file` and `env`, and whether it is a secret."""
-
-    value: str | None = None
-    """The text itself."""
-    file: str | None = Field(default=None, min_length=1)
-    """A file with the text alone; relative to this configuration file."""
-    env: str | None = Field(default=None, pattern=VARIABLE)
-    """An environment variable with the text."""
-    secret: bool | None = None
-    """Whether it is taken out of all that is shown. Default: if it comes from `file` or `env`, or
-    its name is that of a secret, such as `X-Api-Key`, `sig` or `code`."""
-
-    @model_validator(mode="after")
-    def _has_one_source(self) -> "Text":
-        if sum(source is not None for source in (self.value, self.file, self.env)) != 1:
-            raise ValueError("name exactly one source: 'value', 'file' or 'env'")
-        return self
-
-    def is_secret(self, name: str) -> bool:
-        """Tell whether this is a secret as the value of a header or parameter of a name."""
-        if self.secret is not None:
-            return self.secret
-        return self.value is None or is_name_of_secret(name)
-
-
-def is_name_of_secret(name: str) -> bool:
-    """Tell whether the values of headers and parameters of a name are secrets."""
-    return bool(_SECRET_NAME.fullmatch(name))
-
-
-def _as_mapping(value: object) -> object:
-    return {"value": value} if isinstance(value, str) else value
-
-
-WrittenText = Annotated[Text, BeforeValidator(_as_mapping, json_schema_input_type=str | Text)]
 
 
 class CustomProbe(ProbeOptions):

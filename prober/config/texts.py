@@ -4,7 +4,8 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 
-from prober.config.schema import CustomProbe, Text, is_header_value
+from prober.config.schema import CustomProbe
+from prober.config.text_schema import Text, is_header_value
 from prober.config.yaml import KeyPath, Note
 
 MAX_TEXT_BYTES = 16 * 1024

@@ -9,17 +9,27 @@ from pydantic import SecretStr
 from prober.classifier.rules import classify
 from prober.config.resolve import ScheduleOptions
 from prober.metrics.sink import PrometheusSink
-from prober.models import HttpExchange, Probe, Request, Tenant, TokenRef, TransportOptions
+from prober.models import (
+    HttpExchange,
+    Probe,
+    ProbeResult,
+    Request,
+    SkippedRun,
+    Tenant,
+    TokenRef,
+    TransportOptions,
+)
 from prober.outcomes import SkipCause
 from prober.probe import ProbeDeps
 from prober.runner import ProbeRunner
+from prober.sinks import EventSink
 from prober.tokens.manager import TokenLease
 from prober.version import Build
 from tests.builders import a_probe, a_tenant
 from tests.unit.classifier.factories import an_answer
 
 
-class House:
+class House(EventSink):
     """Grants every token, and lets the requests of some tenants hang."""
 
     def __init__(self, tenants: list[Tenant]) -> None:
@@ -31,17 +41,17 @@ class House:
         )
         collaborators = ProbeDeps(self, self, classify, lambda: 0.0)  # type: ignore[arg-type]
         logger = structlog.get_logger("prober")
-        self.runs = ProbeRunner(collaborators, self, self, metrics, self.on_skipped, logger)  # type: ignore[arg-type]
+        self.runs = ProbeRunner(collaborators, self, self, metrics, logger)  # type: ignore[arg-type]
         self.runs.apply(tenants, ScheduleOptions(200, 1.0, 5.0))
         self.runs.enable()
 
-    async def grant(self, tenant: Tenant) -> TokenLease:
+    async def lease(self, tenant: Tenant) -> TokenLease:
         return TokenLease(SecretStr("token"), TokenRef("0123abcd", tenant.token))
 
-    def may_ask(self, *_: object) -> bool:
+    def may_probe(self, *_: object) -> bool:
         return True
 
-    def run_begun(self, *_: object) -> None: ...
+    def on_run_started(self, *_: object) -> None: ...
 
     def observe(self, *_: object) -> None: ...
 
@@ -50,11 +60,11 @@ class House:
             await self.end.wait()
         return an_answer()
 
-    def record(self, result: object) -> None:
-        self.recorded[result.tenant] += 1  # type: ignore[attr-defined]
+    def on_result(self, result: ProbeResult) -> None:
+        self.recorded[result.tenant] += 1
 
-    def on_skipped(self, tenant: str, _: str, cause: SkipCause) -> None:
-        self.skipped[tenant, cause] += 1
+    def on_skip(self, skip: SkippedRun) -> None:
+        self.skipped[skip.tenant, skip.cause] += 1
 
 
 async def test_a_healthy_tenant_is_probed_beside_a_hundred_that_hang() -> None:

@@ -49,7 +49,7 @@ def longest_turn() -> Iterator[list[float]]:
         if threading.get_ident() == loop_thread:
             turns.append(time.thread_time() - before)
 
-    Handle._run = measured  # type: ignore[method-assign]
+    Handle._run = measured  # type: ignore[method-assign, assignment]
     try:
         yield turns
     finally:
@@ -62,8 +62,8 @@ async def client_of(month: Path) -> AsyncIterator[aiohttp.ClientSession]:
     site = replace(
         house.site(),
         tenants=TENANTS,
-        archive=HistoryReader(month),
-        standing=lambda name: replace(house.site().status("acme"), tenant=TENANTS[name]),
+        history=HistoryReader(month),
+        status=lambda name: replace(house.site().status("acme"), tenant=TENANTS[name]),
         changes=lambda _: 0,
     )
     async with served(site) as client:

@@ -5,7 +5,8 @@ import pytest
 
 from prober.config.builtin_probes import CATALOGUE
 from prober.config.resolve import check_custom, check_defaults
-from prober.config.schema import CustomProbe, Defaults, is_name_of_secret
+from prober.config.schema import CustomProbe, Defaults
+from prober.config.text_schema import is_name_of_secret
 from prober.models import ConnectionPolicy, Expectations, Probe
 from tests.unit.config.factories import probe_and_problems
 
