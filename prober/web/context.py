@@ -43,6 +43,8 @@ class WebContext:
     run_once: RunOnce | None = None
     reload: Reload | None = None
     allowed_hosts: tuple[str, ...] = ()
+    is_loopback: bool = False
+    """Whether the server listens where only this machine can reach it."""
     refresh_metrics: Callable[[], int] = lambda: 0
     """Prepares `render_metrics` a little on the event loop; returns how many more steps there
     are."""

@@ -27,7 +27,9 @@ from prober.web.auth import (
     authorize,
     client_network,
     credentials,
+    host_objection,
 )
+from prober.web.context import SITE
 from prober.web.tls import WebConfigReloader
 
 _CSP = "Content-Security-Policy"
@@ -108,6 +110,15 @@ class AuthMiddleware:
     async def _refusal(self, request: web.Request) -> web.Response | None:
         access, resource = self._keeper.access, request.match_info.route.resource
         route = None if resource is None else resource.canonical
+        context = request.app.get(SITE)
+        if context is not None and route not in HEALTH:
+            objection = host_objection(
+                request.headers.get("Host"),
+                context.allowed_hosts,
+                is_loopback=context.is_loopback,
+            )
+            if objection is not None:
+                return _response(request, 421, objection)
         if access.rate_limit is not None and route not in HEALTH:
             wait_seconds = self._over_rate(access.rate_limit)
             if wait_seconds > 0:
