@@ -9,6 +9,7 @@ What lies in every tenant's source, as far as it is to be believed.
 import asyncio
 import errno
 import os
+import re
 import stat
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from prober.errors import TokenUnavailableError
 from prober.file_signature import stat_signature
 from prober.models import TokenSource, TokenSourceKind
 
+_QUOTES = frozenset("\"'`\u201c\u201d\u2018\u2019")
+_ASSIGNMENT = re.compile(r"(export\s+)?[A-Z][A-Z0-9_]*_[A-Z0-9_]*\s*=\s*[^=\s]")
 MAX_TOKEN_BYTES = 16 * 1024
 _RESOURCE_ERRNOS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 STABLE_SECONDS = 0.25
@@ -73,6 +76,12 @@ def parse_token(content: bytes, where: str) -> SecretStr:
         raise TokenUnavailableError(f"{where} is not UTF-8 text") from None
     if not text:
         raise TokenUnavailableError(f"{where} is empty: write the token into it")
+    if text[0] in _QUOTES or text[-1] in _QUOTES:
+        raise TokenUnavailableError(f"{where} has quotes: write the token without them")
+    if text.lower().startswith("bearer "):
+        raise TokenUnavailableError(f"{where} begins with 'Bearer': write the token alone")
+    if _ASSIGNMENT.match(text):
+        raise TokenUnavailableError(f"{where} has the form NAME=value: write the value alone")
     if any(character.isspace() for character in text):
         raise TokenUnavailableError(f"{where} has white space inside: one token alone may be there")
     if not (text.isascii() and text.isprintable()):
