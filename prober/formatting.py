@@ -1,6 +1,7 @@
 """Formats durations, times, ratios and sizes for people, and parses those that people write. Pure.
 
-`one_line` makes text from elsewhere safe to show: a single line, bounded, and encodable.
+`one_line` makes text from elsewhere safe to show: a single line, bounded, encodable, and without
+secrets.
 """
 
 import re
@@ -8,6 +9,8 @@ from datetime import UTC, datetime, tzinfo
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field
+
+from prober.redaction import NO_SECRETS, Redactor
 
 NOTHING = "-"
 _UNITS = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
@@ -98,20 +101,24 @@ _ELLIPSIS = "..."
 _SCANNED_CHARACTERS = 4
 
 
-def one_line(text: str, limit_characters: int) -> str:
+def one_line(text: str, limit_characters: int, redactor: Redactor = NO_SECRETS) -> str:
     """Return the start of `text` in one line of at most `limit_characters` (at least 4).
 
     Unprintable characters (control and format characters, line ends, lone surrogates) become
     spaces, and runs of spaces become one. A text that is cut ends in `...`. The result can be
-    encoded as UTF-8.
+    encoded as UTF-8. Secrets are removed before the text is cut: half of one would not be found.
     """
     if len(text) <= limit_characters and text.isprintable():  # the fast path, for most texts
-        return " ".join(text.split())
+        text = redactor.text(text)
+        if len(text) <= limit_characters:
+            return " ".join(text.split())
     start = text.lstrip()
     head = start[: limit_characters * _SCANNED_CHARACTERS]
-    printable = "".join(char if char.isprintable() else " " for char in head)
+    is_whole = len(head) == len(start)
+    redacted = redactor.text(head, is_cut=not is_whole)
+    printable = "".join(char if char.isprintable() else " " for char in redacted)
     line = " ".join(printable.split())
-    if len(line) <= limit_characters and len(head) == len(start):
+    if len(line) <= limit_characters and is_whole:
         return line
     return line[: limit_characters - len(_ELLIPSIS)].rstrip() + _ELLIPSIS
 

@@ -7,9 +7,9 @@ minute takes about a tenth of a kilobyte. The minutes of an hour are numbered 0 
 
 import json
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
-from typing import Any
+from typing import Any, TypeVar
 
 from prober.models import ProbeResult
 from prober.outcomes import CLASSIFICATION, Reason
@@ -20,6 +20,13 @@ from prober.stats.incidents import FailureStreak
 MAX_HEADERS = 40
 MAX_TEXT_CHARACTERS = 512
 _DOCUMENT_COMPRESSION_LEVEL = 6
+UNREADABLE: tuple[type[Exception], ...] = (
+    *(ValueError, TypeError, LookupError, AttributeError, ArithmeticError),
+    *(RecursionError, zlib.error),
+)
+"""What decoding raises for a row that has other contents than it should."""
+_R = TypeVar("_R")
+_T = TypeVar("_T")
 
 StreakRow = tuple[str, str, str, str, str, float, float, float | None, int, int]
 """tenant, probe, reason, rule, evidence, started, last failed, ended, failures, in maintenance."""
@@ -56,14 +63,28 @@ def streak_from_row(row: StreakRow) -> FailureStreak:
         probe,
         CLASSIFICATION[Reason(reason)].culprit,
         Reason(reason),
-        rule,
-        evidence,
-        started_at,
-        last_failed_at,
-        ended_at,
-        failures,
+        str(rule),
+        str(evidence),
+        float(started_at),
+        float(last_failed_at),
+        None if ended_at is None else float(ended_at),
+        int(failures),
         bool(in_maintenance),
     )
+
+
+def decode_rows(rows: Iterable[_R], decode: Callable[[_R], _T]) -> Iterator[_T]:
+    """Yield the values of rows; rows that cannot be decoded are left out.
+
+    A later version may have written reasons that this one does not know, and a disk may have
+    damaged a row: the rest of the history is shown all the same.
+    """
+    for row in rows:
+        try:
+            value = decode(row)
+        except UNREADABLE:
+            continue
+        yield value
 
 
 def _bounded(value: object) -> object:

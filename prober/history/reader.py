@@ -7,13 +7,14 @@ result is empty. Each query opens a connection of its own and sees one state of 
 import json
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from prober.history.codec import (
+    decode_rows,
     streak_from_row,
     unpack_aggregate,
     unpack_document,
@@ -32,7 +33,7 @@ from prober.render.documents import (
 )
 from prober.sqlite import open_to_read, translate_sqlite_errors
 from prober.stats.aggregates import Aggregate, TimeBucket, merge_aggregates
-from prober.stats.incidents import FailureStreak
+from prober.stats.incidents import FailureStreak, Incident, IncidentKey, newest_incidents
 
 
 class HistoryConnection:
@@ -60,6 +61,17 @@ class HistoryConnection:
         """Return all rows of a query, none without a usable file."""
         with self.reading() as connection:
             return [] if connection is None else connection.execute(query, values).fetchall()
+
+    def stream(self, query: str, values: tuple[object, ...]) -> Generator[Any, None, None]:
+        """Yield the rows of a query one by one, so that they are not all held in memory.
+
+        Close the generator if it is not read to its end: it holds the file open.
+        """
+        with self.reading() as connection:
+            if connection is not None:
+                # Sorting would otherwise write to /tmp, which may be missing or full.
+                connection.execute("PRAGMA temp_store = MEMORY")
+                yield from connection.execute(query, values)
 
 
 Aggregates = Mapping[str, Mapping[float, Aggregate]]
@@ -160,14 +172,41 @@ class HistoryReader:
         self, since: float, until: float, tenant: str | None = None
     ) -> tuple[FailureStreak, ...]:
         """Return the failure streaks that were ongoing at some time in a range."""
-        rows = self._connection.rows(
-            f"SELECT {STREAK_COLUMNS} FROM failure_streak"  # noqa: S608 -- our columns
+        return tuple(self._stream_streaks(since, until, tenant))
+
+    def incidents(
+        self,
+        since: float,
+        until: float,
+        tenant: str | None = None,
+        *,
+        limit: int,
+        before: IncidentKey | None = None,
+    ) -> tuple[Incident, ...]:
+        """Return the newest incidents that were ongoing at some time in a range.
+
+        With `before`, only those that follow this one in the order from new to old. Streaks are
+        read one by one: the memory that this takes does not grow with their number.
+        """
+        with closing(self._stream_streaks(since, until, tenant)) as streaks:
+            return newest_incidents(streaks, limit, before)
+
+    def _stream_streaks(
+        self, since: float, until: float, tenant: str | None
+    ) -> Generator[FailureStreak, None, None]:
+        # The limit keeps the inner query apart, so that SQLite sorts numbers and not whole rows.
+        rows = self._connection.stream(
+            f"SELECT {STREAK_COLUMNS} FROM"  # noqa: S608 -- our columns
+            " (SELECT failure_streak.id AS number FROM failure_streak"
             " JOIN probe ON probe.id = failure_streak.probe"
             " WHERE (ended_at IS NULL OR ended_at >= ?) AND started_at <= ?"
-            " AND (? IS NULL OR probe.tenant = ?) ORDER BY started_at",
+            " AND (? IS NULL OR probe.tenant = ?) ORDER BY started_at LIMIT -1)"
+            " CROSS JOIN failure_streak ON failure_streak.id = number"
+            " CROSS JOIN probe ON probe.id = failure_streak.probe",
             (since, until, tenant, tenant),
         )
-        return tuple(streak_from_row(row) for row in rows)
+        with closing(rows):
+            yield from decode_rows(rows, streak_from_row)
 
     def failures(
         self, tenant: str, since: float, *, limit: int, probe: str | None = None
@@ -181,7 +220,7 @@ class HistoryReader:
             " AND at >= ? ORDER BY at DESC LIMIT ?",
             (tenant, probe, probe, since, limit),
         )
-        return tuple(_failure(row) for row in rows)
+        return tuple(decode_rows(rows, _failure))
 
     def failure(self, number: int) -> FailureRecord | None:
         """Return one failure by its number."""
@@ -190,7 +229,7 @@ class HistoryReader:
             " JOIN probe ON probe.id = failure.probe WHERE failure.id = ?",
             (number,),
         )
-        return next((_failure(row) for row in rows), None)
+        return next(decode_rows(rows, _failure), None)
 
     def failure_summaries(
         self, tenant: str, since: float, until: float, *, limit: int
@@ -203,20 +242,18 @@ class HistoryReader:
             " AND at >= ? AND at < ? ORDER BY at LIMIT ?",
             (tenant, since, until, limit),
         )
-        return tuple(
-            FailureSummary(number, name, probe, at, Reason(reason))
-            for number, name, probe, at, reason in rows
-        )
+        return tuple(decode_rows(rows, _failure_summary))
 
     def failure_documents(self, numbers: Iterable[int]) -> Mapping[int, Mapping[str, Any]]:
         """Return the documents of failures by number; those that are deleted are left out."""
-        wanted, found = list(numbers), {}
+        wanted = list(numbers)
+        found: dict[int, Mapping[str, Any]] = {}
         for first in range(0, len(wanted), _MAX_PARAMETERS):
             batch = wanted[first : first + _MAX_PARAMETERS]
             marks = ", ".join("?" * len(batch))
             query = f"SELECT id, document FROM failure WHERE id IN ({marks})"  # noqa: S608 -- marks
-            for number, document in self._connection.rows(query, tuple(batch)):
-                found[number] = unpack_document(document)
+            rows = self._connection.rows(query, tuple(batch))
+            found |= dict(decode_rows(rows, lambda row: (row[0], unpack_document(row[1]))))
         return found
 
     def slow_requests(
@@ -228,10 +265,7 @@ class HistoryReader:
             " WHERE tenant = ? AND at >= ? AND at < ? ORDER BY server_seconds DESC, at LIMIT ?",
             (tenant, since, until, limit),
         )
-        return tuple(
-            slow_request(at, probe, Reason(reason), server, network, json.loads(facts))
-            for probe, at, reason, server, network, facts in rows
-        )
+        return tuple(decode_rows(rows, _slow_request))
 
     def verdict_changes(
         self, tenant: str, since: float, *, limit: int
@@ -243,10 +277,7 @@ class HistoryReader:
             " WHERE probe.tenant = ? AND at >= ? ORDER BY at DESC LIMIT ?",
             (tenant, since, limit),
         )
-        return tuple(
-            VerdictChange(probe, at, None if before is None else Reason(before), Reason(reason))
-            for probe, at, before, reason in rows
-        )
+        return tuple(decode_rows(rows, _verdict_change))
 
     def token_events(self, tenant: str, *, limit: int) -> tuple[TokenEventRecord, ...]:
         """Return the last events of a tenant's token, the newest first."""
@@ -255,17 +286,7 @@ class HistoryReader:
             " WHERE tenant = ? ORDER BY at DESC LIMIT ?",
             (tenant, limit),
         )
-        return tuple(
-            TokenEventRecord(
-                name,
-                at,
-                TokenEventKind(kind),
-                fingerprint,
-                None if cause is None else RejectionCause(cause),
-                problem,
-            )
-            for name, at, kind, fingerprint, cause, problem in rows
-        )
+        return tuple(decode_rows(rows, _token_event))
 
     def oldest(self) -> float | None:
         """Return the start of the oldest time bucket, None for an empty history."""
@@ -290,8 +311,9 @@ def _hours(
         " WHERE tenant = ? AND hour >= ? AND hour < ?",
         (tenant, since // HOUR_SECONDS, until / HOUR_SECONDS),
     )
-    for probe, hour, packed in rows:
-        yield probe, hour * HOUR_SECONDS, unpack_aggregate(packed)
+    yield from decode_rows(
+        rows, lambda row: (row[0], row[1] * HOUR_SECONDS, unpack_aggregate(row[2]))
+    )
 
 
 def _packed_minutes(
@@ -302,9 +324,10 @@ def _packed_minutes(
         " WHERE tenant = ? AND hour >= ? AND hour < ?",
         (tenant, since // HOUR_SECONDS, until / HOUR_SECONDS),
     )
-    for probe, hour, packed in rows:
-        for number, aggregate in unpack_minutes(packed).items():
-            at = hour * HOUR_SECONDS + number * MINUTE_SECONDS
+    hours = decode_rows(rows, lambda row: (row[0], row[1] * HOUR_SECONDS, unpack_minutes(row[2])))
+    for probe, hour_start, minutes in hours:
+        for number, aggregate in minutes.items():
+            at = hour_start + number * MINUTE_SECONDS
             if since <= at < until:
                 yield probe, at, aggregate
 
@@ -317,10 +340,42 @@ def _unpacked_minutes(
         " WHERE tenant = ? AND minute >= ? AND minute < ?",
         (tenant, -(-since // MINUTE_SECONDS), until / MINUTE_SECONDS),
     )
-    for probe, minute, packed in rows:
-        yield probe, minute * MINUTE_SECONDS, unpack_aggregate(packed)
+    yield from decode_rows(
+        rows, lambda row: (row[0], row[1] * MINUTE_SECONDS, unpack_aggregate(row[2]))
+    )
+
+
+def _verdict_change(row: tuple[str, float, str | None, str]) -> VerdictChange:
+    probe, at, before, reason = row
+    return VerdictChange(
+        probe, float(at), None if before is None else Reason(before), Reason(reason)
+    )
+
+
+def _token_event(
+    row: tuple[str, float, str, str | None, str | None, str | None],
+) -> TokenEventRecord:
+    tenant, at, kind, fingerprint, cause, problem = row
+    known_cause = None if cause is None else RejectionCause(cause)
+    return TokenEventRecord(
+        tenant, float(at), TokenEventKind(kind), fingerprint, known_cause, problem
+    )
+
+
+def _failure_summary(row: tuple[int, str, str, float, str]) -> FailureSummary:
+    number, tenant, probe, at, reason = row
+    return FailureSummary(number, tenant, probe, float(at), Reason(reason))
+
+
+def _slow_request(row: tuple[str, float, str, float, float | None, str]) -> SlowRequest:
+    probe, at, reason, server_seconds, network_seconds, facts = row
+    return slow_request(
+        at, probe, Reason(reason), server_seconds, network_seconds, json.loads(facts)
+    )
 
 
 def _failure(row: tuple[int, str, str, float, str, bytes]) -> FailureRecord:
     number, tenant, probe, at, reason, document = row
-    return FailureRecord(number, tenant, probe, at, Reason(reason), unpack_document(document))
+    return FailureRecord(
+        number, tenant, probe, float(at), Reason(reason), unpack_document(document)
+    )

@@ -43,18 +43,36 @@ _DELETE_OLD_ROWS = (
     ),
 )
 
+# A step that would delete much of the history is suspicious: the clock may have jumped ahead, and
+# deleted data does not come back. It waits until the clock has run evenly for a while.
+MAX_TRUSTED_RATIO = 0.1
+TRUSTED_SECONDS = 3600.0
+_MAX_EVEN_STEP_SECONDS = 60.0
+
 OnDropped = Callable[[HistoryDropReason, int], None]
+OnDeferred = Callable[[float, float], None]
 
 
 class Retention:
     """Keeps a file below `max_bytes`, and deletes what is older than `seconds`.
 
-    `on_dropped` is called when data is deleted before its time, since the file is too large.
+    `on_dropped` is called when data is deleted before its time, since the file is too large;
+    `on_deferred(cutoff, oldest)` once when a deletion has to wait (see `MAX_TRUSTED_RATIO`).
     """
 
-    def __init__(self, seconds: float, max_bytes: int, on_dropped: OnDropped) -> None:
+    def __init__(
+        self,
+        seconds: float,
+        max_bytes: int,
+        on_dropped: OnDropped,
+        on_deferred: OnDeferred = lambda _cutoff, _oldest: None,
+    ) -> None:
         self.limit(seconds, max_bytes)
         self._on_dropped = on_dropped
+        self._on_deferred = on_deferred
+        self._is_deferred = False
+        self._last_now = float("-inf")
+        self._even_seconds = 0.0  # how long the clock has run evenly
         self._remaining_probes: list[int] = []
         self._next_round_at = 0.0
         self._deleted_before = 0.0
@@ -66,12 +84,31 @@ class Retention:
     def enforce(self, file: HistoryWriter, now: float) -> None:
         """Do the next step; `now` is in epoch seconds. Raises sqlite3.Error."""
         connection = file.connection
+        step_seconds, self._last_now = now - self._last_now, now
+        is_even = 0 <= step_seconds <= _MAX_EVEN_STEP_SECONDS
+        self._even_seconds = self._even_seconds + step_seconds if is_even else 0.0
         with connection:
-            self._delete_expired(connection, now)
+            if not self._must_wait(connection, now):
+                self._delete_expired(connection, now)
             if size_bytes(connection) > self._full_bytes:
                 self._make_room(connection, now)
         # Gives free pages back to the file system; it stops unless it is fetched to its end.
         connection.execute(f"PRAGMA incremental_vacuum({_BATCH_PAGES})").fetchall()
+
+    def _must_wait(self, connection: sqlite3.Connection, now: float) -> bool:
+        """Return whether much would be deleted and the clock cannot be trusted yet."""
+        cutoff = now - self._seconds
+        oldest, newest = connection.execute(
+            "SELECT min(start), max(start) FROM time_bucket"
+        ).fetchone()
+        deletes_much = oldest is not None and (
+            cutoff - oldest > MAX_TRUSTED_RATIO * max(newest - oldest, HOUR_SECONDS)
+        )
+        was_deferred = self._is_deferred
+        self._is_deferred = deletes_much and self._even_seconds < TRUSTED_SECONDS
+        if self._is_deferred and not was_deferred:
+            self._on_deferred(cutoff, float(oldest))
+        return self._is_deferred
 
     def _delete_expired(self, connection: sqlite3.Connection, now: float) -> None:
         cutoff = max(now - self._seconds, self._deleted_before)

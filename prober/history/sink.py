@@ -45,6 +45,9 @@ class HistoryCallbacks:
     on_quarantine: Callable[[Path, str], None]
 
 
+_BROKEN_SCHEMA = ("no such table", "no such column", "has no column named", "malformed database")
+
+
 class HistorySink(EventSink):
     """Queues results, skipped runs and token events for the history.
 
@@ -165,8 +168,12 @@ class HistorySink(EventSink):
     def _on_error(self, error: Exception) -> None:
         # What the writer caches may be ahead of the file after an error: it is opened again.
         self._discard_file()
-        # Of exactly this class, and none of its subclasses, are SQLITE_CORRUPT and SQLITE_NOTADB.
-        if type(error) is sqlite3.DatabaseError:
+        # Of exactly this class, and none of its subclasses, are SQLITE_CORRUPT and SQLITE_NOTADB. A
+        # missing table or column does not come back either.
+        is_broken = type(error) is sqlite3.DatabaseError or any(
+            text in str(error) for text in _BROKEN_SCHEMA
+        )
+        if is_broken:
             self._callbacks.on_dropped(HistoryDropReason.FILE_LOST, 1)
             new_path = quarantine(self._directory / FILE_NAME)
             self._callbacks.on_quarantine(new_path, f"it is corrupt: {error}")

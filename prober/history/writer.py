@@ -16,6 +16,7 @@ from pathlib import Path
 
 from prober.history.codec import (
     StreakRow,
+    decode_rows,
     pack_aggregate,
     pack_document,
     pack_minutes,
@@ -85,7 +86,7 @@ class SlowRequestStore:
         rows = self._connection.execute(
             "SELECT server_seconds FROM slow_request WHERE tenant = ? AND day = ?", (tenant, day)
         )
-        kept = [seconds for (seconds,) in rows]
+        kept = list(decode_rows(rows, lambda row: float(row[0])))
         heapify(kept)
         self._kept_seconds[tenant] = (day, kept)
         return kept
@@ -163,7 +164,9 @@ class HistoryWriter:
         self._last_minutes: dict[int, tuple[int, Aggregate]] = {}
         self._ongoing = dict(self._read_ongoing())
         hours = connection.execute(
-            "SELECT DISTINCT probe, minute / ? FROM minute", (_MINUTES_PER_HOUR,)
+            "SELECT DISTINCT probe, minute / ? FROM minute"
+            " WHERE typeof(probe) = 'integer' AND typeof(minute) = 'integer'",
+            (_MINUTES_PER_HOUR,),
         )
         self._unpacked_hours: set[tuple[int, int]] = set(hours)
         self._slow_requests = SlowRequestStore(connection)
@@ -258,7 +261,7 @@ class HistoryWriter:
         found = self.connection.execute(
             "SELECT aggregate FROM minute WHERE probe = ? AND minute = ?", (probe, minute)
         ).fetchone()
-        return unpack_aggregate(found[0]) if found else Aggregate()
+        return next(decode_rows([found] if found else [], _aggregate), Aggregate())
 
     def _add_buckets(self, runs: Iterable[RunEntry], skips: Iterable[SkippedRun]) -> None:
         added: dict[tuple[str, int], list[TimeBucket]] = defaultdict(list)
@@ -356,11 +359,16 @@ class HistoryWriter:
             "SELECT minute, aggregate FROM minute WHERE probe = ? AND minute >= ? AND minute < ?",
             minutes_of_hour,
         )
-        minutes = {minute % _MINUTES_PER_HOUR: unpack_aggregate(packed) for minute, packed in rows}
+        minutes = dict(
+            decode_rows(rows, lambda row: (row[0] % _MINUTES_PER_HOUR, unpack_aggregate(row[1])))
+        )
         packed_before = execute(
             "SELECT minutes FROM hour_detail WHERE probe = ? AND hour = ?", (probe, hour)
         ).fetchone()
-        for number, aggregate in unpack_minutes(packed_before[0]).items() if packed_before else ():
+        before = decode_rows(
+            [packed_before] if packed_before else [], lambda row: unpack_minutes(row[0])
+        )
+        for number, aggregate in next(before, {}).items():
             minutes[number] = merge_aggregates((aggregate, minutes.get(number, Aggregate())))
         total = pack_aggregate(merge_aggregates(minutes.values()))
         execute("INSERT OR REPLACE INTO hour VALUES (?, ?, ?)", (probe, hour, total))
@@ -380,9 +388,13 @@ class HistoryWriter:
             " FROM failure_streak JOIN probe ON probe.id = failure_streak.probe"
             " WHERE ended_at IS NULL"
         )
-        for row, *columns in rows:
-            streak = streak_from_row(tuple(columns))  # type: ignore[arg-type]
+        # A row that cannot be decoded is left as it is; `HistoryReader` leaves it out, too.
+        for row, streak in decode_rows(rows, lambda row: (row[0], streak_from_row(row[1:]))):
             yield (streak.tenant, streak.probe), (row, streak)
+
+
+def _aggregate(row: tuple[bytes]) -> Aggregate:
+    return unpack_aggregate(row[0])
 
 
 def _file_identity(path: Path) -> tuple[int, int] | None:

@@ -4,9 +4,10 @@ Parameters are defined once, for parsing and for the description (OpenAPI 3.1). 
 the types that the operations return.
 """
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from aiohttp import web
@@ -15,6 +16,7 @@ from pydantic import TypeAdapter
 from prober.formatting import duration_seconds
 from prober.render.documents import FailureRecord, TenantStatusDocument
 from prober.render.svg import RANGES, badge_svg
+from prober.stats.incidents import IncidentKey
 from prober.web import queries
 from prober.web.context import SITE, WebContext
 from prober.web.queries import (
@@ -30,8 +32,9 @@ from prober.web.queries import (
 
 DEFAULT_RANGE = "24h"
 _SINCE_PATTERN = "^[1-9][0-9]{0,3}(s|m|h|d)$"
-_MOST = 200
-_GREATEST_NUMBER = 2**63 - 1
+_CURSOR = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)~([a-z]{1,16})~([01])~([a-z0-9_-]{1,63})")
+_MAX_ITEMS = 200
+_MAX_NUMBER = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +67,22 @@ def _since(text: str) -> float:
 
 
 def _limit(text: str) -> int:
-    if not re.fullmatch("[0-9]{1,3}", text) or not 0 < int(text) <= _MOST:
-        raise ValueError(f"write a number from 1 to {_MOST}")
+    if not re.fullmatch("[0-9]{1,3}", text) or not 0 < int(text) <= _MAX_ITEMS:
+        raise ValueError(f"write a number from 1 to {_MAX_ITEMS}")
     return int(text)
 
 
 def _number(text: str) -> int:
-    if not re.fullmatch("[0-9]{1,19}", text) or int(text) > _GREATEST_NUMBER:
+    if not re.fullmatch("[0-9]{1,19}", text) or int(text) > _MAX_NUMBER:
         raise ValueError("write a number")
     return int(text)
+
+
+def _cursor(text: str) -> IncidentKey:
+    found = _CURSOR.fullmatch(text)
+    if found is None:
+        raise ValueError("write the 'next_cursor' of a response")
+    return float(found[1]), found[4], found[2], found[3] == "1"
 
 
 TENANT = Parameter("tenant", "path", "The tenant's name.", {"type": "string"}, str)
@@ -82,7 +92,7 @@ NUMBER = Parameter(
     "number",
     "path",
     "The failure's number.",
-    {"type": "integer", "minimum": 0, "maximum": _GREATEST_NUMBER},
+    {"type": "integer", "minimum": 0, "maximum": _MAX_NUMBER},
     _number,
 )
 RANGE = Parameter(
@@ -105,9 +115,21 @@ LIMIT = Parameter(
     "limit",
     "query",
     "How many at most.",
-    {"type": "integer", "minimum": 1, "maximum": _MOST, "default": 50},
+    {"type": "integer", "minimum": 1, "maximum": _MAX_ITEMS, "default": 50},
     _limit,
     "50",
+)
+
+
+CURSOR = Parameter(
+    "cursor",
+    "query",
+    "The `next_cursor` of a response: returns what follows it.",
+    {"type": "string", "pattern": f"^{_CURSOR.pattern}$"},
+    _cursor,
+)
+INCIDENTS_LIMIT = replace(
+    LIMIT, schema={**LIMIT.schema, "default": _MAX_ITEMS}, default=str(_MAX_ITEMS)
 )
 
 
@@ -244,15 +266,18 @@ async def _events(site: WebContext, tenant: str, since: float) -> EventsDocument
     return await queries.events_of(site, tenant, since)
 
 
-async def _incidents(site: WebContext, since: float) -> IncidentsDocument:
-    return await queries.incidents_since(site, since)
-
-
-async def _tenant_incidents(site: WebContext, tenant: str, since: float) -> IncidentsDocument:
-    return await queries.incidents_since(site, since, tenant)
+async def _incidents(
+    site: WebContext,
+    since: float,
+    limit: int,
+    cursor: IncidentKey | None,
+    tenant: str | None = None,
+) -> IncidentsDocument:
+    return await queries.incidents_since(site, since, tenant, limit=limit, cursor=cursor)
 
 
 _TENANT, _SINCE = TENANT, SINCE
+_PAGE = (_SINCE, INCIDENTS_LIMIT, CURSOR)
 OPERATIONS = (
     Operation(
         "overview", "/api/v1/overview", "Status of all tenants.", (), OverviewDocument,
@@ -268,7 +293,7 @@ OPERATIONS = (
     ),
     Operation(
         "tenant_incidents", "/api/v1/tenants/{tenant}/incidents", "A tenant's incidents.",
-        (_TENANT, _SINCE), IncidentsDocument, _tenant_incidents,
+        (_TENANT, *_PAGE), IncidentsDocument, _incidents,
     ),
     Operation(
         "failures", "/api/v1/tenants/{tenant}/failures", "A tenant's last failures, with evidence.",
@@ -283,7 +308,7 @@ OPERATIONS = (
         (NUMBER,), FailureRecord, _failure,
     ),
     Operation(
-        "incidents", "/api/v1/incidents", "All tenants' incidents.", (_SINCE,),
+        "incidents", "/api/v1/incidents", "All tenants' incidents.", _PAGE,
         IncidentsDocument, _incidents,
     ),
     Operation(
@@ -323,7 +348,9 @@ def _handler(operation: Operation) -> Callable[[web.Request], Awaitable[web.Resp
             return error_response(404, str(error))
         except OSError as error:
             return error_response(503, f"cannot read the history: {error.strerror or error}")
-        return _json(adapter, document)
+        # Encoding a long document takes longer than a measurement may wait.
+        body = await asyncio.to_thread(adapter.dump_json, document)
+        return web.Response(body=body, content_type="application/json")
 
     return handle
 

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TypeVar
 
 from aiohttp import web
 
@@ -11,6 +12,9 @@ from prober.history.reader import HistoryReader
 from prober.metrics.sink import SelfHealth
 from prober.models import ProbeResult, Tenant
 from prober.stats.status import TenantStatus
+
+_T = TypeVar("_T")
+MAX_READERS = 2
 
 RunOnce = Callable[[str, str], Awaitable[ProbeResult]]
 """Runs a tenant's probe once, now; the result is not recorded."""
@@ -40,9 +44,20 @@ class WebContext:
     run_once: RunOnce | None = None
     reload: Reload | None = None
     allowed_hosts: tuple[str, ...] = ()
+    is_loopback: bool = False
+    """Whether only this machine can reach the server."""
     refresh_metrics: Callable[[], int] = lambda: 0
     """Does one step of the preparation of `render_metrics`, on the event loop; returns how many
     steps remain."""
+    readers: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_READERS))
+
+    async def in_thread(self, read: Callable[[], _T]) -> _T:
+        """Read the history in a thread; only a few requests read at the same time.
+
+        Each reader takes memory, a thread that others need, and its share of the interpreter.
+        """
+        async with self.readers:
+            return await asyncio.to_thread(read)
 
 
 async def iter_tenant_status(site: WebContext, names: Iterable[str]) -> AsyncIterator[TenantStatus]:

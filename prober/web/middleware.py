@@ -5,11 +5,13 @@ Responses from here are plain text or JSON: a page would show data to clients th
 
 import asyncio
 import math
+import zlib
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 
 import structlog
-from aiohttp import web
+from aiohttp import ClientPayloadError, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from prober.web.api import error_response, wants_json
 from prober.web.auth import (
@@ -23,7 +25,9 @@ from prober.web.auth import (
     authorize,
     client_network,
     credentials,
+    host_objection,
 )
+from prober.web.context import SITE
 from prober.web.tls import WebConfigReloader
 
 _CSP = "Content-Security-Policy"
@@ -95,11 +99,24 @@ class AuthMiddleware:
             refusal = await self._refusal(request)
         except TooBusyError:
             refusal = _response(request, 503, "too many logins at once, try again", _BUSY_SECONDS)
-        return await handler(request) if refusal is None else refusal
+        if refusal is None:
+            return await handler(request)
+        if not request.content.at_eof():  # the rest of a rejected request is not read
+            refusal.force_close()
+        return refusal
 
     async def _refusal(self, request: web.Request) -> web.Response | None:
         access, resource = self._keeper.access, request.match_info.route.resource
         route = None if resource is None else resource.canonical
+        context = request.app.get(SITE)
+        if context is not None and route not in HEALTH:
+            objection = host_objection(
+                request.headers.get("Host"),
+                context.allowed_hosts,
+                is_loopback=context.is_loopback,
+            )
+            if objection is not None:
+                return _response(request, 421, objection)
         if access.rate_limit is not None and route not in HEALTH:
             wait_seconds = self._over_rate(access.rate_limit)
             if wait_seconds > 0:
@@ -158,6 +175,9 @@ class AuthMiddleware:
             return _response(request, 408, "timeout while reading the request body")
         except web.HTTPRequestEntityTooLarge:
             return _response(request, 413, "the request body is too large")
+        except (ValueError, OSError, zlib.error, ClientPayloadError, HttpProcessingError):
+            # RequestPayloadError among them: the body is not what the head says.
+            return _response(request, 400, "the request body cannot be read")
         return None
 
     async def _add_headers(self, request: web.Request, response: web.StreamResponse) -> None:

@@ -21,7 +21,7 @@ from prober.render.documents import (
     tenant_document,
 )
 from prober.render.svg import TimeSeries, series, span
-from prober.stats.incidents import Incident, incidents_from_streaks
+from prober.stats.incidents import Incident, IncidentKey
 from prober.stats.status import TenantStatus
 from prober.web.context import WebContext, iter_tenant_status
 
@@ -53,11 +53,15 @@ class SeriesDocument:
 
 @dataclass(frozen=True, slots=True)
 class IncidentsDocument:
-    """The incidents that were ongoing at some time in a period, the newest first."""
+    """The incidents that were ongoing at some time in a period, the newest first.
+
+    `next_cursor` is the parameter for the following ones; it is null when there are no more.
+    """
 
     since: float
     until: float
     incidents: tuple[IncidentDocument, ...]
+    next_cursor: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,7 @@ class ErrorDocument:
 
 
 MAX_FAILURES = 200
+MAX_INCIDENTS = 200
 _MAX_EVENTS = 100
 
 
@@ -92,7 +97,7 @@ class NotFoundError(Exception):
 
 async def overview(site: WebContext) -> OverviewDocument:
     """Return the status of all tenants."""
-    every = [standing async for standing in iter_tenant_status(site, site.tenants)]
+    every = [tenant_status async for tenant_status in iter_tenant_status(site, site.tenants)]
     now = site.now()
     documents = await asyncio.to_thread(_documents, every, now)
     return OverviewDocument(now, documents, self_health(site))
@@ -115,28 +120,50 @@ async def series_of(site: WebContext, name: str, range_name: str) -> SeriesDocum
     now = site.now()
     since, until, step = span(range_name, now)
     found: dict[str, TimeSeries] = {}
-    if site.history is not None:
-        tallies = await asyncio.to_thread(site.history.aggregates, name, since, until, step)
-        found = {probe: series(each, since, until, step) for probe, each in tallies.items()}
+    history = site.history
+    if history is not None:
+        aggregates = await site.in_thread(lambda: history.aggregates(name, since, until, step))
+        found = await asyncio.to_thread(
+            lambda: {probe: series(each, since, until, step) for probe, each in aggregates.items()}
+        )
     empty = TimeSeries(since, until, step, ())
     return SeriesDocument(now, {probe: found.get(probe, empty) for probe in probes})
 
 
 async def incidents_since(
-    site: WebContext, seconds: float, name: str | None = None
+    site: WebContext,
+    seconds: float,
+    name: str | None = None,
+    *,
+    limit: int = MAX_INCIDENTS,
+    cursor: IncidentKey | None = None,
 ) -> IncidentsDocument:
-    """Return the incidents of one tenant, or of all."""
+    """Return the newest incidents of one tenant, or of all; `cursor` is the last known one."""
     if name is not None:
         probe_names(site, name)
     now = site.now()
     found: tuple[Incident, ...] = ()
-    if site.history is not None:
-        spells = await asyncio.to_thread(site.history.streaks, now - seconds, now, name)
-        found = incidents_from_streaks(spells)
+    limit = min(limit, MAX_INCIDENTS)
+    history = site.history
+    if history is not None:
+        # One more than asked for shows whether there is a next page.
+        found = await site.in_thread(
+            lambda: history.incidents(now - seconds, now, name, limit=limit + 1, before=cursor)
+        )
     environments = {each.name: each.environment for each in site.tenants.values()}
-    documents = (incident_document(each, environments.get(each.tenant), now) for each in found)
-    newest = sorted(documents, key=lambda each: -each.started_at)
-    return IncidentsDocument(now - seconds, now, tuple(newest))
+    shown = found[:limit]
+    return IncidentsDocument(
+        now - seconds,
+        now,
+        tuple(incident_document(each, environments.get(each.tenant), now) for each in shown),
+        cursor_text(shown[-1].key) if len(found) > limit else None,
+    )
+
+
+def cursor_text(key: IncidentKey) -> str:
+    """Return the cursor for the incidents after one."""
+    started_at, tenant, culprit, in_maintenance = key
+    return f"{started_at!r}~{culprit}~{int(in_maintenance)}~{tenant}"
 
 
 async def failures_of(
@@ -149,9 +176,9 @@ async def failures_of(
     if site.history is None:
         return FailuresDocument(())
     since = site.now() - seconds
-    archive = site.history
-    found = await asyncio.to_thread(
-        lambda: archive.failures(name, since, limit=min(limit, MAX_FAILURES), probe=probe)
+    history = site.history
+    found = await site.in_thread(
+        lambda: history.failures(name, since, limit=min(limit, MAX_FAILURES), probe=probe)
     )
     return FailuresDocument(found)
 
@@ -159,8 +186,9 @@ async def failures_of(
 async def failure(site: WebContext, number: int) -> FailureRecord:
     """Return one failure."""
     found = None
-    if site.history is not None:
-        found = await asyncio.to_thread(site.history.failure, number)
+    history = site.history
+    if history is not None:
+        found = await site.in_thread(lambda: history.failure(number))
     if found is None:
         raise NotFoundError(f"there is no failure {number}, or it was deleted")
     return found
@@ -171,11 +199,11 @@ async def events_of(site: WebContext, name: str, seconds: float) -> EventsDocume
     probe_names(site, name)
     if site.history is None:
         return EventsDocument((), ())
-    archive, since = site.history, site.now() - seconds
-    return await asyncio.to_thread(
+    history, since = site.history, site.now() - seconds
+    return await site.in_thread(
         lambda: EventsDocument(
-            archive.token_events(name, limit=_MAX_EVENTS),
-            archive.verdict_changes(name, since, limit=_MAX_EVENTS),
+            history.token_events(name, limit=_MAX_EVENTS),
+            history.verdict_changes(name, since, limit=_MAX_EVENTS),
         )
     )
 
@@ -197,5 +225,5 @@ def probe_names(site: WebContext, name: str) -> tuple[str, ...]:
     return tuple(probe.name for probe in found.probes)
 
 
-def _documents(standings: list[TenantStatus], now: float) -> tuple[TenantStatusDocument, ...]:
-    return sort_by_severity([tenant_document(standing, now) for standing in standings])
+def _documents(statuses: list[TenantStatus], now: float) -> tuple[TenantStatusDocument, ...]:
+    return sort_by_severity([tenant_document(each, now) for each in statuses])
