@@ -16,11 +16,12 @@ from prober.outcomes import CLASSIFICATION, Culprit, Reason
 from prober.recorders.families import FAMILIES, Kind
 from tests.alerting.cases import CASES, SERVER_ERROR, Case, runs, surroundings, tenant
 from tests.alerting.cases_of_probes import MORE_CASES
+from tests.alerting.cases_of_tokens import TOKEN_CASES
 
 PROMETHEUS = Path(__file__).parents[2] / "config" / "prometheus"
 RULES = sorted((PROMETHEUS / "rules").glob("*.yml"))
 STEP_SECONDS = 30
-EVERY_CASE = (*CASES, *MORE_CASES)
+EVERY_CASE = (*CASES, *MORE_CASES, *TOKEN_CASES)
 
 
 def groups() -> list[dict]:
@@ -76,7 +77,7 @@ def as_promtool_has_it(case: Case) -> dict:
     labels = ", ".join(f'{name}="{value}"' for name, value in case.labels.items())
     firing = f"count(ALERTS{{{wanted}}}) or vector(0)"
     if case.fires_at is None:
-        at = range(0, seconds(case.until) + 1, 300)
+        at = range(0, seconds(case.until) + 1, max(300, seconds(case.until) // 240))
         checks = [(firing, moment, 0) for moment in at]
     else:
         at = seconds(case.fires_at)
