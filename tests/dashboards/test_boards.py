@@ -22,7 +22,7 @@ from dashboards.itself import (
     LATENESS_LIMIT_SECONDS,
 )
 from dashboards.looks import CERTIFICATE_DAYS, SHARE_LOST, TOKEN_DAYS
-from dashboards.palette import CULPRITS, STANDINGS, TOKENS, Code
+from dashboards.palette import CULPRITS, PLAIN, STANDINGS, TOKENS, Code
 from dashboards.panels import RUNBOOKS
 from prober.outcomes import Culprit
 from tests.dashboards.boards import BOARDS, FILES, GRAFANA, annotations, panels, variables
@@ -214,12 +214,12 @@ def test_a_colour_turns_where_an_alert_does() -> None:
         for group in yaml.safe_load(file.read_text())["groups"]
         for rule in group["rules"]
     ]
-    alerts = {rule["alert"]: rule["expr"] for rule in rules if "alert" in rule}
+    alerts = {rule.get("alert") or rule["record"]: rule["expr"] for rule in rules}
     (_, (very_soon, _), (soon, _)), (_, (expires, _)) = TOKEN_DAYS.steps, CERTIFICATE_DAYS.steps
     (_, (lost, _)) = SHARE_LOST.steps
     limits = {
-        "ProberTokenExpiresVerySoon": f"< {very_soon:g} * 86400",
-        "ProberTokenExpiresSoon": f"< {soon:g} * 86400",
+        "tenant:prober_token_renewal_urgent:threshold_seconds": f"* 0 + {very_soon * 86400:.0f}",
+        "tenant:prober_token_renewal_overdue:threshold_seconds": f"* 0 + {soon * 86400:.0f}",
         "ProberCertificateExpires": f"< {expires:g} * 86400",
         "ProberRunsSkipped": f"> {lost:g}",
         "ProberMeasurementsDiscarded": f"> {lost:g}",
@@ -229,3 +229,23 @@ def test_a_colour_turns_where_an_alert_does() -> None:
     }
     for alert, limit in limits.items():
         assert re.search(rf"{re.escape(limit)}(?![\d.])", alerts[alert]), alert
+
+
+@ALL
+def test_an_empty_cell_has_no_colour_of_a_threshold(board: dict[str, Any]) -> None:
+    for panel in panels(board):
+        for override in panel["fieldConfig"]["overrides"]:
+            properties = {each["id"]: each["value"] for each in override["properties"]}
+            if "thresholds" not in properties:
+                continue
+            (empty,) = [each for each in properties["mappings"] if each["type"] == "special"]
+            assert empty["options"]["match"] == "null"
+            assert empty["options"]["result"]["color"] == PLAIN, panel["title"]
+
+
+@ALL
+def test_a_hidden_column_is_hidden_in_old_and_new_grafana(board: dict[str, Any]) -> None:
+    for panel in panels(board):
+        for override in panel["fieldConfig"]["overrides"]:
+            properties = {each["id"]: each["value"] for each in override["properties"]}
+            assert properties.get("custom.hidden") == properties.get("custom.hideFrom.viz")
