@@ -52,6 +52,13 @@ def severity(value: str, name: str = "sources") -> dict[str, str]:
     return {probe("prober_probe_info", f'severity="{value}"', name=name): "1x400"}
 
 
+CODES = "prober_probe_http_responses_total"
+
+
+def answered(code: int, name: str = "sources") -> dict[str, str]:
+    return {probe(CODES, f'code="{code}"', name=name): "_x9 1 1 2 2 3 3 4 4 5 5 6x200"}
+
+
 OF_ONE_PROBE = (
     *(
         Case(
@@ -160,6 +167,19 @@ OF_ONE_PROBE = (
         labels={"location": "there", **PLATFORM},
     ),
     Case(
+        "ProberProbeFailing",
+        "a used-up quota is a ticket of its own",
+        {**well(), **failing("tenant"), **answered(402)},
+        until="40m",
+    ),
+    Case(
+        "ProberProbeFailing",
+        "a used-up quota, and a probe that is to page",
+        {**well(), **failing("tenant"), **answered(402), **severity("page")},
+        "17m",
+        labels={"severity": "page", "culprit": "tenant"},
+    ),
+    Case(
         "ProberPermissionDenied",
         "from the start, with a token that was never accepted",
         {
@@ -215,6 +235,41 @@ OF_ONE_PROBE = (
             probe(SUCCESS, name="sources"): "1x9 0x9 1x9 0x9 1x300",
         },
         until="60m",
+    ),
+)
+
+OF_CODES = (
+    *(
+        Case(
+            alert,
+            f"{code}, while another probe succeeds",
+            {**well(), **failing(culprit), **answered(code)},
+            "9m",
+            labels={"severity": "ticket", "culprit": culprit},
+        )
+        for alert, code in (("ProberObjectMissing", 404), ("ProberQuotaExceeded", 402))
+        for culprit in ("request", "tenant")
+    ),
+    *(
+        Case(
+            alert,
+            f"{code} on every probe: that is the tenant's alert",
+            {
+                **failing("request", "datasets"),
+                **failing("request"),
+                **answered(code),
+                **answered(code, "datasets"),
+            },
+        )
+        for alert, code in (("ProberObjectMissing", 404), ("ProberQuotaExceeded", 402))
+    ),
+    Case("ProberObjectMissing", "an expected 404 is a success", {**well(), **answered(404)}),
+    Case("ProberQuotaExceeded", "another 4xx", {**well(), **failing("request"), **answered(400)}),
+    Case(
+        "ProberProbeFailing",
+        "a 404 has an alert of its own",
+        {**well(), **failing("request"), **answered(404)},
+        until="40m",
     ),
 )
 
@@ -459,4 +514,4 @@ OF_THE_SCHEDULE = (
     Case("Watchdog", "always", {}, "0s", labels={"severity": "none"}),
 )
 
-MORE_CASES = OF_ONE_PROBE + OF_A_TENANT + OF_A_LOCATION + OF_TOKENS + OF_THE_SCHEDULE
+MORE_CASES = OF_ONE_PROBE + OF_CODES + OF_A_TENANT + OF_A_LOCATION + OF_TOKENS + OF_THE_SCHEDULE
