@@ -45,7 +45,7 @@ picture: $(VENV)/.development ## draw docs/demo.svg anew
 pictures: $(VENV)/.development programs ## take docs/pictures anew, from the tests of pages and report in Chromium
 	PICTURES_DIRECTORY=docs/pictures $(BIN)/pytest tests/e2e/test_page.py tests/e2e/test_report.py -q
 
-dashboards: $(VENV)/.development ## make config/grafana/dashboards anew
+dashboards: $(VENV)/.development ## make config/grafana/dashboards and Kubernetes' PrometheusRule anew
 	$(BIN)/python -m dashboards
 
 lint: $(VENV)/.development ## ruff, ruff format, mypy --strict, import contracts, hadolint

@@ -1,4 +1,4 @@
-"""Write every dashboard anew: `python -m dashboards`, or `make dashboards`."""
+"""Write every dashboard and the PrometheusRule anew: `python -m dashboards`, `make dashboards`."""
 
 import json
 from collections.abc import Mapping
@@ -8,6 +8,7 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
 from dashboards.itself import itself
 from dashboards.overview import overview
+from dashboards.prometheus_rule import FILE, prometheus_rule
 from dashboards.tenant import tenant
 from dashboards.tokens import tokens
 
@@ -28,6 +29,7 @@ def main() -> None:
     DIRECTORY.mkdir(parents=True, exist_ok=True)
     for uid, text in written().items():
         (DIRECTORY / f"{uid}.json").write_text(text)
+    FILE.write_text(prometheus_rule())
 
 
 if __name__ == "__main__":
