@@ -288,6 +288,13 @@ OF_A_TENANT = (
     Case("ProberTenantRefused", "the only probe of its tenant", failing("request", "datasets")),
     Case(
         "ProberTenantRefused",
+        "the only probes of two tenants",
+        {seen("request", "here"): FAILS, seen("request", "here", "two"): FAILS},
+        "9m",
+        labels={"severity": "page", **REQUEST},
+    ),
+    Case(
+        "ProberTenantRefused",
         "a rejected token is another alert",
         {**failing("credential", "datasets"), **failing("credential"), REJECTED: "1x300"},
     ),

@@ -2,24 +2,21 @@
 
 import math
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from prober.recorders.families import FAMILIES
 from tests.alerting.cases import surroundings, tenant
+from tests.alerting.histograms import BOUNDS, Latency, histogram
 from tests.alerting.test_rules import run
 
 STEP_SECONDS = 600
 HOUR = 3600
 DAY = 24 * HOUR
 ANSWERS = 10  # of each step
-BOUNDS = {family.name: family.buckets for family in FAMILIES if family.buckets}
-Latency = Callable[[float], float]
-"""Seconds, by time since the start, which is a Monday at 0:00."""
 
 
+# The start is a Monday at 0:00.
 def weekly(at: float) -> float:
     """Slower by day than by night, slower still on Monday mornings; quick at weekends."""
     day, hour = int(at // DAY) % 7, at % DAY / HOUR
@@ -55,28 +52,20 @@ def tiny(at: float) -> float:
     return 0.005 if at < 10 * DAY else 0.015
 
 
-def histogram(name: str, latency: Latency, days: int, answers: float = ANSWERS) -> dict[str, str]:
-    bounds = BOUNDS[name]
-    counts, total, seconds = [0.0] * len(bounds), 0.0, 0.0
-    columns: list[list[float]] = [[] for _ in range(len(bounds) + 3)]
-    for step in range(days * DAY // STEP_SECONDS + 1):
-        value = latency(step * STEP_SECONDS)
-        counts = [
-            count + answers * (value <= bound) for count, bound in zip(counts, bounds, strict=True)
-        ]
-        total, seconds = total + answers, seconds + answers * value
-        for column, each in zip(columns, [*counts, total, total, seconds], strict=True):
-            column.append(each)
-    labels = [f'le="{bound}"' for bound in bounds] + ['le="+Inf"']
-    names = [tenant(f"{name}_bucket", 'probe="datasets"', each) for each in labels]
-    names += [tenant(f"{name}_{each}", 'probe="datasets"') for each in ("count", "sum")]
-    rows = [" ".join(f"{each:.6g}" for each in column) for column in columns]
-    return dict(zip(names, rows, strict=True))
+def latencies(name: str, latency: Latency, days: int, answers: float) -> dict[str, str]:
+    """Return the series of one tenant whose answers take so long."""
+    found = {}
+    for part, values in histogram(
+        BOUNDS[name], latency, days * DAY, STEP_SECONDS, answers=answers
+    ).items():
+        suffix, le = (part, ()) if part in {"sum", "count"} else ("bucket", (f'le="{part}"',))
+        found[tenant(f"{name}_{suffix}", 'probe="datasets"', *le)] = values
+    return found
 
 
 def fired(alert: str, latency: Latency, days: int, path: Path, answers: float = ANSWERS) -> float:
     """Return the hours, from the start, after which the alert fires; infinite if it never does."""
-    series = histogram(f"prober_probe_{SIDES[alert]}_seconds", latency, days, answers)
+    series = latencies(f"prober_probe_{SIDES[alert]}_seconds", latency, days, answers)
     test = {
         "input_series": [
             {"series": name, "values": values}
