@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from prober.recorders.families import FAMILIES
+from prober.metrics.definitions import METRIC_DEFINITIONS
 
-BOUNDS = {family.name: family.buckets for family in FAMILIES if family.buckets}
+BOUNDS = {family.name: family.buckets for family in METRIC_DEFINITIONS if family.buckets}
 Latency = Callable[[float], float]
 """Seconds, by seconds since the start."""
 

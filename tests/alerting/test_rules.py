@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dashboards.panels import RUNBOOKS
+from prober.metrics.definitions import METRIC_DEFINITIONS, MetricType
 from prober.outcomes import CLASSIFICATION, Culprit, Reason
-from prober.recorders.families import FAMILIES, Kind
 from tests.alerting.cases import CASES, SERVER_ERROR, Case, runs, surroundings, tenant
 from tests.alerting.cases_of_probes import MORE_CASES
 from tests.alerting.cases_of_tokens import TOKEN_CASES
+from tools.grafana.panels import RUNBOOKS
 
 PROMETHEUS = Path(__file__).parents[2] / "config" / "prometheus"
 RULES = sorted((PROMETHEUS / "rules").glob("*.yml"))
@@ -172,10 +172,10 @@ def expressions() -> list[str]:
 def test_every_metric_in_a_rule_is_one_that_the_daemon_exports() -> None:
     exported = {
         name
-        for family in FAMILIES
+        for family in METRIC_DEFINITIONS
         for name in (
             [family.name, *(f"{family.name}_{part}" for part in ("bucket", "sum", "count"))]
-            if family.kind is Kind.HISTOGRAM
+            if family.kind is MetricType.HISTOGRAM
             else [family.name]
         )
     }
@@ -242,7 +242,7 @@ def test_every_metric_in_a_runbook_is_one_that_the_daemon_exports() -> None:
     used = set(re.findall(r"(?:\w+:)?prober_\w+(?::\w+)?", pages))
     assert used
     recorded = {rule["record"] for rule in EVERY_RULE if "record" in rule}
-    assert used <= {family.name for family in FAMILIES} | recorded | {"prober_fault"}
+    assert used <= {family.name for family in METRIC_DEFINITIONS} | recorded | {"prober_fault"}
 
 
 def test_no_runbook_is_of_no_alert() -> None:

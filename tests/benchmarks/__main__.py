@@ -19,10 +19,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import cpu_per_probe, history_size, punctuality, size, split_truth
-from tests.benchmarks.figures import Figure, Surroundings, document, from_document, told
-from tests.house.test_readme import BENCHMARKS as JSON_FILE
-from tests.house.test_readme import README, with_tables
+from tests.benchmarks import cpu_per_probe, history_size, size
+from tests.benchmarks import schedule_delay as punctuality
+from tests.benchmarks import timing_accuracy as split_truth
+from tests.benchmarks.results import Figure, Surroundings, document, from_document, told
+from tests.conventions.test_readme import BENCHMARKS as JSON_FILE
+from tests.conventions.test_readme import README, with_tables
 
 Measure = Callable[[Path, bool], list[Figure]]
 

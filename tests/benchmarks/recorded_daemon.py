@@ -18,13 +18,12 @@ from pathlib import Path
 
 import structlog
 
-from prober.cli.run import first_signal, run_loop
-from prober.daemon import Daemon
-from prober.interpreter import let_the_loop_run
-from prober.model import Result
-from prober.recorders.log import configure_logging
-from prober.settings.load import load
-from tests.benchmarks.known_target import NETWORK_HEADER
+from prober.cli.run import run_loop, wait_for_stop_signal
+from prober.config.loader import load
+from prober.daemon import Daemon, tune_gc_and_switch_interval
+from prober.logs import configure_logging
+from prober.models import ProbeResult
+from tests.benchmarks.timed_server import NETWORK_HEADER
 
 _TICK_SECONDS = 0.001
 _LEAST_HOLD_SECONDS = 0.0005
@@ -38,7 +37,7 @@ class Recording:
         self.latenesses: list[tuple[float, float]] = []
         self.holds: list[tuple[float, float, float]] = []
 
-    def record(self, result: Result) -> None:
+    def record(self, result: ProbeResult) -> None:
         """See `Recorder`."""
         response, latency = result.exchange.response, result.verdict.latency
         if response is None or latency.network_seconds is None or latency.server_seconds is None:
@@ -80,11 +79,11 @@ async def _run(config: Path, recording: Recording, *, holds: bool) -> None:
     daemon = Daemon(
         load(config), os.environ, logger, extra=(recording,), load=partial(load, config)
     )
-    let_the_loop_run()
+    tune_gc_and_switch_interval()
     daemon.metrics.run_started = partial(  # type: ignore[method-assign]
         recording.heard, daemon.metrics.run_started
     )
-    ended = first_signal(daemon.request_reload)
+    ended = wait_for_stop_signal(daemon.request_reload)
     await daemon.start()
     watching = asyncio.create_task(recording.watch()) if holds else None
     await ended

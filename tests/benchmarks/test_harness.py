@@ -5,8 +5,11 @@ import sys
 import time
 from pathlib import Path
 
+from tests.benchmarks.background_load import Scrapes, onlookers, scrape
 from tests.benchmarks.daemon import Load, Samples, recorded_daemon
-from tests.benchmarks.figures import (
+from tests.benchmarks.history_size import write_past
+from tests.benchmarks.processes import cpu_seconds, free_port, rss_bytes, running
+from tests.benchmarks.results import (
     Figure,
     Surroundings,
     document,
@@ -15,9 +18,6 @@ from tests.benchmarks.figures import (
     quantile,
     told,
 )
-from tests.benchmarks.history_size import write_past
-from tests.benchmarks.onlookers import Scrapes, onlookers, scrape
-from tests.benchmarks.processes import cpu_seconds, free_port, rss_bytes, running
 
 AROUND = Surroundings("two cores", "Python 3.11", "2026-11-24")
 FIGURES = [
@@ -60,7 +60,7 @@ def test_a_quantile_since_another_scrape_is_a_buckets_bound() -> None:
 
 def test_a_daemon_under_measurement_writes_down_what_it_did(tmp_path: Path) -> None:
     port = free_port()
-    command = [sys.executable, "-m", "tests.benchmarks.known_target", str(port)]
+    command = [sys.executable, "-m", "tests.benchmarks.timed_server", str(port)]
     scrapes = Scrapes()
     with running(command, tmp_path / "log", port):
         load = Load(f"http://127.0.0.1:{port}", probes=20)

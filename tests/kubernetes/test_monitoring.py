@@ -7,9 +7,9 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from dashboards.prometheus_rule import FILE, RULES, prometheus_rule
 from tests.alerting.test_rules import promtool
 from tests.kubernetes.rendering import rendered
+from tools.grafana.prometheus_rule import FILE, RULES, prometheus_rule
 
 ROOT = Path(__file__).parents[2]
 MONITORING = ROOT / "config" / "kubernetes" / "monitoring"
@@ -51,7 +51,7 @@ def test_a_rule_file_with_more_than_groups_is_refused(
     key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "a.yml").write_text(f"# a comment\n{key}\n  - name: x\n    rules: []\n")
-    monkeypatch.setattr("dashboards.prometheus_rule.RULES", tmp_path)
+    monkeypatch.setattr("tools.grafana.prometheus_rule.RULES", tmp_path)
     if key == "groups:":
         assert yaml.safe_load(prometheus_rule())["spec"] == {"groups": [{"name": "x", "rules": []}]}
     else:

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from tests.integration.web import test_access, test_doors
-from tests.integration.web.doorways import TLS
+from tests.integration.web import test_auth as test_access
+from tests.integration.web import test_connections as test_doors
+from tests.integration.web.connections import TLS
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""The HTTP client: sends one request and measures it."""

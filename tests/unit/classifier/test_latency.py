@@ -1,0 +1,42 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prober.classifier.observation import is_trustworthy, split
+from prober.models import Latency
+from prober.outcomes import ServerTimingAnomaly
+
+
+def test_network_is_what_the_server_did_not_take() -> None:
+    assert split(0.5, 0.125) == Latency(0.5, server_seconds=0.125, network_seconds=0.375)
+
+
+def test_a_server_time_equal_to_the_total_leaves_no_network() -> None:
+    assert split(0.5, 0.5) == Latency(0.5, server_seconds=0.5, network_seconds=0.0)
+
+
+@pytest.mark.parametrize(
+    ("server", "anomaly"),
+    [
+        (0.6, ServerTimingAnomaly.EXCEEDS_TOTAL),
+        (ServerTimingAnomaly.MISSING, ServerTimingAnomaly.MISSING),
+        (ServerTimingAnomaly.UNPARSABLE, ServerTimingAnomaly.UNPARSABLE),
+    ],
+)
+def test_an_anomaly_yields_no_split(
+    server: float | ServerTimingAnomaly, anomaly: ServerTimingAnomaly
+) -> None:
+    assert split(0.5, server) == Latency(0.5, anomaly=anomaly)
+
+
+@given(st.floats(0, 100), st.floats(0, 100))
+def test_no_part_is_ever_negative(total: float, server: float) -> None:
+    latency = split(total, server)
+
+    assert latency.network_seconds is None or latency.network_seconds >= 0
+    assert (latency.server_seconds is None) == (latency.anomaly is not None)
+
+
+@pytest.mark.parametrize(("lag", "trusted"), [(0.0, True), (0.05, True), (0.051, False)])
+def test_a_measurement_is_doubted_above_the_threshold(lag: float, *, trusted: bool) -> None:
+    assert is_trustworthy(lag, 0.05) is trusted
