@@ -173,6 +173,13 @@ MAX_SHARDS = 1000
 _NO_PAIRS: Mapping[str, str] = MappingProxyType({})
 
 
+class AlertSeverity(StrEnum):
+    """What an alert about one probe alone is: it wakes somebody, or waits for the morning."""
+
+    PAGE = "page"
+    TICKET = "ticket"
+
+
 class ConnectionPolicy(StrEnum):
     """Whether every attempt opens its own connection, or may find one open."""
 
@@ -224,6 +231,7 @@ class Probe:
     body_limit_bytes: int = 1024 * 1024
     server_objective_seconds: float = 2.5
     network_objective_seconds: float = 0.5
+    severity: AlertSeverity = AlertSeverity.TICKET
 
 
 @dataclass(frozen=True, slots=True)
