@@ -1,9 +1,11 @@
 """The daemon as `prober run` runs it, which writes down each run and each hold of its loop.
 
-A program of its own: `python -m tests.benchmarks.recorded_daemon CONFIG OUT [--holds]`. At its end
-it writes OUT, as JSON: rows of [epoch seconds, server error, network error, bound of doubt] for
-answers of `known_target`, latenesses as [epoch seconds, seconds], and holds as [epoch seconds,
-seconds, CPU seconds of the loop's thread meanwhile]; all in seconds.
+A program of its own: `python -m tests.benchmarks.recorded_daemon CONFIG OUT [--holds] [--block]`.
+At its end it writes OUT, as JSON: rows of [epoch seconds, server error, network error, bound of
+doubt] for answers of `known_target`; of [epoch seconds, number of the request, seconds from request
+to response, bound of their error, own seconds] for responses of `timed_server`; latenesses as
+[epoch seconds, seconds], and holds as [epoch seconds, seconds, CPU seconds of the loop's thread
+meanwhile]; all in seconds.
 """
 
 import argparse
@@ -25,8 +27,10 @@ from prober.model import Result
 from prober.recorders.log import configure_logging
 from prober.settings.load import load
 from tests.benchmarks.known_target import NETWORK_HEADER
+from tests.benchmarks.timed_server import NUMBER_HEADER
 
 _TICK_SECONDS = 0.001
+_BLOCK_SECONDS = 0.05
 _LEAST_HOLD_SECONDS = 0.0005
 
 
@@ -34,6 +38,7 @@ class Recording:
     """A recorder of how far results are from the truth."""
 
     def __init__(self) -> None:
+        self.measured: list[tuple[float, float, float, float, float]] = []
         self.errors: list[tuple[float, float, float, float]] = []
         self.latenesses: list[tuple[float, float]] = []
         self.holds: list[tuple[float, float, float]] = []
@@ -43,6 +48,9 @@ class Recording:
         response, latency = result.exchange.response, result.verdict.latency
         if response is None or latency.network_seconds is None or latency.server_seconds is None:
             return
+        number = response.header_values(NUMBER_HEADER)
+        if number:
+            self._compare(result, int(number[0]))
         known = response.header_values(NETWORK_HEADER)
         if not known:
             return
@@ -57,6 +65,19 @@ class Recording:
                 result.exchange.loop_lag_seconds,
             )
         )
+
+    def _compare(self, result: Result, number: int) -> None:
+        exchange = result.exchange
+        phases = dict(exchange.phases.as_pairs())
+        took = sum(phases.get(name, 0.0) for name in ("send", "wait", "transfer"))
+        bound, own = exchange.loop_lag_seconds, 0.0
+        self.measured.append((result.started_at, number, took, bound, own))
+
+    async def block(self) -> None:
+        """Hold the loop again and again."""
+        while True:
+            await asyncio.sleep(1.0)
+            time.sleep(_BLOCK_SECONDS)  # noqa: ASYNC251 -- that is what it is for
 
     def heard(self, tell: Callable[[float], None], lateness_seconds: float) -> None:
         """Write a lateness down, and pass it on."""
@@ -75,7 +96,7 @@ class Recording:
             last, used = now, now_used
 
 
-async def _run(config: Path, recording: Recording, *, holds: bool) -> None:
+async def _run(config: Path, recording: Recording, *, holds: bool, block: bool) -> None:
     logger = structlog.get_logger("prober")
     daemon = Daemon(
         load(config), os.environ, logger, extra=(recording,), load=partial(load, config)
@@ -86,10 +107,11 @@ async def _run(config: Path, recording: Recording, *, holds: bool) -> None:
     )
     ended = first_signal(daemon.request_reload)
     await daemon.start()
-    watching = asyncio.create_task(recording.watch()) if holds else None
+    beside = [recording.watch()] * holds + [recording.block()] * block
+    tasks = [asyncio.create_task(each) for each in beside]
     await ended
-    if watching is not None:
-        watching.cancel()
+    for task in tasks:
+        task.cancel()
     await daemon.stop()
 
 
@@ -99,12 +121,14 @@ def main() -> None:
     arguments.add_argument("config", type=Path)
     arguments.add_argument("out", type=Path)
     arguments.add_argument("--holds", action="store_true")
+    arguments.add_argument("--block", action="store_true", help="for 50 ms once a second")
     options = arguments.parse_args()
     configure_logging(sys.stderr, "info", "json")
     recording = Recording()
-    run_loop(_run(options.config, recording, holds=options.holds))
+    run_loop(_run(options.config, recording, holds=options.holds, block=options.block))
     rows = {
         "errors": recording.errors,
+        "measured": recording.measured,
         "latenesses": recording.latenesses,
         "holds": recording.holds,
     }
