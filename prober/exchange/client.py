@@ -6,10 +6,10 @@ raised out of `exchange`.
 
 import asyncio
 import ssl
-import time
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import replace
 from functools import lru_cache
 from types import TracebackType
 from typing import Self
@@ -22,11 +22,12 @@ from prober.exchange.body import BodyCorruptError, BoundedBody
 from prober.exchange.certificates import CertificateExpiry
 from prober.exchange.failures import Progress, failure_of, refusal_of_proxy
 from prober.exchange.loop_lag import LagWatch, LoopLag
-from prober.exchange.phases import Moments, begin_attempt, phases_until
+from prober.exchange.phases import Attempt, begin_attempt, phases_of
 from prober.exchange.redaction import KnownForms, redact_response, redact_text
 from prober.exchange.resolver import ThreadResolver
 from prober.exchange.transport import Proxies, new_session, tls_context
 from prober.file_version import Version, file_version
+from prober.http_client.kernel_timing import StampingEnabled
 from prober.model import (
     ConnectionPolicy,
     Exchange,
@@ -53,9 +54,11 @@ class ExchangeClient:
         self._retired: set[aiohttp.ClientSession] = set()
         self._certificates = CertificateExpiry()
         self._forms = KnownForms()
+        self._stamping: StampingEnabled | None = None
 
     async def __aenter__(self) -> Self:
-        """Return the client, ready."""
+        """Let the kernel stamp what arrives, and return the client, ready."""
+        self._stamping = StampingEnabled()
         return self
 
     async def __aexit__(
@@ -70,6 +73,8 @@ class ExchangeClient:
         self._sessions.clear()
         self._retired.clear()
         await self._resolver.close()
+        if self._stamping is not None:
+            self._stamping.close()
 
     async def renew(self, every: Iterable[TransportOptions]) -> None:
         """Load the TLS contexts of all tenants, those whose files have changed anew.
@@ -101,18 +106,19 @@ class ExchangeClient:
         self._users[session] += 1
         lag = self._loop_lag.open()
         try:
-            moments = begin_attempt()
             proxy = self._proxies.of(request.url, options)
-            response, failure = await self._attempt(session, request, probe, moments, proxy)
-            end = time.perf_counter()
-            if failure is None and moments.arrived is not None:
-                end = moments.arrived
+            attempt = begin_attempt(
+                through_tunnel=proxy is not None and request.url.startswith("https:")
+            )
+            response, failure = await self._attempt(session, request, probe, attempt, proxy)
+            total_seconds = attempt.end(failed=failure is not None)
         finally:
             self._loop_lag.close(lag)
             self._users[session] -= 1
             if session in self._retired:
                 await self._retire(session)
-        return self._told(request, moments, end, response, failure, lag)
+        told = self._told(request, attempt, total_seconds, response, failure, lag)
+        return replace(told, via_proxy=proxy is not None)
 
     async def _retire(self, session: aiohttp.ClientSession) -> None:
         """Close a session that gets no more to do, as soon as nothing is under way by it."""
@@ -128,7 +134,7 @@ class ExchangeClient:
         session: aiohttp.ClientSession,
         request: Request,
         probe: Probe,
-        moments: Moments,
+        attempt: Attempt,
         proxy: str | None,
     ) -> tuple[Response | None, Failure | None]:
         partial: list[Response] = []
@@ -137,7 +143,7 @@ class ExchangeClient:
         except asyncio.CancelledError:
             raise
         except Exception as error:  # noqa: BLE001 -- whatever it was becomes a verdict
-            failure = failure_of(error, Progress(moments.phase, proxy is not None))
+            failure = failure_of(error, Progress(attempt.timing.phase, proxy is not None))
             if isinstance(error, aiohttp.ClientHttpProxyError):
                 partial.append(_proxys_answer(error))
             return (partial[0] if partial else None), failure
@@ -146,8 +152,8 @@ class ExchangeClient:
     def _told(
         self,
         request: Request,
-        moments: Moments,
-        end: float,
+        attempt: Attempt,
+        total_seconds: float,
         response: Response | None,
         failure: Failure | None,
         lag: LagWatch,
@@ -156,16 +162,19 @@ class ExchangeClient:
         return Exchange(
             method=request.method,
             url=request.url,
-            total_seconds=end - moments.resolve,
-            phases=phases_until(moments, end),
+            total_seconds=total_seconds,
+            phases=phases_of(attempt.timing, total_seconds),
             response=None if response is None else redact_response(response, secrets),
             failure=None
             if failure is None
             else Failure(failure.kind, redact_text(failure.detail, secrets)),
-            connection_reused=moments.reused,
-            remote_address=moments.remote_address,
-            certificate_expiry_timestamp_seconds=self._certificates.of(moments.tls_object),
+            connection_reused=attempt.timing.reused,
+            remote_address=attempt.remote_address,
+            certificate_expiry_timestamp_seconds=self._certificates.of(attempt.tls_object),
             loop_lag_seconds=lag.greatest_seconds,
+            timing_bound_seconds=attempt.timing.bound_nanoseconds * 1e-9,
+            timing_fallback=attempt.timing.fallback,
+            tcp=attempt.evidence,
         )
 
     def _session(

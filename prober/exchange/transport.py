@@ -9,7 +9,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver
 
 from prober.errors import TlsConfigurationError
-from prober.exchange.phases import TimedRequest, TimedTlsContext, timed_socket
+from prober.exchange.phases import TimedTlsContext, timed_socket
 from prober.exchange.wire import BoundedConnector
 from prober.model import ConnectionPolicy, TransportOptions
 
@@ -87,7 +87,6 @@ def new_session(
         auto_decompress=False,
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
-        request_class=TimedRequest,
         max_line_size=MAX_HEADER_LINE_BYTES,
         max_field_size=MAX_HEADER_LINE_BYTES,
         max_headers=MAX_HEADER_LINES,

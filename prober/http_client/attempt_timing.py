@@ -12,20 +12,9 @@ where they can be trusted, and else the moment of the read.
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from prober.outcomes import TimingFallback
+
 _NANOSECONDS = 1e-9
-
-
-class TimingFallback(StrEnum):
-    """Why the arrivals of an attempt are those that the event loop saw, not the kernel's stamps."""
-
-    UNSUPPORTED = "unsupported"  # the system refuses the option
-    MISSING_STAMP = "missing_stamp"  # data came without a stamp
-    END_OF_STREAM = "end_of_stream"  # the response ended with its connection: a FIN has no stamp
-    FUTURE_STAMP = "future_stamp"
-    STAMP_BEFORE_SEND = "stamp_before_send"
-    CLOCK_STEPPED = "clock_stepped"  # the system clock was set during the attempt
-    SYN_RETRANSMITTED = "syn_retransmitted"  # the handshake's round trip was not measured
-    OUT_OF_ORDER = "out_of_order"  # a segment overtook another: the last byte's stamp is too early
 
 
 class Phase(StrEnum):

@@ -15,8 +15,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from prober.http_client.attempt_timing import AttemptTiming, TimingFallback
+from prober.http_client.attempt_timing import AttemptTiming
 from prober.http_client.tcp_info import TCP_INFO_BYTES, TcpInfo, parse_tcp_info
+from prober.outcomes import TimingFallback
 
 _SO_TIMESTAMPING = 37  # asm-generic/socket.h; Python has no name for it
 _RX_SOFTWARE_AND_REPORT = 1 << 3 | 1 << 4  # SOF_TIMESTAMPING_RX_SOFTWARE, SOF_TIMESTAMPING_SOFTWARE
@@ -180,11 +181,20 @@ class TimedSocket(socket.socket):
     is used again gets the next attempt by `use_for`.
     """
 
-    __slots__ = ("_clocks", "_connect_after", "_connect_before", "_connected", "_sees", "timing")
+    __slots__ = (
+        "_clocks",
+        "_connect_after",
+        "_connect_before",
+        "_connected",
+        "_sees",
+        "address",
+        "timing",
+    )
 
     def __init__(self, family: int, kind: int, protocol: int, timing: AttemptTiming | None) -> None:
         super().__init__(family, kind, protocol)
         self.timing = timing
+        self.address = ""
         self._connected = False
         self._connect_before = self._connect_after = 0
         self._clocks: ClockReading | None = None
@@ -215,6 +225,7 @@ class TimedSocket(socket.socket):
         before = time.perf_counter_ns()
         if self._connect_before == 0:
             self._connect_before = before
+            self.address = str(address[0])
             if self.timing is not None:
                 self.timing.connecting(before)
         try:

@@ -4,11 +4,18 @@ It says what was seen, and then what that means. Nothing of a platform's body bu
 an error envelope is quoted.
 """
 
-from prober.outcomes import FailureKind
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from prober.model import TcpEvidence
+from prober.outcomes import FailureKind, Reason
 from prober.verdict.foreign import EMPTY
 from prober.verdict.one_line import one_line
 from prober.verdict.seen import Seen
 
+_SLOW_NETWORK_SECONDS = 0.1
+_MOST_ROUND_TRIPS = 8
+"""TCP, TLS and the request itself take two to four; a large response some more."""
 _DETAIL_CHARACTERS = 200
 _MESSAGE_CHARACTERS = 160
 _LOCATION_CHARACTERS = 160
@@ -58,6 +65,58 @@ def of_failure(seen: Seen) -> str:
     detail = one_line(failure.detail, _DETAIL_CHARACTERS)
     began = f"; HTTP {seen.status} had begun" if seen.status else ""
     return sentence + (f" ({detail})" if detail else "") + began
+
+
+def of_silence(seen: Seen) -> str:
+    """Word a time-out that the kernel explains; the far end is whoever acknowledges for it."""
+    tcp = seen.tcp
+    if tcp is None:
+        return of_failure(seen)
+    began = f" HTTP {seen.status} had begun." if seen.status else ""
+    return f"{_SILENCES[seen.silence](seen, tcp)}.{began} TCP: {tcp_words(tcp)}"
+
+
+def tcp_words(tcp: TcpEvidence) -> str:
+    """Return what the kernel knew of a connection, in words."""
+    again = "nothing" if not tcp.retransmissions else f"{tcp.retransmissions} segment(s)"
+    words = [
+        f"round trip {tcp.rtt_seconds * 1e3:.1f} ms",
+        f"{again} sent again",
+        f"last heard {tcp.since_heard_seconds:.1f} s before the end",
+    ]
+    if tcp.lost_addresses:
+        words.append(f"connected after {', '.join(tcp.lost_addresses)}")
+    return ", ".join(words)
+
+
+def _unacknowledged(seen: Seen, tcp: TcpEvidence) -> str:
+    return (
+        f"The request to {seen.host} was lost on the way: {seen.far_end} never acknowledged it,"
+        f" though it was sent again {tcp.retransmissions} time(s)"
+    )
+
+
+def _far_end_silent(seen: Seen, tcp: TcpEvidence) -> str:
+    return (
+        f"{seen.host} does not respond: {seen.far_end} acknowledged the whole request and still"
+        f" answered {tcp.since_heard_seconds:.1f} s before the time ran out"
+    )
+
+
+def _path_lost(seen: Seen, tcp: TcpEvidence) -> str:
+    return (
+        f"The path to {seen.host} was lost after the request: {seen.far_end} acknowledged it, and"
+        f" for the last {tcp.since_heard_seconds:.1f} s not even keep-alive probes were answered"
+    )
+
+
+_SILENCES: Mapping[Reason | None, Callable[[Seen, TcpEvidence], str]] = MappingProxyType(
+    {
+        Reason.RESPONSE_TIMEOUT_UNACKNOWLEDGED: _unacknowledged,
+        Reason.RESPONSE_TIMEOUT_FAR_END_SILENT: _far_end_silent,
+        Reason.RESPONSE_TIMEOUT_PATH_LOST: _path_lost,
+    }
+)
 
 
 def of_rejected_by_gateway(seen: Seen) -> str:
@@ -173,7 +232,21 @@ def _times(seen: Seen) -> str:
     latency = seen.latency
     if latency.server_seconds is None or latency.network_seconds is None:
         return ""
-    return f"; server {latency.server_seconds:.3f} s, network {latency.network_seconds:.3f} s"
+    network = f"network {latency.network_seconds:.3f} s"
+    return f"; server {latency.server_seconds:.3f} s, {network}{_why_slow(seen)}"
+
+
+def _why_slow(seen: Seen) -> str:
+    """Say of a network part that is worth a word whether loss or distance explains it."""
+    network_seconds, tcp = seen.latency.network_seconds, seen.tcp
+    if tcp is None or network_seconds is None or network_seconds < _SLOW_NETWORK_SECONDS:
+        return ""
+    rtt = f"round trip {tcp.rtt_seconds * 1e3:.0f} ms"
+    if tcp.retransmissions:
+        return f" (loss: {tcp.retransmissions} segment(s) sent again, {rtt})"
+    if network_seconds <= _MOST_ROUND_TRIPS * tcp.rtt_seconds:
+        return f" (distance: {rtt}, nothing sent again)"
+    return f" (neither our loss nor distance explains it: {rtt}, nothing sent again)"
 
 
 def _noted(seen: Seen) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from prober.verdict.envelope import excerpt
+from prober.verdict.evidence import tcp_words
 from prober.verdict.foreign import MAYBE_CUSTOMER_DATA, ForeignKind
 from prober.verdict.one_line import one_line
 from prober.verdict.seen import Seen
@@ -25,9 +26,20 @@ _HEADERS = tuple((name, name.replace("-", "_")) for name in _HEADER_NAMES)
 
 
 def facts(seen: Seen) -> Mapping[str, str]:
-    """Return the facts of an answer, empty when there was none; names are in snake case."""
-    if seen.response is None:
-        return MappingProxyType({})
+    """Return the facts of an exchange; names are in snake case.
+
+    Of the connection there is one only where something went wrong, or was sent again.
+    """
+    found: dict[str, str] = {}
+    if seen.response is not None:
+        found = _of_response(seen)
+    tcp = seen.tcp
+    if tcp is not None and (seen.failure is not None or tcp.retransmissions or tcp.lost_addresses):
+        found["tcp"] = tcp_words(tcp)
+    return MappingProxyType({name: value for name, value in found.items() if value})
+
+
+def _of_response(seen: Seen) -> dict[str, str]:
     found = {"http_status": str(seen.status), "message": seen.body.message}
     found["path"] = _bounded(seen.body.path)
     if seen.has_class(3):
@@ -39,7 +51,7 @@ def facts(seen: Seen) -> Mapping[str, str]:
             found[fact] = _header(seen, name)
     found["marker"] = _marker(seen)
     found["excerpt"] = _excerpt(seen)
-    return MappingProxyType({name: value for name, value in found.items() if value})
+    return found
 
 
 def _header(seen: Seen, name: str) -> str:

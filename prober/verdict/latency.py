@@ -4,17 +4,20 @@ from prober.model import Latency, Probe
 from prober.outcomes import ServerTimingAnomaly, Side
 
 
-def split(total_seconds: float, server: float | ServerTimingAnomaly) -> Latency:
-    """Split an answer's time into server and network; an anomaly is passed on, without a split.
+def split(total_seconds: float, own_seconds: float, server: float | ServerTimingAnomaly) -> Latency:
+    """Split a response's time into server, network and the prober's own.
 
-    A server time larger than the total is EXCEEDS_TOTAL: one of both clocks is wrong, and a
-    negative network time would hide which.
+    An anomaly is passed on, without a split. A server time larger than all that passed outside the
+    prober is EXCEEDS_TOTAL: one of both clocks is wrong, and a negative network time would hide
+    which.
     """
+    outside_seconds = total_seconds - own_seconds
     if isinstance(server, ServerTimingAnomaly):
-        return Latency(total_seconds, anomaly=server)
-    if server > total_seconds:
-        return Latency(total_seconds, anomaly=ServerTimingAnomaly.EXCEEDS_TOTAL)
-    return Latency(total_seconds, server, total_seconds - server)
+        return Latency(total_seconds, own_seconds=own_seconds, anomaly=server)
+    if server > outside_seconds:
+        anomaly = ServerTimingAnomaly.EXCEEDS_TOTAL
+        return Latency(total_seconds, own_seconds=own_seconds, anomaly=anomaly)
+    return Latency(total_seconds, server, outside_seconds - server, own_seconds)
 
 
 def is_trustworthy(loop_lag_seconds: float, threshold_seconds: float) -> bool:

@@ -115,6 +115,15 @@ def _failed(
     return Rule(row, when, Reason(kind.value), provenance, applies, evidence.of_failure)
 
 
+def _silent(reason: Reason, when: str) -> Rule:
+    """Make a rule on a time-out that the kernel can explain."""
+
+    def applies(seen: Seen) -> bool:
+        return seen.silence is reason
+
+    return Rule("6", f"sent, {when}", reason, Provenance.NOBODY, applies, evidence.of_silence)
+
+
 def _proxy_answered(seen: Seen) -> bool:
     failure = seen.failure
     return failure is not None and failure.kind is FailureKind.PROXY and seen.status > 0
@@ -153,7 +162,19 @@ _NO_ANSWER = (
     ),
     _failed("5", FailureKind.PROXY, "no response: the proxy"),
     _failed("6", FailureKind.CONNECTION_RESET, "sent, no whole answer: reset"),
-    _failed("6", FailureKind.RESPONSE_TIMEOUT, "sent, no whole answer: timed out"),
+    _silent(
+        Reason.RESPONSE_TIMEOUT_UNACKNOWLEDGED,
+        "timed out: the request was never acknowledged, though sent again",
+    ),
+    _silent(
+        Reason.RESPONSE_TIMEOUT_FAR_END_SILENT,
+        "timed out: the far end has the request, answers keep-alive, and does not respond",
+    ),
+    _silent(
+        Reason.RESPONSE_TIMEOUT_PATH_LOST,
+        "timed out: the far end had the request, then not even keep-alive was answered",
+    ),
+    _failed("6", FailureKind.RESPONSE_TIMEOUT, "sent, timed out: nothing tells why"),
     _failed("6", FailureKind.TRUNCATED, "sent, no whole answer: cut short"),
     _failed(
         "6a",

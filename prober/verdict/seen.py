@@ -1,13 +1,13 @@
 """An exchange, read once: what the rules look at, as one frozen value. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
-from prober.model import Exchange, Expectations, Failure, Latency, Response
-from prober.outcomes import ServerTimingAnomaly
+from prober.model import Exchange, Expectations, Failure, Latency, Response, TcpEvidence
+from prober.outcomes import FailureKind, Reason, ServerTimingAnomaly
 from prober.verdict.envelope import NO_BODY, Body, read_body
 from prober.verdict.expectations import unmet
 from prober.verdict.foreign import OVER_LIMIT
@@ -15,6 +15,7 @@ from prober.verdict.header_fields import asks_for_bearer
 from prober.verdict.latency import split
 from prober.verdict.one_line import one_line
 from prober.verdict.server_timing import server_total_seconds
+from prober.verdict.silence import attribute_silence
 
 _HOST_CHARACTERS = 100
 _NO_HEADERS: Mapping[str, tuple[str, ...]] = MappingProxyType({})
@@ -26,7 +27,9 @@ class Seen:
 
     With a `failure`, a `response` is partial: its status is a fact, and nothing else of it counts.
     `headers` are the answer's, by name in lower case.
-    `unmet` is set only where the answer has the form that the probe asks for.
+    `unmet` is set only where the answer has the form that the probe asks for. `silence` is what a
+    wait without a whole response means, None where there was none. `far_end` names who holds the
+    other end of our connection.
     """
 
     host: str
@@ -37,6 +40,9 @@ class Seen:
     server: float | ServerTimingAnomaly = ServerTimingAnomaly.MISSING
     expected_status: int | None = None
     unmet: str | None = None
+    silence: Reason | None = None
+    tcp: TcpEvidence | None = None
+    far_end: str = "the far end"
     headers: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: _NO_HEADERS)
 
     @property
@@ -89,7 +95,33 @@ class Seen:
 
 def see(exchange: Exchange, expectations: Expectations) -> Seen:
     """Read an exchange; never raises."""
-    host, latency = _host(exchange.url), Latency(exchange.total_seconds)
+    seen = _seen(exchange, expectations)
+    if exchange.tcp is None and exchange.failure is None:
+        return seen
+    return replace(seen, silence=_silence(exchange), tcp=exchange.tcp, far_end=_far_end(exchange))
+
+
+def _silence(exchange: Exchange) -> Reason | None:
+    failure, phases = exchange.failure, exchange.phases
+    if failure is None or failure.kind is not FailureKind.RESPONSE_TIMEOUT:
+        return None
+    waited_seconds = sum(each or 0.0 for each in (phases.send, phases.wait, phases.transfer))
+    return attribute_silence(
+        exchange.tcp,
+        waited_seconds,
+        response_begun=phases.transfer is not None,
+        via_proxy=exchange.via_proxy,
+    )
+
+
+def _far_end(exchange: Exchange) -> str:
+    whose = "the proxy" if exchange.via_proxy else "the far end"
+    address = exchange.remote_address
+    return f"{whose} of the connection" if address is None else f"{whose} ({address})"
+
+
+def _seen(exchange: Exchange, expectations: Expectations) -> Seen:
+    host, latency = _host(exchange.url), _unsplit(exchange)
     response = exchange.response
     if response is None:
         return Seen(host, latency, failure=exchange.failure)
@@ -112,9 +144,13 @@ def see(exchange: Exchange, expectations: Expectations) -> Seen:
     return _weighed(seen, expectations) if seen.by_platform else seen
 
 
+def _unsplit(exchange: Exchange) -> Latency:
+    return Latency(exchange.total_seconds, own_seconds=exchange.phases.own or 0.0)
+
+
 def _weighed(seen: Seen, expectations: Expectations) -> Seen:
     """Add what only a platform's answer has: the latency split, and expectations to meet."""
-    latency = split(seen.latency.total_seconds, seen.server)
+    latency = split(seen.latency.total_seconds, seen.latency.own_seconds, seen.server)
     sentence = None
     if seen.is_ok or seen.is_expected_error:
         sentence = unmet(expectations, seen.status, seen.body.document, latency.server_seconds)

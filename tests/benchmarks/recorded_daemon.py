@@ -70,7 +70,9 @@ class Recording:
         exchange = result.exchange
         phases = dict(exchange.phases.as_pairs())
         took = sum(phases.get(name, 0.0) for name in ("send", "wait", "transfer"))
-        bound, own = exchange.loop_lag_seconds, 0.0
+        bound, own = exchange.timing_bound_seconds, phases.get("own", 0.0)
+        if exchange.timing_fallback is not None:
+            bound = exchange.loop_lag_seconds
         self.measured.append((result.started_at, number, took, bound, own))
 
     async def block(self) -> None:

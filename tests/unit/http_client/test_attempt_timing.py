@@ -2,7 +2,8 @@ from collections.abc import Callable
 
 import pytest
 
-from prober.http_client.attempt_timing import AttemptTiming, Phase, TimingFallback
+from prober.http_client.attempt_timing import AttemptTiming, Phase
+from prober.outcomes import TimingFallback
 
 Step = Callable[[AttemptTiming], None]
 

@@ -13,8 +13,9 @@ import trustme
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from prober.http_client import kernel_timing
-from prober.http_client.attempt_timing import AttemptTiming, Phase, TimingFallback
+from prober.http_client.attempt_timing import AttemptTiming, Phase
 from prober.http_client.kernel_timing import StampingEnabled, TimedSocket, read_tcp_info
+from prober.outcomes import TimingFallback
 
 _RESPONSE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 _BLOCKED_SECONDS = 0.08

@@ -3,7 +3,6 @@ import struct
 
 import pytest
 
-from prober.http_client.attempt_timing import TimingFallback
 from prober.http_client.kernel_timing import (
     ClockReading,
     StampingEnabled,
@@ -12,6 +11,7 @@ from prober.http_client.kernel_timing import (
     set_keepalive,
     stamp_of,
 )
+from prober.outcomes import TimingFallback
 
 _KIND = 37
 
