@@ -66,9 +66,9 @@ lock: | $(VENV)/bin/uv ## renew the locked dependencies
 
 LOCK_FLAGS := --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links --upgrade
 
-programs: ## install the Debian programs that tests use (prometheus, alertmanager, chromium, systemd-analyze, curl, openssl, faketime)
-	@{ command -v promtool && command -v amtool && command -v prometheus-alertmanager && command -v chromium && command -v systemd-analyze && command -v curl && command -v openssl && command -v faketime; } >/dev/null \
-	  || ./.ci/install-programs prometheus prometheus-alertmanager chromium systemd curl openssl faketime
+programs: ## install the Debian programs that tests use (prometheus, alertmanager, chromium, systemd-analyze, curl, openssl, faketime, ip)
+	@{ command -v promtool && command -v amtool && command -v prometheus-alertmanager && command -v chromium && command -v systemd-analyze && command -v curl && command -v openssl && command -v faketime && command -v ip; } >/dev/null \
+	  || ./.ci/install-programs prometheus prometheus-alertmanager chromium systemd curl openssl faketime iproute2
 
 image-check: $(VENV)/.development ## build and run the image without Docker, on a plain Debian; needs root
 	@command -v debootstrap >/dev/null || ./.ci/install-programs debootstrap
