@@ -76,8 +76,7 @@ class Daemon:
             build=this_build(),
             shard=configuration.shard,
         )
-        self._loop_lag = LoopLag(self.metrics.loop_lag)
-        self._client = ExchangeClient(self._loop_lag)
+        self._client = ExchangeClient(LoopLag(self.metrics.loop_lag))
         self.memory = Memory(configuration, self.metrics, logger)
         self._upkeep = TokenUpkeep(
             configuration, environ, self._client.exchange, self.metrics, logger, self
@@ -127,8 +126,6 @@ class Daemon:
         await self._upkeep.start()
         self._resources.push_async_callback(self.memory.close)
         await self.memory.start()
-        self._loop_lag.start()
-        self._resources.callback(self._loop_lag.stop)
         self.metrics.configuration_loaded(time.time(), configuration.hash)
         self._runs.open()
         self._clock.start(configuration.tenants)

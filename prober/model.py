@@ -225,8 +225,8 @@ class Exchange:
     """What one request brought: phases, and a response or a failure (then `response` is partial).
 
     `timing_bound_seconds` is the greatest error of the phases' sum, `own` left out, and of `own`
-    itself. With a `timing_fallback` arrivals were not timed by the kernel, and the event loop's
-    greatest delay during the attempt, `loop_lag_seconds`, bounds the error instead.
+    itself. With a `timing_fallback` an arrival was not timed by the kernel, and the event loop's
+    greatest delay during the attempt, `loop_lag_seconds`, is the doubt instead.
     `tcp` is what the kernel knew of the connection at the end; None where it does not say.
     """
 

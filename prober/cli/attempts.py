@@ -40,11 +40,8 @@ async def run_probes(
     tenant: Tenant, probes: Sequence[Probe], environ: Mapping[str, str], state_directory: Path
 ) -> AsyncIterator[Result]:
     """Yield the result of each probe, one after the other; what is learned is not saved."""
-    loop_lag = LoopLag()
     async with AsyncExitStack() as resources:
-        loop_lag.start()
-        resources.callback(loop_lag.stop)
-        client = await resources.enter_async_context(ExchangeClient(loop_lag))
+        client = await resources.enter_async_context(ExchangeClient(LoopLag()))
         await client.renew([tenant.transport])
         keeper = TokenKeeper(
             [tenant],

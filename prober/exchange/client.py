@@ -59,6 +59,8 @@ class ExchangeClient:
     async def __aenter__(self) -> Self:
         """Let the kernel stamp what arrives, and return the client, ready."""
         self._stamping = StampingEnabled()
+        if not self._stamping.supported:
+            self._loop_lag.start()
         return self
 
     async def __aexit__(
@@ -73,6 +75,7 @@ class ExchangeClient:
         self._sessions.clear()
         self._retired.clear()
         await self._resolver.close()
+        self._loop_lag.stop()
         if self._stamping is not None:
             self._stamping.close()
 
@@ -112,6 +115,7 @@ class ExchangeClient:
             )
             response, failure = await self._attempt(session, request, probe, attempt, proxy)
             total_seconds = attempt.end(failed=failure is not None)
+            self._loop_lag.saw(attempt.timing.late_nanoseconds * 1e-9)
         finally:
             self._loop_lag.close(lag)
             self._users[session] -= 1
@@ -171,7 +175,7 @@ class ExchangeClient:
             connection_reused=attempt.timing.reused,
             remote_address=attempt.remote_address,
             certificate_expiry_timestamp_seconds=self._certificates.of(attempt.tls_object),
-            loop_lag_seconds=lag.greatest_seconds,
+            loop_lag_seconds=max(lag.greatest_seconds, attempt.timing.late_nanoseconds * 1e-9),
             timing_bound_seconds=attempt.timing.bound_nanoseconds * 1e-9,
             timing_fallback=attempt.timing.fallback,
             tcp=attempt.evidence,

@@ -1,8 +1,10 @@
-"""How late the event loop is: the doubt that every measurement carries.
+"""How late the event loop is.
 
-A stalled loop reads the clock late, so the loop's lag during an attempt is an upper bound of the
-error of its durations. A stall is seen by the sample that it delays: all of it but what passed
-before that sample was due, less than `SAMPLE_INTERVAL_SECONDS`.
+Where the kernel stamps arrivals, each read tells how late it came, and nothing more is needed.
+Elsewhere the loop is sampled: one that is stalled reads the clock late, so its lag during an
+attempt is an upper bound of the error of that attempt's durations. A stall is seen by the sample
+that it delays: all of it but what passed before that sample was due, less than
+`SAMPLE_INTERVAL_SECONDS`.
 """
 
 import asyncio
@@ -44,6 +46,11 @@ class LoopLag:
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
+
+    def saw(self, lag_seconds: float) -> None:
+        """Take note of a lag that a read has shown; samples, if there are any, tell themselves."""
+        if self._handle is None:
+            self._on_sample(lag_seconds)
 
     def open(self) -> LagWatch:
         """Return a watch that sees all until it is closed."""

@@ -34,7 +34,8 @@ class AttemptTiming:
 
     `wire_nanoseconds` holds each phase that has begun. `bound_nanoseconds` is the greatest possible
     error of their sum: what the system calls that began them took, and the reading of two clocks.
-    `whole`: the response is complete, so nothing that the socket sees belongs to it any more.
+    `late_nanoseconds` is how late the latest read came after the arrival of what it read. `whole`:
+    the response is complete, so nothing that the socket sees belongs to it any more.
     """
 
     began: int
@@ -42,6 +43,7 @@ class AttemptTiming:
     phase: Phase = Phase.RESOLVE
     wire_nanoseconds: dict[Phase, int] = field(default_factory=dict)
     bound_nanoseconds: int = 0
+    late_nanoseconds: int = 0
     fallback: TimingFallback | None = None
     request_sent: int | None = None
     request_bytes: int = 0
@@ -123,6 +125,7 @@ class AttemptTiming:
         if self.whole or (self._ready and self.request_sent is None):
             return  # session tickets, or whatever nobody asked for
         self._last_read = read
+        self.late_nanoseconds = max(self.late_nanoseconds, read - at)
         if at < self._since:
             return  # it was here before the last send, as tickets are
         self._wire_until(at)

@@ -94,7 +94,7 @@ class ProbeSeries:
         answered = _answered_by_platform(exchange, verdict)
         if answered and verdict.latency.anomaly is not None:
             self._anomalies.add(key=verdict.latency.anomaly)
-        if not is_trustworthy(exchange.loop_lag_seconds, max_loop_lag_seconds):
+        if not is_trustworthy(exchange, max_loop_lag_seconds):
             self._discarded.add(key=LOOP_LAG)
             return True
         self._phases.replace(dict(exchange.phases.as_pairs()))

@@ -1,6 +1,6 @@
 """Where the time went: the server or the network, and whether to believe the number. Pure."""
 
-from prober.model import Latency, Probe
+from prober.model import Exchange, Latency, Probe
 from prober.outcomes import ServerTimingAnomaly, Side
 
 
@@ -20,12 +20,13 @@ def split(total_seconds: float, own_seconds: float, server: float | ServerTiming
     return Latency(total_seconds, server, outside_seconds - server, own_seconds)
 
 
-def is_trustworthy(loop_lag_seconds: float, threshold_seconds: float) -> bool:
+def is_trustworthy(exchange: Exchange, max_loop_lag_seconds: float) -> bool:
     """Tell whether a latency may enter the histograms.
 
-    The event loop's lag during the attempt is an upper bound of the measurement's error.
+    What the kernel has timed is. Where an arrival was timed by the event loop, its lag during the
+    attempt is the measurement's error.
     """
-    return loop_lag_seconds <= threshold_seconds
+    return exchange.timing_fallback is None or exchange.loop_lag_seconds <= max_loop_lag_seconds
 
 
 def slow_sides(latency: Latency, probe: Probe) -> tuple[Side, ...]:

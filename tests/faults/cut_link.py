@@ -26,8 +26,7 @@ TIMEOUT_SECONDS = 5.0
 _PORT = 8080
 _WAIT_SECONDS = 0.4
 _RESPONSE = (
-    b"HTTP/1.1 200 OK\r\nServer-Timing: total;dur=1\r\nContent-Length: 16\r\n\r\n"
-    b'{"status": "ok"}'
+    b'HTTP/1.1 200 OK\r\nServer-Timing: total;dur=1\r\nContent-Length: 16\r\n\r\n{"status": "ok"}'
 )
 _LOST_BEFORE = "lost"
 

@@ -237,41 +237,46 @@ def test_a_negative_checks_success_says_that_it_was_wanted() -> None:
         (
             SILENCES["response_timeout_unacknowledged"],
             (
-                "The request to cloud.uipath.com was lost on the way: the far end (192.0.2.7:443) never"
-                " acknowledged it, though it was sent again 3 time(s). TCP: round trip 41.0 ms, 3"
-                " segment(s) sent again, last heard 5.0 s before the end"
+                "The request to cloud.uipath.com was lost on the way: the far end"
+                " (192.0.2.7:443) never acknowledged it, though it was sent again 3"
+                " time(s). TCP: round trip 41.0 ms, 3 segment(s) sent again, last heard"
+                " 5.0 s before the end"
             ),
         ),
         (
             SILENCES["response_timeout_far_end_silent"],
             (
-                "cloud.uipath.com does not respond: the far end (192.0.2.7:443) acknowledged the whole"
-                " request and still answered 0.9 s before the time ran out. TCP: round trip 41.0 ms,"
-                " nothing sent again, last heard 0.9 s before the end"
+                "cloud.uipath.com does not respond: the far end (192.0.2.7:443)"
+                " acknowledged the whole request and still answered 0.9 s before the time"
+                " ran out. TCP: round trip 41.0 ms, nothing sent again, last heard 0.9 s"
+                " before the end"
             ),
         ),
         (
             SILENCES["response_timeout_path_lost"],
             (
-                "The path to cloud.uipath.com was lost after the request: the far end (192.0.2.7:443)"
-                " acknowledged it, and for the last 4.5 s not even keep-alive probes were answered."
-                " TCP: round trip 41.0 ms, nothing sent again, last heard 4.5 s before the end"
+                "The path to cloud.uipath.com was lost after the request: the far end"
+                " (192.0.2.7:443) acknowledged it, and for the last 4.5 s not even"
+                " keep-alive probes were answered. TCP: round trip 41.0 ms, nothing sent"
+                " again, last heard 4.5 s before the end"
             ),
         ),
         (
             a_silence(response=Response(200, (), b"")),
             (
-                "cloud.uipath.com does not respond: the far end (192.0.2.7:443) acknowledged the whole"
-                " request and still answered 0.9 s before the time ran out. HTTP 200 had begun. TCP:"
-                " round trip 41.0 ms, nothing sent again, last heard 0.9 s before the end"
+                "cloud.uipath.com does not respond: the far end (192.0.2.7:443)"
+                " acknowledged the whole request and still answered 0.9 s before the time"
+                " ran out. HTTP 200 had begun. TCP: round trip 41.0 ms, nothing sent"
+                " again, last heard 0.9 s before the end"
             ),
         ),
         (
             a_silence(via_proxy=True, acknowledged=False, retransmissions=2, heard_seconds=5.0),
             (
-                "The request to cloud.uipath.com was lost on the way: the proxy (192.0.2.7:443) never"
-                " acknowledged it, though it was sent again 2 time(s). TCP: round trip 41.0 ms, 2"
-                " segment(s) sent again, last heard 5.0 s before the end"
+                "The request to cloud.uipath.com was lost on the way: the proxy"
+                " (192.0.2.7:443) never acknowledged it, though it was sent again 2"
+                " time(s). TCP: round trip 41.0 ms, 2 segment(s) sent again, last heard"
+                " 5.0 s before the end"
             ),
         ),
     ],
@@ -290,8 +295,8 @@ def test_a_silence_names_the_far_end_and_claims_no_more(exchange: Exchange, word
             0.005,
             0,
             (
-                "network 0.582 s (neither our loss nor distance explains it: round trip 5 ms, nothing"
-                " sent again)"
+                "network 0.582 s (neither our loss nor distance explains it: round trip 5"
+                " ms, nothing sent again)"
             ),
         ),
         (0.10, 0.005, 0, "network 0.062 s"),

@@ -1,10 +1,13 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from prober.model import Latency
-from prober.outcomes import ServerTimingAnomaly
+from prober.outcomes import ServerTimingAnomaly, TimingFallback
 from prober.verdict.latency import is_trustworthy, split
+from tests.unit.verdict.cases import an_answer
 
 
 def test_network_is_what_the_server_did_not_take() -> None:
@@ -43,5 +46,8 @@ def test_no_part_is_ever_negative(total: float, own_share: float, server: float)
 
 
 @pytest.mark.parametrize(("lag", "trusted"), [(0.0, True), (0.05, True), (0.051, False)])
-def test_a_measurement_is_doubted_above_the_threshold(lag: float, *, trusted: bool) -> None:
-    assert is_trustworthy(lag, 0.05) is trusted
+def test_what_the_loop_timed_is_doubted_above_the_threshold(lag: float, *, trusted: bool) -> None:
+    measured = replace(an_answer(), loop_lag_seconds=lag)
+    assert is_trustworthy(measured, 0.05)
+    fallen_back = replace(measured, timing_fallback=TimingFallback.UNSUPPORTED)
+    assert is_trustworthy(fallen_back, 0.05) is trusted
