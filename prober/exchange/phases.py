@@ -41,10 +41,10 @@ class Attempt:
         self.connection = connection
         if connection is None:
             return
-        self.remote_address = _peer(connection)
+        self.remote_address = connection.address
         if connection not in self.sockets:
             connection.use_for(self.timing)
-            self._before = read_tcp_info(connection)
+            self._before = connection.last_info
         self.timing.request_begins()
 
     def let_go(self) -> None:
@@ -58,7 +58,9 @@ class Attempt:
             self._out_of_order = _count(after.out_of_order_segments) > _count(
                 None if self._before is None else self._before.out_of_order_segments
             )
-        connection.use_for(None)
+        connection.last_info = after
+        if connection.fileno() >= 0:
+            connection.use_for(None)
 
     def end(self, *, failed: bool) -> float:
         """End the attempt; return how long it took, in seconds."""
@@ -167,11 +169,3 @@ def _evidence(before: TcpInfo | None, after: TcpInfo, lost: tuple[str, ...]) -> 
 
 def _count(number: int | None) -> int:
     return number or 0
-
-
-def _peer(connected: socket.socket) -> str | None:
-    try:
-        host, port = connected.getpeername()[:2]
-    except OSError:
-        return None
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

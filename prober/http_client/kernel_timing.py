@@ -112,20 +112,22 @@ def enable_receive_stamps(sock: socket.socket) -> bool:
     return True
 
 
+def prepare_keepalive(sock: socket.socket) -> None:
+    """Set how keep-alive probes are sent once they are on: one each second."""
+    for name, value in (
+        ("TCP_KEEPIDLE", KEEPALIVE_IDLE_SECONDS),
+        ("TCP_KEEPINTVL", KEEPALIVE_INTERVAL_SECONDS),
+        ("TCP_KEEPCNT", _KEEPALIVE_PROBES),
+    ):
+        if hasattr(socket, name):
+            with suppress(OSError):
+                sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
 def set_keepalive(sock: socket.socket, *, on: bool) -> None:
     """Let the kernel ask the far end's kernel each second whether it is there, or stop that."""
-    options: list[tuple[int, int, int]] = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, int(on))]
-    if on:
-        for name, value in (
-            ("TCP_KEEPIDLE", KEEPALIVE_IDLE_SECONDS),
-            ("TCP_KEEPINTVL", KEEPALIVE_INTERVAL_SECONDS),
-            ("TCP_KEEPCNT", _KEEPALIVE_PROBES),
-        ):
-            if hasattr(socket, name):
-                options.insert(0, (socket.IPPROTO_TCP, getattr(socket, name), value))
-    for option in options:
-        with suppress(OSError):
-            sock.setsockopt(*option)
+    with suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, int(on))
 
 
 def read_tcp_info(sock: socket.socket) -> TcpInfo | None:
@@ -178,7 +180,8 @@ class TimedSocket(socket.socket):
     """A TCP socket that tells its attempt when it sends and when data arrived.
 
     `timing` is the attempt that uses the connection now; None between attempts. A connection that
-    is used again gets the next attempt by `use_for`.
+    is used again gets the next attempt by `use_for`. `address` is where it was connected to, and
+    `last_info` what the kernel knew of it when the last attempt ended.
     """
 
     __slots__ = (
@@ -188,6 +191,7 @@ class TimedSocket(socket.socket):
         "_connected",
         "_sees",
         "address",
+        "last_info",
         "timing",
     )
 
@@ -195,10 +199,12 @@ class TimedSocket(socket.socket):
         super().__init__(family, kind, protocol)
         self.timing = timing
         self.address = ""
+        self.last_info: TcpInfo | None = None
         self._connected = False
         self._connect_before = self._connect_after = 0
         self._clocks: ClockReading | None = None
         self._sees = enable_receive_stamps(self)
+        prepare_keepalive(self)
         set_keepalive(self, on=True)
 
     @property
@@ -225,7 +231,8 @@ class TimedSocket(socket.socket):
         before = time.perf_counter_ns()
         if self._connect_before == 0:
             self._connect_before = before
-            self.address = str(address[0])
+            host, port = address[:2]
+            self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
             if self.timing is not None:
                 self.timing.connecting(before)
         try:

@@ -7,6 +7,7 @@ from prober.http_client.kernel_timing import (
     ClockReading,
     StampingEnabled,
     monotonic_of,
+    prepare_keepalive,
     read_clocks,
     set_keepalive,
     stamp_of,
@@ -84,6 +85,7 @@ def test_both_clocks_are_read_at_about_the_same_moment() -> None:
 
 def test_keepalive_asks_each_second_and_leaves_giving_up_to_the_probe() -> None:
     with socket.socket() as sock:
+        prepare_keepalive(sock)
         set_keepalive(sock, on=True)
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 1
