@@ -12,8 +12,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field, ValidationError
 
 from prober.errors import ProberError
-from prober.model import Exchange, Expectations, Failure, Phases, Response
-from prober.outcomes import Counterpart, FailureKind, Reason
+from prober.model import Exchange, Expectations, Failure, Phases, Response, TcpEvidence
+from prober.outcomes import Counterpart, FailureKind, Reason, TimingFallback
 
 _HOW_TO_SAVE = "save the answer with `curl --silent --include ... > FILE`"
 _HEAD = re.compile(
@@ -173,6 +173,8 @@ class _SavedFailure(BaseModel):
 
 class _SavedLatency(BaseModel):
     total_seconds: _Seconds | None = None
+    bound_seconds: _Seconds = 0.0
+    timing_fallback: TimingFallback | None = None
     loop_lag_seconds: _Seconds = 0.0
 
 
@@ -183,15 +185,30 @@ class _SavedPhases(BaseModel):
     send: _Seconds | None = None
     wait: _Seconds | None = None
     transfer: _Seconds | None = None
+    own: _Seconds | None = None
 
     def value(self) -> Phases:
         return Phases(**self.model_dump())
+
+
+class _SavedTcp(BaseModel):
+    rtt_seconds: _Seconds
+    retransmissions: Annotated[int, Field(ge=0)]
+    acknowledged: bool
+    since_heard_seconds: _Seconds
+    since_data_seconds: _Seconds
+    lost_addresses: tuple[str, ...] = ()
+
+    def value(self) -> TcpEvidence:
+        return TcpEvidence(**self.model_dump())
 
 
 class _SavedConnection(BaseModel):
     reused: bool = False
     remote_address: str | None = None
     certificate_expiry_timestamp_seconds: float | None = None
+    via_proxy: bool = False
+    tcp: _SavedTcp | None = None
 
 
 class _SavedVerdict(BaseModel):
@@ -274,6 +291,10 @@ def _exchange(document: _Document) -> Exchange:
         remote_address=connection.remote_address,
         certificate_expiry_timestamp_seconds=connection.certificate_expiry_timestamp_seconds,
         loop_lag_seconds=document.latency.loop_lag_seconds,
+        timing_bound_seconds=document.latency.bound_seconds,
+        timing_fallback=document.latency.timing_fallback,
+        tcp=None if connection.tcp is None else connection.tcp.value(),
+        via_proxy=connection.via_proxy,
     )
 
 

@@ -45,6 +45,7 @@ LATENCY_HISTOGRAMS = (
     "prober_probe_server_seconds",
     "prober_probe_network_seconds",
 )
+_OWN_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 
 FAMILIES = (
     Family(
@@ -100,14 +101,21 @@ FAMILIES = (
     Family(
         "prober_probe_network_seconds",
         Kind.HISTOGRAM,
-        "Duration without the platform's own time.",
+        "Duration without the platform's own time and without the prober's.",
         _PROBE,
         _NETWORK_SECONDS,
     ),
     Family(
+        "prober_probe_own_seconds",
+        Kind.HISTOGRAM,
+        "What the prober itself took of a duration; in no other part.",
+        ("tenant",),
+        _OWN_SECONDS,
+    ),
+    Family(
         "prober_probe_last_duration_seconds",
         Kind.GAUGE,
-        "The last run's time by side, absent when it could not be split.",
+        "The last run's time by server, network and own, absent when it could not be split.",
         (*_PROBE, "component"),
     ),
     Family(
@@ -151,6 +159,24 @@ FAMILIES = (
         Kind.COUNTER,
         "Runs whose durations were not to be trusted, by why; their outcome still counts.",
         (*_PROBE, "cause"),
+    ),
+    Family(
+        "prober_probe_timing_fallbacks_total",
+        Kind.COUNTER,
+        "Runs of which an arrival was timed by the event loop, not by the kernel, by why.",
+        ("reason",),
+    ),
+    Family(
+        "prober_probe_tcp_retransmissions_total",
+        Kind.COUNTER,
+        "TCP segments that were sent again, since nobody had acknowledged them.",
+        _PROBE,
+    ),
+    Family(
+        "prober_probe_last_tcp_rtt_seconds",
+        Kind.GAUGE,
+        "TCP round-trip time to the far end at the end of the last run, absent where unknown.",
+        _PROBE,
     ),
     Family(
         "prober_token_state",
@@ -251,7 +277,7 @@ FAMILIES = (
     Family(
         "prober_event_loop_lag_seconds",
         Kind.HISTOGRAM,
-        "How late the event loop was: the greatest error of a measurement.",
+        "How late the event loop read what had arrived; sampled where the kernel does not tell.",
         (),
         _LAG_SECONDS,
     ),

@@ -32,7 +32,8 @@ _OWNERS_AT_A_TIME = 2  # five probes' texts hold a slow machine for 5 ms
 class Metrics:
     """A recorder that keeps every series of `families.FAMILIES`, and renders them for a scrape.
 
-    Above `max_loop_lag_seconds` of lag during an attempt its durations are left out and counted.
+    Where the event loop timed an attempt, its durations are left out and counted above
+    `max_loop_lag_seconds` of lag.
     `started_at` is in epoch seconds. What concerns a tenant or a probe that is not (or no longer)
     configured is ignored.
     """
@@ -58,6 +59,7 @@ class Metrics:
         self._heartbeat = store.block("prober_scheduler_heartbeat_timestamp_seconds")
         self._lateness = store.histogram("prober_scheduler_delay_seconds")
         self._lag = store.histogram("prober_event_loop_lag_seconds")
+        self._fallbacks = store.block("prober_probe_timing_fallbacks_total")
         self._in_flight = store.block("prober_probes_in_flight")
         self._tasks = store.block("prober_asyncio_tasks")
         self._loaded = store.block("prober_config_last_reload_successful")
@@ -136,6 +138,9 @@ class Metrics:
             return
         with self._lock:
             self._all_discarded += probe.record(result, self.max_loop_lag_seconds)
+            fallback = result.exchange.timing_fallback
+            if fallback is not None:
+                self._fallbacks.add(key=fallback)
             expiry = result.exchange.certificate_expiry_timestamp_seconds
             if expiry is not None and result.counterpart is Counterpart.API:
                 self._store.block(_CERTIFICATE, (self._hosts[result.tenant],)).set(expiry)

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from prober.model import Exchange, Probe, Result, Tenant, Verdict
+from prober.model import Exchange, Probe, Result, TcpEvidence, Tenant, Verdict
 from prober.outcomes import Counterpart, Culprit, Provenance, Side
-from prober.recorders.store import LOOP_LAG, OTHER, Store
+from prober.recorders.series import ONLY
+from prober.recorders.store import LOOP_LAG, OTHER, OWN, Store
 from prober.verdict.latency import is_trustworthy, slow_sides
 
 MAX_CODES = 8
@@ -32,8 +33,11 @@ class ProbeSeries:
         "_maintenance_runs",
         "_network",
         "_objective",
+        "_own",
         "_phases",
         "_probe",
+        "_retransmissions",
+        "_round_trip",
         "_runs",
         "_server",
         "_skipped",
@@ -52,6 +56,9 @@ class ProbeSeries:
         self._duration = store.histogram("prober_probe_duration_seconds", owner)
         self._server = store.histogram("prober_probe_server_seconds", owner)
         self._network = store.histogram("prober_probe_network_seconds", owner)
+        self._own = store.histogram("prober_probe_own_seconds", owner)
+        self._retransmissions = store.block("prober_probe_tcp_retransmissions_total", owner)
+        self._round_trip = store.block("prober_probe_last_tcp_rtt_seconds", owner)
         self._last_seconds = store.block("prober_probe_last_duration_seconds", owner)
         self._phases = store.block("prober_probe_last_phase_duration_seconds", owner)
         self._slow = store.block("prober_probe_latency_objective_missed_total", owner)
@@ -89,6 +96,7 @@ class ProbeSeries:
             self._phases.replace({})
             self._last_seconds.replace({})
             return False
+        self._record_connection(exchange.tcp)
         if exchange.failure is None and exchange.response is not None:
             self._count_code(str(exchange.response.status))
         answered = _answered_by_platform(exchange, verdict)
@@ -103,6 +111,11 @@ class ProbeSeries:
         else:
             self._last_seconds.replace({})
         return False
+
+    def _record_connection(self, tcp: TcpEvidence | None) -> None:
+        self._round_trip.replace({} if tcp is None else {ONLY: tcp.rtt_seconds})
+        if tcp is not None and tcp.retransmissions:
+            self._retransmissions.add(float(tcp.retransmissions))
 
     def _record_verdict(self, result: Result) -> None:
         verdict = result.verdict
@@ -139,9 +152,12 @@ class ProbeSeries:
         if self._server is not None and self._network is not None and counts:
             self._server.observe(latency.server_seconds)
             self._network.observe(latency.network_seconds)
+        if self._own is not None and counts:
+            self._own.observe(latency.own_seconds)
         sides: dict[str, float] = {
             Side.SERVER: latency.server_seconds,
             Side.NETWORK: latency.network_seconds,
+            OWN: latency.own_seconds,
         }
         self._last_seconds.replace(sides)
         for side in slow_sides(latency, self._probe) if counts else ():

@@ -22,6 +22,7 @@ from prober.outcomes import (
     ServerTimingAnomaly,
     Side,
     SkipCause,
+    TimingFallback,
     TokenState,
 )
 from prober.recorders.families import FAMILIES, LATENCY_HISTOGRAMS, Family, Kind
@@ -31,6 +32,7 @@ HistogramScope = Literal["probe", "tenant", "off"]
 """Whether the latency histograms exist for each probe, for each tenant, or not at all."""
 
 LOOP_LAG = "loop_lag"
+OWN = "own"
 GOOD_CODE, OTHER = "200", "other"
 
 _Tails = Mapping[str, Labels]
@@ -52,13 +54,14 @@ _TAILS: Mapping[str, _Tails] = MappingProxyType(
     {
         "prober_probe_runs_total": MappingProxyType({r: _verdict(r) for r in Reason}),
         "prober_probe_consecutive_failures": _words(c for c in Culprit if c is not Culprit.NONE),
-        "prober_probe_last_duration_seconds": _words(Side),
+        "prober_probe_last_duration_seconds": _words((*Side, OWN)),
         "prober_probe_last_phase_duration_seconds": _words(PHASE_NAMES),
         "prober_probe_latency_objective_missed_total": _words(Side),
         "prober_probe_latency_objective_seconds": _words(Side),
         "prober_probe_http_responses_total": _words((GOOD_CODE, OTHER)),
         "prober_probe_server_timing_anomalies_total": _words(ServerTimingAnomaly),
         "prober_measurements_discarded_total": _words((LOOP_LAG,)),
+        "prober_probe_timing_fallbacks_total": _words(TimingFallback),
         "prober_token_state": _words(TokenState),
         "prober_token_rejected_cause": _words(RejectionCause),
         "prober_token_rejections_total": _words(RejectionCause),
@@ -72,6 +75,7 @@ _NOTHING_AT_START = frozenset(
     {
         "prober_probe_last_duration_seconds",
         "prober_probe_last_phase_duration_seconds",
+        "prober_probe_last_tcp_rtt_seconds",
         "prober_token_info",
         "prober_token_expiry_timestamp_seconds",
         "prober_tls_certificate_expiry_timestamp_seconds",
@@ -147,8 +151,8 @@ class Store:
 def series_estimate(tenants: Sequence[Tenant], histograms: HistogramScope) -> int:
     """Return how many series these settings yield at start, by arithmetic alone.
 
-    Later come at most 15 for each probe (two sides, six phases, seven more status codes), two for
-    each token, one for each host.
+    Later come at most 18 for each probe (three parts, seven phases, seven more status codes, a
+    round trip), two for each token, one for each host.
     """
     owners = {
         (): 1,

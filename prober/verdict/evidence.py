@@ -16,6 +16,7 @@ from prober.verdict.seen import Seen
 _SLOW_NETWORK_SECONDS = 0.1
 _MOST_ROUND_TRIPS = 8
 """TCP, TLS and the request itself take two to four; a large response some more."""
+_ADDRESSES_CHARACTERS = 120
 _DETAIL_CHARACTERS = 200
 _MESSAGE_CHARACTERS = 160
 _LOCATION_CHARACTERS = 160
@@ -85,7 +86,9 @@ def tcp_words(tcp: TcpEvidence) -> str:
         f"last heard {tcp.since_heard_seconds:.1f} s before the end",
     ]
     if tcp.lost_addresses:
-        words.append(f"connected after {', '.join(tcp.lost_addresses)}")
+        words.append(
+            f"connected after {one_line(', '.join(tcp.lost_addresses), _ADDRESSES_CHARACTERS)}"
+        )
     return ", ".join(words)
 
 

@@ -121,7 +121,9 @@ def _silent(reason: Reason, when: str) -> Rule:
     def applies(seen: Seen) -> bool:
         return seen.silence is reason
 
-    return Rule("6", f"sent, {when}", reason, Provenance.NOBODY, applies, evidence.of_silence)
+    return Rule(
+        "6", f"sent, timed out: {when}", reason, Provenance.NOBODY, applies, evidence.of_silence
+    )
 
 
 def _proxy_answered(seen: Seen) -> bool:
@@ -164,17 +166,17 @@ _NO_ANSWER = (
     _failed("6", FailureKind.CONNECTION_RESET, "sent, no whole answer: reset"),
     _silent(
         Reason.RESPONSE_TIMEOUT_UNACKNOWLEDGED,
-        "timed out: the request was never acknowledged, though sent again",
+        "the request was never acknowledged",
     ),
     _silent(
         Reason.RESPONSE_TIMEOUT_FAR_END_SILENT,
-        "timed out: the far end has the request, answers keep-alive, and does not respond",
+        "the far end has it, is up, and does not respond",
     ),
     _silent(
         Reason.RESPONSE_TIMEOUT_PATH_LOST,
-        "timed out: the far end had the request, then not even keep-alive was answered",
+        "the far end had it, then the path was lost",
     ),
-    _failed("6", FailureKind.RESPONSE_TIMEOUT, "sent, timed out: nothing tells why"),
+    _failed("6", FailureKind.RESPONSE_TIMEOUT, "sent, no whole answer: timed out"),
     _failed("6", FailureKind.TRUNCATED, "sent, no whole answer: cut short"),
     _failed(
         "6a",

@@ -18,6 +18,7 @@ from prober.verdict.server_timing import server_total_seconds
 from prober.verdict.silence import attribute_silence
 
 _HOST_CHARACTERS = 100
+_ADDRESS_CHARACTERS = 60
 _NO_HEADERS: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
 
@@ -116,8 +117,9 @@ def _silence(exchange: Exchange) -> Reason | None:
 
 def _far_end(exchange: Exchange) -> str:
     whose = "the proxy" if exchange.via_proxy else "the far end"
-    address = exchange.remote_address
-    return f"{whose} of the connection" if address is None else f"{whose} ({address})"
+    if exchange.remote_address is None:
+        return f"{whose} of the connection"
+    return f"{whose} ({one_line(exchange.remote_address, _ADDRESS_CHARACTERS)})"
 
 
 def _seen(exchange: Exchange, expectations: Expectations) -> Seen:

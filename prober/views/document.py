@@ -6,6 +6,7 @@ always there. What is lost, by intent: a platform's body is reduced to its envel
 among the facts is kept. Cookies are dropped. The token is known by its fingerprint alone.
 """
 
+from dataclasses import asdict
 from urllib.parse import urlsplit
 
 from prober.credential import TokenView
@@ -80,6 +81,8 @@ def _judged(
             "reused": exchange.connection_reused,
             "remote_address": exchange.remote_address,
             "certificate_expiry_timestamp_seconds": exchange.certificate_expiry_timestamp_seconds,
+            "via_proxy": exchange.via_proxy,
+            "tcp": None if exchange.tcp is None else asdict(exchange.tcp),
         },
         "expectations": _expectations(expectations),
     }
@@ -92,6 +95,11 @@ def _latency(exchange: Exchange, verdict: Verdict) -> dict[str, object]:
         "server_seconds": latency.server_seconds,
         "network_seconds": latency.network_seconds,
         "anomaly": None if latency.anomaly is None else latency.anomaly.value,
+        "own_seconds": latency.own_seconds,
+        "bound_seconds": exchange.timing_bound_seconds,
+        "timing_fallback": None
+        if exchange.timing_fallback is None
+        else exchange.timing_fallback.value,
         "loop_lag_seconds": exchange.loop_lag_seconds,
     }
 
