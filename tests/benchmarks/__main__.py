@@ -19,7 +19,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import cpu_per_probe, history_size, punctuality, size, split_truth
+from tests.benchmarks import cpu_per_probe, history_size, punctuality, size, timing_accuracy
+from tests.benchmarks.blackbox import blackbox_version
 from tests.benchmarks.figures import Figure, Surroundings, document, from_document, told
 from tests.house.test_readme import BENCHMARKS as JSON_FILE
 from tests.house.test_readme import README, with_tables
@@ -28,7 +29,7 @@ Measure = Callable[[Path, bool], list[Figure]]
 
 MODULES: Mapping[str, Measure] = {
     "cpu": cpu_per_probe.measure,
-    "split": split_truth.measure,
+    "timing": timing_accuracy.measure,
     "punctuality": punctuality.measure,
     "size": size.measure,
     "history": history_size.measure,
@@ -75,9 +76,8 @@ def surroundings() -> Surroundings:
         for line in Path("/proc/cpuinfo").read_text().splitlines()
         if line.startswith("model name")
     )
-    libraries = [f"{name} {version(name)}" for name in ("aiohttp", "uvloop")]
-    programs = ("nginx-light", "prometheus-blackbox-exporter")
-    packages = [f"{name} {_debian_version(name)}" for name in programs]
+    libraries = [f"{name} {version(name)}" for name in ("aiohttp",)]
+    packages = [f"nginx-light {_debian_version('nginx-light')}", blackbox_version()]
     python = f"Python {platform.python_version()}"
     return Surroundings(
         machine=f"{os.cpu_count()} cores of {cpu}",

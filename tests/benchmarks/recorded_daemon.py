@@ -1,10 +1,9 @@
 """The daemon as `prober run` runs it, which writes down each run and each hold of its loop.
 
 A program of its own: `python -m tests.benchmarks.recorded_daemon CONFIG OUT [--holds] [--block]`.
-At its end it writes OUT, as JSON: rows of [epoch seconds, server error, network error, bound of
-doubt] for answers of `known_target`; of [epoch seconds, number of the request, seconds from request
-to response, bound of their error, own seconds] for responses of `timed_server`; latenesses as
-[epoch seconds, seconds], and holds as [epoch seconds, seconds, CPU seconds of the loop's thread
+At its end it writes OUT, as JSON: rows of [epoch seconds, number of the request, seconds from
+request to response, bound of their error, own seconds] for responses of `timed_server`, latenesses
+as [epoch seconds, seconds], and holds as [epoch seconds, seconds, CPU seconds of the loop's thread
 meanwhile]; all in seconds.
 """
 
@@ -26,7 +25,6 @@ from prober.interpreter import let_the_loop_run
 from prober.model import Result
 from prober.recorders.log import configure_logging
 from prober.settings.load import load
-from tests.benchmarks.known_target import NETWORK_HEADER
 from tests.benchmarks.timed_server import NUMBER_HEADER
 
 _TICK_SECONDS = 0.001
@@ -39,32 +37,17 @@ class Recording:
 
     def __init__(self) -> None:
         self.measured: list[tuple[float, float, float, float, float]] = []
-        self.errors: list[tuple[float, float, float, float]] = []
         self.latenesses: list[tuple[float, float]] = []
         self.holds: list[tuple[float, float, float]] = []
 
     def record(self, result: Result) -> None:
         """See `Recorder`."""
-        response, latency = result.exchange.response, result.verdict.latency
-        if response is None or latency.network_seconds is None or latency.server_seconds is None:
+        response = result.exchange.response
+        if response is None:
             return
         number = response.header_values(NUMBER_HEADER)
         if number:
             self._compare(result, int(number[0]))
-        known = response.header_values(NETWORK_HEADER)
-        if not known:
-            return
-        phases = dict(result.exchange.phases.as_pairs())
-        set_up = sum(phases.get(name, 0.0) for name in ("resolve", "connect", "tls"))
-        told = float(response.header_values("server-timing")[0].partition("dur=")[2]) / 1e3
-        self.errors.append(
-            (
-                result.started_at,
-                latency.server_seconds - told,
-                latency.network_seconds - set_up - float(known[0]) / 1e3,
-                result.exchange.loop_lag_seconds,
-            )
-        )
 
     def _compare(self, result: Result, number: int) -> None:
         exchange = result.exchange
@@ -129,7 +112,6 @@ def main() -> None:
     recording = Recording()
     run_loop(_run(options.config, recording, holds=options.holds, block=options.block))
     rows = {
-        "errors": recording.errors,
         "measured": recording.measured,
         "latenesses": recording.latenesses,
         "holds": recording.holds,
