@@ -17,7 +17,7 @@ from prober.sdnotify import ServiceManager
 from prober.settings.changes import Changes
 from prober.settings.resolve import Configuration
 
-WATCH_SECONDS = 1.0
+WATCH_SECONDS = 2.5
 
 Load = Callable[[], Configuration]
 """Reads the configuration; blocks, and raises SettingsError."""

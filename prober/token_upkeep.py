@@ -22,7 +22,6 @@ from prober.tokens.keeper import TokenKeeper
 from prober.tokens.ledger import Backoff, TokenRecord
 from prober.tokens.store import LedgerFile
 
-SAVE_SECONDS = 1.0
 _AFTER_A_BUG_SECONDS = 1.0
 
 
@@ -71,8 +70,7 @@ class TokenUpkeep:
             )
         await self._save()
         self._tasks = [
-            asyncio.create_task(self._again_and_again(self.keeper.watch), name="token watch"),
-            asyncio.create_task(self._again_and_again(self._keep_saving), name="token saving"),
+            asyncio.create_task(self._again_and_again(self._keep_watching), name="token watch")
         ]
 
     async def remembered(self) -> Mapping[str, TokenRecord]:
@@ -124,9 +122,9 @@ class TokenUpkeep:
         except OSError as error:
             self._on_trouble(error)
 
-    async def _keep_saving(self) -> None:
+    async def _keep_watching(self) -> None:
         while True:
-            await asyncio.sleep(SAVE_SECONDS)
+            await self.keeper.look_around()
             await self._save()
 
     async def _save(self) -> None:

@@ -22,7 +22,9 @@ from prober.sqlite_file import set_aside
 from prober.timeline.light import light
 from prober.timeline.tally import run_of
 
-BATCH_SECONDS = 0.5
+BATCH_SECONDS = 2.0
+"""What happens within this time is written in one transaction."""
+_TIDY_SECONDS = 30.0  # how often to look for what is old, where nothing is to be written
 QUEUE_ENTRIES = 20_000
 _BATCH_ENTRIES = 5000
 _RETRY_SECONDS = 2.0
@@ -64,15 +66,18 @@ class History:
         self._queue: deque[Entry] = deque()
         self._file: HistoryFile | None = None
         self._stopping = threading.Event()
+        self._has_work = threading.Event()
         self._thread = threading.Thread(target=self._work, name="history", daemon=True)
 
     def start(self) -> None:
         """Begin to write."""
+        self._has_work.set()
         self._thread.start()
 
     def close(self, timeout_seconds: float) -> None:
         """Write what there is and close the file; a disk that hangs is not waited for longer."""
         self._stopping.set()
+        self._has_work.set()
         self._thread.join(timeout_seconds)
         if self._thread.is_alive() or self._queue:
             self._listeners.lost(HistoryLoss.QUEUE_FULL, len(self._queue))
@@ -100,10 +105,16 @@ class History:
             self._queue.popleft()
             self._listeners.lost(HistoryLoss.QUEUE_FULL, 1)
         self._queue.append(entry)
+        if not self._has_work.is_set():
+            self._has_work.set()
 
     def _work(self) -> None:
-        while not self._stopping.wait(BATCH_SECONDS):
+        while not self._stopping.is_set():
+            if self._has_work.wait(_TIDY_SECONDS) and self._stopping.wait(BATCH_SECONDS):
+                break
+            self._has_work.clear()
             if not self._step():
+                self._has_work.set()
                 self._stopping.wait(_RETRY_SECONDS)
         while self._queue and self._step():
             pass

@@ -23,8 +23,8 @@ from prober.schedule.plan import Beat, beats, due_moments
 
 HEARTBEAT_SECONDS = 15.0
 _SHORTEST_TURN_SECONDS = 10.0  # a job run costs as much as a probe
-_LOOK_SECONDS = 1.0
-_STEP_SECONDS = 0.5  # what NTP slews in a second is far less
+_LOOK_SECONDS = 2.0  # less than `_ahead` of the shortest turn
+_STEP_SECONDS = 0.5  # what NTP slews meanwhile is far less
 
 OnDue = Callable[[str, str, float], None]
 _Key = tuple[str, float]

@@ -25,7 +25,7 @@ from prober.tokens.oauth import HeldToken
 from prober.tokens.sources import Sighting
 from prober.tokens.watch import SourceWatch
 
-WATCH_SECONDS = 0.5
+WATCH_SECONDS = 2.0
 _FINGERPRINT_HEX_DIGITS = 8
 
 
@@ -104,14 +104,13 @@ class TokenKeeper:
         """Read every source."""
         await self._watch.load()
 
-    async def watch(self) -> None:
-        """Look at every source again and again, and renew OAuth tokens; never ends by itself."""
-        while True:
-            await self._watch.look_around(WATCH_SECONDS)
-            self._books.tell_expiries(self._now())
-            for account in self._accounts.values():
-                if account.held is not None and account.held.is_to_be_renewed(self._now()):
-                    account.begin()
+    async def look_around(self) -> None:
+        """Look at every source once, within `WATCH_SECONDS`, and renew OAuth tokens."""
+        await self._watch.look_around(WATCH_SECONDS)
+        self._books.tell_expiries(self._now())
+        for account in self._accounts.values():
+            if account.held is not None and account.held.is_to_be_renewed(self._now()):
+                account.begin()
 
     async def save(self, memory: Memory) -> None:
         """Save what has changed since the last time; raises OSError, and then loses nothing."""
