@@ -4,13 +4,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test e2e faults bench profile fuzz soak picture pictures dashboards lint format lock programs audit sbom dist image-check clean
+.PHONY: help demo test e2e faults bench profile fuzz soak picture pictures dashboards lint format lock programs audit sbom dist image-check fresh debootstrap clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 demo: $(VENV)/.runtime ## see it work: a simulated platform, faults, and live verdicts
-	$(BIN)/prober demo
+	$(BIN)/prober demo $(DEMO)
+
+DEMO ?=
 
 test: $(VENV)/.development programs ## run every test, with coverage
 	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --cov --cov-report=
@@ -46,7 +48,7 @@ pictures: $(VENV)/.development programs ## take docs/pictures anew, from the tes
 	PICTURES_DIRECTORY=docs/pictures $(BIN)/pytest tests/e2e/test_page.py tests/e2e/test_report.py -q
 
 dashboards: $(VENV)/.development ## make config/grafana/dashboards anew
-	$(BIN)/python -m dashboards
+	$(BIN)/python -m tools.grafana
 
 lint: $(VENV)/.development ## ruff, ruff format, mypy --strict, import contracts, hadolint
 	$(BIN)/ruff check .
@@ -66,13 +68,20 @@ lock: | $(VENV)/bin/uv ## renew the locked dependencies
 
 LOCK_FLAGS := --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links --upgrade
 
-programs: ## install the Debian programs that tests use (prometheus, alertmanager, chromium, systemd-analyze, curl, openssl, faketime, ip)
-	@{ command -v promtool && command -v amtool && command -v prometheus-alertmanager && command -v chromium && command -v systemd-analyze && command -v curl && command -v openssl && command -v faketime && command -v ip; } >/dev/null \
-	  || ./.ci/install-programs prometheus prometheus-alertmanager chromium systemd curl openssl faketime iproute2
+programs: ## install the Debian programs that tests use (prometheus, alertmanager, chromium, systemd-analyze, curl, openssl, faketime, ip, libatomic)
+	@{ command -v promtool && command -v amtool && command -v prometheus-alertmanager && command -v chromium && command -v systemd-analyze && command -v curl && command -v openssl && command -v faketime && command -v ip && /sbin/ldconfig -p | grep libatomic.so.1; } >/dev/null \
+	  || ./.ci/install-programs prometheus prometheus-alertmanager chromium systemd curl openssl faketime iproute2 libatomic1
 
-image-check: $(VENV)/.development ## build and run the image without Docker, on a plain Debian; needs root
-	@command -v debootstrap >/dev/null || ./.ci/install-programs debootstrap
+image-check: $(VENV)/.development debootstrap ## build and run the image without Docker, on a plain Debian; needs root
 	$(BIN)/python -m tests.packaging.image_check
+
+fresh: debootstrap ## make demo and make test, each on a bare Debian 12 and 13 (SUITES="bookworm trixie"); needs root, half an hour
+	$(PYTHON) -m tests.packaging.fresh $(SUITES)
+
+SUITES ?= bookworm trixie
+
+debootstrap:
+	@command -v debootstrap >/dev/null || ./.ci/install-programs debootstrap
 
 audit: $(VENV)/.development ## look the locked packages up among known vulnerabilities; needs the service on the network
 	$(BIN)/pip-audit --strict --disable-pip --require-hashes -r requirements/runtime.txt -r requirements/build.txt \

@@ -12,7 +12,7 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 sys.path.insert(0, str(Path(__file__).parent))
-from prober.build import FILE_NAME, checked, revision_of
+from prober.version import FILE_NAME, git_revision, validate_revision
 
 
 class RevisionHook(BuildHookInterface):  # type: ignore[type-arg]
@@ -25,7 +25,7 @@ class RevisionHook(BuildHookInterface):  # type: ignore[type-arg]
         root = Path(self.root)
         named = os.environ.get("SOURCE_REVISION")
         is_sdist = (root / "prober" / FILE_NAME).exists()
-        revision = revision_of(root) if named is None or is_sdist else checked(named)
+        revision = git_revision(root) if named is None or is_sdist else validate_revision(named)
         self._made = tempfile.TemporaryDirectory()
         file = Path(self._made.name, FILE_NAME)
         file.write_text(f"{revision}\n", encoding="ascii")

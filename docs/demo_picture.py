@@ -20,7 +20,7 @@ async def main() -> None:
     out = Console(force_terminal=True, width=WIDTH, file=io.StringIO())
     with tempfile.TemporaryDirectory(prefix="prober-demo-") as directory:
         demo = Demo(Path(directory), 5.0, 0, out)
-        watched = demo.picture
+        watched = demo.screenshot
 
         def keep(watch):
             picture = watched(watch)
@@ -33,7 +33,7 @@ async def main() -> None:
                     PICTURE.write_text(re.sub(FONT, "", svg, flags=re.DOTALL))
             return picture
 
-        demo.picture = keep
+        demo.screenshot = keep
         await demo.play(once=True)
 
 

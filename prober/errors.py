@@ -19,7 +19,7 @@ class ProberError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class ConfigProblem:
     """One thing wrong in the settings: where it stands, and what would be right."""
 
     file: str
@@ -35,7 +35,7 @@ class Problem:
 class SettingsError(ProberError):
     """The configuration cannot be used; `problems` has all that was found, not the first alone."""
 
-    def __init__(self, problems: tuple[Problem, ...]) -> None:
+    def __init__(self, problems: tuple[ConfigProblem, ...]) -> None:
         self.problems = problems
         super().__init__("\n".join(map(str, problems)))
 

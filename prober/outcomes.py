@@ -32,7 +32,7 @@ class Culprit(StrEnum):
     PROBER = "prober"
 
 
-class Provenance(StrEnum):
+class Responder(StrEnum):
     """Who answered. Evidence, never a label."""
 
     PLATFORM = "platform"
@@ -127,7 +127,7 @@ class TokenEventKind(StrEnum):
     MISSING = "token_missing"
 
 
-class Counterpart(StrEnum):
+class Endpoint(StrEnum):
     """Whom an exchange was with: the API that is probed, or who issues tokens for it."""
 
     API = "api"
@@ -138,12 +138,12 @@ class SkipCause(StrEnum):
     """Why a due run was not started."""
 
     OVERLAP = "overlap"
-    TOKEN_REJECTED = "token_rejected"  # noqa: S105 -- a cause, not a token
+    TOKEN_REJECTED = "token_rejected"  # noqa: S105 -- a reason, not a token
     CONCURRENCY = "concurrency"
     MISFIRE = "misfire"
 
 
-class HistoryLoss(StrEnum):
+class HistoryDropReason(StrEnum):
     """Why something is not, or no longer, in the history."""
 
     QUEUE_FULL = "queue_full"
@@ -152,7 +152,7 @@ class HistoryLoss(StrEnum):
     INTERNAL_ERROR = "internal_error"
 
 
-class Side(StrEnum):
+class LatencyComponent(StrEnum):
     """The two parts of a latency."""
 
     SERVER = "server"

@@ -10,16 +10,16 @@ from pathlib import Path
 
 import structlog
 
-from prober.errors import Problem, SettingsError
-from prober.file_version import file_version
-from prober.recorders.metrics import Metrics
-from prober.sdnotify import ServiceManager
-from prober.settings.changes import Changes
-from prober.settings.resolve import Configuration
+from prober.config.diff import ConfigDiff
+from prober.config.resolve import Config
+from prober.errors import ConfigProblem, SettingsError
+from prober.file_signature import file_version
+from prober.metrics.sink import PrometheusSink
+from prober.systemd import SystemdNotifier
 
 WATCH_SECONDS = 2.5
 
-Load = Callable[[], Configuration]
+LoadConfig = Callable[[], Config]
 """Reads the configuration; blocks, and raises SettingsError."""
 
 
@@ -28,11 +28,11 @@ class Reloader:
 
     def __init__(
         self,
-        load: Load,
-        apply: Callable[[Configuration], Awaitable[Changes]],
-        metrics: Metrics,
+        load: LoadConfig,
+        apply: Callable[[Config], Awaitable[ConfigDiff]],
+        metrics: PrometheusSink,
         logger: structlog.typing.FilteringBoundLogger,
-        service: ServiceManager,
+        service: SystemdNotifier,
     ) -> None:
         self._load = load
         self._apply = apply
@@ -44,11 +44,11 @@ class Reloader:
 
     def request(self) -> None:
         """Begin to reload; nobody waits for it."""
-        self._own(asyncio.create_task(self.reload(), name="reload"))
+        self._track(asyncio.create_task(self.reload(), name="reload"))
 
     def watch(self, path: Path) -> None:
         """Reload whenever a file has changed."""
-        self._own(asyncio.create_task(self._watch(path), name="settings watch"))
+        self._track(asyncio.create_task(self._watch(path), name="settings watch"))
 
     async def close(self) -> None:
         """End what is going on."""
@@ -56,7 +56,7 @@ class Reloader:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def reload(self) -> tuple[Problem, ...]:
+    async def reload(self) -> tuple[ConfigProblem, ...]:
         """Put what the file says in force; return its problems, and then nothing has changed."""
         async with self._one_at_a_time:
             self._service.reloading()
@@ -65,7 +65,7 @@ class Reloader:
             finally:
                 self._service.ready()
 
-    async def _reload(self) -> tuple[Problem, ...]:
+    async def _reload(self) -> tuple[ConfigProblem, ...]:
         try:
             configuration = await asyncio.to_thread(self._load)
         except SettingsError as error:
@@ -73,7 +73,7 @@ class Reloader:
             return error.problems
         told = await self._apply(configuration)
         self._metrics.configuration_loaded(time.time(), configuration.hash)
-        self._tell(configuration, told)
+        self._log_changes(configuration, told)
         return ()
 
     async def _watch(self, path: Path) -> None:
@@ -84,43 +84,43 @@ class Reloader:
             found = await asyncio.to_thread(file_version, path)
             if found == seen and found != read:
                 read = found
-                self._logger.info("settings.file_changed", file=str(path))
+                self._logger.info("config.file_changed", file=str(path))
                 await self.reload()
             seen = found
 
-    def _refuse(self, problems: tuple[Problem, ...]) -> None:
+    def _refuse(self, problems: tuple[ConfigProblem, ...]) -> None:
         self._metrics.configuration_failed(str(problems[0]))
         self._service.status(f"not reloaded: {problems[0]}")
         self._logger.error(
-            "settings.not_reloaded",
+            "config.reload_failed",
             problems=[str(problem) for problem in problems],
             message="the configuration before stays in force: mend the file, and reload",
         )
 
-    def _tell(self, configuration: Configuration, told: Changes) -> None:
+    def _log_changes(self, configuration: Config, diff: ConfigDiff) -> None:
         self._service.status(f"probing {len(configuration.tenants)} tenants")
         for warning in configuration.warnings:
-            self._logger.warning("settings.warning", key=warning.key, message=warning.message)
-        if told.needs_restart:
+            self._logger.warning("config.warning", key=warning.key, message=warning.message)
+        if diff.needs_restart:
             self._logger.warning(
-                "settings.needs_restart",
-                keys=list(told.needs_restart),
+                "config.restart_required",
+                keys=list(diff.needs_restart),
                 message="these stay as they were until the prober is started again",
             )
         self._logger.info(
-            "settings.reloaded",
-            added=list(told.added),
-            removed=list(told.removed),
-            changed=list(told.changed),
-            unchanged=told.unchanged,
+            "config.reloaded",
+            added=list(diff.added),
+            removed=list(diff.removed),
+            changed=list(diff.changed),
+            unchanged=diff.unchanged,
             hash=configuration.hash,
         )
 
-    def _own(self, task: asyncio.Task[object]) -> None:
+    def _track(self, task: asyncio.Task[object]) -> None:
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[object]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
-            self._logger.error("reload.broke", exc_info=task.exception())
+            self._logger.error("config.reload_crashed", exc_info=task.exception())

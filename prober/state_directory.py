@@ -18,7 +18,7 @@ class StateDirectory:
         self._lock = lock
 
     @classmethod
-    def claim(cls, path: Path) -> Self:
+    def acquire(cls, path: Path) -> Self:
         """Make the directory if need be and take it.
 
         Raises StateDirectoryError if another prober has it, OSError if it cannot be written.

@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from prober.credential import TokenSource, TokenSourceKind
-from prober.model import Probe, Tenant
+from prober.models import Probe, Tenant, TokenSource, TokenSourceKind
 
 
 def a_probe(**overrides: Any) -> Probe:  # noqa: ANN401 -- whatever fields a Probe has

@@ -1,14 +1,19 @@
-"""`prober demo`: the daemon on a simulated platform, with a fault of each kind, live."""
+"""`prober demo`: the daemon on a simulated platform, with a fault of each kind, live.
+
+What the demo sees of the daemon: how each probe stands, and whether that was to be expected.
+"""
 
 import asyncio
 import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 import click
 import structlog
@@ -17,21 +22,126 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from prober.cli.demo_watch import DemoWatch
-from prober.cli.exit_status import OTHER_ERROR
-from prober.cli.output import console
-from prober.cli.run import first_signal, run_loop
+from prober.classifier.observation import slow_components
+from prober.cli.options import OTHER_ERROR, console
+from prober.cli.run import run_loop, wait_for_stop_signal
 from prober.cli.simulate import DEFAULT_TENANTS, parse_tenant
+from prober.config.loader import load
+from prober.config.resolve import Config
 from prober.daemon import Daemon
-from prober.recorders.log import configure_logging
-from prober.settings.load import load
-from prober.settings.resolve import Configuration
-from prober.simulator.control import create_control
-from prober.simulator.latency import Latency
-from prober.simulator.scenario import Phase, demo_scenario, play
+from prober.logs import configure_logging
+from prober.models import Probe, ProbeResult, Tenant, TokenStatus
+from prober.outcomes import LatencyComponent, TokenState
+from prober.render.terminal import StatusRow, StatusTable, status_lines
+from prober.simulator.admin_api import create_control
+from prober.simulator.platform import Latency
+from prober.simulator.scenario import Expected, Phase, demo_scenario, play
 from prober.simulator.simulator import Simulator, SimulatorConfig
-from prober.views.status import StatusTable
 from prober.web.server import listen
+
+
+class TokenStatuses(Protocol):
+    """Who knows in which state a tenant's token is."""
+
+    @property
+    def statuses(self) -> Mapping[str, TokenStatus]:
+        """What may be shown of each tenant's token."""
+        ...
+
+
+def unexpected_result(result: ProbeResult, probe: Probe, expected: Expected) -> str | None:
+    """Return what is wrong with a result, or None if it is as expected. Pure."""
+    reason = result.verdict.reason
+    if reason not in expected.reasons:
+        return f"{reason} in place of {' or '.join(expected.reasons)}: {result.verdict.evidence}"
+    slow = slow_components(result.verdict.latency, probe)
+    if expected.slow is not None and expected.slow not in slow:
+        return f"the {expected.slow} was not slow"
+    if expected.slow is None and slow:
+        return f"the {slow[0]} was slow"
+    return None
+
+
+class DemoSink:
+    """A recorder. `tell` gets a line whenever a probe stands otherwise than before."""
+
+    def __init__(self, tenants: Sequence[Tenant], report: Callable[[str], None] | None) -> None:
+        self.tokens: TokenStatuses | None = None
+        self.phase: Phase | None = None
+        self.phase_ends_at = 0.0
+        self.unexpected: list[str] = []
+        self._tell = report
+        self._began_at = 0.0
+        self._heard: Counter[str] = Counter()
+        self._last: dict[tuple[str, str], ProbeResult] = {}
+        self._told: dict[tuple[str, str], tuple[str, str | None]] = {}
+        self._tenants = tuple(tenants)
+        self._probes: Mapping[tuple[str, str], Probe] = {
+            (tenant.name, probe.name): probe for tenant in tenants for probe in tenant.probes
+        }
+
+    def begin(self, phase: Phase, now: float, speed: float) -> None:
+        """Note that a phase has begun, its actions done; `now` is in epoch seconds."""
+        self.end()
+        self.phase, self._began_at = phase, now
+        self.phase_ends_at = now + phase.seconds / speed
+
+    def end(self) -> None:
+        """End a phase: of every tenant something must have been heard."""
+        if self.phase is not None:
+            self.unexpected += [
+                f"{self.phase.name}: nothing was heard of {tenant}"
+                for tenant in self.phase.expect
+                if not self._heard[tenant]
+            ]
+        self.phase = None
+        self._heard.clear()
+
+    def record(self, result: ProbeResult) -> None:
+        """See `Recorder`; what began before the phase's actions were done belongs to none."""
+        key = (result.tenant, result.probe)
+        self._last[key] = result
+        self._report_change(key)
+        if self.phase is None or result.started_at < self._began_at:
+            return
+        expected = self.phase.expect.get(result.tenant)
+        if expected is None:
+            return
+        self._heard[result.tenant] += 1
+        wrong = unexpected_result(result, self._probes[key], expected)
+        if wrong is not None:
+            self.unexpected.append(f"{self.phase.name}: {result.tenant}/{result.probe}: {wrong}")
+
+    def rows(self) -> list[StatusRow]:
+        """Return how every probe stands."""
+        return [
+            self._row(tenant, probe.name) for tenant in self._tenants for probe in tenant.probes
+        ]
+
+    def _row(self, tenant: Tenant, probe: str) -> StatusRow:
+        result = self._last.get((tenant.name, probe))
+        token = None if self.tokens is None else self.tokens.statuses[tenant.name]
+        slow: tuple[LatencyComponent, ...] = ()
+        if result is not None:
+            slow = slow_components(result.verdict.latency, self._probes[(tenant.name, probe)])
+        return StatusRow(
+            tenant=tenant.name,
+            environment=tenant.environment,
+            probe=probe,
+            token_state=TokenState.MISSING if token is None else token.state,
+            verdict=None if result is None else result.verdict,
+            token_fingerprint=None if token is None else token.fingerprint,
+            slow=slow[0] if slow else None,
+        )
+
+    def _report_change(self, key: tuple[str, str]) -> None:
+        tenant = next(tenant for tenant in self._tenants if tenant.name == key[0])
+        row = self._row(tenant, key[1])
+        stands = (self._last[key].verdict.reason.value, row.slow)
+        if self._tell is not None and self._told.get(key) != stands:
+            self._told[key] = stands
+            self._tell(status_lines([row])[0])
+
 
 _ENVIRONMENTS = {"acme-prod": "production", "acme-dev": "development", "legacy": "production"}
 _PROBES = (
@@ -40,7 +150,7 @@ _PROBES = (
     {"use": "stream-fetch", "dataset": "ops/mail", "stream": "triage"},
 )
 _INTERVAL_SECONDS = 5.0
-_PICTURES_PER_SECOND = 4
+_FRAMES_PER_SECOND = 4
 
 
 @click.command()
@@ -79,7 +189,7 @@ def demo(*, once: bool, speed: float, port: int, directory: Path | None) -> None
     click.get_current_context().exit(OTHER_ERROR if unexpected else 0)
 
 
-def _with_open_writes(configuration: Configuration) -> Configuration:
+def _with_writes_enabled(configuration: Config) -> Config:
     """Let anybody on this machine run a probe of the simulated platform; no file can say so."""
     return replace(
         configuration,
@@ -114,11 +224,11 @@ class Demo:
     async def play(self, *, once: bool) -> list[str]:
         """Run until the scenario has ended (`once`) or a signal comes; return what surprised."""
         async with AsyncExitStack() as resources:
-            simulator = await resources.enter_async_context(Simulator(self._simulated()))
+            simulator = await resources.enter_async_context(Simulator(self._run_simulated()))
             control = await listen(create_control(simulator), "127.0.0.1", 0)
             resources.push_async_callback(control.close)
             configuration = await asyncio.to_thread(self._configure, simulator)
-            watch = DemoWatch(configuration.tenants, None if self._lively else click.echo)
+            watch = DemoSink(configuration.tenants, None if self._run_live else click.echo)
             log = resources.enter_context(configuration.source.with_name("prober.log").open("a"))
             configure_logging(log, configuration.log.level, "json")
             resources.callback(configure_logging, sys.stderr, "warning", "auto")
@@ -134,23 +244,23 @@ class Demo:
                 f"log       {self._directory / 'prober.log'}",
                 f"settings  {configuration.source}",
             ]
-            for line in self._where if not self._lively else ():
+            for line in self._where if not self._run_live else ():
                 click.echo(line)
             await self._watch_scenario(simulator, watch, once=once)
             return watch.unexpected
 
     @property
-    def _lively(self) -> bool:
+    def _run_live(self) -> bool:
         return self._out.is_terminal
 
-    def _simulated(self) -> SimulatorConfig:
+    def _run_simulated(self) -> SimulatorConfig:
         return SimulatorConfig(
             tenants=tuple(parse_tenant(text, networks=True) for text in DEFAULT_TENANTS),
             latency=Latency(0.12, 0.2),
             token_directory=self._directory,
         )
 
-    def _configure(self, simulator: Simulator) -> Configuration:
+    def _configure(self, simulator: Simulator) -> Config:
         interval_ms = int(_INTERVAL_SECONDS / self._speed * 1000)
         written = {
             "web": {"listen": f"127.0.0.1:{self._port}"},
@@ -170,10 +280,10 @@ class Demo:
         }
         file = self._directory / "prober.yaml"
         file.write_text(yaml.safe_dump(written, sort_keys=False))
-        return _with_open_writes(load(file))
+        return _with_writes_enabled(load(file))
 
-    async def _watch_scenario(self, simulator: Simulator, watch: DemoWatch, *, once: bool) -> None:
-        ended = first_signal()
+    async def _watch_scenario(self, simulator: Simulator, watch: DemoSink, *, once: bool) -> None:
+        ended = wait_for_stop_signal()
         playing = asyncio.create_task(self._play(simulator, watch, once=once), name="scenario")
         showing = asyncio.create_task(self._show(watch), name="screen")
         await asyncio.wait({playing, ended}, return_when=asyncio.FIRST_COMPLETED)
@@ -184,11 +294,11 @@ class Demo:
         if playing.done() and not playing.cancelled():
             playing.result()
 
-    async def _play(self, simulator: Simulator, watch: DemoWatch, *, once: bool) -> None:
+    async def _play(self, simulator: Simulator, watch: DemoSink, *, once: bool) -> None:
         async def on_phase(phase: Phase) -> None:
             watch.begin(phase, time.time(), self._speed)
-            if not self._lively:
-                click.echo(f"--- {phase.name}: {phase.say}")
+            if not self._run_live:
+                click.echo(f"--- {phase.name}: {phase.description}")
 
         while True:
             await play(self._scenario, simulator, on_phase, self._speed)
@@ -196,18 +306,18 @@ class Demo:
             if once:
                 return
 
-    async def _show(self, watch: DemoWatch) -> None:
-        if not self._lively:
+    async def _show(self, watch: DemoSink) -> None:
+        if not self._run_live:
             return
         with Live(console=self._out, auto_refresh=False) as live:
             try:
                 while True:
-                    live.update(self.picture(watch), refresh=True)
-                    await asyncio.sleep(1 / _PICTURES_PER_SECOND)
+                    live.update(self.screenshot(watch), refresh=True)
+                    await asyncio.sleep(1 / _FRAMES_PER_SECOND)
             finally:
-                live.update(self.picture(watch), refresh=True)
+                live.update(self.screenshot(watch), refresh=True)
 
-    def picture(self, watch: DemoWatch) -> RenderableType:
+    def screenshot(self, watch: DemoSink) -> RenderableType:
         """Return what the terminal shows now."""
         lines = [Text(f"prober demo: {self._scenario.title}", "bold"), Text()]
         if watch.phase is not None:
@@ -217,6 +327,6 @@ class Demo:
             lines.append(
                 Text(f"{number} of {len(names)}, {watch.phase.name} ({left:.0f} s left)", "bold")
             )
-            lines.append(Text(watch.phase.say))
+            lines.append(Text(watch.phase.description))
         where = [Text(line, "dim") for line in (*self._where, "Ctrl-C ends it.")]
         return Group(*lines, Text(), StatusTable(watch.rows()), Text(), *where)

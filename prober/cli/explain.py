@@ -5,20 +5,20 @@ from typing import BinaryIO
 
 import click
 
-from prober.cli import exit_status
-from prober.cli.output import console, print_json
-from prober.exchange.saved import Saved, SavedExchangeError, parse_saved
-from prober.model import Exchange, Expectations, Latency, Verdict
-from prober.outcomes import Provenance
-from prober.verdict.rules import judge
-from prober.verdict.server_timing import server_total_seconds
-from prober.views.document import explanation_document
-from prober.views.verdict import VerdictView, deciding_row
+from prober.classifier.rules import classify
+from prober.classifier.server_timing import server_total_seconds
+from prober.cli import options
+from prober.cli.options import console, print_json
+from prober.http_client.recorded import RecordedExchange, RecordedExchangeError, parse_recorded
+from prober.models import Expectations, HttpExchange, Latency, Verdict
+from prober.outcomes import Responder
+from prober.render.documents import explanation_document
+from prober.render.terminal import VerdictView, deciding_rule
 
 _LIMIT_BYTES = 64 * 1024 * 1024
 
 
-@click.command(epilog=exit_status.HELP)
+@click.command(epilog=options.HELP)
 @click.argument("file", type=click.File("rb"))
 @click.option(
     "--expect-status",
@@ -44,18 +44,18 @@ def explain(file: BinaryIO, expect_status: int | None, *, as_json: bool) -> None
     if len(text) > _LIMIT_BYTES:
         raise click.UsageError(f"{file.name}: more than {_LIMIT_BYTES} bytes is no saved answer")
     try:
-        every = parse_saved(text)
-    except SavedExchangeError as error:
+        every = parse_recorded(text)
+    except RecordedExchangeError as error:
         raise click.UsageError(f"{file.name}: {error}") from error
     outcomes = [_explain(saved, expect_status, as_json=as_json).outcome for saved in every]
-    click.get_current_context().exit(exit_status.of_worst(outcomes))
+    click.get_current_context().exit(options.exit_code_for(outcomes))
 
 
-def _explain(saved: Saved, expect_status: int | None, *, as_json: bool) -> Verdict:
+def _explain(saved: RecordedExchange, expect_status: int | None, *, as_json: bool) -> Verdict:
     wishes = saved.expectations
     if expect_status is not None:
         wishes = replace(wishes, status=expect_status)
-    verdict = judge_saved(saved.exchange, wishes)
+    verdict = classify_recorded(saved.exchange, wishes)
     if as_json:
         print_json(explanation_document(saved.exchange, verdict, wishes, saved.tenant, saved.probe))
     else:
@@ -63,16 +63,16 @@ def _explain(saved: Saved, expect_status: int | None, *, as_json: bool) -> Verdi
     return verdict
 
 
-def judge_saved(exchange: Exchange, expectations: Expectations) -> Verdict:
+def classify_recorded(exchange: HttpExchange, expectations: Expectations) -> Verdict:
     """Judge an exchange; one that was saved without its times keeps the server's own alone.
 
     To the rules an unknown total is 0, less than any server time: an anomaly of the file, not of
     the platform.
     """
-    verdict = judge(exchange, expectations)
+    verdict = classify(exchange, expectations)
     if exchange.total_seconds > 0 or exchange.response is None:
         return verdict
-    if verdict.provenance is not Provenance.PLATFORM:
+    if verdict.responder is not Responder.PLATFORM:
         return verdict
     server = server_total_seconds(exchange.response.header_values("server-timing"))
     if isinstance(server, float):
@@ -80,7 +80,7 @@ def judge_saved(exchange: Exchange, expectations: Expectations) -> Verdict:
     return verdict
 
 
-def _print(saved: Saved, expectations: Expectations, verdict: Verdict) -> None:
+def _print(saved: RecordedExchange, expectations: Expectations, verdict: Verdict) -> None:
     out, exchange = console(), saved.exchange
     known = [name for name in (saved.tenant, saved.probe) if name is not None]
     out.print(
@@ -88,13 +88,13 @@ def _print(saved: Saved, expectations: Expectations, verdict: Verdict) -> None:
             " / ".join([*known, "saved exchange"]),
             exchange,
             verdict,
-            deciding_row(exchange, expectations),
+            deciding_rule(exchange, expectations),
             notes=(*saved.notes, *_change(saved, verdict)),
         )
     )
 
 
-def _change(saved: Saved, verdict: Verdict) -> tuple[str, ...]:
+def _change(saved: RecordedExchange, verdict: Verdict) -> tuple[str, ...]:
     if saved.reason is None or saved.reason is verdict.reason:
         return ()
     return (f"when it was saved, the reason was {saved.reason}",)

@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 
 import click
 
-from prober.cli.exit_status import OTHER_ERROR
-from prober.settings.load import load
-from prober.settings.url import is_loopback
+from prober.cli.options import OTHER_ERROR
+from prober.config.loader import load
+from prober.config.schema import is_loopback
 
 _PORTS = MappingProxyType({"http": 80, "https": 443})
 
@@ -55,7 +55,7 @@ def health(config_file: Path | None, url: str | None, timeout_seconds: float) ->
         web, tls = configuration.web, configuration.access.tls
         if web.port == 0:
             raise click.UsageError("web.listen takes whatever port is free: give --url")
-        url = own_url(web.host, web.port, is_tls=tls is not None)
+        url = local_url(web.host, web.port, is_tls=tls is not None)
     try:
         why = asyncio.run(why_unhealthy(url, timeout_seconds))
     except ValueError as error:
@@ -65,7 +65,7 @@ def health(config_file: Path | None, url: str | None, timeout_seconds: float) ->
         raise click.exceptions.Exit(OTHER_ERROR)
 
 
-def own_url(host: str, port: int, *, is_tls: bool = False) -> str:
+def local_url(host: str, port: int, *, is_tls: bool = False) -> str:
     """Return where a daemon that listens on `host` is found from its own machine."""
     reached = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 -- as configured
     scheme = "https" if is_tls else "http"
@@ -84,11 +84,11 @@ async def why_unhealthy(url: str, limit_seconds: float) -> str | None:
     context = _context(place.hostname) if place.scheme == "https" else None
     try:
         async with asyncio.timeout(limit_seconds):
-            first_line = await _ask(place.hostname, port, place.netloc, context)
+            first_line = await _request(place.hostname, port, place.netloc, context)
     except TimeoutError:
         return f"no answer within {limit_seconds:g} s"
     except OSError as error:
-        return f"not reached: {_why(error)}"
+        return f"not reached: {_describe_error(error)}"
     except ValueError:
         return "what answers does not speak HTTP: its first line has no end"
     status = re.match(rb"HTTP/1\.[01] ([0-9]{3})\b", first_line)
@@ -97,7 +97,7 @@ async def why_unhealthy(url: str, limit_seconds: float) -> str | None:
     return None if status[1] == b"200" else f"answered {status[1].decode()}"
 
 
-async def _ask(host: str, port: int, name: str, context: ssl.SSLContext | None) -> bytes:
+async def _request(host: str, port: int, name: str, context: ssl.SSLContext | None) -> bytes:
     reader, writer = await asyncio.open_connection(host, port, ssl=context)
     try:
         question = f"GET /-/healthy HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n"
@@ -107,7 +107,7 @@ async def _ask(host: str, port: int, name: str, context: ssl.SSLContext | None) 
         writer.transport.abort()
 
 
-def _why(error: OSError) -> str:
+def _describe_error(error: OSError) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return error.verify_message
     if error.errno is not None and error.errno > 0 and not isinstance(error, ssl.SSLError):

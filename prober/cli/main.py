@@ -8,9 +8,9 @@ from typing import Any, NoReturn
 
 import click
 
-from prober.build import this_build
-from prober.cli.exit_status import INTERRUPTED, OTHER_ERROR, USAGE_OR_SETTINGS
+from prober.cli.options import INTERRUPTED, OTHER_ERROR, USAGE_OR_SETTINGS
 from prober.errors import ProberError, SettingsError
+from prober.version import current_version
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +31,8 @@ COMMANDS: Mapping[str, _Entry] = MappingProxyType(
         "probe": _Entry(
             "prober.cli.probe", "probe", "Probe one tenant once, now, and show the evidence."
         ),
-        "token": _Entry(
-            "prober.cli.token", "token", "Show every tenant's token: state, life, who shares it."
+        "tokens": _Entry(
+            "prober.cli.tokens", "token", "Show every tenant's token: state, life, who shares it."
         ),
         "report": _Entry(
             "prober.cli.report",
@@ -48,8 +48,8 @@ COMMANDS: Mapping[str, _Entry] = MappingProxyType(
         "schema": _Entry(
             "prober.cli.validate", "schema", "Print the configuration's JSON Schema, for editors."
         ),
-        "web-password": _Entry(
-            "prober.cli.web_password", "web_password", "Hash a password for web.yml."
+        "hash-password": _Entry(
+            "prober.cli.hash_password", "hash_password", "Hash a password for web.yml."
         ),
         "simulate": _Entry(
             "prober.cli.simulate", "simulate", "Serve a simulated platform, with faults on demand."
@@ -111,9 +111,9 @@ def _end(ctx: click.Context, lines: list[str], status: int) -> NoReturn:
     ctx.exit(status)
 
 
-def _tell_version(ctx: click.Context, _option: click.Parameter, asked: bool) -> None:  # noqa: FBT001 -- click's signature
+def _print_version(ctx: click.Context, _option: click.Parameter, asked: bool) -> None:  # noqa: FBT001 -- click's signature
     if asked and not ctx.resilient_parsing:
-        build = this_build()
+        build = current_version()
         click.echo(f"prober {build.version} (revision {build.revision})")
         ctx.exit()
 
@@ -124,7 +124,7 @@ def _tell_version(ctx: click.Context, _option: click.Parameter, asked: bool) -> 
     is_flag=True,
     is_eager=True,
     expose_value=False,
-    callback=_tell_version,
+    callback=_print_version,
     help="Show the version and the commit that it was built from, and exit.",
 )
 def main() -> None:

@@ -1,28 +1,82 @@
-"""`prober probe`: one run of a tenant's probes, now, with the evidence."""
+"""`prober probe`: one run of a tenant's probes, now, with the evidence.
+
+One run of given probes, now, over the same path as the daemon's.
+"""
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, contextmanager, suppress
 from pathlib import Path
 
 import click
 from rich.console import Console
 
-from prober.cli import exit_status
-from prober.cli.attempts import run_probes
-from prober.cli.choices import choose_probes, choose_tenant, config_option
-from prober.cli.output import console, print_json
-from prober.model import Probe, Result
+from prober.classifier.rules import classify
+from prober.cli import options
+from prober.cli.options import choose_probes, choose_tenant, config_option, console, print_json
+from prober.config.loader import load
+from prober.http_client.client import ProbeHttpClient
+from prober.http_client.timing import EventLoopLagMonitor
+from prober.models import Probe, ProbeResult, Tenant, TokenEvent, TokenStatus
 from prober.outcomes import Outcome
-from prober.settings.load import load
-from prober.views.document import result_document
-from prober.views.verdict import VerdictView, deciding_row
+from prober.probe import ProbeDeps, run_probe
+from prober.render.documents import result_document
+from prober.render.terminal import VerdictView, deciding_rule
+from prober.tokens.manager import TokenManager
+from prober.tokens.store import TokenStore
+from prober.version import current_version
+
+
+class NullTokenListener:
+    """A listener for those who look once and want no news."""
+
+    def token_changed(self, status: TokenStatus) -> None:
+        """See `Listener`."""
+
+    def token_event(self, event: TokenEvent) -> None:
+        """See `Listener`."""
+
+
+def restore_saved_state(keeper: TokenManager, state_directory: Path) -> bool:
+    """Give a keeper what a daemon has saved; tell whether there is a ledger that may be read."""
+    with suppress(OSError):
+        ledger = TokenStore.read(state_directory)
+        if ledger is not None:
+            keeper.restore(ledger)
+            ledger.close()
+            return True
+    return False
+
+
+async def run_probes(
+    tenant: Tenant, probes: Sequence[Probe], environ: Mapping[str, str], state_directory: Path
+) -> AsyncIterator[ProbeResult]:
+    """Yield the result of each probe, one after the other; what is learned is not saved."""
+    async with AsyncExitStack() as resources:
+        client = await resources.enter_async_context(ProbeHttpClient(EventLoopLagMonitor()))
+        await client.reload_tls([tenant.transport])
+        keeper = TokenManager(
+            [tenant],
+            environ,
+            client.exchange,
+            now=time.time,
+            version=current_version().version,
+            listener=NullTokenListener(),
+        )
+        resources.push_async_callback(keeper.close)
+        restore_saved_state(keeper, state_directory)
+        await keeper.load()
+        house = ProbeDeps(keeper, client, classify, time.time)
+        for probe in probes:
+            yield await run_probe(tenant, probe, house)
+
 
 SLOW_SECONDS = 1.0
 
 
-@click.command(epilog=exit_status.HELP)
+@click.command(epilog=options.HELP)
 @click.argument("tenant")
 @click.argument("probe", required=False)
 @config_option
@@ -44,16 +98,16 @@ def probe(tenant: str, probe: str | None, config_file: Path, *, as_json: bool) -
     probes = choose_probes(chosen, probe)
     results = run_probes(chosen, probes, os.environ, configuration.state_directory)
     outcomes = asyncio.run(show(results, probes, as_json=as_json))
-    click.get_current_context().exit(exit_status.of_worst(outcomes))
+    click.get_current_context().exit(options.exit_code_for(outcomes))
 
 
 async def show(
-    results: AsyncIterator[Result], probes: Sequence[Probe], *, as_json: bool
+    results: AsyncIterator[ProbeResult], probes: Sequence[Probe], *, as_json: bool
 ) -> list[Outcome]:
     """Print each result of `probes` as it comes, and return the outcomes."""
     out, outcomes = console(), []
     for probe in probes:
-        result = await _next(results, probe)
+        result = await _next_step(results, probe)
         if as_json:
             print_json(result_document(result, probe.expectations))
         else:
@@ -62,7 +116,7 @@ async def show(
     return outcomes
 
 
-async def _next(results: AsyncIterator[Result], probe: Probe) -> Result:
+async def _next_step(results: AsyncIterator[ProbeResult], probe: Probe) -> ProbeResult:
     """Return the next result; say on stderr what is waited for when it takes long."""
     asking = asyncio.ensure_future(anext(results))
     done, _ = await asyncio.wait({asking}, timeout=SLOW_SECONDS)
@@ -83,8 +137,8 @@ def _waiting(text: str) -> Iterator[None]:
         yield
 
 
-def _print(out: Console, result: Result, probe: Probe) -> None:
-    row = deciding_row(result.exchange, probe.expectations, result.counterpart)
+def _print(out: Console, result: ProbeResult, probe: Probe) -> None:
+    row = deciding_rule(result.exchange, probe.expectations, result.endpoint)
     subject = f"{result.tenant} / {result.probe}"
     out.print(VerdictView(subject, result.exchange, result.verdict, row, result.token))
     out.print()

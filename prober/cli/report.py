@@ -9,19 +9,18 @@ from types import MappingProxyType
 
 import click
 
-from prober.attempt import VERSION
-from prober.cli.choices import choose_tenant, config_option
-from prober.cli.output import json_text
+from prober.cli.options import choose_tenant, config_option, json_text
+from prober.config.loader import load
+from prober.config.resolve import Config
 from prober.errors import HistoryError
-from prober.report.build import Circumstances, report
-from prober.report.document import Report
-from prober.report.markdown import markdown
-from prober.report.page import page
-from prober.report.past import Past, read_past
-from prober.report.span import Span, read_moment, read_zone, span_of
-from prober.settings.load import load
-from prober.settings.resolve import Configuration
-from prober.views.quantities import moment
+from prober.formatting import format_timestamp
+from prober.report.builder import ReportContext, build_report
+from prober.report.html import render_html
+from prober.report.markdown import render_markdown
+from prober.report.models import Report
+from prober.report.query import HistoryExtract, read_history
+from prober.report.time_range import TimeRange, parse_time, parse_time_zone, time_range
+from prober.version import current_version
 
 
 def _as_json(made: Report) -> str:
@@ -29,7 +28,7 @@ def _as_json(made: Report) -> str:
 
 
 FORMATS: Mapping[str, Callable[[Report], str]] = MappingProxyType(
-    {"md": markdown, "html": page, "json": _as_json}
+    {"md": render_markdown, "html": render_html, "json": _as_json}
 )
 _BY_SUFFIX = {".md": "md", ".html": "html", ".htm": "html", ".json": "json"}
 
@@ -90,44 +89,48 @@ def report_command(  # noqa: PLR0913 -- one argument for each option
     configuration = load(config_file)
     chosen = choose_tenant(configuration.tenants, tenant)
     now = time.time()
-    span = _span(since, until, zone_name, now)
-    past = _past(configuration, tenant, span, now)
-    made = report(
+    span = _time_range(since, until, zone_name, now)
+    past = _read_history(configuration, tenant, span, now)
+    made = build_report(
         chosen,
         past,
         span,
-        Circumstances(now, zone_name, VERSION, configuration.history.retention_seconds),
+        ReportContext(
+            now, zone_name, current_version().version, configuration.history.retention_seconds
+        ),
     )
     by_name = None if output is None else _BY_SUFFIX.get(output.suffix.lower())
     _deliver(FORMATS[format_name or by_name or "md"](made), output)
 
 
-def _span(since: str, until: str, zone_name: str, now: float) -> Span:
+def _time_range(since: str, until: str, zone_name: str, now: float) -> TimeRange:
     try:
-        zone = read_zone(zone_name)
+        zone = parse_time_zone(zone_name)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--timezone") from error
-    first = _moment("--since", since, now, zone)
-    last = _moment("--until", until, now, zone)
+    first = _parse_time("--since", since, now, zone)
+    last = _parse_time("--until", until, now, zone)
     try:
-        return span_of(first, last, now)
+        return time_range(first, last, now)
     except ValueError as error:
         raise click.BadParameter(f"the span {error}", param_hint="--since, --until") from error
 
 
-def _moment(option: str, text: str, now: float, zone: tzinfo) -> float:
+def _parse_time(option: str, text: str, now: float, zone: tzinfo) -> float:
     try:
-        return read_moment(text, now, zone)
+        return parse_time(text, now, zone)
     except ValueError as error:
         raise click.BadParameter(f"'{text}': {error}", param_hint=option) from error
 
 
-def _past(configuration: Configuration, tenant: str, span: Span, now: float) -> Past:
+def _read_history(
+    configuration: Config, tenant: str, span: TimeRange, now: float
+) -> HistoryExtract:
     directory = configuration.state_directory
     if not configuration.history.enabled:
         raise HistoryError(f"{configuration.source}: no history is kept: history.enabled is false")
     try:
-        past = read_past(directory, tenant, span, now)
+        past = read_history(directory, tenant, span, now)
     except OSError as error:
         raise HistoryError(
             f"the history in {directory} cannot be read: {error.strerror or error}"
@@ -137,10 +140,11 @@ def _past(configuration: Configuration, tenant: str, span: Span, now: float) -> 
             f"there is no history in {directory} that this version can read: it is written by"
             " `prober run` with this configuration"
         )
-    if not past.totals and not past.spells:
+    if not past.totals and not past.streaks:
         raise HistoryError(
-            f"nothing is known of '{tenant}' from {moment(span.since)} to {moment(span.until)};"
-            f" the history begins at {moment(past.oldest)}"
+            f"no data for '{tenant}' from {format_timestamp(span.since)}"
+            f" to {format_timestamp(span.until)};"
+            f" the history begins at {format_timestamp(past.oldest)}"
         )
     return past
 

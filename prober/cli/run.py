@@ -11,14 +11,13 @@ from typing import Any, TypeVar
 import click
 import structlog
 
-from prober.cli.choices import SHARD, config_option, web_config_option
-from prober.daemon import run as run_daemon
-from prober.model import Shard
-from prober.recorders.log import configure_logging
-from prober.series_limit import refuse_too_many_series
-from prober.settings.load import load
-from prober.settings.resolve import Configuration
-from prober.settings.sharding import of_shard
+from prober.cli.options import SHARD, config_option, web_config_option
+from prober.config.loader import load
+from prober.config.resolve import Config
+from prober.config.sharding import filter_shard
+from prober.daemon import check_series_limit, run_daemon
+from prober.logs import configure_logging
+from prober.models import Shard
 
 _T = TypeVar("_T")
 
@@ -53,16 +52,16 @@ def run(config_file: Path, web_config_file: Path | None, shard: Shard) -> None:
     cannot be used: exit 2 with the complete list. A port that is taken: exit 1.
     """
 
-    def read() -> Configuration:
-        return of_shard(load(config_file, web_config_file), shard)
+    def read() -> Config:
+        return filter_shard(load(config_file, web_config_file), shard)
 
-    configuration = refuse_too_many_series(read())
+    configuration = check_series_limit(read())
     configure_logging(sys.stderr, configuration.log.level, configuration.log.format)
     logger = structlog.get_logger("prober")
-    run_loop(run_daemon(configuration, os.environ, logger, first_signal, read))
+    run_loop(run_daemon(configuration, os.environ, logger, wait_for_stop_signal, read))
 
 
-def first_signal(on_hangup: Callable[[], None] | None = None) -> asyncio.Future[None]:
+def wait_for_stop_signal(on_hangup: Callable[[], None] | None = None) -> asyncio.Future[None]:
     """Return a future that is done at the first SIGTERM or SIGINT; the second one kills."""
     loop = asyncio.get_running_loop()
     received: asyncio.Future[None] = loop.create_future()

@@ -10,15 +10,14 @@ from typing import TextIO
 
 import click
 
-from prober.cli.run import first_signal, run_loop
+from prober.cli.run import run_loop, wait_for_stop_signal
 from prober.errors import ListenError, ProberError
-from prober.simulator.control import create_control
+from prober.simulator.admin_api import create_control
 from prober.simulator.faults import FAULTS
-from prober.simulator.latency import Latency
-from prober.simulator.platform import Address
+from prober.simulator.platform import Latency, TenantAddress
 from prober.simulator.scenario import Phase, Scenario, play, read_scenario
 from prober.simulator.simulator import Simulator, SimulatorConfig
-from prober.simulator.world import SimulatedTenant
+from prober.simulator.state import SimulatedTenant
 from prober.web.server import listen
 
 _TENANT = re.compile(r"([a-z0-9][a-z0-9_-]*)=(?:([\w.-]+)/([\w.-]+)|([a-z0-9-]+))")
@@ -31,8 +30,8 @@ def parse_tenant(text: str, *, networks: bool) -> SimulatedTenant:
     if found is None:
         raise click.BadParameter(f"'{text}': write NAME=ORGANISATION/TENANT or NAME=DOMAIN")
     name, organisation, tenant, domain = found.groups()
-    address = Address(organisation, tenant, domain)
-    return SimulatedTenant(name, address, behind_delay_line=networks)
+    address = TenantAddress(organisation, tenant, domain)
+    return SimulatedTenant(name, address, behind_proxy=networks)
 
 
 @click.command()
@@ -144,7 +143,7 @@ async def _serve(
         click.echo(f"OAuth clients NAME-client: {simulator.token_url}")
         click.echo(f"control: {control.url} ({len(FAULTS)} faults on demand; Ctrl-C ends it)")
         sys.stdout.flush()
-        ended = first_signal()
+        ended = wait_for_stop_signal()
         if script is not None:
             await _play_until(ended, script, simulator, speed)
         await ended
@@ -165,7 +164,7 @@ async def _play_until(
     """Play a script to its end, or until the simulator is to end."""
 
     async def say(phase: Phase) -> None:
-        click.echo(f"{phase.name}: {phase.say}")
+        click.echo(f"{phase.name}: {phase.description}")
 
     playing = asyncio.create_task(play(script, simulator, say, speed), name="scenario")
     await asyncio.wait({playing, ended}, return_when=asyncio.FIRST_COMPLETED)

@@ -6,16 +6,15 @@ from pathlib import Path
 
 import click
 
-from prober.cli.choices import web_config_option
-from prober.cli.exit_status import OTHER_ERROR
+from prober.cli.options import OTHER_ERROR, web_config_option
+from prober.config.loader import load
+from prober.config.resolve import Config
+from prober.config.schema import ConfigFile
+from prober.config.sharding import assign_shards
+from prober.daemon import check_series_limit
 from prober.errors import SettingsError
-from prober.model import MOST_SHARDS
-from prober.recorders.store import series_estimate
-from prober.series_limit import refuse_too_many_series
-from prober.settings.load import load
-from prober.settings.resolve import Configuration
-from prober.settings.schema import File
-from prober.settings.sharding import shards_of
+from prober.metrics.registry import series_estimate
+from prober.models import MAX_SHARDS
 
 
 @click.command()
@@ -24,7 +23,7 @@ from prober.settings.sharding import shards_of
 @web_config_option
 @click.option(
     "--shards",
-    type=click.IntRange(1, MOST_SHARDS),
+    type=click.IntRange(1, MAX_SHARDS),
     help="Show which tenants belong to each of so many shards.",
 )
 def validate(
@@ -47,7 +46,7 @@ def validate(
         raise click.UsageError("name one file, such as: prober validate config/prober.yaml")
     try:
         configuration = load(chosen, web_config_file)
-        refuse_too_many_series(configuration)
+        check_series_limit(configuration)
     except SettingsError as error:
         for problem in error.problems:
             click.echo(str(problem), err=True)
@@ -58,11 +57,11 @@ def validate(
         click.echo(f"warning: {warning}", err=True)
     for line in _summary(configuration):
         click.echo(line)
-    for line in [] if shards is None else _division(configuration, shards):
+    for line in [] if shards is None else _shard_assignment(configuration, shards):
         click.echo(line)
 
 
-def _summary(configuration: Configuration) -> list[str]:
+def _summary(configuration: Config) -> list[str]:
     tenants = configuration.tenants
     per_second = sum(1 / probe.interval_seconds for tenant in tenants for probe in tenant.probes)
     series = series_estimate(tenants, configuration.web.histograms)
@@ -75,8 +74,8 @@ def _summary(configuration: Configuration) -> list[str]:
     return lines
 
 
-def _division(configuration: Configuration, count: int) -> list[str]:
-    owners = shards_of(configuration.tenants, count)
+def _shard_assignment(configuration: Config, count: int) -> list[str]:
+    owners = assign_shards(configuration.tenants, count)
     lines = []
     for index in range(count):
         names = [name for name, owner in owners.items() if owner == index]
@@ -101,6 +100,6 @@ def json_schema() -> dict[str, object]:
     """Return the JSON Schema (draft 2020-12) of a configuration file."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **File.model_json_schema(),
+        **ConfigFile.model_json_schema(),
         "title": "prober",
     }

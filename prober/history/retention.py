@@ -3,12 +3,12 @@
 import sqlite3
 from collections.abc import Callable
 
-from prober.history.file import HOUR, MINUTE, HistoryFile
-from prober.outcomes import HistoryLoss
+from prober.history.writer import HOUR, MINUTE, HistoryWriter
+from prober.outcomes import HistoryDropReason
 
-_ROWS_AT_A_TIME = 2000
-_PROBES_AT_A_TIME = 50
-_PAGES_AT_A_TIME = 2000
+_BATCH_ROWS = 2000
+_BATCH_PROBES = 50
+_BATCH_PAGES = 2000
 _ROUND_SECONDS = 3600.0
 _FULL_RATIO = 0.95  # where room is made, so that the limit itself is never passed
 _FAILURES_RATIO = 0.5
@@ -38,15 +38,15 @@ _BY_TIME = (
     ),
 )
 
-OnLost = Callable[[HistoryLoss, int], None]
+OnDropped = Callable[[HistoryDropReason, int], None]
 
 
 class Retention:
     """Keeps a file below `max_bytes` and no older than `seconds`; `on_lost` hears of the former."""
 
-    def __init__(self, seconds: float, max_bytes: int, on_lost: OnLost) -> None:
+    def __init__(self, seconds: float, max_bytes: int, on_dropped: OnDropped) -> None:
         self.limit(seconds, max_bytes)
-        self._on_lost = on_lost
+        self._on_lost = on_dropped
         self._probes: list[int] = []
         self._next_round_at = 0.0
         self._not_before = 0.0
@@ -55,25 +55,25 @@ class Retention:
         """Set how old and how large the file may become."""
         self._seconds, self._full_bytes = seconds, max_bytes * _FULL_RATIO
 
-    def enforce(self, file: HistoryFile, now: float) -> None:
+    def enforce(self, file: HistoryWriter, now: float) -> None:
         """Do the next bit of work; raises sqlite3.Error."""
         connection = file.connection
         with connection:
-            self._forget(connection, now)
+            self._delete_expired(connection, now)
             if size_bytes(connection) > self._full_bytes:
                 self._make_room(connection, now)
-        connection.execute(f"PRAGMA incremental_vacuum({_PAGES_AT_A_TIME})").fetchall()
+        connection.execute(f"PRAGMA incremental_vacuum({_BATCH_PAGES})").fetchall()
 
-    def _forget(self, connection: sqlite3.Connection, now: float) -> None:
+    def _delete_expired(self, connection: sqlite3.Connection, now: float) -> None:
         cutoff = max(now - self._seconds, self._not_before)
         for statement in _BY_TIME:
-            connection.execute(statement, (cutoff, _ROWS_AT_A_TIME))
+            connection.execute(statement, (cutoff, _BATCH_ROWS))
         if not self._probes and now >= self._next_round_at:
             self._next_round_at = now + _ROUND_SECONDS
             self._probes = [row[0] for row in connection.execute("SELECT id FROM probe")]
-        batch, self._probes = self._probes[:_PROBES_AT_A_TIME], self._probes[_PROBES_AT_A_TIME:]
+        batch, self._probes = self._probes[:_BATCH_PROBES], self._probes[_BATCH_PROBES:]
         for probe in batch:
-            _forget_probe(connection, probe, cutoff)
+            _delete_probe(connection, probe, cutoff)
 
     def _make_room(self, connection: sqlite3.Connection, now: float) -> None:
         """Let the oldest failures go if they take more than their share, else the oldest day."""
@@ -81,21 +81,21 @@ class Retention:
         if failures.fetchone()[0] > self._full_bytes * _FAILURES_RATIO:
             cursor = connection.execute(
                 "DELETE FROM failure WHERE id IN (SELECT id FROM failure ORDER BY at LIMIT ?)",
-                (_ROWS_AT_A_TIME,),
+                (_BATCH_ROWS,),
             )
-            self._on_lost(HistoryLoss.OVER_SIZE, cursor.rowcount)
+            self._on_lost(HistoryDropReason.OVER_SIZE, cursor.rowcount)
             left = connection.execute("SELECT min(at) FROM failure").fetchone()[0]
-            _note_forgotten(connection, "failure", now if left is None else left)
+            _record_horizon(connection, "failure", now if left is None else left)
             return
         oldest = connection.execute("SELECT min(slot) FROM slot").fetchone()[0]
         if oldest is None or oldest > now - HOUR:
             return  # the last hour is never let go: the limit has room for it
         self._not_before = min(oldest + _A_DAY_SECONDS, now - HOUR)
-        self._on_lost(HistoryLoss.OVER_SIZE, 1)
+        self._on_lost(HistoryDropReason.OVER_SIZE, 1)
         for (probe,) in connection.execute("SELECT id FROM probe").fetchall():
-            _forget_probe(connection, probe, self._not_before)
+            _delete_probe(connection, probe, self._not_before)
         connection.execute("DELETE FROM slot WHERE slot < ?", (self._not_before,))
-        _note_forgotten(connection, "everything", self._not_before)
+        _record_horizon(connection, "everything", self._not_before)
 
 
 def size_bytes(connection: sqlite3.Connection) -> int:
@@ -107,11 +107,11 @@ def size_bytes(connection: sqlite3.Connection) -> int:
     return int((pages - free) * page_bytes)
 
 
-def _note_forgotten(connection: sqlite3.Connection, what: str, before: float) -> None:
+def _record_horizon(connection: sqlite3.Connection, what: str, before: float) -> None:
     connection.execute("INSERT OR REPLACE INTO forgotten VALUES (?, ?)", (what, before))
 
 
-def _forget_probe(connection: sqlite3.Connection, probe: int, before: float) -> None:
+def _delete_probe(connection: sqlite3.Connection, probe: int, before: float) -> None:
     hour = int(before // HOUR)
     connection.execute("DELETE FROM hour WHERE probe = ? AND hour < ?", (probe, hour))
     connection.execute("DELETE FROM hour_detail WHERE probe = ? AND hour < ?", (probe, hour))

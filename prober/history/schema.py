@@ -5,13 +5,13 @@ from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 
-from prober.sqlite_file import Format, open_to_write
+from prober.sqlite import SchemaSpec, open_to_write
 
 FILE_NAME = "history.sqlite3"
 _APPLICATION_ID = 0x70726F68  # "proh"
 
 
-def statements(script: str) -> tuple[str, ...]:
+def split_statements(script: str) -> tuple[str, ...]:
     """Return the statements of an SQL script, apart."""
     found, begun = [], ""
     for line in script.splitlines(keepends=True):
@@ -25,17 +25,17 @@ def statements(script: str) -> tuple[str, ...]:
 def _migrations() -> tuple[tuple[str, ...], ...]:
     scripts = files("prober.history").joinpath("migrations").iterdir()
     ordered = sorted((script.name, script) for script in scripts if script.name.endswith(".sql"))
-    return tuple(statements(script.read_text()) for _, script in ordered)
+    return tuple(split_statements(script.read_text()) for _, script in ordered)
 
 
-FORMAT = Format("history", _APPLICATION_ID, _migrations())
+FORMAT = SchemaSpec("history", _APPLICATION_ID, _migrations())
 
 
-def bring_up_to_date(directory: Path, on_set_aside: Callable[[Path, str], None]) -> None:
+def migrate(directory: Path, on_quarantine: Callable[[Path, str], None]) -> None:
     """Let a file that an earlier prober wrote be readable; raises OSError.
 
     `on_set_aside` hears of a file that could not be used: its new name, and why.
     """
     path = directory / FILE_NAME
     if path.exists():
-        open_to_write(path, FORMAT, on_set_aside).close()
+        open_to_write(path, FORMAT, on_quarantine).close()

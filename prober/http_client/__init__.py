@@ -1,1 +1,1 @@
-"""The HTTP client of a probe, and how it measures time with the kernel's help."""
+"""The HTTP client: sends one request and measures it."""

@@ -7,43 +7,43 @@ import re
 from collections.abc import Iterator, Sequence
 from datetime import tzinfo
 
-from prober.report.document import (
-    FailedCall,
-    Percentiles,
-    Report,
-    ReportedIncident,
-    SlowCall,
+from prober.formatting import (
+    NOTHING,
+    format_exact_duration,
+    format_latency,
+    format_percent,
+    format_timestamp,
+    one_line,
 )
-from prober.report.span import read_zone
-from prober.report.wording import (
+from prober.render.text import CULPRIT_LABELS, REASONS, SKIPS
+from prober.report.models import FailedRequest, Percentiles, Report, ReportedIncident, SlowRequest
+from prober.report.text import (
     GAPS,
     INDICATORS,
-    incident_words,
-    listed_failures,
+    describe_incident,
+    describe_listed_failures,
+    describe_token_event,
+    format_probes,
     notes,
-    probes,
-    token_words,
 )
-from prober.verdict.one_line import one_line
-from prober.views.quantities import NOTHING, exact_duration, latency, moment, share
-from prober.views.words import REASONS, SKIPS, WHOSE
+from prober.report.time_range import parse_time_zone
 
 _MOST_CHARACTERS = 600
 _NUMBER = re.compile(r"(?:-|[0-9][0-9.,]*(?: (?:%|ms|s))?)")
 
 
-def markdown(report: Report) -> str:
+def render_markdown(report: Report) -> str:
     """Return the whole document."""
-    zone = read_zone(report.time_zone)
+    zone = parse_time_zone(report.time_zone)
     parts = (
-        _beginning(report, zone),
+        _heading(report, zone),
         _availability(report),
         _incidents(report, zone),
         _outcomes(report),
         _latency(report),
         _failed(report, zone),
         _slow(report, zone),
-        _unknown(report, zone),
+        _data_gaps(report, zone),
         _token(report, zone),
         _method(report),
     )
@@ -79,15 +79,16 @@ def _cell(text: str) -> str:
     return one_line(text, _MOST_CHARACTERS).replace("\\", "\\\\").replace("|", "\\|")
 
 
-def _beginning(report: Report, zone: tzinfo) -> Iterator[str]:
+def _heading(report: Report, zone: tzinfo) -> Iterator[str]:
     yield f"# {report.tenant} ({report.environment})"
     yield ""
     yield f"- API: {code(report.base_url)}"
     yield (
-        f"- From {moment(report.since, zone)} to {moment(report.until, zone)}"
-        f" ({exact_duration(report.until - report.since)})"
+        f"- From {format_timestamp(report.since, zone)} to {format_timestamp(report.until, zone)}"
+        f" ({format_exact_duration(report.until - report.since)})"
     )
-    yield f"- Reported by prober {report.prober_version} on {moment(report.generated_at, zone)}"
+    generated_at = format_timestamp(report.generated_at, zone)
+    yield f"- Reported by prober {report.prober_version} on {generated_at}"
     yield ""
     for sentence in report.summary:
         yield f"- {sentence}"
@@ -96,22 +97,22 @@ def _beginning(report: Report, zone: tzinfo) -> Iterator[str]:
 def _availability(report: Report) -> Iterator[str]:
     kept = report.availability
     yield from ("", "## Availability", "")
-    objective = "-" if kept.is_kept is None else "kept" if kept.is_kept else "not kept"
+    objective = "-" if kept.objective_met is None else "kept" if kept.objective_met else "not kept"
     yield from table(
         ("indicator", "availability", "failed runs", "of", "objective"),
         [
             (
                 "platform",
-                share(kept.platform_ratio),
+                format_percent(kept.platform_ratio),
                 f"{kept.platform_failures:,}",
-                f"{kept.asked:,}",
-                f"{share(kept.objective_ratio)}: {objective}",
+                f"{kept.runs:,}",
+                f"{format_percent(kept.objective_ratio)}: {objective}",
             ),
             (
                 "end-to-end",
-                share(kept.end_to_end_ratio),
+                format_percent(kept.end_to_end_ratio),
                 f"{kept.end_to_end_failures:,}",
-                f"{kept.asked:,}",
+                f"{kept.runs:,}",
                 "none",
             ),
         ],
@@ -138,12 +139,12 @@ def _incidents(report: Report, zone: tzinfo) -> Iterator[str]:
 def _incident(each: ReportedIncident, zone: tzinfo) -> tuple[str, ...]:
     return (
         str(each.number),
-        moment(each.started_at, zone),
-        "goes on" if each.ended_at is None else moment(each.ended_at, zone),
-        exact_duration(each.duration_seconds),
-        WHOSE[each.culprit],
-        incident_words(each),
-        probes(each.probes),
+        format_timestamp(each.started_at, zone),
+        "goes on" if each.ended_at is None else format_timestamp(each.ended_at, zone),
+        format_exact_duration(each.duration_seconds),
+        CULPRIT_LABELS[each.culprit],
+        describe_incident(each),
+        format_probes(each.probes),
         f"{each.failures:,}",
     )
 
@@ -154,12 +155,12 @@ def _outcomes(report: Report) -> Iterator[str]:
         ("whose", "outcome", "reason", "in words", "runs", "share"),
         [
             (
-                WHOSE[each.culprit],
+                CULPRIT_LABELS[each.culprit],
                 each.outcome,
                 each.reason,
                 REASONS[each.reason],
                 f"{each.runs:,}",
-                share(each.ratio),
+                format_percent(each.ratio),
             )
             for each in report.outcomes
         ],
@@ -182,7 +183,7 @@ def _latency(report: Report) -> Iterator[str]:
         [
             (
                 each.probe or "all probes",
-                f"{each.answers:,}",
+                f"{each.responses:,}",
                 *_percentiles(each.server),
                 *_percentiles(each.network),
             )
@@ -195,9 +196,9 @@ def _latency(report: Report) -> Iterator[str]:
         [
             (
                 each.probe or "all probes",
-                f"{each.asked:,}",
-                share(each.platform_ratio),
-                share(each.end_to_end_ratio),
+                f"{each.runs:,}",
+                format_percent(each.platform_ratio),
+                format_percent(each.end_to_end_ratio),
             )
             for each in report.figures
         ],
@@ -208,26 +209,26 @@ def _percentiles(side: Percentiles | None) -> tuple[str, ...]:
     if side is None:
         return (NOTHING,) * 4
     seconds = (side.p50_seconds, side.p90_seconds, side.p95_seconds, side.p99_seconds)
-    return tuple(map(latency, seconds))
+    return tuple(map(format_latency, seconds))
 
 
 def _failed(report: Report, zone: tzinfo) -> Iterator[str]:
     yield from ("", "## Failed calls", "")
-    if not report.failed_calls:
+    if not report.failed_requests:
         yield "None."
         return
-    yield listed_failures(report)
-    for number, call in enumerate(report.failed_calls, 1):
+    yield describe_listed_failures(report)
+    for number, call in enumerate(report.failed_requests, 1):
         yield ""
-        yield from _failed_call(number, call, zone)
+        yield from _failed_request(number, call, zone)
 
 
-def _failed_call(number: int, call: FailedCall, zone: tzinfo) -> Iterator[str]:
+def _failed_request(number: int, call: FailedRequest, zone: tzinfo) -> Iterator[str]:
     status = "" if call.http_status is None else f", HTTP {call.http_status}"
     of = "" if call.incident is None else f" (incident {call.incident})"
     yield (
-        f"{number}. {moment(call.at, zone)}, {call.probe}{status},"
-        f" {WHOSE[call.culprit]}: {REASONS[call.reason]}{of}"
+        f"{number}. {format_timestamp(call.at, zone)}, {call.probe}{status},"
+        f" {CULPRIT_LABELS[call.culprit]}: {REASONS[call.reason]}{of}"
     )
     yield f"   - request: {code(f'{call.method} {call.url}')}"
     yield from (f"   - {name}: {code(value)}" for name, value in call.request_ids.items())
@@ -235,39 +236,43 @@ def _failed_call(number: int, call: FailedCall, zone: tzinfo) -> Iterator[str]:
         message = "" if call.message is None else f", message {code(call.message)}"
         yield f"   - envelope: {code(call.envelope_status)}{message}"
     if call.server_seconds is not None:
-        times = f"server {latency(call.server_seconds)}, network {latency(call.network_seconds)}"
-        yield f"   - time: {times}, total {latency(call.total_seconds)}"
+        server, network = format_latency(call.server_seconds), format_latency(call.network_seconds)
+        times = f"server {server}, network {network}"
+        yield f"   - time: {times}, total {format_latency(call.total_seconds)}"
     elif call.total_seconds is not None:
-        yield f"   - time: total {latency(call.total_seconds)}"
+        yield f"   - time: total {format_latency(call.total_seconds)}"
     yield f"   - seen: {code(call.evidence)}"
-    yield f"   - decided by row {call.row}: {call.row_text}"
+    yield f"   - decided by row {call.rule}: {call.rule_text}"
 
 
 def _slow(report: Report, zone: tzinfo) -> Iterator[str]:
     yield from ("", "## Slowest answers", "")
-    if not report.slow_calls:
+    if not report.slow_requests:
         yield "None is known."
         return
     yield "By the platform's own time; a few are kept of each day."
     yield ""
-    yield from (_slow_call(number, each, zone) for number, each in enumerate(report.slow_calls, 1))
-
-
-def _slow_call(number: int, call: SlowCall, zone: tzinfo) -> str:
-    ids = "".join(f", {name} {code(value)}" for name, value in call.request_ids.items())
-    return (
-        f"{number}. {moment(call.at, zone)}, {call.probe}, server {latency(call.server_seconds)},"
-        f" network {latency(call.network_seconds)}, {REASONS[call.reason]}{ids}"
+    yield from (
+        _slow_request(number, each, zone) for number, each in enumerate(report.slow_requests, 1)
     )
 
 
-def _unknown(report: Report, zone: tzinfo) -> Iterator[str]:
+def _slow_request(number: int, call: SlowRequest, zone: tzinfo) -> str:
+    ids = "".join(f", {name} {code(value)}" for name, value in call.request_ids.items())
+    return (
+        f"{number}. {format_timestamp(call.at, zone)}, {call.probe},"
+        f" server {format_latency(call.server_seconds)},"
+        f" network {format_latency(call.network_seconds)}, {REASONS[call.reason]}{ids}"
+    )
+
+
+def _data_gaps(report: Report, zone: tzinfo) -> Iterator[str]:
     yield from ("", "## What is not known", "")
     for gap in report.gaps:
-        span = f"From {moment(gap.started_at, zone)} to {moment(gap.ended_at, zone)}"
-        yield f"- {span}: {GAPS[gap.cause]}."
+        since, until = (format_timestamp(at, zone) for at in (gap.started_at, gap.ended_at))
+        yield f"- From {since} to {until}: {GAPS[gap.cause]}."
     if report.failures_known_since is not None:
-        since = moment(report.failures_known_since, zone)
+        since = format_timestamp(report.failures_known_since, zone)
         yield f"- Single failures from before {since} had to make room (history.max_size)."
     if not report.gaps and report.failures_known_since is None:
         yield "Nothing is missing for a quarter of an hour or more."
@@ -280,7 +285,7 @@ def _token(report: Report, zone: tzinfo) -> Iterator[str]:
     for event in report.token_events:
         by = "" if event.fingerprint is None else f", fingerprint {event.fingerprint}"
         problem = "" if event.problem is None else f", {code(event.problem)}"
-        yield f"- {moment(event.at, zone)}: {token_words(event)}{by}{problem}"
+        yield f"- {format_timestamp(event.at, zone)}: {describe_token_event(event)}{by}{problem}"
 
 
 def _method(report: Report) -> Iterator[str]:

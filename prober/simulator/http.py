@@ -39,18 +39,18 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """A whole answer; its length is announced as it is."""
 
     status: int
     headers: Pairs
     body: bytes
 
-    def with_header(self, name: str, value: str | None) -> "Answer":
+    def with_header(self, name: str, value: str | None) -> "Response":
         """Return the answer with a header set anew, or without it for None."""
         kept = tuple(pair for pair in self.headers if pair[0].lower() != name.lower())
         added = () if value is None else ((name, value),)
-        return Answer(self.status, kept + added, self.body)
+        return Response(self.status, kept + added, self.body)
 
 
 async def read_request(reader: asyncio.StreamReader) -> Request | None:
@@ -80,7 +80,7 @@ async def _read_body(reader: asyncio.StreamReader, headers: Mapping[str, str]) -
     return await reader.readexactly(int(announced))
 
 
-def head(answer: Answer, *, framing: tuple[str, str] | None = None, close: bool = False) -> bytes:
+def head(answer: Response, *, framing: tuple[str, str] | None = None, close: bool = False) -> bytes:
     """Return status line and headers; `framing` replaces the header with the true length."""
     reason = HTTPStatus(answer.status).phrase if answer.status in _KNOWN else "Unknown"
     pairs = (*answer.headers, framing or content_length(len(answer.body)))

@@ -3,24 +3,89 @@
 Project and name may come as two path segments, as documented, or as one with `%2F`, as the official
 client sends them. Assumptions, since nothing is documented: 401 for a missing or dead token, 403
 for a missing permission, the messages of both, and that a token is judged before the route.
+
+Who may ask: users with one active token each, and what each tenant's user may not read. Pure.
+
+The form of the platform's tokens and its answers to bad ones are not documented; those used here
+are assumptions.
+
+The identity server: OAuth 2.0 client credentials (RFC 6749, 4.4), one client for each tenant.
+
+Pure. Unlike a user's one active token, any number of issued tokens live side by side until they
+expire.
+
+How long the simulated platform takes: drawn from a seeded distribution, or fixed. Pure.
 """
 
+import hashlib
+import hmac
 import json
+import math
+import random
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from urllib.parse import unquote
+from urllib.parse import parse_qs, unquote
 
-from prober.simulator import data, pages
-from prober.simulator.accounts import Accounts
-from prober.simulator.http import Answer, Request
+from prober.simulator import canned_responses, fixtures
+from prober.simulator.http import Request, Response
+
+
+def token_fingerprint(token: str) -> str:
+    """Return a short name for a token, for logs."""
+    return hashlib.sha256(token.encode()).hexdigest()[:8]
+
+
+class UserStore:
+    """The users of all tenants; tenants of one user share that user's one active token."""
+
+    def __init__(self, users: Iterable[tuple[str, str]], seed: int) -> None:
+        """Take pairs of tenant and user; equal seeds yield equal tokens."""
+        self._random = random.Random(f"tokens/{seed}")  # noqa: S311 -- a simulator's tokens
+        self._user_of = dict(users)
+        self._token_of: dict[str, str] = {}
+        self._denied: dict[str, frozenset[str]] = {}
+        for user in self._user_of.values():
+            if user not in self._token_of:
+                self._token_of[user] = self._new_token()
+
+    def token(self, tenant: str) -> str:
+        """Return the one token that is accepted for a tenant."""
+        return self._token_of[self._user_of[tenant]]
+
+    def user(self, tenant: str) -> str:
+        """Return the e-mail address of a tenant's user."""
+        return self._user_of[tenant]
+
+    def regenerate(self, tenant: str) -> str:
+        """Generate a new token: the one before is dead at once, wherever it is used."""
+        self._token_of[self._user_of[tenant]] = self._new_token()
+        return self.token(tenant)
+
+    def is_accepted(self, tenant: str, authorization: str | None) -> bool:
+        """Tell whether an Authorization header bears the tenant's active token."""
+        scheme, _, token = (authorization or "").partition(" ")
+        same = hmac.compare_digest(token.strip().encode(), self.token(tenant).encode())
+        return scheme.lower() == "bearer" and same
+
+    def deny(self, tenant: str, permissions: Iterable[str]) -> None:
+        """Take permissions (their names in the user interface) from a tenant's user."""
+        self._denied[tenant] = frozenset(permissions)
+
+    def denied(self, tenant: str) -> frozenset[str]:
+        """Return the permissions that a tenant's user lacks."""
+        return self._denied.get(tenant, frozenset())
+
+    def _new_token(self) -> str:
+        return f"{self._random.getrandbits(160):040x}"
+
 
 Content = Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
-class Asker:
+class Caller:
     """Whose tenant is asked, as which user."""
 
     tenant: str
@@ -34,11 +99,11 @@ class Route:
     method: str
     pattern: str
     permission: str | None
-    content: Callable[[Asker], Content]
+    content: Callable[[Caller], Content]
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class TenantAddress:
     """Where a tenant is found: organisation and tenant, or a domain of its own."""
 
     organisation: str | None = None
@@ -51,45 +116,52 @@ class Address:
         return "" if self.domain else f"/{self.organisation}/{self.tenant}/reinfer_"
 
 
-_OF = rf"(?:{data.PROJECT}/{{name}}|id:[0-9a-f]{{{{16}}}})"
-_DATASET = _OF.format(name=data.DATASET)
-_SOURCE = _OF.format(name=data.SOURCE)
-_STREAM = rf"{_DATASET}/(?:streams|triggers)/{data.STREAM}"
+_OF = rf"(?:{fixtures.PROJECT}/{{name}}|id:[0-9a-f]{{{{16}}}})"
+_DATASET = _OF.format(name=fixtures.DATASET)
+_SOURCE = _OF.format(name=fixtures.SOURCE)
+_STREAM = rf"{_DATASET}/(?:streams|triggers)/{fixtures.STREAM}"
 _LABELS, _SOURCES, _STREAMS = "View labels", "View sources", "Consume streams"
 
 
-def _result(asker: Asker) -> Content:
-    return {"comment": data.comment(asker.tenant), "sequence_id": "qs8QcHIBAADJ1p3W", "labels": []}
-
-
-def _predictions(asker: Asker) -> Content:
-    uid = data.comment(asker.tenant)["uid"]
+def _result(asker: Caller) -> Content:
     return {
-        "predictions": [{"uid": uid, "labels": [{"name": ["Urgent"], "probability": 0.93}]}],
-        "model": {"version": data.MODEL_VERSION, "time": "2026-06-01T12:30:00+00:00"},
+        "comment": fixtures.comment(asker.tenant),
+        "sequence_id": "qs8QcHIBAADJ1p3W",
+        "labels": [],
     }
 
 
-def _synced(_: Asker) -> Content:
+def _predictions(asker: Caller) -> Content:
+    uid = fixtures.comment(asker.tenant)["uid"]
+    return {
+        "predictions": [{"uid": uid, "labels": [{"name": ["Urgent"], "probability": 0.93}]}],
+        "model": {"version": fixtures.MODEL_VERSION, "time": "2026-06-01T12:30:00+00:00"},
+    }
+
+
+def _sync_states(_: Caller) -> Content:
     names = ("new", "updated", "updated_properties_only", "updated_text_changed")
     return {**dict.fromkeys(names, 0), "unchanged": 1}
 
 
 ROUTES = (
-    Route("GET", "/auth/user", None, lambda a: {"user": data.user(a.tenant, a.user)}),
+    Route("GET", "/auth/user", None, lambda a: {"user": fixtures.user(a.tenant, a.user)}),
     Route(
         "POST", "/auth/refresh-user-permissions", None, lambda _: {"permissions_refreshed": None}
     ),
-    Route("GET", "/api/v1/datasets", _LABELS, lambda a: {"datasets": [data.dataset(a.tenant)]}),
+    Route("GET", "/api/v1/datasets", _LABELS, lambda a: {"datasets": [fixtures.dataset(a.tenant)]}),
     Route(
         "GET",
         f"/api/v1/datasets/{_DATASET}",
         _LABELS,
-        lambda a: {"dataset": data.dataset(a.tenant)},
+        lambda a: {"dataset": fixtures.dataset(a.tenant)},
     ),
-    Route("GET", "/api/v1/sources", _SOURCES, lambda a: {"sources": [data.source(a.tenant)]}),
+    Route("GET", "/api/v1/sources", _SOURCES, lambda a: {"sources": [fixtures.source(a.tenant)]}),
     Route(
-        "GET", f"/api/v1/sources/{_SOURCE}", _SOURCES, lambda a: {"source": data.source(a.tenant)}
+        "GET",
+        f"/api/v1/sources/{_SOURCE}",
+        _SOURCES,
+        lambda a: {"source": fixtures.source(a.tenant)},
     ),
     Route(
         "POST",
@@ -99,31 +171,34 @@ ROUTES = (
     ),
     Route(
         "GET",
-        f"/api/v1/sources/{_SOURCE}/comments/{data.COMMENT}",
+        f"/api/v1/sources/{_SOURCE}/comments/{fixtures.COMMENT}",
         _SOURCES,
-        lambda a: {"comment": data.comment(a.tenant)},
+        lambda a: {"comment": fixtures.comment(a.tenant)},
     ),
-    Route("POST", f"/api/v1/sources/{_SOURCE}/sync(?:-raw-emails)?", _SOURCES, _synced),
+    Route("POST", f"/api/v1/sources/{_SOURCE}/sync(?:-raw-emails)?", _SOURCES, _sync_states),
     Route(
         "GET",
         "/api/(?:v1|_private)/projects",
         None,
-        lambda a: {"projects": [data.project(a.tenant)]},
+        lambda a: {"projects": [fixtures.project(a.tenant)]},
     ),
     Route(
         "GET",
-        f"/api/_private/projects/{data.PROJECT}",
+        f"/api/_private/projects/{fixtures.PROJECT}",
         None,
-        lambda a: {"project": data.project(a.tenant)},
+        lambda a: {"project": fixtures.project(a.tenant)},
     ),
     Route(
         "GET",
         f"/api/v1/datasets/{_DATASET}/streams",
         _LABELS,
-        lambda a: {"streams": [data.stream(a.tenant)]},
+        lambda a: {"streams": [fixtures.stream(a.tenant)]},
     ),
     Route(
-        "GET", f"/api/v1/datasets/{_STREAM}", _LABELS, lambda a: {"stream": data.stream(a.tenant)}
+        "GET",
+        f"/api/v1/datasets/{_STREAM}",
+        _LABELS,
+        lambda a: {"stream": fixtures.stream(a.tenant)},
     ),
     Route(
         "GET",
@@ -163,55 +238,55 @@ ROUTES = (
         "GET",
         f"/api/_private/datasets/{_DATASET}/labellers/status",
         None,
-        lambda _: {"dataset_status": data.model_status()},
+        lambda _: {"dataset_status": fixtures.model_status()},
     ),
     Route(
         "GET",
         f"/api/(?:v1|_private)/datasets/{_DATASET}/labellers/(?:latest|[0-9]+)/validation",
         None,
-        lambda _: {"label_groups": [], "validation": data.validation()},
+        lambda _: {"label_groups": [], "validation": fixtures.validation()},
     ),
     Route(
         "POST",
         f"/api/_private/datasets/{_DATASET}/labellers",
         None,
         lambda _: {
-            "labellers": [data.model()],
+            "labellers": [fixtures.model()],
             "model_tags": [],
             "max_number_pinned_models": 100,
         },
     ),
-    Route("GET", "/api/_private/buckets", None, lambda a: {"buckets": [data.bucket(a.tenant)]}),
+    Route("GET", "/api/_private/buckets", None, lambda a: {"buckets": [fixtures.bucket(a.tenant)]}),
     Route(
         "GET",
         "/api/_private/buckets/id:[0-9a-f]{16}/keyed-sync-states/",
         None,
-        lambda _: {"keyed_sync_states": [data.sync_state()]},
+        lambda _: {"keyed_sync_states": [fixtures.sync_state()]},
     ),
     Route(
         "GET",
         "/api/_private/integrations",
         None,
-        lambda a: {"integrations": [data.integration(a.tenant)]},
+        lambda a: {"integrations": [fixtures.integration(a.tenant)]},
     ),
-    Route("GET", "/api/_private/quotas", None, lambda _: {"quotas": data.quotas()}),
+    Route("GET", "/api/_private/quotas", None, lambda _: {"quotas": fixtures.quotas()}),
     Route(
         "POST",
         "/api/v1/audit_events/query",
         "Read audit logs",
-        lambda a: data.audit(a.tenant, a.user),
+        lambda a: fixtures.audit_events(a.tenant, a.user),
     ),
     Route(
         "GET",
         "/api/(?:v1|_private)/users",
         "View users",
-        lambda a: {"users": [data.user(a.tenant, a.user)]},
+        lambda a: {"users": [fixtures.user(a.tenant, a.user)]},
     ),
 )
 _COMPILED = tuple((re.compile(route.pattern), route) for route in ROUTES)
 
 
-def tenant_of(request: Request, addresses: Mapping[str, Address]) -> tuple[str, str] | None:
+def tenant_of(request: Request, addresses: Mapping[str, TenantAddress]) -> tuple[str, str] | None:
     """Return the tenant that is addressed and the path after its base, or None.
 
     A tenant with a domain of its own stands at the root: the Host names it, or it is the only one.
@@ -229,15 +304,15 @@ def tenant_of(request: Request, addresses: Mapping[str, Address]) -> tuple[str, 
     return named, path
 
 
-def gateway_answer(request: Request) -> Answer:
+def gateway_answer(request: Request) -> Response:
     """Return what the gateway says to one who names no tenant that it knows."""
     organisation, tenant, *_ = [*request.path.strip("/").split("/"), "", ""]
-    return pages.unregistered(organisation, tenant)
+    return canned_responses.unregistered(organisation, tenant)
 
 
-def answer(
-    request: Request, path: str, tenant: str, accounts: Accounts, *, is_accepted: bool
-) -> Answer:
+def handle_request(
+    request: Request, path: str, tenant: str, accounts: UserStore, *, is_accepted: bool
+) -> Response:
     """Return what the platform says; `path` follows the tenant's base address."""
     if not is_accepted:
         return error(HTTPStatus.UNAUTHORIZED)
@@ -249,18 +324,112 @@ def answer(
         if route.method == request.method:
             if route.permission in accounts.denied(tenant):
                 return error(HTTPStatus.FORBIDDEN)
-            return envelope(200, "ok", route.content(Asker(tenant, accounts.user(tenant))))
+            return envelope(200, "ok", route.content(Caller(tenant, accounts.user(tenant))))
     return error(HTTPStatus.METHOD_NOT_ALLOWED)
 
 
-def error(status: int, message: str | None = None) -> Answer:
+def error(status: int, message: str | None = None) -> Response:
     """Return an error in the platform's envelope."""
     return envelope(
         status, "error", {"message": message or f"{status} {HTTPStatus(status).phrase}"}
     )
 
 
-def envelope(status: int, word: str, content: Content) -> Answer:
+def envelope(status: int, word: str, content: Content) -> Response:
     """Return an answer in the platform's envelope."""
     body = json.dumps({"status": word, **content}).encode()
-    return Answer(status, (("Content-Type", "application/json"),), body)
+    return Response(status, (("Content-Type", "application/json"),), body)
+
+
+PATH = "/identity_/connect/token"
+
+
+class OAuthServer:
+    """The clients of all tenants, and the tokens issued to them; moments are epoch seconds."""
+
+    def __init__(self, tenants: Iterable[str], seed: int, lifetime_seconds: float) -> None:
+        self.lifetime_seconds = lifetime_seconds
+        self._random = random.Random(f"identity/{seed}")  # noqa: S311 -- a simulator's secrets
+        self._secrets = {tenant: self._new() for tenant in tenants}
+        self._issued: dict[str, tuple[str, float]] = {}
+
+    def client_id(self, tenant: str) -> str:
+        """Return the public name of a tenant's client."""
+        return f"{tenant}-client"
+
+    def secret(self, tenant: str) -> str:
+        """Return the secret of a tenant's client."""
+        return self._secrets[tenant]
+
+    def issued(self, tenant: str) -> list[str]:
+        """Return the tokens that were issued to a tenant's client and not yet forgotten."""
+        return [token for token, (owner, _) in self._issued.items() if owner == tenant]
+
+    def replace_secret(self, tenant: str) -> str:
+        """Give a tenant's client a new secret; tokens that were issued live on."""
+        self._secrets[tenant] = self._new()
+        return self._secrets[tenant]
+
+    def is_accepted(self, tenant: str, authorization: str | None, now: float) -> bool:
+        """Tell whether an Authorization header bears a living token of the tenant's client."""
+        scheme, _, token = (authorization or "").partition(" ")
+        owner, expires_at = self._issued.get(token.strip(), ("", 0.0))
+        return scheme.lower() == "bearer" and owner == tenant and now < expires_at
+
+    def answer(self, request: Request, now: float) -> tuple[str | None, Response]:
+        """Return whose client asks, if it is known, and what it gets."""
+        fields = parse_qs(request.body.decode("latin-1"))
+        form = {name: values[0] for name, values in fields.items()}
+        clients = {self.client_id(tenant): tenant for tenant in self._secrets}
+        tenant = clients.get(form.get("client_id", ""))
+        if request.method != "POST" or form.get("grant_type") != "client_credentials":
+            return tenant, _error("unsupported_grant_type")
+        if tenant is None or not self._knows(tenant, form.get("client_secret", "")):
+            return tenant, _error("invalid_client")
+        self._issued = {
+            token: (owner, expires_at)
+            for token, (owner, expires_at) in self._issued.items()
+            if expires_at > now
+        }
+        token = self._new()
+        self._issued[token] = (tenant, now + self.lifetime_seconds)
+        content = {
+            "access_token": token,
+            "expires_in": self.lifetime_seconds,
+            "token_type": "Bearer",
+            "scope": form.get("scope", ""),
+        }
+        return tenant, _json(200, content)
+
+    def _knows(self, tenant: str, secret: str) -> bool:
+        return hmac.compare_digest(secret.encode(), self._secrets[tenant].encode())
+
+    def _new(self) -> str:
+        return f"{self._random.getrandbits(256):064x}"
+
+
+def _error(error: str) -> Response:
+    return _json(400, {"error": error})
+
+
+def _json(status: int, content: dict[str, object]) -> Response:
+    headers = (("Content-Type", "application/json"), ("Cache-Control", "no-store"))
+    return Response(status, headers, json.dumps(content).encode())
+
+
+MAX_SECONDS = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """A log-normal distribution of seconds; `sigma` 0 makes it a constant."""
+
+    median_seconds: float = 0.04
+    sigma: float = 0.25
+
+    def draw(self, source: random.Random) -> float:
+        """Return the seconds that the next answer takes."""
+        if self.sigma == 0:
+            return self.median_seconds
+        drawn = self.median_seconds * math.exp(source.gauss(0.0, self.sigma))
+        return min(drawn, MAX_SECONDS)

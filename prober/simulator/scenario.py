@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from prober.simulator.latency import Latency
+from prober.simulator.platform import Latency
 from prober.simulator.simulator import Simulator
 
 _VERBS = (
@@ -75,7 +75,7 @@ class Phase(_Strict):
     """A stretch of a scenario."""
 
     name: str
-    say: str
+    description: str
     """One sentence for who watches."""
     seconds: Annotated[float, Field(gt=0, le=86_400)]
     actions: tuple[Action, ...] = ()
@@ -96,7 +96,7 @@ def read_scenario(text: str, source: str) -> Scenario:
     except yaml.YAMLError as error:
         raise ValueError(f"{source}: not YAML: {error}") from error
     except ValidationError as error:
-        lines = [f"{source}: {line}" for line in described(error)]
+        lines = [f"{source}: {line}" for line in format_validation_errors(error)]
         raise ValueError("\n".join(lines)) from error
 
 
@@ -115,12 +115,12 @@ async def play(
     """Play all phases, `speed` times as fast; `on_phase` is told when one's actions are done."""
     for phase in scenario.phases:
         for action in phase.actions:
-            await act(action, simulator)
+            await apply_action(action, simulator)
         await on_phase(phase)
         await asyncio.sleep(phase.seconds / speed)
 
 
-async def act(action: Action, simulator: Simulator) -> None:
+async def apply_action(action: Action, simulator: Simulator) -> None:
     """Do one thing; raises KeyError or ValueError if it cannot be done."""
     if action.fault is not None:
         await simulator.set_fault(action.fault, action.tenant, action.path, action.times)
@@ -129,18 +129,18 @@ async def act(action: Action, simulator: Simulator) -> None:
     elif action.server_ms is not None:
         simulator.world.set_latency(Latency(action.server_ms / 1000, 0.0), action.tenant)
     elif action.network_delay_ms is not None and action.tenant is not None:
-        simulator.line(action.tenant).delay_seconds = action.network_delay_ms / 1000
+        simulator.proxy(action.tenant).delay_seconds = action.network_delay_ms / 1000
     elif action.regenerate is not None:
         simulator.regenerate(action.regenerate)
     elif action.deliver is not None:
         await simulator.deliver(action.deliver)
     elif action.cut is not None:
-        await simulator.line(action.cut).cut()
+        await simulator.proxy(action.cut).cut()
     elif action.restore is not None:
-        await simulator.line(action.restore).restore()
+        await simulator.proxy(action.restore).restore()
 
 
-def described(error: ValidationError) -> list[str]:
+def format_validation_errors(error: ValidationError) -> list[str]:
     """Return a line for each thing that is wrong: where, and what."""
     return [
         f"{'.'.join(map(str, each['loc']))}: {each['msg']}"

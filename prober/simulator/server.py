@@ -1,23 +1,175 @@
-"""The simulated platform's socket: raw streams, since it must be able to do everything wrong."""
+"""The simulated platform's socket: raw streams, since it must be able to do everything wrong.
+
+How WIRE faults are sent: each of these holds the raw connection, and ends it.
+
+Certificates for the simulator, good and bad, made by an authority that lives as long as it.
+"""
 
 import asyncio
 import socket
 import ssl
+import struct
 import time
+import zlib
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from types import MappingProxyType
 
-from prober.simulator.certificates import Certificates
-from prober.simulator.faults import TIMING, Stage
+import trustme
+
+from prober.simulator.faults import TIMING, FaultLayer
 from prober.simulator.http import (
     MAX_HEAD_BYTES,
-    Answer,
     BadRequestError,
     Request,
+    Response,
+    content_length,
     head,
     read_request,
 )
-from prober.simulator.misbehaviour import HOLD_SECONDS, MISBEHAVIOURS
-from prober.simulator.world import Decision, World
+from prober.simulator.state import Decision, SimulatorState
+
+DRIP_SECONDS = 1.0
+HOLD_SECONDS = 300.0
+BOMB_BYTES = 1024 * 1024 * 1024
+ENDLESS_BYTES = 4 * 1024 * 1024
+_BLOCK = 64 * 1024
+_GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03"  # RFC 1952, 2.3
+
+WireFault = Callable[[asyncio.StreamWriter, Response], Awaitable[None]]
+
+
+async def _reset(writer: asyncio.StreamWriter, _: Response) -> None:
+    raw = writer.get_extra_info("socket")
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+
+
+async def _close(_writer: asyncio.StreamWriter, _: Response) -> None:
+    return
+
+
+async def _hang(_writer: asyncio.StreamWriter, _: Response) -> None:
+    await asyncio.sleep(HOLD_SECONDS)
+
+
+async def _drip(writer: asyncio.StreamWriter, answer: Response) -> None:
+    for byte in (head(answer) + answer.body)[: int(HOLD_SECONDS / DRIP_SECONDS)]:
+        writer.write(bytes([byte]))
+        await writer.drain()
+        await asyncio.sleep(DRIP_SECONDS)
+
+
+async def _truncated(writer: asyncio.StreamWriter, answer: Response) -> None:
+    writer.write(
+        head(answer, framing=content_length(len(answer.body) + 100))
+        + answer.body[: len(answer.body) // 2]
+    )
+    await writer.drain()
+
+
+async def _truncated_chunks(writer: asyncio.StreamWriter, answer: Response) -> None:
+    lines = head(answer, framing=("Transfer-Encoding", "chunked"))
+    writer.write(lines + f"{len(answer.body):x}\r\n".encode() + answer.body[:10])
+    await writer.drain()
+
+
+async def _length_too_long(writer: asyncio.StreamWriter, answer: Response) -> None:
+    writer.write(head(answer, framing=content_length(len(answer.body) + 100)) + answer.body)
+    await writer.drain()
+    await asyncio.sleep(HOLD_SECONDS)
+
+
+async def _length_too_short(writer: asyncio.StreamWriter, answer: Response) -> None:
+    writer.write(
+        head(answer, framing=content_length(len(answer.body) // 2), close=True) + answer.body
+    )
+    await writer.drain()
+
+
+async def _gzip_bomb(writer: asyncio.StreamWriter, answer: Response) -> None:
+    zipped = answer.with_header("Content-Encoding", "gzip")
+    writer.write(head(zipped, framing=("Connection", "close")))
+    writer.write(_GZIP_HEADER)
+    # A full flush makes a block that may be repeated: cheap for who sends it.
+    deflate = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    block = deflate.compress(bytes(1024 * 1024)) + deflate.flush(zlib.Z_FULL_FLUSH)
+    for _ in range(BOMB_BYTES // (1024 * 1024)):
+        if writer.is_closing():
+            return
+        writer.write(block)
+        await writer.drain()
+
+
+async def _gzip_corrupt(writer: asyncio.StreamWriter, answer: Response) -> None:
+    writer.write(head(answer.with_header("Content-Encoding", "gzip")) + answer.body)
+    await writer.drain()
+
+
+async def _garbage(writer: asyncio.StreamWriter, _: Response) -> None:
+    writer.write(b"SSH-2.0-OpenSSH_9.2p1 Debian\r\n")
+    await writer.drain()
+
+
+async def _endless_head(writer: asyncio.StreamWriter, _answer: Response) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\nX-Endless: ")
+    for _ in range(ENDLESS_BYTES // _BLOCK):
+        writer.write(b"x" * _BLOCK)
+        await writer.drain()
+
+
+WIRE_FAULTS: Mapping[str, WireFault] = MappingProxyType(
+    {
+        "reset": _reset,
+        "close": _close,
+        "hang": _hang,
+        "drip": _drip,
+        "truncated": _truncated,
+        "truncated_chunks": _truncated_chunks,
+        "length_too_long": _length_too_long,
+        "length_too_short": _length_too_short,
+        "gzip_bomb": _gzip_bomb,
+        "gzip_corrupt": _gzip_corrupt,
+        "garbage": _garbage,
+        "endless_head": _endless_head,
+    }
+)
+
+
+NAMES = ("localhost", "127.0.0.1", "::1")
+_LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+
+
+class Certificates:
+    """One TLS context for good, and one for each fault of the certificate."""
+
+    def __init__(self) -> None:
+        self._authority = trustme.CA()
+        self._contexts = {
+            None: _context(self._authority.issue_cert(*NAMES)),
+            "certificate_expired": _context(
+                self._authority.issue_cert(*NAMES, not_after=_LONG_AGO)
+            ),
+            "certificate_of_another": _context(self._authority.issue_cert("another.example")),
+            "certificate_unknown": _context(trustme.CA().issue_cert(*NAMES)),
+        }
+
+    def context(self, fault: str | None) -> ssl.SSLContext | None:
+        """Return the context to shake hands with, or None if this fault is no certificate."""
+        return self._contexts.get(fault)
+
+    def write_authority(self, path: Path) -> None:
+        """Write the authority's certificate, which clients are to trust, as PEM."""
+        self._authority.cert_pem.write_to_path(path)
+
+
+def _context(certificate: trustme.LeafCert) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificate.configure_cert(context)
+    return context
+
 
 _BACKLOG = 1024
 _CLIENT_HELLO_BYTES = 16 * 1024
@@ -26,8 +178,8 @@ _CLIENT_HELLO_BYTES = 16 * 1024
 class PlatformServer:
     """Serves a world on one address, with TLS if certificates are given."""
 
-    def __init__(self, world: World, certificates: Certificates | None) -> None:
-        self._world = world
+    def __init__(self, state: SimulatorState, certificates: Certificates | None) -> None:
+        self._world = state
         self._certificates = certificates
         self._server: asyncio.Server | None = None
         self._black_hole: list[socket.socket] = []
@@ -40,10 +192,10 @@ class PlatformServer:
         self.address = (host, port)
         await self._listen()
 
-    async def listen_anew(self) -> None:
+    async def restart_listener(self) -> None:
         """Listen, refuse, never accept, or shake hands badly, as the world's faults have it."""
         fault = self._world.listener_fault()
-        await self._unlisten()
+        await self._close_listener()
         if fault is None:
             await self._listen()
         elif fault.name == "black_hole":
@@ -51,7 +203,7 @@ class PlatformServer:
 
     async def close(self) -> None:
         """End everything."""
-        await self._unlisten()
+        await self._close_listener()
         for task in self._conversations:
             task.cancel()
         await asyncio.gather(*self._conversations, return_exceptions=True)
@@ -61,7 +213,7 @@ class PlatformServer:
         context = self._context()
         self._speaks_tls = context is not None
         self._server = await asyncio.start_server(
-            self._accepted, host, port, limit=MAX_HEAD_BYTES, backlog=_BACKLOG, ssl=context
+            self._on_connection, host, port, limit=MAX_HEAD_BYTES, backlog=_BACKLOG, ssl=context
         )
         self.address = self._server.sockets[0].getsockname()[:2]
 
@@ -71,7 +223,7 @@ class PlatformServer:
         fault = self._world.handshake_fault()
         return self._certificates.context(None if fault is None else fault.name)
 
-    async def _unlisten(self) -> None:
+    async def _close_listener(self) -> None:
         if self._server is not None:
             self._server.close()
             self._server = None
@@ -93,7 +245,9 @@ class PlatformServer:
                 filler.connect(self.address)
             self._black_hole.append(filler)
 
-    async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _on_connection(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 -- asyncio runs this in a task of its own
         self._conversations.add(task)
@@ -102,7 +256,7 @@ class PlatformServer:
             if fault is not None and not self._speaks_tls:
                 await self._refuse_handshake(fault.name, reader, writer)
             else:
-                await self._converse(reader, writer)
+                await self._serve_connection(reader, writer)
         except (OSError, asyncio.IncompleteReadError, BadRequestError, asyncio.CancelledError):
             pass  # a client that goes away is no news, and a cancelled server is closing
         finally:
@@ -120,26 +274,28 @@ class PlatformServer:
         if fault == "handshake_hang":
             await asyncio.sleep(HOLD_SECONDS)
 
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve_connection(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         while (request := await read_request(reader)) is not None:
             decision = self._world.decide(request, time.time())
             answer = await self._timed(decision, request)
             self._world.log(request, decision, answer.status, time.time())
             fault = decision.fault
-            if fault is not None and fault.stage is Stage.WIRE:
-                await MISBEHAVIOURS[fault.name](writer, answer)
+            if fault is not None and fault.stage is FaultLayer.WIRE:
+                await WIRE_FAULTS[fault.name](writer, answer)
                 return
             writer.write(head(answer, close=request.wants_close) + answer.body)
             await writer.drain()
             if request.wants_close or decision.tenant is None:
                 return
 
-    async def _timed(self, decision: Decision, request: Request) -> Answer:
+    async def _timed(self, decision: Decision, request: Request) -> Response:
         """Take the platform's time, and state it as it truly was."""
         if decision.server_seconds is None:
-            return decision.answer
+            return decision.response
         began = time.perf_counter()
         await asyncio.sleep(decision.server_seconds)
         taken_ms = (time.perf_counter() - began) * 1000
-        timed = decision.answer.with_header(TIMING, f"total;dur={taken_ms:.3f}")
+        timed = decision.response.with_header(TIMING, f"total;dur={taken_ms:.3f}")
         return timed if decision.fault is None else decision.fault.alter(timed, request)

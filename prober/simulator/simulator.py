@@ -1,19 +1,131 @@
-"""The whole simulated platform: servers, lines and tokens, started and ended together."""
+"""The whole simulated platform: servers, lines and tokens, started and ended together.
+
+A stretch of network: relays TCP, delays what comes back, and can be cut.
+"""
 
 import asyncio
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from prober.simulator import identity
-from prober.simulator.certificates import Certificates
-from prober.simulator.delay_line import DelayLine
-from prober.simulator.faults import Stage
-from prober.simulator.latency import Latency
-from prober.simulator.server import PlatformServer
-from prober.simulator.world import ActiveFault, SimulatedTenant, World, fault_named
+from prober.simulator import platform
+from prober.simulator.faults import FaultLayer
+from prober.simulator.platform import Latency
+from prober.simulator.server import Certificates, PlatformServer
+from prober.simulator.state import ActiveFault, SimulatedTenant, SimulatorState, fault_named
+
+_CHUNK_BYTES = 64 * 1024
+_IN_FLIGHT_CHUNKS = 64
+
+
+class LatencyProxy:
+    """Relays connections to `target`; whatever the target sends arrives `delay_seconds` later."""
+
+    def __init__(self, target: tuple[str, int], delay_seconds: float = 0.0) -> None:
+        self.delay_seconds = delay_seconds
+        self._target = target
+        self._address = ("127.0.0.1", 0)
+        self._server: asyncio.Server | None = None
+        self._connections: set[asyncio.Task[None]] = set()
+
+    @property
+    def port(self) -> int:
+        """Return the port, which stays the same when the line is cut and restored."""
+        return self._address[1]
+
+    @property
+    def is_cut(self) -> bool:
+        """Tell whether connections are refused."""
+        return self._server is None
+
+    async def start(self) -> None:
+        """Begin to relay."""
+        self._server = await asyncio.start_server(self._on_connection, *self._address)
+        self._address = self._server.sockets[0].getsockname()[:2]
+
+    async def cut(self) -> None:
+        """Refuse new connections and drop those that are open."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        for task in self._connections:
+            task.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+
+    async def restore(self) -> None:
+        """Relay again."""
+        if self._server is None:
+            await self.start()
+
+    async def _on_connection(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 -- asyncio runs this in a task of its own
+        self._connections.add(task)
+        try:
+            far_reader, far_writer = await asyncio.open_connection(*self._target)
+            try:
+                await self._forward((reader, writer), (far_reader, far_writer))
+            finally:
+                far_writer.close()
+        except (OSError, asyncio.CancelledError):
+            pass  # either end may go away at any time
+        finally:
+            self._connections.discard(task)
+            writer.close()
+
+    async def _forward(
+        self,
+        near: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+        far: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+    ) -> None:
+        """Relay until the target has closed, or either end fails."""
+        there = asyncio.create_task(_pass_on(near[0], far[1]), name="delay line: there")
+        back = asyncio.create_task(self._forward_back(far[0], near[1]), name="delay line: back")
+        try:
+            await back
+        finally:
+            for task in (there, back):
+                task.cancel()
+            await asyncio.gather(there, back, return_exceptions=True)
+
+    async def _forward_back(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        clock = asyncio.get_running_loop().time
+        line: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(_IN_FLIGHT_CHUNKS)
+
+        async def receive() -> None:
+            data = b"-"
+            while data:
+                try:
+                    data = await reader.read(_CHUNK_BYTES)
+                except OSError:
+                    data = b""
+                await line.put((clock() + self.delay_seconds, data))
+
+        receiving = asyncio.create_task(receive(), name="delay line: receive")
+        try:
+            while True:
+                due, data = await line.get()
+                await asyncio.sleep(max(0.0, due - clock()))
+                if not data:
+                    return
+                writer.write(data)
+                await writer.drain()
+        finally:
+            receiving.cancel()
+
+
+async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        while data := await reader.read(_CHUNK_BYTES):
+            writer.write(data)
+            await writer.drain()
+        writer.write_eof()
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +147,11 @@ class Simulator:
 
     def __init__(self, config: SimulatorConfig) -> None:
         self.config = config
-        self.world = World(config.tenants, config.seed, config.latency, config.issued_token_seconds)
+        self.world = SimulatorState(
+            config.tenants, config.seed, config.latency, config.issued_token_seconds
+        )
         self.certificates = Certificates() if config.tls else None
-        self.lines: dict[str, DelayLine] = {}
+        self.lines: dict[str, LatencyProxy] = {}
         self._server = PlatformServer(self.world, self.certificates)
         self._resources = AsyncExitStack()
 
@@ -46,8 +160,8 @@ class Simulator:
         await self._server.start(self.config.host, self.config.port)
         self._resources.push_async_callback(self._server.close)
         for tenant in self.config.tenants:
-            if tenant.behind_delay_line:
-                line = DelayLine(self._server.address)
+            if tenant.behind_proxy:
+                line = LatencyProxy(self._server.address)
                 await line.start()
                 self._resources.push_async_callback(line.cut)
                 self.lines[tenant.name] = line
@@ -86,7 +200,7 @@ class Simulator:
     @property
     def token_url(self) -> str:
         """Return where OAuth clients ask for tokens."""
-        return f"{self.url}{identity.PATH}"
+        return f"{self.url}{platform.PATH}"
 
     def replace_secret(self, tenant: str) -> str:
         """Give a tenant's OAuth client a new secret."""
@@ -116,22 +230,22 @@ class Simulator:
         `path` is a shell pattern for what follows a tenant's base address.
         """
         fault = fault_named(name)
-        if fault.stage is Stage.HANDSHAKE and self.certificates is None:
+        if fault.stage is FaultLayer.HANDSHAKE and self.certificates is None:
             raise ValueError(f"'{name}' needs TLS: this simulator speaks plain HTTP")
-        if fault.stage in {Stage.HANDSHAKE, Stage.LISTENER} and (tenant or path or times):
+        if fault.stage in {FaultLayer.HANDSHAKE, FaultLayer.LISTENER} and (tenant or path or times):
             raise ValueError(f"'{name}' happens before any request: it hits all tenants")
         self.world.set_fault(ActiveFault(fault, tenant, path, times))
-        if fault.stage in {Stage.HANDSHAKE, Stage.LISTENER}:
-            await self._server.listen_anew()
+        if fault.stage in {FaultLayer.HANDSHAKE, FaultLayer.LISTENER}:
+            await self._server.restart_listener()
 
     async def clear_faults(self, tenant: str | None = None) -> None:
         """End the faults of one tenant, or all."""
         before = (self.world.handshake_fault(), self.world.listener_fault())
         self.world.clear_faults(tenant)
         if before != (self.world.handshake_fault(), self.world.listener_fault()):
-            await self._server.listen_anew()
+            await self._server.restart_listener()
 
-    def line(self, tenant: str) -> DelayLine:
+    def proxy(self, tenant: str) -> LatencyProxy:
         """Return the network before a tenant; raises ValueError if there is none."""
         if self.world.known(tenant) not in self.lines:
             raise ValueError(f"tenant '{tenant}' has no network of its own to slow down or cut")

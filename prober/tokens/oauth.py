@@ -1,58 +1,82 @@
 """OAuth 2.0 client credentials (RFC 6749, 4.4): what is sent, and when again. Pure.
 
 Client and secret travel in the body, as UiPath's documents have it.
+
+When a token says that it expires, if it is a JWT (RFC 7519). Pure.
+
+Nothing is verified, and nothing else is read: the date serves to warn in time, no more.
 """
 
+import base64
+import binascii
+import json
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from pydantic import SecretStr
 
-from prober.credential import TokenSource
-from prober.model import Request
-from prober.tokens.jwt import expiry_of
-from prober.verdict.identity import IssuedToken
+from prober.classifier.oauth_rules import IssuedToken
+from prober.models import Request, TokenSource
 
-_GREATEST_LEAD_SECONDS = 300.0
+_PARTS = 3
+_LATEST = 253_402_300_799.0  # the end of the year 9999
+
+
+def jwt_expiry(token: str) -> float | None:
+    """Return `exp` in epoch seconds, None for any token that is no JWT with a usable one."""
+    parts = token.split(".")
+    if len(parts) != _PARTS:
+        return None
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+    except (binascii.Error, ValueError, RecursionError):
+        return None
+    expiry = claims.get("exp") if isinstance(claims, dict) else None
+    if isinstance(expiry, bool) or not isinstance(expiry, int | float):
+        return None
+    return float(expiry) if 0 < expiry <= _LATEST else None
+
+
+_MAX_LEAD_SECONDS = 300.0
 _LEAD_SHARE = 0.2
-_GREATEST_MARGIN_SECONDS = 5.0
+_MAX_MARGIN_SECONDS = 5.0
 _MARGIN_SHARE = 0.1
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.0, 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class HeldToken:
+class CachedToken:
     """A token from the identity server, and its life in epoch seconds; None: not known.
 
     `asked_at` is when it was asked for: no server can have begun to count before.
     """
 
     token: SecretStr
-    asked_at: float
+    requested_at: float
     expires_at: float | None
 
     def is_usable(self, now: float) -> bool:
         """Tell whether a request that is sent now will still arrive with a living token."""
         return self.expires_at is None or now < self.expires_at - self._share(
-            _MARGIN_SHARE, _GREATEST_MARGIN_SECONDS
+            _MARGIN_SHARE, _MAX_MARGIN_SECONDS
         )
 
     def is_to_be_renewed(self, now: float) -> bool:
         """Tell whether it is time to ask for the next one."""
         return self.expires_at is not None and now >= self.expires_at - self._share(
-            _LEAD_SHARE, _GREATEST_LEAD_SECONDS
+            _LEAD_SHARE, _MAX_LEAD_SECONDS
         )
 
     def _share(self, share: float, greatest_seconds: float) -> float:
-        life_seconds = (self.expires_at or self.asked_at) - self.asked_at
+        life_seconds = (self.expires_at or self.requested_at) - self.requested_at
         return min(share * life_seconds, greatest_seconds)
 
 
-def held(issued: IssuedToken, asked_at: float) -> HeldToken:
+def cached_token(issued: IssuedToken, asked_at: float) -> CachedToken:
     """Return an issued token with its expiry: as the answer has it, else as the token says."""
     if issued.lifetime_seconds is not None:
-        return HeldToken(issued.token, asked_at, asked_at + issued.lifetime_seconds)
-    return HeldToken(issued.token, asked_at, expiry_of(issued.token.get_secret_value()))
+        return CachedToken(issued.token, asked_at, asked_at + issued.lifetime_seconds)
+    return CachedToken(issued.token, asked_at, jwt_expiry(issued.token.get_secret_value()))
 
 
 def token_request(source: TokenSource, secret: SecretStr, *, version: str) -> Request:
@@ -82,6 +106,6 @@ def token_request(source: TokenSource, secret: SecretStr, *, version: str) -> Re
     )
 
 
-def pause_seconds(failures: int) -> float:
+def retry_delay_seconds(failures: int) -> float:
     """Return how long to wait after so many failures in a row before asking again."""
     return float(min(_FIRST_PAUSE_SECONDS * 2 ** min(failures - 1, 16), _LONGEST_PAUSE_SECONDS))

@@ -10,12 +10,13 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from prober.outcomes import RejectionCause, TokenState
-from prober.sqlite_file import Format, as_os_error, open_to_read, open_to_write
-from prober.tokens.ledger import TokenRecord
+from prober.sqlite import SchemaSpec, open_to_read, open_to_write, translate_sqlite_errors
+from prober.tokens.state_machine import TokenRecord
 
 FILE_NAME = "tokens.sqlite3"
 _APPLICATION_ID = 0x70726F62  # "prob"
@@ -28,26 +29,35 @@ _SCHEMA = (
 
 def _check(connection: sqlite3.Connection) -> str | None:
     verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-    keys = connection.execute("SELECT count(*) FROM fingerprint_key").fetchone()[0]
-    return None if verdict == "ok" and keys == 1 else f"it is corrupt: {verdict}"
+    keys = connection.execute(
+        "SELECT count(*) FROM fingerprint_key WHERE typeof(key) = 'blob'"
+    ).fetchone()[0]
+    if verdict != "ok":
+        return f"it is corrupt: {verdict}"
+    return None if keys == 1 else "it is corrupt: its key is missing"
 
 
 def _fill(connection: sqlite3.Connection) -> None:
     connection.execute("INSERT INTO fingerprint_key VALUES (?)", (secrets.token_bytes(_KEY_BYTES),))
 
 
-_FORMAT = Format("ledger", _APPLICATION_ID, (_SCHEMA,), _check, _fill)
+_FORMAT = SchemaSpec("ledger", _APPLICATION_ID, (_SCHEMA,), _check, _fill)
 
 
-class LedgerFile:
+class TokenStore:
     """The open file; its methods may block, and raise OSError when the file cannot be used."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self.key = _key(connection)
+        connection.text_factory = partial(str, encoding="utf-8", errors="replace")
+        try:
+            self.key = _key(connection)
+        except OSError:
+            connection.close()
+            raise
 
     @classmethod
-    def open(cls, directory: Path, on_set_aside: Callable[[Path, str], None]) -> "LedgerFile":
+    def open(cls, directory: Path, on_set_aside: Callable[[Path, str], None]) -> "TokenStore":
         """Open the file in a directory that exists, for writing; make it if need be.
 
         `on_set_aside` hears of a file that could not be used: its new name, and why.
@@ -55,7 +65,7 @@ class LedgerFile:
         return cls(open_to_write(directory / FILE_NAME, _FORMAT, on_set_aside))
 
     @classmethod
-    def read(cls, directory: Path) -> "LedgerFile | None":
+    def read(cls, directory: Path) -> "TokenStore | None":
         """Open the file for reading, beside a daemon that writes; None if there is no usable one.
 
         Raises OSError when it may not be read.
@@ -65,7 +75,7 @@ class LedgerFile:
 
     def records(self) -> dict[str, TokenRecord]:
         """Return the records of all tenants that there ever were; an unreadable one is left out."""
-        with as_os_error():
+        with translate_sqlite_errors():
             rows = self._connection.execute("SELECT tenant, record FROM token").fetchall()
         records = {tenant: _record(text) for tenant, text in rows}
         return {tenant: record for tenant, record in records.items() if record is not None}
@@ -73,7 +83,7 @@ class LedgerFile:
     def save(self, records: Mapping[str, TokenRecord]) -> None:
         """Save records, all or none."""
         rows = [(tenant, _text(record)) for tenant, record in records.items()]
-        with as_os_error(), self._connection:
+        with translate_sqlite_errors(), self._connection:
             self._connection.executemany("INSERT OR REPLACE INTO token VALUES (?, ?)", rows)
 
     def close(self) -> None:
@@ -83,7 +93,7 @@ class LedgerFile:
 
 
 def _key(connection: sqlite3.Connection) -> bytes:
-    with as_os_error():
+    with translate_sqlite_errors():
         return bytes(connection.execute("SELECT key FROM fingerprint_key").fetchone()[0])
 
 

@@ -1,87 +1,272 @@
-"""The JSON API: one table of operations, which makes the routes and the OpenAPI description."""
+"""The JSON API: one table of operations, which makes the routes and the OpenAPI description.
 
-from collections.abc import Awaitable, Callable
+What may be said in an address, and how it is read: one list for routes and OpenAPI. Pure.
+
+The API's description (OpenAPI 3.1), made from the table of operations and their types. Pure.
+"""
+
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from aiohttp import web
 from pydantic import TypeAdapter
 
-from prober.history.archive import PastFailure
-from prober.views.badge import badge_svg
-from prober.views.standing import TenantDocument
-from prober.web import parameters, questions
-from prober.web.documents import (
+from prober.formatting import duration_seconds
+from prober.history.reader import FailureRecord
+from prober.render.documents import TenantStatusDocument
+from prober.render.svg import RANGES, badge_svg
+from prober.web import queries
+from prober.web.context import SITE, WebContext
+from prober.web.queries import (
     ErrorDocument,
     EventsDocument,
     FailuresDocument,
     IncidentsDocument,
+    NotFoundError,
     OverviewDocument,
     ProberDocument,
     SeriesDocument,
 )
-from prober.web.openapi import Described, description
-from prober.web.parameters import BadParameter, Parameter
-from prober.web.questions import NotFound
-from prober.web.site import SITE, Site
+
+DEFAULT_RANGE = "24h"
+_SINCE_PATTERN = "^[1-9][0-9]{0,3}(s|m|h|d)$"
+_MOST = 200
+_GREATEST_NUMBER = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """`read` turns its text into a value, and raises ValueError with what would be right."""
+
+    name: str
+    where: Literal["path", "query"]
+    says: str
+    schema: Mapping[str, object]
+    read: Callable[[str], object]
+    default: str | None = None
+
+    @property
+    def is_required(self) -> bool:
+        """Whether it must stand there."""
+        return self.where == "path"
+
+
+def _range(text: str) -> str:
+    if text not in RANGES:
+        raise ValueError(f"is none of {', '.join(RANGES)}")
+    return text
+
+
+def _since(text: str) -> float:
+    if not re.fullmatch(_SINCE_PATTERN, text):
+        raise ValueError("write how long ago, such as 90m, 24h or 30d")
+    return duration_seconds(text)
+
+
+def _limit(text: str) -> int:
+    if not re.fullmatch("[0-9]{1,3}", text) or not 0 < int(text) <= _MOST:
+        raise ValueError(f"write a number from 1 to {_MOST}")
+    return int(text)
+
+
+def _number(text: str) -> int:
+    if not re.fullmatch("[0-9]{1,19}", text) or int(text) > _GREATEST_NUMBER:
+        raise ValueError("write a number")
+    return int(text)
+
+
+TENANT = Parameter("tenant", "path", "The tenant's name.", {"type": "string"}, str)
+PROBE = Parameter("probe", "path", "The probe's name.", {"type": "string"}, str)
+OF_PROBE = Parameter("probe", "query", "Of this probe alone.", {"type": "string"}, str)
+NUMBER = Parameter(
+    "number",
+    "path",
+    "The failure's number.",
+    {"type": "integer", "minimum": 0, "maximum": _GREATEST_NUMBER},
+    _number,
+)
+RANGE = Parameter(
+    "range",
+    "query",
+    "How far back.",
+    {"type": "string", "enum": list(RANGES), "default": DEFAULT_RANGE},
+    _range,
+    DEFAULT_RANGE,
+)
+SINCE = Parameter(
+    "since",
+    "query",
+    "How long ago.",
+    {"type": "string", "pattern": _SINCE_PATTERN, "default": "7d", "examples": ["24h", "30d"]},
+    _since,
+    "7d",
+)
+LIMIT = Parameter(
+    "limit",
+    "query",
+    "How many at most.",
+    {"type": "integer", "minimum": 1, "maximum": _MOST, "default": 50},
+    _limit,
+    "50",
+)
+
+
+class BadParameterError(ValueError):
+    """Something in the address cannot be read; the message says what would be right."""
+
+
+def read(
+    parameters: tuple[Parameter, ...], path: Mapping[str, str], query: Mapping[str, str]
+) -> dict[str, object]:
+    """Return the value of each parameter; raises BadParameter."""
+    values: dict[str, object] = {}
+    for each in parameters:
+        text = (path if each.where == "path" else query).get(each.name, each.default)
+        try:
+            values[each.name] = None if text is None else each.read(text)
+        except ValueError as error:
+            raise BadParameterError(f"{each.name}: {error}") from error
+    return values
+
+
+_API_DESCRIPTION = (
+    "What the prober knows, read-only. Durations are in seconds, points in time in seconds since"
+    " the epoch (UTC), what is unknown is null. Within v1, fields and values of enumerations may"
+    " be added, and none is removed or renamed."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class OperationSpec:
+    """One question that can be asked, and the type of what is answered."""
+
+    name: str
+    path: str
+    description: str
+    parameters: tuple[Parameter, ...]
+    response_schema: type
+
+
+def description(
+    operations: Sequence[OperationSpec], error: type, version: str
+) -> dict[str, object]:
+    """Return the description of operations that may all answer with an `error`."""
+    types = dict.fromkeys([*(operation.response_schema for operation in operations), error])
+    schemas, definitions = TypeAdapter.json_schemas(
+        [(each, "serialization", TypeAdapter(each)) for each in types],
+        ref_template="#/components/schemas/{model}",
+    )
+    by_type = {each: schemas[(each, "serialization")] for each in types}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "prober", "version": version, "description": _API_DESCRIPTION},
+        "paths": {each.path: {"get": _operation(each, by_type, error)} for each in operations},
+        "security": [{}, {"password": []}],  # as web.config_file has it
+        "components": {
+            "schemas": definitions.get("$defs", {}),
+            "securitySchemes": {"password": {"type": "http", "scheme": "basic"}},
+        },
+    }
+
+
+def _operation(
+    operation: OperationSpec, schemas: Mapping[type, object], error: type
+) -> dict[str, object]:
+    failures = {
+        "401": "A user and a password are needed, or do not fit.",
+        "429": "Too many wrong passwords, or over the rate limit.",
+        "400": "Something in the address cannot be read." if operation.parameters else None,
+        "404": "There is no such thing." if _has_path(operation) else None,
+        "503": "The history cannot be read.",
+    }
+    return {
+        "operationId": operation.name,
+        "summary": operation.description,
+        "parameters": [_parameter(each) for each in operation.parameters],
+        "responses": {
+            "200": _response("The answer.", schemas[operation.response_schema]),
+            **{code: _response(says, schemas[error]) for code, says in failures.items() if says},
+        },
+    }
+
+
+def _has_path(operation: OperationSpec) -> bool:
+    return any(each.where == "path" for each in operation.parameters)
+
+
+def _parameter(each: Parameter) -> dict[str, object]:
+    return {
+        "name": each.name,
+        "in": each.where,
+        "description": each.says,
+        "required": each.is_required,
+        "schema": dict(each.schema),
+    }
+
+
+def _response(says: str, schema: object) -> dict[str, object]:
+    return {"description": says, "content": {"application/json": {"schema": schema}}}
+
 
 _ERROR = TypeAdapter(ErrorDocument)
 
 
 @dataclass(frozen=True, slots=True)
-class Operation(Described):
+class Operation(OperationSpec):
     """One question, and who answers it."""
 
     answer: Callable[..., Awaitable[object]]
 
 
-async def _tenant(site: Site, tenant: str) -> TenantDocument:
-    return questions.tenant(site, tenant)
+async def _tenant(site: WebContext, tenant: str) -> TenantStatusDocument:
+    return queries.tenant(site, tenant)
 
 
-async def _prober(site: Site) -> ProberDocument:
-    return questions.prober(site)
+async def _prober(site: WebContext) -> ProberDocument:
+    return queries.self_health(site)
 
 
-async def _series(site: Site, tenant: str, range: str) -> SeriesDocument:  # noqa: A002
-    return await questions.series_of(site, tenant, range)
+async def _series(site: WebContext, tenant: str, range: str) -> SeriesDocument:  # noqa: A002
+    return await queries.series_of(site, tenant, range)
 
 
 async def _failures(
-    site: Site, tenant: str, probe: str | None, since: float, limit: int
+    site: WebContext, tenant: str, probe: str | None, since: float, limit: int
 ) -> FailuresDocument:
-    return await questions.failures_of(site, tenant, since, limit, probe)
+    return await queries.failures_of(site, tenant, since, limit, probe)
 
 
-async def _failure(site: Site, number: int) -> PastFailure:
-    return await questions.failure(site, number)
+async def _failure(site: WebContext, number: int) -> FailureRecord:
+    return await queries.failure(site, number)
 
 
-async def _events(site: Site, tenant: str, since: float) -> EventsDocument:
-    return await questions.events_of(site, tenant, since)
+async def _events(site: WebContext, tenant: str, since: float) -> EventsDocument:
+    return await queries.events_of(site, tenant, since)
 
 
-async def _incidents(site: Site, since: float) -> IncidentsDocument:
-    return await questions.incidents_since(site, since)
+async def _incidents(site: WebContext, since: float) -> IncidentsDocument:
+    return await queries.incidents_since(site, since)
 
 
-async def _tenant_incidents(site: Site, tenant: str, since: float) -> IncidentsDocument:
-    return await questions.incidents_since(site, since, tenant)
+async def _tenant_incidents(site: WebContext, tenant: str, since: float) -> IncidentsDocument:
+    return await queries.incidents_since(site, since, tenant)
 
 
-_TENANT, _SINCE = parameters.TENANT, parameters.SINCE
+_TENANT, _SINCE = TENANT, SINCE
 OPERATIONS = (
     Operation(
         "overview", "/api/v1/overview", "How everything stands.", (), OverviewDocument,
-        questions.overview,
+        queries.overview,
     ),
     Operation(
         "tenant", "/api/v1/tenants/{tenant}", "How one tenant stands.", (_TENANT,),
-        TenantDocument, _tenant,
+        TenantStatusDocument, _tenant,
     ),
     Operation(
         "series", "/api/v1/tenants/{tenant}/series", "What its probes did over time.",
-        (_TENANT, parameters.RANGE), SeriesDocument, _series,
+        (_TENANT, RANGE), SeriesDocument, _series,
     ),
     Operation(
         "tenant_incidents", "/api/v1/tenants/{tenant}/incidents", "A tenant's incidents.",
@@ -89,7 +274,7 @@ OPERATIONS = (
     ),
     Operation(
         "failures", "/api/v1/tenants/{tenant}/failures", "Its last failures, with evidence.",
-        (_TENANT, parameters.OF_PROBE, _SINCE, parameters.LIMIT), FailuresDocument, _failures,
+        (_TENANT, OF_PROBE, _SINCE, LIMIT), FailuresDocument, _failures,
     ),
     Operation(
         "events", "/api/v1/tenants/{tenant}/events", "What happened to its token and verdicts.",
@@ -97,7 +282,7 @@ OPERATIONS = (
     ),
     Operation(
         "failure", "/api/v1/failures/{number}", "One failure, with evidence.",
-        (parameters.NUMBER,), PastFailure, _failure,
+        (NUMBER,), FailureRecord, _failure,
     ),
     Operation(
         "incidents", "/api/v1/incidents", "All tenants' incidents.", (_SINCE,),
@@ -122,21 +307,21 @@ def error_answer(status: int, text: str) -> web.Response:
     return _json(_ERROR, ErrorDocument(text), status)
 
 
-def is_for_programs(request: web.Request) -> bool:
+def wants_json(request: web.Request) -> bool:
     """Tell whether an answer is to be read by a program."""
     return request.path.startswith("/api/")
 
 
 def _handler(operation: Operation) -> Callable[[web.Request], Awaitable[web.Response]]:
-    adapter: TypeAdapter[Any] = TypeAdapter(operation.answers)
+    adapter: TypeAdapter[Any] = TypeAdapter(operation.response_schema)
 
     async def handle(request: web.Request) -> web.Response:
         try:
             values = _read(operation.parameters, request)
             document = await operation.answer(request.app[SITE], **values)
-        except BadParameter as error:
+        except BadParameterError as error:
             return error_answer(400, str(error))
-        except NotFound as error:
+        except NotFoundError as error:
             return error_answer(404, str(error))
         except OSError as error:
             return error_answer(503, f"the history cannot be read: {error.strerror or error}")
@@ -146,7 +331,7 @@ def _handler(operation: Operation) -> Callable[[web.Request], Awaitable[web.Resp
 
 
 def _read(wanted: tuple[Parameter, ...], request: web.Request) -> dict[str, object]:
-    return parameters.read(wanted, request.match_info, request.query)
+    return read(wanted, request.match_info, request.query)
 
 
 def _json(adapter: TypeAdapter[Any], document: object, status: int = 200) -> web.Response:
@@ -156,14 +341,14 @@ def _json(adapter: TypeAdapter[Any], document: object, status: int = 200) -> web
 
 
 async def _openapi(request: web.Request) -> web.Response:
-    version = request.app[SITE].own_health().version
+    version = request.app[SITE].self_health().version
     return web.json_response(description(OPERATIONS, ErrorDocument, version))
 
 
 async def _badge(request: web.Request) -> web.Response:
     try:
-        tenant = questions.tenant(request.app[SITE], request.match_info["tenant"])
-    except NotFound as error:
+        tenant = queries.tenant(request.app[SITE], request.match_info["tenant"])
+    except NotFoundError as error:
         return error_answer(404, str(error))
     return web.Response(
         text=badge_svg(tenant),

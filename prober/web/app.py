@@ -4,29 +4,33 @@ from importlib.resources import files
 
 from aiohttp import web
 
-from prober.access.keeper import AccessKeeper
-from prober.web import ad_hoc, api, live, pages, reload
-from prober.web.gate import Gate
-from prober.web.rendering import set_up_templates
-from prober.web.scrapes import Scrapes
-from prober.web.site import SITE, Site
+from prober.web import actions, api, pages, sse
+from prober.web.context import SITE, WebContext
+from prober.web.metrics import MetricsEndpoint
+from prober.web.middleware import AuthMiddleware
+from prober.web.rendering import setup_templates
+from prober.web.tls import WebConfigReloader
 
 MAX_REQUEST_BYTES = 64 * 1024
 
 
-def create_app(site: Site, keeper: AccessKeeper | None = None) -> web.Application:
+def create_app(site: WebContext, keeper: WebConfigReloader | None = None) -> web.Application:
     """Return the application; without a keeper everybody may read, and nobody write."""
     app = web.Application(client_max_size=MAX_REQUEST_BYTES)
     app[SITE] = site
-    set_up_templates(app)
-    app.router.add_get("/metrics", Scrapes(site.render_metrics, site.refresh_metrics).answer)
+    setup_templates(app)
+    app.router.add_get(
+        "/metrics", MetricsEndpoint(site.render_metrics, site.refresh_metrics).handle
+    )
     app.router.add_get("/-/healthy", _healthy)
     app.router.add_get("/-/ready", _ready)
-    for room in (pages, live, api, ad_hoc, reload):
-        room.add_routes(app)
+    for module in (pages, sse, api):
+        module.add_routes(app)
+    actions.add_run_now_routes(app)
+    actions.add_reload_route(app)
     app.router.add_static("/static/", str(files("prober.web").joinpath("static")))
     app.middlewares.append(pages.errors_as_pages)
-    Gate(keeper or AccessKeeper()).add_to(app)
+    AuthMiddleware(keeper or WebConfigReloader()).install(app)
     return app
 
 

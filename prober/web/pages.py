@@ -6,13 +6,12 @@ from itertools import groupby
 
 from aiohttp import web
 
-from prober.views.standing import TenantDocument
-from prober.web import ad_hoc, api, parameters, questions
-from prober.web.cards import CARDS
-from prober.web.parameters import BadParameter
-from prober.web.questions import NotFound
-from prober.web.rendering import page
-from prober.web.site import SITE
+from prober.render.documents import TenantStatusDocument
+from prober.web import actions, api, queries
+from prober.web.api import BadParameterError
+from prober.web.context import SITE
+from prober.web.queries import NotFoundError
+from prober.web.rendering import CARDS, render_page
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _SHOWN_FAILURES = 20
@@ -34,17 +33,17 @@ async def errors_as_pages(request: web.Request, handler: _Handler) -> web.Stream
     """Let errors be read by whom they are for: as a page, or as JSON."""
     try:
         return await handler(request)
-    except BadParameter as error:
+    except BadParameterError as error:
         status, text = 400, str(error)
-    except NotFound as error:
+    except NotFoundError as error:
         status, text = 404, str(error)
     except web.HTTPError as error:
         status, text = error.status, error.text or error.reason
     except OSError as error:
         status, text = 503, f"the history cannot be read: {error.strerror or error}"
-    if api.is_for_programs(request):
+    if api.wants_json(request):
         return api.error_answer(status, text)
-    return await page(request, "error.html", status, status=status, text=text)
+    return await render_page(request, "error.html", status, status=status, text=text)
 
 
 async def _overview(request: web.Request) -> web.Response:
@@ -54,51 +53,51 @@ async def _overview(request: web.Request) -> web.Response:
         (environment, list(group))
         for environment, group in groupby(by_environment, lambda card: card.document.environment)
     ]
-    return await page(request, "overview.html", cards=cards, groups=groups)
+    return await render_page(request, "overview.html", cards=cards, groups=groups)
 
 
 async def _tenant(request: web.Request) -> web.Response:
-    wanted = (parameters.TENANT, parameters.RANGE)
-    values = parameters.read(wanted, request.match_info, request.query)
+    wanted = (api.TENANT, api.RANGE)
+    values = api.read(wanted, request.match_info, request.query)
     name, range_name = str(values["tenant"]), str(values["range"])
     site = request.app[SITE]
-    document = questions.tenant(site, name)
+    document = queries.tenant(site, name)
     if "range" not in request.query and site.now() - document.known_since < _YOUNG_SECONDS:
         range_name = "1h"  # of a day there would be nothing to see
     series, failures, incidents, events = await asyncio.gather(
-        questions.series_of(site, name, range_name),
-        questions.failures_of(site, name, _WEEK_SECONDS, _SHOWN_FAILURES),
-        questions.incidents_since(site, _WEEK_SECONDS, name),
-        questions.events_of(site, name, _WEEK_SECONDS),
+        queries.series_of(site, name, range_name),
+        queries.failures_of(site, name, _WEEK_SECONDS, _SHOWN_FAILURES),
+        queries.incidents_since(site, _WEEK_SECONDS, name),
+        queries.events_of(site, name, _WEEK_SECONDS),
     )
-    return await page(
+    return await render_page(
         request,
         "tenant.html",
         tenant=document,
-        last=questions.last_runs(site, name),
+        last=queries.last_runs(site, name),
         range=range_name,
         series=series,
         failures=failures.failures,
         incidents=incidents.incidents,
         events=events,
-        word=ad_hoc.word(request.app),
+        word=actions.csrf_token(request.app),
     )
 
 
-def _environment_order(tenant: TenantDocument) -> tuple[bool, str]:
+def _environment_order(tenant: TenantStatusDocument) -> tuple[bool, str]:
     return tenant.environment != _FIRST_ENVIRONMENT, tenant.environment
 
 
 async def _incidents(request: web.Request) -> web.Response:
-    seconds = parameters.read((parameters.SINCE,), {}, request.query)["since"]
+    seconds = api.read((api.SINCE,), {}, request.query)["since"]
     assert isinstance(seconds, float)  # noqa: S101 -- as its parameter reads it
-    found = await questions.incidents_since(request.app[SITE], seconds)
-    since = request.query.get("since", parameters.SINCE.default)
-    return await page(request, "incidents.html", found=found, since=since)
+    found = await queries.incidents_since(request.app[SITE], seconds)
+    since = request.query.get("since", api.SINCE.default)
+    return await render_page(request, "incidents.html", found=found, since=since)
 
 
 async def _failure(request: web.Request) -> web.Response:
-    number = parameters.read((parameters.NUMBER,), request.match_info, {})["number"]
+    number = api.read((api.NUMBER,), request.match_info, {})["number"]
     assert isinstance(number, int)  # noqa: S101 -- as its parameter reads it
-    failure = await questions.failure(request.app[SITE], number)
-    return await page(request, "failure.html", failure=failure, document=failure.document)
+    failure = await queries.failure(request.app[SITE], number)
+    return await render_page(request, "failure.html", failure=failure, document=failure.document)

@@ -1,22 +1,35 @@
-"""Templates, how values are written in them, and pages drawn from them."""
+"""Templates, how values are written in them, and pages drawn from them.
+
+Drawn parts of pages, kept until what they show has changed, or the words are too old.
+
+Drawing happens in a thread, so that no measurement waits for it.
+"""
 
 import asyncio
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import aiohttp_jinja2
 import jinja2
 from aiohttp import web
 
+from prober import formatting
 from prober.outcomes import Culprit, TokenState
-from prober.views import chart, quantities, svg
-from prober.views.marks import sign, token_sign
-from prober.views.standing import row_text
-from prober.views.words import CAUSES, REASONS, SKIPS, WHOSE
-from prober.web import questions
-from prober.web.site import SITE
+from prober.render import svg
+from prober.render.documents import (
+    TenantStatusDocument,
+    rule_text,
+    sort_by_severity,
+    tenant_document,
+)
+from prober.render.text import CAUSES, CULPRIT_LABELS, REASONS, SKIPS, symbol, token_symbol
+from prober.stats.status import TenantStatus
+from prober.web import queries
+from prober.web.context import SITE, WebContext, iter_tenant_status
 
 
-def set_up_templates(app: web.Application) -> None:
+def setup_templates(app: web.Application) -> None:
     """Let `aiohttp_jinja2` know them; everything is escaped but what says otherwise."""
     made = aiohttp_jinja2.setup(
         app,
@@ -26,48 +39,118 @@ def set_up_templates(app: web.Application) -> None:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    _furnish(made)
+    _register_filters(made)
 
 
-def _furnish(made: jinja2.Environment) -> None:
+def _register_filters(made: jinja2.Environment) -> None:
     made.filters.update(
         {
-            "duration": quantities.duration,
-            "latency": quantities.latency,
-            "moment": quantities.moment,
-            "share": quantities.share,
-            "size": quantities.size,
+            "duration": formatting.format_duration,
+            "latency": formatting.format_latency,
+            "timestamp": formatting.format_timestamp,
+            "percent": formatting.format_percent,
+            "size": formatting.format_size,
             "strip": svg.strip_svg,
             "latencies": svg.latency_svg,
-            "most_latency": svg.most_latency,
-            "latency_words": svg.latency_label,
-            "chart": chart.chart_svg,
+            "max_latency": svg.max_latency,
+            "latency_label": svg.latency_label,
+            "chart": svg.chart_svg,
         }
     )
     globals_: Mapping[str, object] = {
         "CAUSES": CAUSES,
         "REASONS": REASONS,
         "SKIPS": SKIPS,
-        "WHOSE": WHOSE,
-        "RANGES": tuple(chart.RANGES),
+        "CULPRIT_LABELS": CULPRIT_LABELS,
+        "RANGES": tuple(svg.RANGES),
         "CULPRITS": tuple(Culprit),
-        "sign": lambda culprit: sign(Culprit(culprit)),
-        "token_sign": lambda state: token_sign(TokenState(state)),
-        "row_text": row_text,
+        "symbol": lambda culprit: symbol(Culprit(culprit)),
+        "token_symbol": lambda state: token_symbol(TokenState(state)),
+        "rule_text": rule_text,
         "waterfall": svg.waterfall_svg,
     }
     made.globals.update(globals_)
 
 
-async def page(
+async def render_page(
     request: web.Request, template: str, http_status: int = 200, **context: object
 ) -> web.Response:
     """Draw a page in a thread, so that no measurement waits for it."""
     site = request.app[SITE]
-    shared = {"now": site.now(), "prober": questions.prober(site), "path": request.path}
+    shared = {"now": site.now(), "prober": queries.self_health(site), "path": request.path}
     text = await asyncio.to_thread(
         aiohttp_jinja2.render_string, template, request, {**context, **shared}
     )
     answer = web.Response(text=text, status=http_status, content_type="text/html")
     answer.enable_compression()
     return answer
+
+
+_FRESH_SECONDS = 30.0  # "14 min ago" may be so late
+_QUIET_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedCard:
+    """One tenant as drawn for the overview."""
+
+    document: TenantStatusDocument
+    changes: int
+    rendered_at: float
+    html: str
+
+
+class CardCache:
+    """All tenants' cards."""
+
+    def __init__(self, site: WebContext, environment: jinja2.Environment) -> None:
+        self._site = site
+        self._template = environment.get_template("card.html")
+        self._cards: dict[str, RenderedCard] = {}
+        self._drawing = asyncio.Lock()
+
+    async def all(self) -> Sequence[RenderedCard]:
+        """Return every tenant's card, those in trouble first."""
+        await self._render(tuple(self._site.tenants))
+        for name in self._cards.keys() - self._site.tenants.keys():
+            del self._cards[name]
+        order = sort_by_severity([card.document for card in self._cards.values()])
+        return [self._cards[document.name] for document in order]
+
+    async def _render(self, names: Iterable[str]) -> None:
+        """Draw the cards that are out of date."""
+        async with self._drawing:
+            now = self._site.now()
+            wanted = [name for name in names if self._is_stale(name, now)]
+            stale = [
+                (standing, self._site.changes(standing.tenant.name))
+                async for standing in iter_tenant_status(self._site, wanted)
+            ]
+            if stale:
+                drawn = await asyncio.to_thread(self._rendered, stale, now)
+                self._cards.update({card.document.name: card for card in drawn})
+
+    def _is_stale(self, name: str, now: float) -> bool:
+        card = self._cards.get(name)
+        age = math.inf if card is None else abs(now - card.rendered_at)
+        if card is None or age >= _FRESH_SECONDS:
+            return True
+        return age >= _QUIET_SECONDS and card.changes != self._site.changes(name)
+
+    def _rendered(
+        self, standings: list[tuple[TenantStatus, int]], now: float
+    ) -> list[RenderedCard]:
+        cards = []
+        for standing, changes in standings:
+            document = tenant_document(standing, now)
+            html = self._template.render(tenant=document, now=now)
+            cards.append(RenderedCard(document, changes, now, html))
+        return cards
+
+
+CARDS: web.AppKey[CardCache] = web.AppKey("cards", CardCache)
+
+
+def add_card_cache(app: web.Application) -> None:
+    """Let pages and live feeds share them."""
+    app[CARDS] = CardCache(app[SITE], aiohttp_jinja2.get_env(app))

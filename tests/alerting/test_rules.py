@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from prober.metrics.definitions import METRIC_DEFINITIONS, MetricType
 from prober.outcomes import CLASSIFICATION, Culprit, Reason
-from prober.recorders.families import FAMILIES, Kind
 from tests.alerting.cases import CASES, SERVER_ERROR, Case, runs, surroundings, tenant
 
 PROMETHEUS = Path(__file__).parents[2] / "config" / "prometheus"
@@ -144,10 +144,10 @@ def expressions() -> list[str]:
 def test_every_metric_in_a_rule_is_one_that_the_daemon_exports() -> None:
     exported = {
         name
-        for family in FAMILIES
+        for family in METRIC_DEFINITIONS
         for name in (
             [f"{family.name}_bucket", f"{family.name}_sum", f"{family.name}_count"]
-            if family.kind is Kind.HISTOGRAM
+            if family.kind is MetricType.HISTOGRAM
             else [family.name]
         )
     }
@@ -213,7 +213,7 @@ def test_every_metric_in_a_runbook_is_one_that_the_daemon_exports() -> None:
     pages = "".join(page.read_text() for page in (PROMETHEUS / "runbooks").glob("*.md"))
     used = set(re.findall(r"prober_\w+", pages))
     assert used
-    assert used <= {family.name for family in FAMILIES} | {"prober_fault"}
+    assert used <= {family.name for family in METRIC_DEFINITIONS} | {"prober_fault"}
 
 
 def test_no_runbook_is_of_no_alert() -> None:

@@ -19,18 +19,18 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import cpu_per_probe, history_size, punctuality, size, timing_accuracy
+from tests.benchmarks import cpu_per_probe, history_size, schedule_delay, size, timing_accuracy
 from tests.benchmarks.blackbox import blackbox_version
-from tests.benchmarks.figures import Figure, Surroundings, document, from_document, told
-from tests.house.test_readme import BENCHMARKS as JSON_FILE
-from tests.house.test_readme import README, with_tables
+from tests.benchmarks.results import Figure, Surroundings, document, from_document, told
+from tests.conventions.test_readme import BENCHMARKS as JSON_FILE
+from tests.conventions.test_readme import README, with_tables
 
 Measure = Callable[[Path, bool], list[Figure]]
 
 MODULES: Mapping[str, Measure] = {
     "cpu": cpu_per_probe.measure,
     "timing": timing_accuracy.measure,
-    "punctuality": punctuality.measure,
+    "punctuality": schedule_delay.measure,
     "size": size.measure,
     "history": history_size.measure,
 }

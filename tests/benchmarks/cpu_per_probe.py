@@ -13,8 +13,8 @@ from pathlib import Path
 
 from tests.benchmarks.blackbox import Blackbox, blackbox
 from tests.benchmarks.daemon import Load, measured_daemon
-from tests.benchmarks.figures import Figure, middle, told
 from tests.benchmarks.nginx import StaticPlatform, static_platform
+from tests.benchmarks.results import Figure, middle, told
 
 GROUP = "CPU per probe"
 _WARM_UP_SECONDS = 2.5

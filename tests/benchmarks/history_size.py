@@ -11,16 +11,23 @@ from pathlib import Path
 from statistics import median
 from urllib.request import urlopen
 
-from prober.history.file import HOUR, HistoryFile
+from prober.history.codec import pack_minutes, pack_tally
 from prober.history.schema import FILE_NAME
-from prober.timeline.packing import pack_minutes, pack_tally
-from prober.timeline.sketch import sketch_of
-from prober.timeline.slots import FIELDS, SLOT_SECONDS, Slot, slot_at, values
-from prober.timeline.tally import Tally, added
+from prober.history.writer import HOUR, HistoryWriter
+from prober.stats.aggregates import (
+    BUCKET_SECONDS,
+    FIELDS,
+    Aggregate,
+    TimeBucket,
+    bucket_start,
+    merge_aggregates,
+    sketch_of,
+    values,
+)
+from tests.benchmarks.background_load import onlookers
 from tests.benchmarks.daemon import PROBES_PER_TENANT, Load, recorded_daemon
-from tests.benchmarks.figures import Figure, quantile, told
 from tests.benchmarks.nginx import static_platform
-from tests.benchmarks.onlookers import onlookers
+from tests.benchmarks.results import Figure, quantile, told
 
 GROUP = "thirty days"
 PROBES, DAYS = 1400, 30
@@ -108,7 +115,7 @@ def _asked(url: str) -> tuple[float, float]:
 def write_past(directory: Path, probes: int, days: int) -> int:
     """Write a past that ended with the last full hour; return the file's bytes."""
     directory.mkdir(mode=0o700, parents=True)
-    HistoryFile.open(directory, lambda _path, _why: None).close()
+    HistoryWriter.open(directory, lambda _path, _why: None).close()
     kinds = [_hour(random.Random(seed)) for seed in range(_HOURS_OF_A_KIND)]  # noqa: S311
     last_hour = int(time.time() // HOUR) - 1
     hours = range(last_hour - days * 24, last_hour)
@@ -126,30 +133,32 @@ def write_past(directory: Path, probes: int, days: int) -> int:
                 for hour in hours
             )
             connection.executemany(f"INSERT INTO {table} VALUES (?, ?, ?)", rows)  # noqa: S608
-        _write_slots(connection, probes // PROBES_PER_TENANT, slot_at(hours[0] * HOUR))
+        _write_slots(connection, probes // PROBES_PER_TENANT, bucket_start(hours[0] * HOUR))
     return (directory / FILE_NAME).stat().st_size
 
 
 def _hour(chance: random.Random) -> tuple[bytes, bytes]:
     """Return an hour of a run each minute, packed: its sum, and its minutes."""
     minutes = {
-        minute: Tally(
+        minute: Aggregate(
             {"ok": 1} if chance.random() > 1e-3 else {"server_error": 1},
             sketch_of([chance.lognormvariate(-2.5, 0.3)]),
             sketch_of([chance.lognormvariate(-3.0, 0.2)]),
         )
         for minute in range(60)
     }
-    return pack_tally(added(minutes.values())), pack_minutes(minutes)
+    return pack_tally(merge_aggregates(minutes.values())), pack_minutes(minutes)
 
 
 def _write_slots(connection: sqlite3.Connection, tenants: int, since: int) -> None:
-    runs = PROBES_PER_TENANT * SLOT_SECONDS // 60
-    slot = Slot(none=runs, splits=runs, server_seconds=runs * 0.09, network_seconds=runs * 0.05)
+    runs = PROBES_PER_TENANT * BUCKET_SECONDS // 60
+    slot = TimeBucket(
+        none=runs, splits=runs, server_seconds=runs * 0.09, network_seconds=runs * 0.05
+    )
     marks = ", ".join("?" * (len(FIELDS) + 2))
     rows = (
         (f"tenant-{tenant:04}", at, *values(slot))
         for tenant in range(tenants)
-        for at in range(since, int(time.time()) - HOUR, SLOT_SECONDS)
+        for at in range(since, int(time.time()) - HOUR, BUCKET_SECONDS)
     )
     connection.executemany(f"INSERT INTO slot VALUES ({marks})", rows)  # noqa: S608

@@ -18,9 +18,9 @@ from pyinstrument import Profiler
 from rich.console import Console
 
 from prober.cli.run import run_loop
-from prober.daemon import run
-from prober.recorders.log import configure_logging
-from prober.settings.load import load
+from prober.config.loader import load
+from prober.daemon import run_daemon
+from prober.logs import configure_logging
 from tests.benchmarks.daemon import Load
 from tests.benchmarks.nginx import static_platform
 
@@ -67,7 +67,7 @@ def _profiled(settings: Path, seconds: float) -> str:
     logger, reload = structlog.get_logger("prober"), partial(load, settings)
     profiler = Profiler(interval=_SAMPLE_SECONDS, async_mode="disabled")
     profiler.start()
-    run_loop(run(load(settings), os.environ, logger, until, reload))
+    run_loop(run_daemon(load(settings), os.environ, logger, until, reload))
     profiler.stop()
     return profiler.output_html()
 

@@ -19,12 +19,11 @@ from pathlib import Path
 
 import structlog
 
-from prober.cli.run import first_signal, run_loop
-from prober.daemon import Daemon
-from prober.interpreter import let_the_loop_run
-from prober.model import Result
-from prober.recorders.log import configure_logging
-from prober.settings.load import load
+from prober.cli.run import run_loop, wait_for_stop_signal
+from prober.config.loader import load
+from prober.daemon import Daemon, tune_gc_and_switch_interval
+from prober.logs import configure_logging
+from prober.models import ProbeResult
 from tests.benchmarks.timed_server import NUMBER_HEADER
 
 _TICK_SECONDS = 0.001
@@ -40,7 +39,7 @@ class Recording:
         self.latenesses: list[tuple[float, float]] = []
         self.holds: list[tuple[float, float, float]] = []
 
-    def record(self, result: Result) -> None:
+    def record(self, result: ProbeResult) -> None:
         """See `Recorder`."""
         response = result.exchange.response
         if response is None:
@@ -49,7 +48,7 @@ class Recording:
         if number:
             self._compare(result, int(number[0]))
 
-    def _compare(self, result: Result, number: int) -> None:
+    def _compare(self, result: ProbeResult, number: int) -> None:
         exchange = result.exchange
         phases = dict(exchange.phases.as_pairs())
         took = sum(phases.get(name, 0.0) for name in ("send", "wait", "transfer"))
@@ -86,11 +85,11 @@ async def _run(config: Path, recording: Recording, *, holds: bool, block: bool) 
     daemon = Daemon(
         load(config), os.environ, logger, extra=(recording,), load=partial(load, config)
     )
-    let_the_loop_run()
+    tune_gc_and_switch_interval()
     daemon.metrics.run_started = partial(  # type: ignore[method-assign]
         recording.heard, daemon.metrics.run_started
     )
-    ended = first_signal(daemon.request_reload)
+    ended = wait_for_stop_signal(daemon.request_reload)
     await daemon.start()
     beside = [recording.watch()] * holds + [recording.block()] * block
     tasks = [asyncio.create_task(each) for each in beside]

@@ -12,11 +12,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tests.benchmarks.background_load import Scrapes, scrape
 from tests.benchmarks.daemon import PROBES_PER_TENANT, Load, Recorded, recorded_daemon
-from tests.benchmarks.figures import Figure, told
 from tests.benchmarks.nginx import StaticPlatform, static_platform
-from tests.benchmarks.onlookers import Scrapes, scrape
 from tests.benchmarks.processes import rss_bytes
+from tests.benchmarks.results import Figure, told
 
 GROUP = "size"
 LARGEST = 10_000

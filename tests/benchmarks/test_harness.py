@@ -5,8 +5,11 @@ import sys
 import time
 from pathlib import Path
 
+from tests.benchmarks.background_load import Scrapes, onlookers, scrape
 from tests.benchmarks.daemon import Load, Samples, recorded_daemon
-from tests.benchmarks.figures import (
+from tests.benchmarks.history_size import write_past
+from tests.benchmarks.processes import cpu_seconds, free_port, rss_bytes, running
+from tests.benchmarks.results import (
     Figure,
     Surroundings,
     document,
@@ -15,9 +18,6 @@ from tests.benchmarks.figures import (
     quantile,
     told,
 )
-from tests.benchmarks.history_size import write_past
-from tests.benchmarks.onlookers import Scrapes, onlookers, scrape
-from tests.benchmarks.processes import cpu_seconds, free_port, rss_bytes, running
 
 AROUND = Surroundings("two cores", "Python 3.11", "2026-11-24")
 FIGURES = [

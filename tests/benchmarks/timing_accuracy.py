@@ -16,11 +16,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.benchmarks.background_load import onlookers
 from tests.benchmarks.blackbox import blackbox, blackbox_version
 from tests.benchmarks.daemon import Load, recorded_daemon
-from tests.benchmarks.figures import Figure, quantile, told
-from tests.benchmarks.onlookers import onlookers
 from tests.benchmarks.processes import free_port, running
+from tests.benchmarks.results import Figure, quantile, told
 from tests.programs import get
 
 GROUP = "truth of the network part"

@@ -6,27 +6,25 @@ from pathlib import Path
 
 import pytest
 
-from prober.cli.attempts import run_probes
-from prober.credential import TokenSource, TokenSourceKind
-from prober.model import Result, Tenant, TransportOptions
-from prober.simulator.latency import Latency
-from prober.simulator.platform import Address
+from prober.cli.probe import run_probes
+from prober.models import ProbeResult, Tenant, TokenSource, TokenSourceKind, TransportOptions
+from prober.simulator.platform import Latency, TenantAddress
 from prober.simulator.simulator import Simulator, SimulatorConfig
-from prober.simulator.world import SimulatedTenant
+from prober.simulator.state import SimulatedTenant
 from tests.builders import a_probe, a_tenant
 
 SERVER, NETWORK = 0.120, 0.080
 RUNS = 5
 
 
-async def results(directory: Path, *, tls: bool) -> list[Result]:
-    tenants = (SimulatedTenant("acme", Address("acme", "prod"), behind_delay_line=True),)
+async def results(directory: Path, *, tls: bool) -> list[ProbeResult]:
+    tenants = (SimulatedTenant("acme", TenantAddress("acme", "prod"), behind_proxy=True),)
     config = SimulatorConfig(
         tenants, tls=tls, latency=Latency(SERVER, 0.0), token_directory=directory
     )
     async with AsyncExitStack() as resources:
         simulator = await resources.enter_async_context(Simulator(config))
-        simulator.line("acme").delay_seconds = NETWORK
+        simulator.proxy("acme").delay_seconds = NETWORK
         ca_file = directory / "ca.pem"
         if simulator.certificates is not None:
             simulator.certificates.write_authority(ca_file)

@@ -206,7 +206,7 @@ def test_a_shard_without_tenants_is_idle_and_well_until_there_are_some(tmp_path:
 
         file.write_text(written("acme-prod", "acme-dev", "legacy"))
         it.send_signal(signal.SIGHUP)
-        seconds_until(lambda: "settings.reloaded" in log.read_text())
+        seconds_until(lambda: "config.reloaded" in log.read_text())
         assert Shard("here", 1, it, url).tenants == {"legacy"}
         assert end(it) == 0
     assert "none of the 1 belongs to shard 1/3: this prober is idle, and well" in log.read_text()

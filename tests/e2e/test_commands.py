@@ -3,13 +3,16 @@
 import json
 import re
 import signal
+import sqlite3
 import subprocess
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from prober.cli.main import COMMANDS
+from prober.tokens.store import TokenStore
 from tests.programs import PROBER, end, get, started
 
 ROOT = Path(__file__).parents[2]
@@ -139,20 +142,28 @@ def test_the_readmes_commands_run() -> None:
             assert run("validate", rest[rest.index("--config") + 1]).returncode == 0
             assert run(name, "--help").returncode == 0
         else:
-            expected = {"token": 10, "report": 1, "explain": 12}.get(command.split()[0], 0)
+            expected = {"tokens": 10, "report": 1, "explain": 12}.get(command.split()[0], 0)
             assert run(*command.split()).returncode == expected, command
+
+
+def without_a_table(path: Path) -> None:
+    path.mkdir()
+    TokenStore.open(path, lambda *_: None).close()
+    with closing(sqlite3.connect(path / "tokens.sqlite3")) as connection:
+        connection.execute("DROP TABLE token")
 
 
 @pytest.mark.parametrize(
     ("make", "event"),
     [
-        (lambda path: path.write_text("no directory"), "state.not_saved"),
+        (lambda path: path.write_text("no directory"), "state.write_failed"),
         (
             lambda path: (path.mkdir(), (path / "tokens.sqlite3").write_bytes(b"\xff" * 9000)),
-            "state.set_aside",
+            "state.quarantined",
         ),
+        (without_a_table, "state.write_failed"),
     ],
-    ids=["unusable", "corrupt"],
+    ids=["unusable", "corrupt", "incomplete"],
 )
 def test_the_daemon_starts_whatever_became_of_its_state(
     settings: Path, tmp_path: Path, make: Callable[[Path], object], event: str

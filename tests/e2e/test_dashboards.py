@@ -17,9 +17,7 @@ from urllib.parse import urlencode
 import pytest
 import yaml
 
-from dashboards.palette import STANDINGS, Code
-from dashboards.queries import TENANT, tenant_standing
-from tests.dashboards.boards import (
+from tests.grafana.dashboards import (
     BOARDS,
     Asked,
     asked,
@@ -31,6 +29,8 @@ from tests.dashboards.boards import (
 )
 from tests.programs import get, seconds_until, started
 from tests.prometheus import READY, free_port, prometheus, running
+from tools.grafana.palette import STANDINGS, Code
+from tools.grafana.queries import TENANT, tenant_standing
 
 pytestmark = pytest.mark.timeout(240)
 SPEED = 5

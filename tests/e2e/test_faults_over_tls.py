@@ -17,13 +17,14 @@ import pytest
 import yaml
 
 from prober.outcomes import CLASSIFICATION, Reason
-from prober.simulator.faults import FAULTS, Fault, Stage
+from prober.simulator.faults import FAULTS, Fault, FaultLayer
 from tests.programs import PROBER, call, get, started
 
 OVER_TLS = [
     fault
     for name, fault in FAULTS.items()
-    if fault.stage is not Stage.ANSWER or name in {"token_rejected", "server_error", "echoed_token"}
+    if fault.stage is not FaultLayer.ANSWER
+    or name in {"token_rejected", "server_error", "echoed_token"}
 ]
 SERIES = re.compile(
     r'prober_probe_runs_total\{culprit="(\w+)",outcome="(\w+)",probe="[^"]+",reason="(\w+)",'
@@ -137,7 +138,7 @@ def written_by(house: House) -> Iterator[tuple[str, bytes]]:
         yield path.name, path.read_bytes()
     yield "metrics", get(house.metrics).encode()
     config = ("--config", str(house.file), "--json")
-    for command in (("token",), ("probe", "acme-prod"), ("probe", "acme-dev")):
+    for command in (("tokens",), ("probe", "acme-prod"), ("probe", "acme-dev")):
         done = subprocess.run([PROBER, *command, *config], capture_output=True, timeout=30)  # noqa: PLW1510
         yield f"prober {' '.join(command)}", done.stdout + done.stderr
 

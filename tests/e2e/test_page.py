@@ -16,7 +16,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
-from tests.e2e.past import write_a_day
+from tests.e2e.history_fixture import write_a_day
 from tests.integration.web.test_openapi import ask_everything
 from tests.programs import get, started
 

@@ -17,9 +17,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser
 
-from prober.timeline.tally import run_of
+from prober.stats.aggregates import summarize
 from tests.programs import PROBER, end, started
-from tests.unit.report.days import DAY, INCIDENTS, results, write_the_day
+from tests.unit.report.factories import DAY, INCIDENTS, results, write_the_day
 
 SPAN = ("--since", "2025-03-05", "--until", "2025-03-06")
 SETTINGS = """
@@ -103,11 +103,11 @@ def test_percentiles_lie_within_two_per_cent_of_the_exact_ones(
         for each in results()
         if not each.in_maintenance
         and probe in {None, each.probe}
-        and run_of(each).server_seconds is not None
+        and summarize(each).server_seconds is not None
     ]
     exact = statistics.quantiles(raw, n=100, method="inclusive")
     [figures] = [each for each in facts["figures"] if each["probe"] == probe]
-    assert figures["answers"] == len(raw)
+    assert figures["responses"] == len(raw)
     assert figures[side] == {
         f"p{share}_seconds": pytest.approx(exact[share - 1], rel=0.02) for share in (50, 90, 95, 99)
     }
@@ -117,32 +117,32 @@ def test_availability_is_that_of_the_runs(facts: Any) -> None:  # noqa: ANN401
     ran = [each for each in results() if not each.in_maintenance]
     failed = sum(not each.verdict.succeeded for each in ran)
     kept: Mapping[str, Any] = facts["availability"]
-    assert kept["asked"] == len(ran) + 20
+    assert kept["runs"] == len(ran) + 20
     assert kept["platform_failures"] == 42 + 37 + 1
     assert kept["end_to_end_failures"] == failed + 20
     assert kept["platform_ratio"] == pytest.approx(1 - 80 / (len(ran) + 20))
-    assert (kept["held_back"], kept["in_maintenance"]) == (20, 120)
+    assert (kept["paused"], kept["in_maintenance"]) == (20, 120)
     assert sum(each["runs"] for each in facts["outcomes"]) == len(ran)
     assert facts["skipped"] == {"token_rejected": 20}
 
 
 def test_calls_of_the_platform_come_first_with_what_proves_them(facts: Any) -> None:  # noqa: ANN401
-    first = facts["failed_calls"][0]
+    first = facts["failed_requests"][0]
     assert first["request_ids"] == {"x-correlation-id": "corr-1080", "cf-ray": "ray-1080"}
     assert (first["culprit"], first["http_status"], first["incident"]) == ("platform", 500, 1)
     assert first["message"] == "Upstream | failed: `ledger` <b>down</b>"
-    culprits = [each["culprit"] for each in facts["failed_calls"]]
+    culprits = [each["culprit"] for each in facts["failed_requests"]]
     assert culprits == sorted(
         culprits, key=["platform", "undecided", "credential", "network"].index
     )
-    assert {each["incident"] for each in facts["failed_calls"]} == {1, 2, 3, 4, 6}
+    assert {each["incident"] for each in facts["failed_requests"]} == {1, 2, 3, 4, 6}
     assert facts["failure_count"] == 79 + 60 + 10 + 20 + 1
     slowest = max(
         (each for each in results() if not each.in_maintenance and each.exchange.response),
         key=lambda each: each.verdict.latency.server_seconds or 0,
     )
-    assert facts["slow_calls"][0]["at"] == slowest.started_at
-    assert facts["slow_calls"][0]["request_ids"]["cf-ray"] == slowest.verdict.facts["cf_ray"]
+    assert facts["slow_requests"][0]["at"] == slowest.started_at
+    assert facts["slow_requests"][0]["request_ids"]["cf-ray"] == slowest.verdict.facts["cf_ray"]
 
 
 def test_all_formats_tell_it_and_none_a_token(settings: Path, html: Path, facts: Any) -> None:  # noqa: ANN401

@@ -87,7 +87,7 @@ class House:
 
     def saved(self, tenant: str) -> dict:
         done = subprocess.run(  # noqa: PLW1510 -- 10 is an answer
-            [PROBER, "token", tenant, "--config", str(self.file), "--json"],
+            [PROBER, "tokens", tenant, "--config", str(self.file), "--json"],
             capture_output=True,
             text=True,
             timeout=30,
@@ -188,7 +188,7 @@ def test_a_permission_that_is_taken_away_never_touches_the_tokens_state(house: H
 
 def test_a_second_prober_on_the_same_state_is_refused_in_one_line(house: House) -> None:
     with house.running() as first:
-        done = subprocess.run(  # noqa: PLW1510 -- the status is what is tested
+        done = subprocess.run(  # noqa: PLW1510 -- 10 is an answer
             [PROBER, "run", "--config", str(house.file)],
             capture_output=True,
             text=True,

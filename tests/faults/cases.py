@@ -10,8 +10,8 @@ from typing import Any
 
 from prober.outcomes import Reason
 from prober.simulator.faults import FAULTS
-from tests.faults import hostile
-from tests.faults.hostile import GOOD_BODY, JSON, MIB, TIMING, Talk, endless, says, whole
+from tests.faults import malicious_server as hostile
+from tests.faults.malicious_server import GOOD_BODY, JSON, MIB, TIMING, Talk, endless, says, whole
 
 BASE = "http://127.0.0.1:{port}/acme/prod/reinfer_"
 OK_HEAD = b"HTTP/1.1 200 OK\r\n" + TIMING + JSON

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.houses import Stage, staged
+from tests.faults.harness import Stage, staged
 
 
 @pytest.fixture(scope="session")

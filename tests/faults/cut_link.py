@@ -15,10 +15,17 @@ from pathlib import Path
 
 import trustme
 
-from prober.exchange.client import ExchangeClient
-from prober.exchange.loop_lag import LoopLag
-from prober.model import ConnectionPolicy, Exchange, Expectations, Probe, Request, TransportOptions
-from prober.verdict.rules import judge
+from prober.classifier.rules import classify
+from prober.http_client.client import ProbeHttpClient
+from prober.http_client.timing import EventLoopLagMonitor
+from prober.models import (
+    ConnectionPolicy,
+    Expectations,
+    HttpExchange,
+    Probe,
+    Request,
+    TransportOptions,
+)
 
 WAYS = ("silent", "half", "cut", "dropped", "lost")
 CASES = tuple(f"{way}-{scheme}" for way in WAYS for scheme in ("http", "https"))
@@ -117,7 +124,7 @@ class FarEnd:
         _ip("link", "set", near, "up")
 
 
-async def _ask(far_end: FarEnd, client: ExchangeClient, options: TransportOptions) -> Exchange:
+async def _ask(far_end: FarEnd, client: ProbeHttpClient, options: TransportOptions) -> HttpExchange:
     probe = Probe(
         "silence",
         "/",
@@ -131,9 +138,9 @@ async def _ask(far_end: FarEnd, client: ExchangeClient, options: TransportOption
     return await client.exchange(request, probe, options)
 
 
-async def _ask_all(far_ends: Mapping[str, FarEnd], ca_file: Path) -> dict[str, Exchange]:
+async def _ask_all(far_ends: Mapping[str, FarEnd], ca_file: Path) -> dict[str, HttpExchange]:
     options = TransportOptions(proxy_from_environment=False, ca_file=ca_file)
-    async with ExchangeClient(LoopLag()) as client:
+    async with ProbeHttpClient(EventLoopLagMonitor()) as client:
         exchanges = await asyncio.gather(
             *(_ask(far_end, client, options) for far_end in far_ends.values())
         )
@@ -156,7 +163,7 @@ def main(directory: Path) -> None:
     finally:
         for far_end in far_ends.values():
             far_end.end()
-    verdicts = {case: judge(exchange, Expectations()) for case, exchange in exchanges.items()}
+    verdicts = {case: classify(exchange, Expectations()) for case, exchange in exchanges.items()}
     told = {
         case: [each.reason, each.culprit, each.rule, each.evidence, each.facts.get("tcp", "")]
         for case, each in verdicts.items()

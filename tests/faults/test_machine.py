@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from prober.history.archive import Archive
-from tests.faults.houses import Daemon, Stage, daemon, eventually, quick, settings_of
+from prober.history.reader import HistoryReader
+from tests.faults.harness import Daemon, Stage, daemon, eventually, quick, settings_of
 
 NEIGHBOURS = ("good-plain", "good-name", "good-tls")
 FAKETIME = "*/faketime/libfaketime.so.1"
@@ -47,11 +47,11 @@ def test_a_full_disk_stops_no_probe_and_loses_nothing(stage: Stage) -> None:
         filler = disk / "filler"
         fill(filler)
         eventually("it is noticed", lambda: running.total("prober_state_write_failures_total") > 0)
-        eventually("so is the history", lambda: "history.not_written" in running.log.read_text())
+        eventually("so is the history", lambda: "history.write_failed" in running.log.read_text())
         running.go_on("good-plain", more=3)
         filler.unlink()
         eventually(
-            "it is written again", lambda: "history.written_again" in running.log.read_text()
+            "it is written again", lambda: "history.write_recovered" in running.log.read_text()
         )
         assert running.total("prober_history_dropped_total") == 0
         assert never_late(running)
@@ -73,7 +73,7 @@ def test_a_state_directory_that_is_read_only_stops_no_probe(stage: Stage) -> Non
         running.go_on(*NEIGHBOURS)
         assert running.total("prober_state_write_failures_total") > 0
         log = running.log.read_text()
-        assert "state.not_saved" in log
+        assert "state.write_failed" in log
         assert "Read-only file system" in log
         assert never_late(running)
 
@@ -164,7 +164,7 @@ def test_being_killed_again_and_again_loses_a_second_at_most(stage: Stage) -> No
             running.process.kill()
             running.process.wait()
     state = stage.directory / "killed"
-    slots = Archive(state).slots(time.time() - 3600)["good-plain"]
+    slots = HistoryReader(state).buckets(time.time() - 3600)["good-plain"]
     assert sum(slot.runs for slot in slots.values()) >= seen
     for name in ("history.sqlite3", "tokens.sqlite3"):
         with closing(sqlite3.connect(state / name)) as connection:

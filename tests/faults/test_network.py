@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from prober.classifier.oauth_rules import identity_table
+from prober.classifier.rules import describe_rules
 from prober.outcomes import CLASSIFICATION, Reason
 from prober.simulator.faults import Fault
-from prober.verdict.identity import identity_table
-from prober.verdict.rules import table
 from tests.faults.cases import HEALTHY, OF_OUR_OWN, SIMULATED, Case
-from tests.faults.houses import Daemon, Stage, Verdicts, daemon, eventually, settings_of
+from tests.faults.harness import Daemon, Stage, Verdicts, daemon, eventually, settings_of
 
 MOST_MEMORY_KIB = 48 * 1024
 """What all faults together may cost beside a daemon that has just been started."""
@@ -19,7 +19,7 @@ ON_TIME_SECONDS = "5.0"
 """A bucket of the lateness: half of the misfire grace, for a machine that does other things too."""
 
 
-LAW = {(row.row, row.reason, row.provenance) for row in (*table(), *identity_table())}
+LAW = {(row.row, row.reason, row.provenance) for row in (*describe_rules(), *identity_table())}
 
 
 class House:
@@ -63,8 +63,8 @@ def test_a_fault_gets_its_verdict(house: House, case: Case) -> None:
             if failure["reason"] == case.reason
         ]
         judged = [document["verdict"] for document in of_this]
-        assert {verdict["row"] for verdict in judged} == {case.row}
-        assert {(v["row"], v["reason"], v["provenance"]) for v in judged} <= LAW
+        assert {verdict["rule"] for verdict in judged} == {case.row}
+        assert {(v["rule"], v["reason"], v["responder"]) for v in judged} <= LAW
         assert all(verdict["evidence"] for verdict in judged)
         assert min(document["latency"]["total_seconds"] or 0 for document in of_this) >= 0
 
@@ -131,7 +131,7 @@ def test_what_drips_in_time_is_measured_as_transfer(house: House) -> None:
 def test_no_bug_was_met_on_the_way(house: House) -> None:
     log = house.daemon.log.read_text()
     assert house.daemon.total("prober_probe_runs_total", reason="internal_error") == 0
-    assert re.findall(r"probe.broke|recorder.failed|token_upkeep.broke|never retrieved", log) == []
+    assert re.findall(r"probe.crashed|sink.failed|token_service.crashed|never retrieved", log) == []
 
 
 def test_lookups_that_hang_do_not_hold_up_the_end(house: House) -> None:

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from tests.faults.cut_link import CASES
-from tests.faults.houses import _UNSHARE, ROOT
+from tests.faults.harness import _UNSHARE, ROOT
 
 EXPECTED = {
     "silent": ("response_timeout_far_end_silent", "platform"),

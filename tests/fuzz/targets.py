@@ -8,15 +8,15 @@ import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from prober.cli.explain import judge_saved
-from prober.exchange.saved import SavedExchangeError, parse_saved
-from prober.model import Exchange, Expectations, Response
+from prober.classifier.observation import EXCERPT_CHARACTERS, MESSAGE_CHARACTERS, excerpt, read_body
+from prober.classifier.rules import classify
+from prober.classifier.server_timing import ABSURD_SECONDS, parse, server_total_seconds
+from prober.cli.explain import classify_recorded
+from prober.http_client.recorded import RecordedExchangeError, parse_recorded
+from prober.models import Expectations, HttpExchange, Response
 from prober.outcomes import CLASSIFICATION, ServerTimingAnomaly
-from prober.verdict.envelope import EXCERPT_CHARACTERS, MESSAGE_CHARACTERS, excerpt, read_body
-from prober.verdict.rules import judge
-from prober.verdict.server_timing import ABSURD_SECONDS, parse, server_total_seconds
-from prober.views.document import explanation_document
-from prober.views.verdict import deciding_row
+from prober.render.documents import explanation_document
+from prober.render.terminal import deciding_rule
 
 MOST_BYTES = 4096
 
@@ -37,13 +37,13 @@ def server_timing(content: bytes) -> None:
 def envelope(content: bytes) -> None:
     """Any body under any of the usual status codes: one verdict, of the table, and bounded."""
     body = read_body(content)
-    assert (body.status is None) == (body.foreign is not None)
+    assert (body.status is None) == (body.intermediary is not None)
     assert len(body.message) <= MESSAGE_CHARACTERS
     assert len(excerpt(content)) <= EXCERPT_CHARACTERS
     for status in (200, 204, 302, 401, 403, 404, 429, 500, 502):
         for headers in ((), (("Server-Timing", "total;dur=5"),)):
-            exchange = Exchange("GET", "", 0.1, response=Response(status, headers, content))
-            verdict = judge(exchange, Expectations())
+            exchange = HttpExchange("GET", "", 0.1, response=Response(status, headers, content))
+            verdict = classify(exchange, Expectations())
             assert CLASSIFICATION[verdict.reason].outcome is verdict.outcome
             latency = verdict.latency
             assert latency.network_seconds is None or latency.network_seconds >= 0.0
@@ -52,12 +52,12 @@ def envelope(content: bytes) -> None:
 def explain(content: bytes) -> None:
     """Any file: what `prober explain` would say of it, or why it is none."""
     try:
-        every = parse_saved(content)
-    except SavedExchangeError:
+        every = parse_recorded(content)
+    except RecordedExchangeError:
         return
     for saved in every:
-        verdict = judge_saved(saved.exchange, saved.expectations)
-        deciding_row(saved.exchange, saved.expectations)
+        verdict = classify_recorded(saved.exchange, saved.expectations)
+        deciding_rule(saved.exchange, saved.expectations)
         explanation_document(saved.exchange, verdict, saved.expectations, saved.tenant, saved.probe)
 
 

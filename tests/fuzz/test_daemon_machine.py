@@ -20,21 +20,21 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from prober.config.loader import load
 from prober.daemon import Daemon
 from prober.outcomes import CLASSIFICATION, Reason
-from prober.settings.load import load
-from prober.simulator.faults import FAULTS, Stage
-from prober.simulator.latency import Latency
-from prober.simulator.platform import Address
+from prober.simulator.faults import FAULTS, FaultLayer
+from prober.simulator.platform import Latency, TenantAddress
 from prober.simulator.simulator import Simulator, SimulatorConfig
-from prober.simulator.world import SimulatedTenant
+from prober.simulator.state import SimulatedTenant
 
 TENANTS = ("a", "b", "c")
 PROBES = ("datasets", "current-user")
 QUICK_FAULTS = sorted(
     name
     for name, fault in FAULTS.items()
-    if fault.stage is Stage.ANSWER and fault.reason not in {"response_timeout", "token_rejected"}
+    if fault.stage is FaultLayer.ANSWER
+    and fault.reason not in {"response_timeout", "token_rejected"}
 )
 LIMIT_SECONDS = 20.0
 SILENT = structlog.wrap_logger(
@@ -78,7 +78,7 @@ class DaemonMachine(RuleBasedStateMachine):
         self.is_file_good = self.is_current = True
         self.simulator = Simulator(
             SimulatorConfig(
-                tuple(SimulatedTenant(name, Address("acme", name)) for name in TENANTS),
+                tuple(SimulatedTenant(name, TenantAddress("acme", name)) for name in TENANTS),
                 latency=Latency(0.0, 0.0),
                 token_directory=Path(self.directory.name),
             )
@@ -176,15 +176,15 @@ class DaemonMachine(RuleBasedStateMachine):
 
     async def tokens_read(self) -> None:
         while any(each.fingerprint is None for each in self.daemon.tokens.statuses.values()):
-            await self.daemon.tokens._watch.look()
+            await self.daemon.tokens._watch.poll()
         await self.all_ended()
 
     async def run_to_its_end(self, tenant: str, probe: str) -> None:
-        self.daemon._runs.fall_due(tenant, probe, self.loop.time())
+        self.daemon._runner.on_due(tenant, probe, self.loop.time())
         await self.all_ended()
 
     async def all_ended(self) -> None:
-        while self.daemon._runs.in_flight:  # noqa: ASYNC110
+        while self.daemon._runner.in_flight:  # noqa: ASYNC110
             await asyncio.sleep(0.001)  # the task's own end is what is waited for
 
 

@@ -9,18 +9,18 @@ from typing import Self
 import aiohttp
 import pytest
 
+from prober.config.loader import load
+from prober.daemon import check_series_limit
 from prober.errors import SettingsError
-from prober.exchange.certificates import MAX_REMEMBERED_CERTIFICATES, CertificateExpiry
-from prober.history.rows import MAX_HEADERS, MAX_TEXT_CHARACTERS, pack_document, unpack_document
+from prober.history.codec import MAX_HEADERS, MAX_TEXT_CHARACTERS, pack_document, unpack_document
+from prober.http_client.tls import MAX_REMEMBERED_CERTIFICATES, CertificateExpiry
+from prober.metrics.sink import MAX_CODES
+from prober.models import KEPT_BODY_BYTES, without_large_body
 from prober.outcomes import Reason
-from prober.recorders.probe_series import MAX_CODES
-from prober.series_limit import refuse_too_many_series
-from prober.settings.load import load
-from prober.timeline.light import KEPT_BODY_BYTES, light
 from prober.web.app import MAX_REQUEST_BYTES
-from prober.web.live import MAX_WATCHERS
-from tests.integration.web.sites import House, served
-from tests.unit.recorders.results import an_answer, some_metrics
+from prober.web.sse import MAX_SSE_CLIENTS
+from tests.integration.web.app_factory import House, served
+from tests.unit.metrics.factories import an_answer, some_metrics
 
 
 def test_a_probe_has_series_for_so_many_codes() -> None:
@@ -41,7 +41,7 @@ def test_settings_with_too_many_series_are_refused(tmp_path: Path) -> None:
     tenant = "{name: a, domain: a, token: {env: A}}"
     file.write_text(f"web: {{max_series: 100}}\ntenants: [{tenant}]\n")
     with pytest.raises(SettingsError, match="more than the 100 allowed"):
-        refuse_too_many_series(load(file))
+        check_series_limit(load(file))
 
 
 def test_what_is_kept_of_a_failure_is_bounded() -> None:
@@ -50,7 +50,7 @@ def test_what_is_kept_of_a_failure_is_bounded() -> None:
     assert response is not None
     headers = tuple((f"x-{number}", "v" * 100_000) for number in range(1000))
     large = replace(response, headers=headers, body=b"b" * (KEPT_BODY_BYTES + 1))
-    result = light(replace(answer, exchange=replace(answer.exchange, response=large)))
+    result = without_large_body(replace(answer, exchange=replace(answer.exchange, response=large)))
     assert result.exchange.response is not None
     assert result.exchange.response.body == b""
     kept = unpack_document(pack_document(result))["response"]["headers"]
@@ -69,6 +69,9 @@ class Presented(ssl.SSLObject):
 
     def getpeercert(self, binary_form: bool = False) -> bytes:  # type: ignore[override]  # noqa: ARG002, FBT002
         return self.certificate
+
+    def get_unverified_chain(self) -> list[bytes]:  # type: ignore[override]  # of Python 3.13
+        return [self.certificate]
 
 
 def test_certificates_are_not_remembered_for_ever() -> None:
@@ -91,7 +94,7 @@ async def test_so_many_pages_may_be_watched() -> None:
         client = await feeds.enter_async_context(
             aiohttp.ClientSession(site._base_url, connector=aiohttp.TCPConnector(limit=0))
         )
-        for _ in range(MAX_WATCHERS):
+        for _ in range(MAX_SSE_CLIENTS):
             feed = await client.get("/live")
             feeds.callback(feed.close)
             assert feed.status == 200

@@ -11,7 +11,7 @@ import pytest
 import trustme
 from click.testing import CliRunner, Result
 
-from prober.cli.health import own_url
+from prober.cli.health import local_url
 from prober.cli.main import main
 
 LOOPBACK = "127.0.0.1"
@@ -147,4 +147,4 @@ def test_a_port_that_nobody_knows_cannot_be_asked(tmp_path: Path) -> None:
     ],
 )
 def test_a_daemon_is_found_where_it_listens(host: str, url: str) -> None:
-    assert own_url(host, 9824) == url
+    assert local_url(host, 9824) == url

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import structlog
 
-from prober.memory import Memory
-from prober.settings.load import load
+from prober.config.loader import load
+from prober.status_service import StatusService
 from tests.unit.history.test_schema import write_the_first_version
-from tests.unit.recorders.results import some_metrics
-from tests.unit.timeline.runs import NOW
+from tests.unit.metrics.factories import some_metrics
+from tests.unit.stats.factories import NOW
 
 SETTINGS = """
 state: {directory: .}
@@ -20,11 +20,11 @@ tenants: [{name: acme, organisation: acme, tenant: prod, token: {env: A}, probes
 async def test_the_past_is_remembered_at_once(tmp_path: Path) -> None:
     (tmp_path / "prober.yaml").write_text(SETTINGS)
     write_the_first_version(tmp_path)
-    memory = Memory(load(tmp_path / "prober.yaml"), some_metrics(), structlog.get_logger())
+    memory = StatusService(load(tmp_path / "prober.yaml"), some_metrics(), structlog.get_logger())
     assert memory.archive is not None
-    assert memory.archive.spells(NOW, NOW) == ()
+    assert memory.archive.streaks(NOW, NOW) == ()
     await memory.start()
     try:
-        assert len(memory.archive.spells(NOW, NOW)) == 1
+        assert len(memory.archive.streaks(NOW, NOW)) == 1
     finally:
         await memory.close()

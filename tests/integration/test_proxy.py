@@ -2,16 +2,18 @@
 
 from pathlib import Path
 
-from prober.cli.attempts import run_probes
-from prober.model import TransportOptions
-from prober.simulator.platform import Address
+from prober.cli.probe import run_probes
+from prober.models import TransportOptions
+from prober.simulator.platform import TenantAddress
 from prober.simulator.simulator import Simulator, SimulatorConfig
-from prober.simulator.world import SimulatedTenant
+from prober.simulator.state import SimulatedTenant
 from tests.builders import a_probe, a_tenant
 
 
 async def test_a_proxy_that_demands_a_log_in_is_named(tmp_path: Path) -> None:
-    async with Simulator(SimulatorConfig((SimulatedTenant("a", Address("a", "b")),))) as proxy:
+    async with Simulator(
+        SimulatorConfig((SimulatedTenant("a", TenantAddress("a", "b")),))
+    ) as proxy:
         probe = a_probe(timeout_seconds=5.0)
         tenant = a_tenant(
             base_url="https://platform.invalid",
@@ -21,7 +23,7 @@ async def test_a_proxy_that_demands_a_log_in_is_named(tmp_path: Path) -> None:
         variable = tenant.token.location
         every = [r async for r in run_probes(tenant, [probe], {variable: "a-token"}, tmp_path)]
     verdict = every[0].verdict
-    assert (verdict.reason, verdict.culprit, verdict.provenance, verdict.rule) == (
+    assert (verdict.reason, verdict.culprit, verdict.responder, verdict.rule) == (
         "proxy",
         "network",
         "intermediary",

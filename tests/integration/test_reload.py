@@ -21,8 +21,8 @@ import structlog
 import yaml
 from aiohttp import encode_basic_auth
 
+from prober.config.loader import load
 from prober.daemon import Daemon
-from prober.settings.load import load
 from tests.programs import get, started
 
 PATIENCE_SECONDS = 30.0
@@ -124,7 +124,7 @@ def test_a_bad_file_changes_nothing_and_is_told_everywhere(house: Running) -> No
         page = get(f"{house.url}/")
         assert "the file is unusable" in page
         assert "prober.yaml:1" in page
-        assert "settings.not_reloaded" in house.log.read_text()
+        assert "config.reload_failed" in house.log.read_text()
         house.write("acme", "beta")  # a change of the file is enough
         house.until(lambda: house.runs("beta") >= 1)
         assert house.value("prober_config_last_reload_successful") == 1.0
@@ -151,7 +151,7 @@ def test_a_reload_by_http_says_what_came_of_it(house: Running) -> None:
         house.headers = {"Authorization": encode_basic_auth("ops", "secret")}
         assert post(f"{house.url}/-/reload", house.headers) == (200, "reloaded\n")
         house.until(lambda: house.runs("beta") >= 1)
-        assert "settings.needs_restart" in house.log.read_text()
+        assert "config.restart_required" in house.log.read_text()
         house.file.write_text(BAD)
         status, text = post(f"{house.url}/-/reload", house.headers)
         assert status == 400
@@ -168,7 +168,7 @@ async def test_a_thousand_reloads_leak_nothing(house: Running) -> None:
     await daemon.start()
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
-            while daemon.metrics.own_health().history_written_at is None:  # noqa: ASYNC110
+            while daemon.metrics.self_health().history_written_at is None:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)  # a thread writes it
         before, objects = await after(daemon, [other, one] * 10)
         now, objects_now = await after(daemon, [other, one] * (RELOADS // 2))
@@ -188,7 +188,7 @@ async def after(daemon: Daemon, configurations: list) -> tuple[dict[str, int], i
         "tasks": len(asyncio.all_tasks()),
         "descriptors": len(os.listdir("/proc/self/fd")),  # noqa: PTH208
         "series": daemon.metrics.series_count,
-        "timers": sum(map(len, daemon._clock._timers.values())),
-        "jobs": len(daemon._clock._scheduler.get_jobs()),
+        "timers": sum(map(len, daemon._scheduler._timers.values())),
+        "jobs": len(daemon._scheduler._scheduler.get_jobs()),
     }
     return counted, len(gc.get_objects())

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from prober.cli.main import main
-from tests.unit.report.days import write_the_day
+from tests.unit.report.factories import write_the_day
 
 SETTINGS = """
 state: {directory: state}
@@ -40,7 +40,7 @@ def run(settings: Path, *arguments: str) -> Result:
         (("acme-prod", "--since", "9999-01-01"), 2, "the span begins in the future"),
         (("acme-prod", "--timezone", "Mars"), 2, "there is no time zone 'Mars'"),
         (("acme-prod", "--format", "pdf"), 2, "'pdf' is not one of 'md', 'html', 'json'"),
-        (("acme-prod", "--since", "2025-01-01", "--until", "2025-01-02"), 1, "nothing is known of"),
+        (("acme-prod", "--since", "2025-01-01", "--until", "2025-01-02"), 1, "no data for"),
         (("other", *SPAN), 1, "the history begins at 2025-03-05 09:30:00Z"),
         (("acme-prod", *SPAN, "--output", "/nowhere/x.md"), 2, "No such file or directory"),
     ],

@@ -7,17 +7,16 @@ import aiohttp
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
-from prober.simulator.control import create_control
-from prober.simulator.latency import Latency
-from prober.simulator.platform import Address
+from prober.simulator.admin_api import create_control
+from prober.simulator.platform import Latency, TenantAddress
 from prober.simulator.scenario import read_scenario
 from prober.simulator.simulator import Simulator, SimulatorConfig
-from prober.simulator.world import SimulatedTenant
+from prober.simulator.state import SimulatedTenant
 
 TENANTS = (
-    SimulatedTenant("acme", Address("acme", "prod"), user="a@acme.example"),
-    SimulatedTenant("twin", Address("acme", "dev"), user="a@acme.example"),
-    SimulatedTenant("legacy", Address(domain="legacy"), behind_delay_line=True),
+    SimulatedTenant("acme", TenantAddress("acme", "prod"), user="a@acme.example"),
+    SimulatedTenant("twin", TenantAddress("acme", "dev"), user="a@acme.example"),
+    SimulatedTenant("legacy", TenantAddress(domain="legacy"), behind_proxy=True),
 )
 GETS = (
     "/auth/user",

@@ -9,7 +9,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from prober.settings.load import load
+from prober.config.loader import load
 from tests.kubernetes.rendering import Resource, rendered
 
 KUBERNETES = Path(__file__).parents[2] / "config" / "kubernetes"

@@ -17,7 +17,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from prober.build import revision_of
+from prober.version import git_revision
+from tests.packaging.bare_debian import PATH, plain
 from tests.packaging.dockerfile import DOCKERFILE, ROOT, Instruction, Stage, stages
 from tests.programs import get
 
@@ -26,7 +27,6 @@ PIP_CONF = Path("/etc/pip.conf")
 PYTHON = "/opt/prober/bin/python"
 LIMIT_SECONDS = 600
 START_SECONDS = 60
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # What chroot itself needs; the daemon, being somebody else, has none of it.
 _PRIVILEGES = "setpriv --no-new-privs --bounding-set=-all,+sys_chroot,+setuid,+setgid"
 CONFIGURATION = """\
@@ -109,8 +109,8 @@ class Builder:
             into.parent.mkdir(parents=True, exist_ok=True)
             subprocess.run(["cp", "-a", found, into], check=True)
             if "from" not in flags:  # as .dockerignore has it
-                for left_out in [*into.rglob("__pycache__")]:
-                    shutil.rmtree(left_out)
+                for dropped in [*into.rglob("__pycache__")]:
+                    shutil.rmtree(dropped)
             if "chown" in flags:
                 subprocess.run(["chown", "-R", flags["chown"], into], check=True)
 
@@ -187,10 +187,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="prober-image-") as made:
         directory = Path(made)
         directory.chmod(0o755)
-        base = Path(sys.argv[1]) if len(sys.argv) > 1 else directory / "base"
-        if not base.exists():
-            subprocess.run(["debootstrap", "--variant=minbase", "bookworm", base], check=True)
-        revision = revision_of(ROOT)
+        base = Path(sys.argv[1]) if len(sys.argv) > 1 else plain("bookworm")
+        revision = git_revision(ROOT)
         image, stage = Builder(directory, {"SOURCE_REVISION": revision}).build(base)
         scratch = directory / "scratch"
         scratch.mkdir()

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from prober.schedule.clock import HEARTBEAT_SECONDS
-from prober.settings.schema import Schedule
+from prober.config.schema import Schedule
+from prober.scheduler.scheduler import HEARTBEAT_SECONDS
 from tests.programs import PROBER
 
 UNIT = Path(__file__).parents[2] / "systemd" / "prober.service"

@@ -3,16 +3,23 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from prober.maintenance import FOREVER, Calendar, Maintenance, Window, check_cron, maintenance
+from prober.maintenance import (
+    FOREVER,
+    MaintenanceSchedule,
+    MaintenanceStatus,
+    MaintenanceWindow,
+    maintenance_status_at,
+    validate_cron,
+)
 
 BERLIN = "Europe/Berlin"
-SUNDAYS = Window(7200.0, BERLIN, cron="0 2 * * sun")
-ONCE = Window(3600.0, first=datetime(2026, 12, 1, 22))  # noqa: DTZ001 -- a wall clock's
-EVERY_OTHER_DAY = Window(
+SUNDAYS = MaintenanceWindow(7200.0, BERLIN, cron="0 2 * * sun")
+ONCE = MaintenanceWindow(3600.0, start=datetime(2026, 12, 1, 22))  # noqa: DTZ001 -- a wall clock's
+EVERY_OTHER_DAY = MaintenanceWindow(
     3600.0,
     BERLIN,
-    first=datetime(2026, 10, 23, 22),  # noqa: DTZ001 -- a wall clock's
-    every_seconds=2 * 86_400.0,
+    start=datetime(2026, 10, 23, 22),  # noqa: DTZ001 -- a wall clock's
+    repeat_seconds=2 * 86_400.0,
 )
 
 
@@ -40,33 +47,35 @@ def moment(text: str, zone: str = BERLIN) -> float:
     ],
 )
 def test_a_window_is_open_from_its_first_second_to_before_its_last(
-    window: Window, at: str, ends_at: str | None
+    window: MaintenanceWindow, at: str, ends_at: str | None
 ) -> None:
     expected = None if ends_at is None else moment(ends_at)
-    assert maintenance([window], moment(at)).ends_at == expected
+    assert maintenance_status_at([window], moment(at)).ends_at == expected
 
 
 def test_of_two_open_windows_the_later_end_counts() -> None:
-    longer = Window(4 * 3600.0, BERLIN, cron="30 1 * * sun")
-    found = maintenance([SUNDAYS, longer], moment("2026-11-22T02:30"))
+    longer = MaintenanceWindow(4 * 3600.0, BERLIN, cron="30 1 * * sun")
+    found = maintenance_status_at([SUNDAYS, longer], moment("2026-11-22T02:30"))
     assert found.ends_at == moment("2026-11-22T05:30")
     assert found.until == moment("2026-11-22T04:00")
 
 
 def test_what_holds_holds_until_the_next_boundary() -> None:
     at = moment("2026-11-21T12:00")
-    assert maintenance([SUNDAYS], at) == Maintenance(None, at, moment("2026-11-22T02:00"))
-    assert maintenance([], at) == Maintenance(None, at, FOREVER)
+    assert maintenance_status_at([SUNDAYS], at) == MaintenanceStatus(
+        None, at, moment("2026-11-22T02:00")
+    )
+    assert maintenance_status_at([], at) == MaintenanceStatus(None, at, FOREVER)
 
 
 @pytest.mark.parametrize("at", ["2026-11-22T01:00", "2026-11-22T02:00", "2026-11-22T05:00"])
 def test_a_calendar_answers_as_the_windows_do(at: str) -> None:
-    calendar = Calendar([SUNDAYS])
+    calendar = MaintenanceSchedule([SUNDAYS])
     for earlier in ("2026-11-20T00:00", at, "2026-11-22T03:00", at):
         found = calendar.at(moment(earlier))
-        assert found.is_active == maintenance([SUNDAYS], moment(earlier)).is_active
+        assert found.is_active == maintenance_status_at([SUNDAYS], moment(earlier)).is_active
 
 
 def test_what_never_comes_is_no_cron_expression() -> None:
     with pytest.raises(ValueError, match="five fields"):
-        check_cron("0 0 30 2 *")
+        validate_cron("0 0 30 2 *")

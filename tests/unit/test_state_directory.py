@@ -8,15 +8,15 @@ from prober.state_directory import StateDirectory
 
 def test_it_is_made_private_and_belongs_to_one(tmp_path: Path) -> None:
     path = tmp_path / "a" / "state"
-    one = StateDirectory.claim(path)
+    one = StateDirectory.acquire(path)
     assert path.stat().st_mode & 0o777 == 0o700
     with pytest.raises(StateDirectoryError, match=r"in use by another prober \(process \d+\)"):
-        StateDirectory.claim(path)
+        StateDirectory.acquire(path)
     one.close()
-    StateDirectory.claim(path).close()
+    StateDirectory.acquire(path).close()
 
 
 def test_what_is_no_directory_is_an_os_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match=r"exists|Not a directory"):
-        StateDirectory.claim(tmp_path / "file")
+        StateDirectory.acquire(tmp_path / "file")

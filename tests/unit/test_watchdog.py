@@ -3,19 +3,18 @@ from dataclasses import replace
 import pytest
 import structlog
 
-from prober.outcomes import HistoryLoss, SkipCause
-from prober.recorders.own_health import OwnHealth
-from prober.sdnotify import ServiceManager
-from prober.watchdog import Watchdog
+from prober.metrics.sink import SelfHealth
+from prober.outcomes import HistoryDropReason, SkipCause
+from prober.systemd import SystemdNotifier, Watchdog
 
 PATIENCE = 110.0
-WELL = OwnHealth(
+WELL = SelfHealth(
     version="1",
     started_at=0.0,
     heartbeat_at=0.0,
     probes_in_flight=0,
     runs=7,
-    lateness_p99_seconds=None,
+    start_delay_p99_seconds=None,
     loop_lag_p99_seconds=None,
     skipped=dict.fromkeys(SkipCause, 0),
     discarded_measurements=0,
@@ -25,18 +24,18 @@ WELL = OwnHealth(
     state_write_failures=0,
     history_written_at=None,
     history_size_bytes=0,
-    history_lost=dict.fromkeys(HistoryLoss, 0),
+    history_dropped=dict.fromkeys(HistoryDropReason, 0),
 )
 
 
-class Systemd(ServiceManager):
+class Systemd(SystemdNotifier):
     """Counts signs of life."""
 
     def __init__(self, watchdog_seconds: float | None = None) -> None:
         super().__init__(watchdog_seconds=watchdog_seconds)
         self.signs = 0
 
-    def alive(self) -> None:
+    def notify_watchdog(self) -> None:
         self.signs += 1
 
 
@@ -52,24 +51,24 @@ class Systemd(ServiceManager):
     ],
     ids=["nothing", "begun", "in flight", "held back", "overlap alone", "misfire alone"],
 )
-def test_it_is_fed_while_probing_goes_on(seen: OwnHealth, *, fed: bool) -> None:
+def test_it_is_fed_while_probing_goes_on(seen: SelfHealth, *, fed: bool) -> None:
     systemd = Systemd()
     with structlog.testing.capture_logs() as log:
         watchdog = Watchdog(systemd, structlog.get_logger())
-        watchdog.beat(WELL, PATIENCE, now=0.0)
-        watchdog.beat(seen, PATIENCE, now=PATIENCE + 1)
-        watchdog.beat(seen, PATIENCE, now=PATIENCE + 2)
+        watchdog.tick(WELL, PATIENCE, now=0.0)
+        watchdog.tick(seen, PATIENCE, now=PATIENCE + 1)
+        watchdog.tick(seen, PATIENCE, now=PATIENCE + 2)
     assert systemd.signs == (3 if fed else 1)
-    assert [line["event"] for line in log] == ([] if fed else ["probing.stuck"])
+    assert [line["event"] for line in log] == ([] if fed else ["scheduler.stalled"])
 
 
 def test_what_moves_again_is_fed_again() -> None:
     systemd = Systemd()
     with structlog.testing.capture_logs():
         watchdog = Watchdog(systemd, structlog.get_logger())
-        watchdog.beat(WELL, PATIENCE, now=0.0)
-        watchdog.beat(WELL, PATIENCE, now=PATIENCE + 1)
-    watchdog.beat(replace(WELL, runs=8), PATIENCE, now=PATIENCE + 2)
+        watchdog.tick(WELL, PATIENCE, now=0.0)
+        watchdog.tick(WELL, PATIENCE, now=PATIENCE + 1)
+    watchdog.tick(replace(WELL, runs=8), PATIENCE, now=PATIENCE + 2)
     assert systemd.signs == 2
 
 

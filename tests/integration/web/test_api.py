@@ -5,8 +5,8 @@ import aiohttp
 import pytest
 
 from prober.outcomes import Reason
-from tests.integration.web.sites import HOSTILE, NOW, House, served
-from tests.unit.recorders.results import an_answer
+from tests.integration.web.app_factory import HOSTILE, NOW, House, served
+from tests.unit.metrics.factories import an_answer
 
 
 async def asked(client: aiohttp.ClientSession, path: str, status: int = 200) -> Any:  # noqa: ANN401

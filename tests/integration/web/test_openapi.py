@@ -13,14 +13,14 @@ from hypothesis.errors import Unsatisfiable
 
 from prober.outcomes import Reason
 from prober.web.app import create_app
+from prober.web.context import WebContext
 from prober.web.server import listen
-from prober.web.site import Site
-from tests.integration.web.sites import House
-from tests.unit.recorders.results import an_answer
+from tests.integration.web.app_factory import House
+from tests.unit.metrics.factories import an_answer
 
 
 @contextmanager
-def in_a_thread(site: Site) -> Iterator[str]:
+def in_a_thread(site: WebContext) -> Iterator[str]:
     """Serve a site beside a test that does not know asyncio; yield its address."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="site")

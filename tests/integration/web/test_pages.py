@@ -6,8 +6,8 @@ import aiohttp
 import pytest
 
 from prober.outcomes import Reason
-from tests.integration.web.sites import HOSTILE, House, served
-from tests.unit.recorders.results import an_answer
+from tests.integration.web.app_factory import HOSTILE, House, served
+from tests.unit.metrics.factories import an_answer
 
 
 async def page(client: aiohttp.ClientSession, path: str, status: int = 200) -> str:

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from prober.errors import Problem
-from tests.integration.web.sites import House, served
+from prober.errors import ConfigProblem
+from tests.integration.web.app_factory import House, served
 
-PROBLEM = Problem("prober.yaml", 3, "tenants", "name at least one")
+PROBLEM = ConfigProblem("prober.yaml", 3, "tenants", "name at least one")
 
 
-def answering(*problems: Problem) -> Callable[[], Awaitable[tuple[Problem, ...]]]:
-    async def reload() -> tuple[Problem, ...]:
+def answering(*problems: ConfigProblem) -> Callable[[], Awaitable[tuple[ConfigProblem, ...]]]:
+    async def reload() -> tuple[ConfigProblem, ...]:
         return problems
 
     return reload
@@ -29,7 +29,7 @@ def answering(*problems: Problem) -> Callable[[], Awaitable[tuple[Problem, ...]]
 )
 async def test_it_is_asked_by_post_from_our_own_side(
     tmp_path: Path,
-    problems: tuple[Problem, ...],
+    problems: tuple[ConfigProblem, ...],
     headers: dict[str, str],
     status: int,
     text: str,

@@ -3,23 +3,22 @@ from pathlib import Path
 
 import pytest
 
-from prober.history.archive import Archive
-from prober.history.calls import Calls, Forgotten
-from prober.history.file import HOUR, HistoryFile
+from prober.history.reader import Calls, HistoryReader, RetentionHorizon
 from prober.history.retention import Retention, size_bytes
-from prober.outcomes import HistoryLoss, Reason
-from tests.unit.history.test_file import a_file, ran
-from tests.unit.timeline.runs import NOW
+from prober.history.writer import HOUR, HistoryWriter
+from prober.outcomes import HistoryDropReason, Reason
+from tests.unit.history.test_writer import a_file, ran
+from tests.unit.stats.factories import NOW
 
 DAY = 86_400.0
 
 
-def enforced(file: HistoryFile, retention: Retention, days: float, times: int = 1) -> None:
+def enforced(file: HistoryWriter, retention: Retention, days: float, times: int = 1) -> None:
     for _ in range(times):
         retention.enforce(file, NOW + days * DAY)
 
 
-def never(cause: HistoryLoss, number: int) -> None:
+def never(cause: HistoryDropReason, number: int) -> None:
     pytest.fail(f"{number} lost: {cause}")
 
 
@@ -30,22 +29,22 @@ def test_what_is_too_old_goes_and_the_rest_stays(tmp_path: Path) -> None:
     file.pack_hours(NOW + 3 * DAY, 99)
     enforced(file, Retention(2.5 * DAY, 2**23, never), days=4.1)
     file.close()
-    archive = Archive(tmp_path)
+    archive = HistoryReader(tmp_path)
     assert [failure.at for failure in archive.failures("acme", 0.0, limit=9)] == [
         NOW + 4 * DAY,
         NOW + 2 * DAY,
     ]
-    tallies = archive.tallies("acme", NOW, NOW + 5 * DAY, HOUR)["datasets"]
+    tallies = archive.aggregates("acme", NOW, NOW + 5 * DAY, HOUR)["datasets"]
     assert list(tallies) == [NOW + 2 * DAY, NOW + 4 * DAY]
     assert archive.oldest() == NOW + 2 * DAY
-    assert len(archive.spells(0.0, NOW + 5 * DAY)) == 2
-    assert len(archive.changes("acme", 0.0, limit=9)) == 4
-    assert len(Calls(tmp_path).slowest("acme", 0.0, NOW + 9 * DAY, limit=9)) == 2
-    assert Calls(tmp_path).forgotten() == Forgotten()
+    assert len(archive.streaks(0.0, NOW + 5 * DAY)) == 2
+    assert len(archive.verdict_changes("acme", 0.0, limit=9)) == 4
+    assert len(Calls(tmp_path).slow_requests("acme", 0.0, NOW + 9 * DAY, limit=9)) == 2
+    assert Calls(tmp_path).retention_horizon() == RetentionHorizon()
 
 
 def test_failures_over_their_share_go_first_the_oldest_before_all(tmp_path: Path) -> None:
-    lost: Counter[HistoryLoss] = Counter()
+    lost: Counter[HistoryDropReason] = Counter()
     file = a_file(tmp_path)
     file.write([ran(float(n), Reason.SERVER_ERROR) for n in range(6000)])
     before = size_bytes(file.connection)
@@ -53,16 +52,16 @@ def test_failures_over_their_share_go_first_the_oldest_before_all(tmp_path: Path
     enforced(file, retention, days=0.1, times=9)
     assert size_bytes(file.connection) < before * 0.55
     file.close()
-    archive = Archive(tmp_path)
+    archive = HistoryReader(tmp_path)
     kept = archive.failures("acme", 0.0, limit=9999)
-    assert lost[HistoryLoss.OVER_SIZE] == 6000 - len(kept) > 0
+    assert lost[HistoryDropReason.OVER_SIZE] == 6000 - len(kept) > 0
     assert kept[0].at == NOW + 5999
-    assert Calls(tmp_path).forgotten() == Forgotten(failures=kept[-1].at)
+    assert Calls(tmp_path).retention_horizon() == RetentionHorizon(failures=kept[-1].at)
     assert archive.totals("acme", NOW, NOW + 6000)["datasets"].runs == 6000
 
 
 def test_without_room_the_oldest_day_goes(tmp_path: Path) -> None:
-    lost: Counter[HistoryLoss] = Counter()
+    lost: Counter[HistoryDropReason] = Counter()
     file = a_file(tmp_path)
     for day in range(4):
         file.write([ran(day * DAY + 60 * n, server=0.1, network=0.1) for n in range(1440)])
@@ -71,9 +70,9 @@ def test_without_room_the_oldest_day_goes(tmp_path: Path) -> None:
     retention = Retention(30 * DAY, size - 5000, lambda cause, number: lost.update({cause: number}))
     enforced(file, retention, days=4, times=3)
     file.close()
-    assert Archive(tmp_path).oldest() == NOW + DAY
-    assert Calls(tmp_path).forgotten() == Forgotten(everything=NOW + DAY)
-    assert lost == {HistoryLoss.OVER_SIZE: 1}
+    assert HistoryReader(tmp_path).oldest() == NOW + DAY
+    assert Calls(tmp_path).retention_horizon() == RetentionHorizon(everything=NOW + DAY)
+    assert lost == {HistoryDropReason.OVER_SIZE: 1}
 
 
 def test_the_last_hour_is_never_let_go(tmp_path: Path) -> None:
@@ -81,4 +80,4 @@ def test_the_last_hour_is_never_let_go(tmp_path: Path) -> None:
     file.write([ran(0.0)])
     enforced(file, Retention(30 * DAY, 1, never), days=0.01, times=3)
     file.close()
-    assert Archive(tmp_path).oldest() == NOW
+    assert HistoryReader(tmp_path).oldest() == NOW

@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from prober.history.archive import Archive
-from prober.history.calls import Calls
-from prober.history.schema import FILE_NAME, FORMAT, bring_up_to_date, statements
-from prober.sqlite_file import open_to_write
-from tests.unit.history.test_file import BAD, ran, written
-from tests.unit.timeline.runs import NOW
+from prober.history.reader import Calls, HistoryReader
+from prober.history.schema import FILE_NAME, FORMAT, migrate, split_statements
+from prober.sqlite import open_to_write
+from tests.unit.history.test_writer import BAD, ran, written
+from tests.unit.stats.factories import NOW
 
 RELEASED = {
     "0001_begin.sql": "b7f3a8e4637fb04c9e3e95d8c787719f1ef817db4660cbbf678d6df63da31f73",
     "0002_slow_answers.sql": "0ec5439ecfd761b3e922d6315b0f351422ee55f47b6463302dccdc21d904647e",
+    "0003_paused.sql": "7bd5239fb143927a585291f2a6754d71c4824f343f15f1558b1cfdb74ee9de55",
 }
 
 
@@ -27,7 +27,7 @@ def test_no_migration_is_edited_once_files_were_written_with_it() -> None:
 
 def test_a_script_falls_into_statements_also_where_a_comment_has_a_semicolon() -> None:
     script = "-- one; two\nCREATE TABLE a (\n  b TEXT\n);\nCREATE INDEX c ON a (b);\n"
-    assert len(statements(script)) == 2
+    assert len(split_statements(script)) == 2
 
 
 def write_the_first_version(directory: Path) -> None:
@@ -48,18 +48,18 @@ def test_a_file_of_the_first_version_is_brought_up_to_date_with_all_it_holds(
 ) -> None:
     write_the_first_version(tmp_path)
     written(tmp_path, [ran(60.0, BAD, server=0.5, network=0.1)])
-    [before, after] = Archive(tmp_path).spells(NOW, NOW + 99)
+    [before, after] = HistoryReader(tmp_path).streaks(NOW, NOW + 99)
     assert (before.failures, after.reason) == (3, BAD)
-    [slow] = Calls(tmp_path).slowest("acme", NOW, NOW + 99, limit=9)
+    [slow] = Calls(tmp_path).slow_requests("acme", NOW, NOW + 99, limit=9)
     assert (slow.at, slow.server_seconds) == (NOW + 60, 0.5)
 
 
 def test_a_file_of_the_first_version_can_be_read_before_anything_is_written(
     tmp_path: Path,
 ) -> None:
-    bring_up_to_date(tmp_path, never)
+    migrate(tmp_path, never)
     assert not (tmp_path / FILE_NAME).exists()
     write_the_first_version(tmp_path)
-    assert Archive(tmp_path).spells(NOW, NOW + 99) == ()
-    bring_up_to_date(tmp_path, never)
-    assert len(Archive(tmp_path).spells(NOW, NOW + 99)) == 1
+    assert HistoryReader(tmp_path).streaks(NOW, NOW + 99) == ()
+    migrate(tmp_path, never)
+    assert len(HistoryReader(tmp_path).streaks(NOW, NOW + 99)) == 1

@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prober.outcomes import RejectionCause, TokenEventKind
-from prober.report.document import Report, TokenNote
-from prober.report.markdown import code, markdown, table
-from tests.unit.report.days import DAY, write_the_day
-from tests.unit.report.reports import a_report
+from prober.report.markdown import code, render_markdown, table
+from prober.report.models import Report, ReportedTokenEvent
+from tests.unit.report.factories import DAY, write_the_day
+from tests.unit.report.report_factory import a_report
 
-SPECIMEN = Path(__file__).parents[2] / "specimens" / "report" / "morning.md"
+SPECIMEN = Path(__file__).parents[2] / "fixtures" / "report" / "morning.md"
 HOSTILE = "`` ` | <img src=x onerror=alert(1)> [a](javascript:1)\n# no heading\n| a |"
 
 
@@ -29,22 +29,22 @@ def morning(directory: Path, zone: str = "UTC") -> Report:
 
 
 def test_it_reads_as_the_specimen_does(tmp_path: Path) -> None:
-    assert markdown(morning(tmp_path)) == SPECIMEN.read_text()
+    assert render_markdown(morning(tmp_path)) == SPECIMEN.read_text()
 
 
 def test_moments_stand_on_the_clock_that_was_asked_for(tmp_path: Path) -> None:
-    text = markdown(morning(tmp_path, "Asia/Kolkata"))
+    text = render_markdown(morning(tmp_path, "Asia/Kolkata"))
     assert "From 2025-03-05 15:00:00+05:30 to 2025-03-05 15:30:00+05:30 (30 min)" in text
     assert not re.search(r"\d\dZ", text)
 
 
 def test_what_is_foreign_stays_within_its_code_span(tmp_path: Path) -> None:
     made = morning(tmp_path)
-    call = replace(made.failed_calls[0], message=HOSTILE, evidence=HOSTILE, url=HOSTILE)
+    call = replace(made.failed_requests[0], message=HOSTILE, evidence=HOSTILE, url=HOSTILE)
     incident = replace(made.incidents[0], evidence=HOSTILE, probes=("a|b",))
-    note = TokenNote(DAY, TokenEventKind.MISSING, None, None, HOSTILE)
-    hostile = replace(made, failed_calls=(call,), incidents=(incident,), token_events=(note,))
-    text = markdown(hostile)
+    note = ReportedTokenEvent(DAY, TokenEventKind.MISSING, None, None, HOSTILE)
+    hostile = replace(made, failed_requests=(call,), incidents=(incident,), token_events=(note,))
+    text = render_markdown(hostile)
     outside = re.sub(r"(`+)(?!`).*?(?<!`)\1(?!`)", "", text)
     assert "onerror" in text
     assert "onerror" not in outside
@@ -54,23 +54,25 @@ def test_what_is_foreign_stays_within_its_code_span(tmp_path: Path) -> None:
 
 def test_what_happened_to_the_token_is_told(tmp_path: Path) -> None:
     events = (
-        TokenNote(DAY, TokenEventKind.REJECTED, RejectionCause.SUPERSEDED, "0123abcd", None),
-        TokenNote(DAY, TokenEventKind.MISSING, None, None, "no such file"),
+        ReportedTokenEvent(
+            DAY, TokenEventKind.REJECTED, RejectionCause.SUPERSEDED, "0123abcd", None
+        ),
+        ReportedTokenEvent(DAY, TokenEventKind.MISSING, None, None, "no such file"),
     )
-    text = markdown(replace(morning(tmp_path), token_events=events))
+    text = render_markdown(replace(morning(tmp_path), token_events=events))
     assert "- 2025-03-05 00:00:00Z: rejected: superseded, fingerprint 0123abcd\n" in text
     assert "- 2025-03-05 00:00:00Z: missing, `no such file`\n" in text
 
 
 def test_where_there_is_nothing_it_says_so(tmp_path: Path) -> None:
-    made = replace(morning(tmp_path), incidents=(), failed_calls=(), slow_calls=(), gaps=())
-    text = markdown(made)
+    made = replace(morning(tmp_path), incidents=(), failed_requests=(), slow_requests=(), gaps=())
+    text = render_markdown(made)
     assert "## Incidents\n\nNone.\n" in text
     assert "## Failed calls\n\nNone.\n" in text
     assert "## Slowest answers\n\nNone is known.\n" in text
     assert "Nothing is missing for a quarter of an hour or more." in text
     since = replace(made, failures_known_since=DAY)
-    assert "from before 2025-03-05 00:00:00Z had to make room" in markdown(since)
+    assert "from before 2025-03-05 00:00:00Z had to make room" in render_markdown(since)
 
 
 @given(st.text(max_size=80))
@@ -99,4 +101,4 @@ def test_columns_are_aligned_as_text(rows: list[tuple[str, str]], lines: list[st
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as directory:
-        SPECIMEN.write_text(markdown(morning(Path(directory))))
+        SPECIMEN.write_text(render_markdown(morning(Path(directory))))

@@ -2,17 +2,17 @@ from dataclasses import replace
 
 import pytest
 
-from prober.credential import (
+from prober.models import (
     TokenSource,
     TokenSourceKind,
     TokenStatus,
-    foretold_by,
     shared_groups,
+    shared_token_rejected_for,
     shared_with,
 )
 from prober.outcomes import RejectionCause
 from prober.outcomes import TokenState as State
-from prober.tokens.events import events_between, expiry_stage
+from prober.tokens.state_machine import events_between, expiry_stage
 
 SOURCE = TokenSource(TokenSourceKind.FILE, "/token")
 NEW = TokenStatus("acme", SOURCE)
@@ -81,4 +81,4 @@ def test_tenants_with_one_token_share_a_fate() -> None:
 
     assert [shared_with(every, each) for each in "abcd"] == [("b",), ("a",), (), ()]
     assert shared_groups(every) == (("a", "b"),)
-    assert [foretold_by(every, each) for each in "abc"] == ["b", None, None]
+    assert [shared_token_rejected_for(every, each) for each in "abc"] == ["b", None, None]

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prober.tokens.jwt import expiry_of
+from prober.tokens.oauth import jwt_expiry
 
 
 def a_jwt(claims: object) -> str:
@@ -29,14 +29,14 @@ def a_jwt(claims: object) -> str:
     ],
 )
 def test_the_date_that_a_jwt_claims(claims: object, expected: float | None) -> None:
-    assert expiry_of(a_jwt(claims)) == expected
+    assert jwt_expiry(a_jwt(claims)) == expected
 
 
 @given(st.text(st.characters(max_codepoint=127), max_size=60) | st.from_regex(r"[\w-]*\.[\w-]*\."))
 def test_any_other_text_has_none(token: str) -> None:
-    assert expiry_of(token) is None
+    assert jwt_expiry(token) is None
 
 
 @given(st.recursive(st.none() | st.integers() | st.text(), st.lists, max_leaves=5))
 def test_no_claims_are_too_strange(claims: object) -> None:
-    assert expiry_of(a_jwt({"exp": claims})) in (None, claims)
+    assert jwt_expiry(a_jwt({"exp": claims})) in (None, claims)

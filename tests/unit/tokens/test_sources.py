@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from prober.credential import OAuthClient, TokenSource, TokenSourceKind
 from prober.errors import TokenUnavailableError
+from prober.models import OAuthClient, TokenSource, TokenSourceKind
 from prober.tokens.sources import (
     MAX_TOKEN_BYTES,
     FileSource,
-    Sighting,
-    is_settled,
+    SourceReading,
+    is_stable,
     open_source,
     parse_token,
 )
@@ -27,7 +27,7 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def shown(sighting: Sighting) -> str:
+def shown(sighting: SourceReading) -> str:
     return sighting.problem if sighting.secret is None else sighting.secret.get_secret_value()
 
 
@@ -81,35 +81,35 @@ def test_a_token_does_not_show_itself() -> None:
 def test_a_variable_holds_a_token_and_is_read_anew() -> None:
     environ = {"ACME_TOKEN": SECRET}
     source = open_source(TokenSource(TokenSourceKind.ENVIRONMENT, "ACME_TOKEN"), environ)
-    assert shown(source.look(None)) == SECRET
+    assert shown(source.read(None)) == SECRET
     environ.clear()
-    assert shown(source.look(None)) == "the environment variable ACME_TOKEN is not set"
+    assert shown(source.read(None)) == "the environment variable ACME_TOKEN is not set"
 
 
 def test_a_variable_of_odd_bytes_is_told() -> None:
     source = open_source(TokenSource(TokenSourceKind.ENVIRONMENT, "T"), {"T": "\udcff"})
-    assert shown(source.look(None)) == "the environment variable T is not UTF-8 text"
+    assert shown(source.read(None)) == "the environment variable T is not UTF-8 text"
 
 
 def test_of_an_oauth_source_the_clients_secret_is_read(file: Path) -> None:
     client = OAuthClient("prober", TokenSource(TokenSourceKind.FILE, str(file)))
     source = TokenSource(TokenSourceKind.OAUTH, "https://id.example/token", client=client)
-    assert shown(open_source(source, {}).look(None)) == SECRET
+    assert shown(open_source(source, {}).read(None)) == SECRET
 
 
 def test_a_file_that_did_not_change_is_not_read_again(file: Path) -> None:
     source = FileSource(file)
-    known = source.look(None)
-    assert source.look(known) is known
+    known = source.read(None)
+    assert source.read(known) is known
 
 
 def test_a_want_of_files_says_nothing_about_the_token(file: Path) -> None:
     source = FileSource(file)
-    known = source.look(None)
+    known = source.read(None)
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
     try:
-        again, first = source.look(known), FileSource(file).look(None)
+        again, first = source.read(known), FileSource(file).read(None)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
     assert again is known
@@ -140,10 +140,10 @@ def test_a_changed_file_is_read_again(
     file: Path, content: str, write: Callable[[Path, str], None]
 ) -> None:
     source = FileSource(file)
-    known = source.look(None)
+    known = source.read(None)
     time.sleep(0.02)  # longer than the tick of any kernel's file times
     write(file, content)
-    assert shown(source.look(known)) == content
+    assert shown(source.read(known)) == content
 
 
 def test_a_symbolic_link_that_points_elsewhere_is_followed(tmp_path: Path) -> None:
@@ -154,28 +154,28 @@ def test_a_symbolic_link_that_points_elsewhere_is_followed(tmp_path: Path) -> No
     link = tmp_path / "token"
     link.symlink_to("..data/token")  # as Kubernetes mounts a secret
     source = FileSource(link)
-    known = source.look(None)
+    known = source.read(None)
     assert shown(known) == "token-one"
     (tmp_path / "..next").symlink_to("two")
     (tmp_path / "..next").replace(tmp_path / "..data")
-    assert shown(source.look(known)) == "token-two"
+    assert shown(source.read(known)) == "token-two"
 
 
 def test_a_file_that_is_gone_is_told_and_read_when_it_is_back(file: Path) -> None:
     source = FileSource(file)
-    known = source.look(None)
+    known = source.read(None)
     file.unlink()
-    lost = source.look(known)
+    lost = source.read(known)
     assert shown(lost) == f"the token file {file} cannot be read: No such file or directory"
     file.write_text(SECRET)
-    assert shown(source.look(lost)) == SECRET
+    assert shown(source.read(lost)) == SECRET
 
 
 def test_what_is_no_file_is_no_token_file_and_is_not_opened(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     for path in (tmp_path, pipe):
-        assert shown(FileSource(path).look(None)) == f"the token file {path} is no regular file"
+        assert shown(FileSource(path).read(None)) == f"the token file {path} is no regular file"
 
 
 @pytest.mark.parametrize(
@@ -204,4 +204,4 @@ def test_what_is_no_file_is_no_token_file_and_is_not_opened(tmp_path: Path) -> N
 def test_a_look_is_believed_once_the_file_was_left_alone(
     changed_at: float | None, seen_since: float, believed: bool
 ) -> None:
-    assert is_settled(Sighting(changed_at=changed_at), seen_since, 100.0) is believed
+    assert is_stable(SourceReading(changed_at=changed_at), seen_since, 100.0) is believed

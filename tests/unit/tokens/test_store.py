@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prober.outcomes import RejectionCause, TokenState
-from prober.tokens.ledger import TokenRecord
-from prober.tokens.store import FILE_NAME, LedgerFile
+from prober.tokens.state_machine import TokenRecord
+from prober.tokens.store import FILE_NAME, TokenStore
 
 KILLS = 40
 RECORD = TokenRecord(
@@ -45,35 +45,39 @@ def unexpected(path: Path, why: str) -> None:
 @given(saved=st.dictionaries(st.text(max_size=8), records, max_size=4))
 def test_what_was_saved_is_read(tmp_path_factory: pytest.TempPathFactory, saved: dict) -> None:
     directory = tmp_path_factory.mktemp("ledger")
-    file = LedgerFile.open(directory, unexpected)
+    file = TokenStore.open(directory, unexpected)
     file.save(saved)
     file.close()
 
-    again = LedgerFile.open(directory, unexpected)
+    again = TokenStore.open(directory, unexpected)
     assert (again.records(), again.key) == (saved, file.key)
     again.close()
 
 
 def test_nobody_else_may_read_it_and_its_key_is_its_own(tmp_path: Path) -> None:
-    one = LedgerFile.open(tmp_path, unexpected)
+    one = TokenStore.open(tmp_path, unexpected)
     (tmp_path / "other").mkdir()
-    other = LedgerFile.open(tmp_path / "other", unexpected)
+    other = TokenStore.open(tmp_path / "other", unexpected)
 
     assert (tmp_path / FILE_NAME).stat().st_mode & 0o777 == 0o600
     assert len(one.key) == 32
     assert one.key != other.key
+    one.close()
+    other.close()
 
 
 def test_a_reader_sees_what_a_daemon_has_saved_while_it_runs(tmp_path: Path) -> None:
-    assert LedgerFile.read(tmp_path) is None
-    writer = LedgerFile.open(tmp_path, unexpected)
+    assert TokenStore.read(tmp_path) is None
+    writer = TokenStore.open(tmp_path, unexpected)
     writer.save({"acme": RECORD})
 
-    reader = LedgerFile.read(tmp_path)
+    reader = TokenStore.read(tmp_path)
     assert reader is not None
     assert (reader.records(), reader.key) == ({"acme": RECORD}, writer.key)
     with pytest.raises(OSError, match="readonly"):
         reader.save({"acme": RECORD})
+    reader.close()
+    writer.close()
 
 
 def of_noise(path: Path) -> None:
@@ -87,14 +91,21 @@ def of_another_program(path: Path) -> None:
 
 
 def of_a_later_version(path: Path) -> None:
-    LedgerFile.open(path.parent, unexpected).close()
+    TokenStore.open(path.parent, unexpected).close()
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA user_version = 9")
     connection.close()
 
 
+def of_a_key_that_is_text(path: Path) -> None:
+    TokenStore.open(path.parent, unexpected).close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE fingerprint_key SET key = 'text'")
+    connection.close()
+
+
 def of_half_its_pages(path: Path) -> None:
-    file = LedgerFile.open(path.parent, unexpected)
+    file = TokenStore.open(path.parent, unexpected)
     file.save({f"tenant-{number}": RECORD for number in range(200)})
     file.close()
     content = path.read_bytes()
@@ -108,6 +119,7 @@ def of_half_its_pages(path: Path) -> None:
         (of_another_program, "it is no ledger of prober"),
         (of_a_later_version, "its version is 9, this prober writes version 1"),
         (of_half_its_pages, "it is corrupt: database disk image is malformed"),
+        (of_a_key_that_is_text, "it is corrupt: its key is missing"),
     ],
 )
 def test_a_file_that_is_not_ours_to_use_is_set_aside(
@@ -116,42 +128,57 @@ def test_a_file_that_is_not_ours_to_use_is_set_aside(
     path = tmp_path / FILE_NAME
     make(path)
     content = path.read_bytes()
-    assert LedgerFile.read(tmp_path) is None
+    assert TokenStore.read(tmp_path) is None
 
     heard: list[tuple[Path, str]] = []
-    file = LedgerFile.open(tmp_path, lambda *told: heard.append(told))
+    file = TokenStore.open(tmp_path, lambda *told: heard.append(told))
     file.save({"acme": RECORD})
 
     aside = tmp_path / f"{FILE_NAME}.aside-1"
     assert heard == [(aside, told)]
     assert aside.read_bytes() == content
     assert file.records() == {"acme": RECORD}
+    file.close()
+    file.close()
 
 
 @pytest.mark.parametrize(
     "text", ["", "{}", "[]", '{"state": "asleep"}', '{"state": 1, "cause": 2}']
 )
 def test_a_record_that_makes_no_sense_is_left_out(tmp_path: Path, text: str) -> None:
-    file = LedgerFile.open(tmp_path, unexpected)
+    file = TokenStore.open(tmp_path, unexpected)
     file.save({"acme": RECORD})
     with sqlite3.connect(tmp_path / FILE_NAME) as connection:
         connection.execute("INSERT INTO token VALUES ('other', ?)", (text,))
     connection.close()
 
     assert file.records() == {"acme": RECORD}
+    file.close()
+
+
+def test_a_record_that_is_no_text_is_left_out(tmp_path: Path) -> None:
+    file = TokenStore.open(tmp_path, unexpected)
+    file.save({"acme": RECORD})
+    with sqlite3.connect(tmp_path / FILE_NAME) as connection:
+        connection.execute("INSERT INTO token VALUES ('other', CAST(x'ff' AS TEXT))")
+        connection.execute("INSERT INTO token VALUES (CAST(x'fe' AS TEXT), 'name')")
+    connection.close()
+
+    assert file.records() == {"acme": RECORD}
+    file.close()
 
 
 def test_a_directory_that_cannot_be_written_is_an_os_error(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No such file or directory"):
-        LedgerFile.open(tmp_path / "none", unexpected)
+        TokenStore.open(tmp_path / "none", unexpected)
 
 
 SAVE_WITHOUT_END = """
 import sys
 from pathlib import Path
-from prober.tokens.ledger import TokenRecord
-from prober.tokens.store import LedgerFile
-file = LedgerFile.open(Path(sys.argv[1]), lambda path, why: print("ASIDE", why, flush=True))
+from prober.tokens.state_machine import TokenRecord
+from prober.tokens.store import TokenStore
+file = TokenStore.open(Path(sys.argv[1]), lambda path, why: print("ASIDE", why, flush=True))
 before = max((each.rotations for each in file.records().values()), default=0)
 print(file.key.hex(), before, flush=True)
 for number in range(before + 1, before + 1_000_000):
@@ -179,7 +206,7 @@ def test_a_kill_at_any_moment_leaves_a_readable_file(tmp_path: Path) -> None:
                 time.sleep(kill * 0.0015)
             process.kill()
 
-        file = LedgerFile.open(tmp_path, unexpected)
+        file = TokenStore.open(tmp_path, unexpected)
         counts = {each.rotations for each in file.records().values()}
         assert len(counts) == (1 if least else 0), "half of a save was kept"
         assert max(counts, default=0) >= least

@@ -1,8 +1,8 @@
-from prober.web.headers import answer_headers
+from prober.web.middleware import response_headers
 
 
 def test_nothing_is_run_framed_or_guessed() -> None:
-    headers = answer_headers({}, is_tls=False)
+    headers = response_headers({}, is_tls=False)
     policy = headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy
     assert "frame-ancestors 'none'" in policy
@@ -10,7 +10,7 @@ def test_nothing_is_run_framed_or_guessed() -> None:
     assert headers["X-Frame-Options"] == "DENY"
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert "Strict-Transport-Security" not in headers
-    assert answer_headers({}, is_tls=True)["Strict-Transport-Security"] == "max-age=86400"
+    assert response_headers({}, is_tls=True)["Strict-Transport-Security"] == "max-age=86400"
 
 
 def test_a_file_goes_over_them_but_never_weakens_the_policy() -> None:
@@ -19,8 +19,8 @@ def test_a_file_goes_over_them_but_never_weakens_the_policy() -> None:
         "Strict-Transport-Security": "",
         "Content-Security-Policy": "default-src *",
     }
-    headers = answer_headers(written, is_tls=True)
-    ours = answer_headers({}, is_tls=False)["Content-Security-Policy"]
+    headers = response_headers(written, is_tls=True)
+    ours = response_headers({}, is_tls=False)["Content-Security-Policy"]
     assert headers["X-Frame-Options"] == "sameorigin"
     assert "Strict-Transport-Security" not in headers
     assert headers["Content-Security-Policy"] == f"{ours}, default-src *"

@@ -1,1 +1,0 @@
-"""Who may do what on the web server: decided in values; bcrypt and OpenSSL stand at the edges."""

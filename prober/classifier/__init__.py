@@ -1,0 +1,1 @@
+"""Classifies an HTTP exchange: outcome, reason and culprit."""

@@ -1,0 +1,1 @@
+"""Settings: files, environment, defaults and their validation."""

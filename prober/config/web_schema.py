@@ -1,0 +1,121 @@
+"""web.yml as it may be written: the format of Prometheus' exporter-toolkit. Pure.
+
+Source: its docs/web-configuration.md, and what its code takes beyond that. What cannot be done here
+is refused, or taken with a warning that says what it means; nothing is ignored in silence.
+"""
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, StrictBool, field_validator, model_validator
+
+from prober.config.schema import StrictModel
+
+ClientAuthType = Literal[
+    "",
+    "NoClientCert",
+    "RequestClientCert",
+    "RequireClientCert",
+    "RequireAnyClientCert",
+    "VerifyClientCertIfGiven",
+    "RequireAndVerifyClientCert",
+]
+TlsVersion = Literal["TLS10", "TLS11", "TLS12", "TLS13"]
+Curve = Literal["CurveP256", "CurveP384", "CurveP521", "X25519"]
+
+_BCRYPT = re.compile(r"\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53}")
+_LEAST_COST, _MOST_COST = 4, 18
+_GO_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_GO_PART = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ns|us|µs|ms|s|m|h)")
+_GO_DURATION = re.compile(rf"(?:{_GO_PART.pattern})+")
+_HEADER_VALUE = re.compile(r"[\x20-\x7e]*")
+
+
+def go_duration_seconds(value: object) -> float:
+    """Return the seconds of a duration as Go writes it, `1s` or nanoseconds; raises ValueError."""
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value / 1e9
+    if isinstance(value, str) and _GO_DURATION.fullmatch(value):
+        return sum(float(number) * _GO_UNITS[unit] for number, unit in _GO_PART.findall(value))
+    raise ValueError("write a duration such as '1s' or '500ms', or 0")
+
+
+class TlsServerConfig(StrictModel):
+    """How TLS is spoken, and what is asked of clients' certificates."""
+
+    cert: str | None = None
+    key: str | None = Field(default=None, repr=False)
+    client_ca: str | None = None
+    cert_file: str | None = None
+    key_file: str | None = None
+    client_auth_type: ClientAuthType | None = None
+    client_ca_file: str | None = None
+    client_allowed_sans: list[str] | None = None
+    min_version: TlsVersion = "TLS12"
+    max_version: TlsVersion = "TLS13"
+    cipher_suites: list[str] | None = None
+    prefer_server_cipher_suites: StrictBool = True
+    curve_preferences: list[Curve] | None = None
+
+    @property
+    def is_enabled(self) -> bool:
+        """Tell whether this turns TLS on, as the exporter-toolkit decides it."""
+        deciding = (self.cert, self.key, self.cert_file, self.key_file, self.client_ca)
+        return any((*deciding, self.client_ca_file, self.client_auth_type))
+
+
+class Headers(StrictModel):
+    """Headers that every answer bears."""
+
+    content_security_policy: str = Field(default="", alias="Content-Security-Policy")
+    x_frame_options: Literal["deny", "sameorigin"] | None = Field(
+        default=None, alias="X-Frame-Options"
+    )
+    x_content_type_options: Literal["nosniff"] | None = Field(
+        default=None, alias="X-Content-Type-Options"
+    )
+    x_xss_protection: str = Field(default="", alias="X-XSS-Protection")
+    strict_transport_security: str | None = Field(default=None, alias="Strict-Transport-Security")
+
+    @field_validator("content_security_policy", "x_xss_protection", "strict_transport_security")
+    @classmethod
+    def _validate_header(cls, value: str | None) -> str | None:
+        if value is not None and not _HEADER_VALUE.fullmatch(value):
+            raise ValueError("write printable ASCII on one line")
+        return value
+
+
+class HttpServerConfig(StrictModel):
+    """How HTTP is spoken."""
+
+    http2: StrictBool | None = None
+    headers: Headers = Headers()
+
+
+class RateLimitConfig(StrictModel):
+    """A token bucket that all requests share."""
+
+    interval: Annotated[float, BeforeValidator(go_duration_seconds)] = 0.0
+    burst: int = 0
+
+    @model_validator(mode="after")
+    def _validate_burst(self) -> "RateLimitConfig":
+        if self.interval > 0 and self.burst < 1:
+            raise ValueError("'burst' must be at least 1: else nothing is let through")
+        return self
+
+
+def check_hash(value: str) -> str:
+    """Return a bcrypt hash; raises ValueError that does not tell it."""
+    found = _BCRYPT.fullmatch(value)
+    if found is None:
+        raise ValueError("write a bcrypt hash, such as 'htpasswd -nBC 10 USER' prints after USER:")
+    if not _LEAST_COST <= int(found[1]) <= _MOST_COST:
+        raise ValueError(
+            f"has a cost of {int(found[1])}: write one from {_LEAST_COST} to {_MOST_COST}, or each"
+            " wrong password takes minutes"
+        )
+    return value
+
+
+Hash = Annotated[str, BeforeValidator(lambda v: check_hash(v) if isinstance(v, str) else v)]

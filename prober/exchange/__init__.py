@@ -1,1 +1,0 @@
-"""One timed question: the only room that knows aiohttp's client and its exceptions."""

@@ -1,0 +1,158 @@
+"""Durations, moments and shares as people read them. Pure.
+
+Foreign text made fit to show: one line, bounded, and encodable. Pure.
+
+Durations and sizes as people write them: `30s`, `1h30m`, `1MiB`. Pure.
+"""
+
+import re
+from datetime import UTC, datetime, tzinfo
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field
+
+NOTHING = "-"
+_UNITS = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+_SECOND_UNIT = ((86_400 * 2, 86_400, "d"), (3600 * 2, 3600, "h"), (120, 60, "min"), (0, 1, "s"))
+_TENTHS_BELOW_SECONDS = 0.1
+_SECONDS_FROM = 1.0
+_MANY_SECONDS = 10.0
+
+
+def format_duration(seconds: float) -> str:
+    """Return a length of time in one unit: `14 min`."""
+    seconds = max(0.0, seconds)
+    for least, unit_seconds, unit in _SECOND_UNIT:
+        if seconds >= least:
+            return f"{int(seconds // unit_seconds)} {unit}"
+    raise AssertionError("the last limit is 0")
+
+
+def format_exact_duration(seconds: float) -> str:
+    """Return a length of time to the second, in all units that it needs: `1 h 30 min`."""
+    rest, parts = round(max(0.0, seconds)), []
+    for unit_seconds, unit in _UNITS:
+        number, rest = divmod(rest, unit_seconds)
+        if number:
+            parts.append(f"{number} {unit}")
+    return " ".join(parts) or "0 s"
+
+
+def format_latency(seconds: float | None) -> str:
+    """Return how long an answer took: `84 ms`, `1.25 s`."""
+    if seconds is None:
+        return NOTHING
+    if seconds < _TENTHS_BELOW_SECONDS:
+        return f"{seconds * 1000:.1f} ms"
+    if seconds < _SECONDS_FROM:
+        return f"{seconds * 1000:.0f} ms"
+    return f"{seconds:.2f} s" if seconds < _MANY_SECONDS else f"{seconds:.1f} s"
+
+
+def format_timestamp(timestamp: float | None, zone: tzinfo = UTC) -> str:
+    """Return a point in time: `2026-11-24 15:04:05Z`, elsewhere `2026-11-24 16:04:05+01:00`."""
+    if timestamp is None:
+        return NOTHING
+    local = datetime.fromtimestamp(timestamp, zone)
+    return f"{local:%Y-%m-%d %H:%M:%S}{_offset(local)}"
+
+
+def format_hour_minute(timestamp: float, zone: tzinfo = UTC) -> str:
+    """Return a time of day: `15:04Z`."""
+    local = datetime.fromtimestamp(timestamp, zone)
+    return f"{local:%H:%M}{_offset(local)}"
+
+
+def _offset(local: datetime) -> str:
+    """Return how far a wall clock is from UTC, to the minute."""
+    if local.tzinfo is UTC:
+        return "Z"
+    written = f"{local:%z}"
+    return f"{written[:3]}:{written[3:5]}"
+
+
+def format_percent(ratio: float | None) -> str:
+    """Return a ratio so that 99.99 % and 100 % look different: `99.95 %`."""
+    if ratio is None:
+        return NOTHING
+    shown = int(ratio * 10_000) / 100  # cut, not rounded: nearly all is not all
+    return f"{shown:.2f} %"
+
+
+def format_size(number_of_bytes: float) -> str:
+    """Return a file's size: `12.3 MiB`."""
+    return f"{number_of_bytes / 2**20:.1f} MiB"
+
+
+_ELLIPSIS = "..."
+# How much of the text is looked at per character kept: a hostile body must not cost the event loop.
+_SCANNED_CHARACTERS = 4
+
+
+def one_line(text: str, limit_characters: int) -> str:
+    """Return the beginning of `text` in one line of at most `limit_characters` (at least 4).
+
+    What cannot be printed (control and format characters, line ends, lone surrogates) becomes a
+    space, runs of spaces become one; a cut ends in `...`. The result can be encoded as UTF-8.
+    """
+    if len(text) <= limit_characters and text.isprintable():  # nearly all that is met
+        return " ".join(text.split())
+    start = text.lstrip()
+    head = start[: limit_characters * _SCANNED_CHARACTERS]
+    printable = "".join(char if char.isprintable() else " " for char in head)
+    line = " ".join(printable.split())
+    if len(line) <= limit_characters and len(head) == len(start):
+        return line
+    return line[: limit_characters - len(_ELLIPSIS)].rstrip() + _ELLIPSIS
+
+
+DURATION_PATTERN = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h|d))+$"
+SIZE_PATTERN = r"^[0-9]+(B|KiB|MiB)$"
+
+_UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_UNIT_BYTES = {"B": 1, "KiB": 1024, "MiB": 1024 * 1024}
+_DURATION_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
+_SIZE = re.compile(r"([0-9]+)(B|KiB|MiB)")
+_MAX_DAYS = 10_000
+_MAX_DIGITS = 10
+_MAX_MEBIBYTES = 1024
+
+
+def duration_seconds(text: object) -> float:
+    """Return the seconds that `text` stands for; raises ValueError."""
+    if isinstance(text, int | float) and not isinstance(text, bool):
+        raise ValueError(f"a duration needs a unit: write '{text}s'")  # noqa: TRY004 -- pydantic
+    if not isinstance(text, str) or not re.fullmatch(DURATION_PATTERN, text):
+        raise ValueError("write a duration such as '500ms', '30s', '2m', '1h30m' or '14d'")
+    parts = _DURATION_PART.findall(text)
+    seconds = sum(float(number) * _UNIT_SECONDS[unit] for number, unit in parts)
+    if seconds > _MAX_DAYS * _UNIT_SECONDS["d"]:
+        raise ValueError(f"is too long: write at most '{_MAX_DAYS}d'")
+    return seconds
+
+
+def size_bytes(text: object) -> int:
+    """Return the bytes that `text` stands for; raises ValueError."""
+    found = _SIZE.fullmatch(text) if isinstance(text, str) else None
+    if found is None:
+        raise ValueError("write a size such as '512KiB' or '1MiB'")
+    size = int(found[1]) * _UNIT_BYTES[found[2]] if len(found[1]) <= _MAX_DIGITS else 0
+    if not 0 < size <= _MAX_MEBIBYTES * _UNIT_BYTES["MiB"]:
+        raise ValueError(f"write a size from '1B' to '{_MAX_MEBIBYTES}MiB'")
+    return size
+
+
+Duration = Annotated[
+    float,
+    BeforeValidator(
+        duration_seconds,
+        json_schema_input_type=Annotated[str, Field(pattern=DURATION_PATTERN)],
+    ),
+]
+"""A positive or zero time in seconds, written as `30s`."""
+
+Size = Annotated[
+    int,
+    BeforeValidator(size_bytes, json_schema_input_type=Annotated[str, Field(pattern=SIZE_PATTERN)]),
+]
+"""A number of bytes, written as `1MiB`."""

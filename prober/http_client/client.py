@@ -1,0 +1,396 @@
+"""One timed request: sends it, reads the answer within bounds, and returns what came as a value.
+
+This room alone knows aiohttp's client. A failed exchange is a value: nothing but cancellation is
+raised out of `exchange`.
+
+How a tenant is reached: TLS context, proxy, and the sessions made of them.
+"""
+
+import asyncio
+import os
+import ssl
+import stat
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlsplit
+
+import aiohttp
+from aiohttp.abc import AbstractResolver
+from yarl import URL
+
+from prober.errors import TlsConfigurationError
+from prober.file_signature import Version, file_version
+from prober.http_client.dns import ThreadResolver
+from prober.http_client.errors import AttemptProgress, map_exception, proxy_auth_failure
+from prober.http_client.kernel_timing import StampingEnabled
+from prober.http_client.protocol import (
+    BodyCorruptError,
+    LimitedBodyReader,
+    LimitedConnector,
+    content_codings,
+)
+from prober.http_client.redaction import SecretPatternCache, redact_response, redact_text
+from prober.http_client.timing import (
+    Attempt,
+    EventLoopLagMonitor,
+    TimingSSLContext,
+    phases_of,
+    start_attempt,
+    timed_socket,
+)
+from prober.http_client.tls import CertificateExpiry
+from prober.models import (
+    ConnectionPolicy,
+    Failure,
+    HttpExchange,
+    Probe,
+    Request,
+    Response,
+    TransportOptions,
+)
+from prober.outcomes import FailureKind
+from prober.proxy_environment import proxy_environment
+
+# Gateways send long Content-Security-Policy lines; 32 KiB a line and 256 lines bound the head.
+MAX_HEADER_LINE_BYTES = 32 * 1024
+MAX_HEADER_LINES = 256
+KEEPALIVE_SECONDS = 75.0
+
+
+def tls_context(options: TransportOptions) -> ssl.SSLContext:
+    """Return the TLS context of a tenant: TLS 1.2 at least, certificate and name verified.
+
+    Raises TlsConfigurationError.
+    """
+    context = TimingSSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    if options.ca_file is None:
+        context.load_default_certs()
+    else:
+        with _named("ca_file", options.ca_file):
+            context.load_verify_locations(cafile=options.ca_file)
+    certificate, key = options.client_certificate_file, options.client_key_file
+    if key is not None:
+        with _named("client_certificate.key", key):
+            pass
+    if certificate is not None:
+        with _named("client_certificate.certificate", certificate):
+            context.load_cert_chain(certificate, key, password=_refuse_password)
+    return context
+
+
+@contextmanager
+def _named(key: str, file: Path) -> Iterator[None]:
+    """Refuse what is no file (opening a pipe could block for ever); let errors out by key."""
+    try:
+        if not stat.S_ISREG(file.stat().st_mode):
+            raise TlsConfigurationError(f"{key} {file}: is no regular file")
+        yield
+    except (OSError, ValueError) as error:
+        raise TlsConfigurationError(f"{key} {file}: {_describe_error(error)}") from error
+
+
+class ProxyResolver:
+    """Which proxy to use. The environment is read once: it does not change under a process."""
+
+    def __init__(self) -> None:
+        # What is wrong with it was found when the settings were loaded.
+        self._environment, _ = proxy_environment(os.environ)
+        self._known: dict[tuple[str, str], str | None] = {}
+
+    def proxy_for(self, url: str, options: TransportOptions) -> str | None:
+        """Return the proxy to use for `url`: the setting's, else the environment's, else None."""
+        if options.proxy_url is not None:
+            return options.proxy_url
+        if not (options.proxy_from_environment and self._environment.proxies):
+            return None
+        parts = urlsplit(url)
+        key = parts.scheme, parts.netloc
+        if key not in self._known:
+            self._known[key] = self._environment.proxy_for(url)
+        return self._known[key]
+
+
+def new_session(
+    resolver: AbstractResolver, policy: ConnectionPolicy, context: ssl.SSLContext
+) -> aiohttp.ClientSession:
+    """Return a session that holds no cookies, follows nothing, and bounds what it reads."""
+    fresh = policy is ConnectionPolicy.FRESH
+    connector = LimitedConnector(
+        resolver=resolver,
+        ssl=context,
+        force_close=fresh,
+        keepalive_timeout=None if fresh else KEEPALIVE_SECONDS,
+        limit=0,
+        use_dns_cache=False,
+        socket_factory=timed_socket,
+    )
+    return aiohttp.ClientSession(
+        connector=connector,
+        auto_decompress=False,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trust_env=False,
+        max_line_size=MAX_HEADER_LINE_BYTES,
+        max_field_size=MAX_HEADER_LINE_BYTES,
+        max_headers=MAX_HEADER_LINES,
+    )
+
+
+def _refuse_password() -> str:
+    """Answer OpenSSL instead of letting it ask on the terminal."""
+    return ""
+
+
+def _describe_error(error: OSError | ValueError) -> str:
+    return getattr(error, "strerror", None) or str(error)
+
+
+class ProbeHttpClient:
+    """Holds the sessions of all tenants; use as an asynchronous context manager."""
+
+    def __init__(self, loop_lag: EventLoopLagMonitor) -> None:
+        self._loop_lag = loop_lag
+        self._resolver = ThreadResolver()
+        self._proxies = ProxyResolver()
+        self._contexts: dict[TransportOptions, ssl.SSLContext] = {}
+        self._versions: dict[TransportOptions, tuple[Version, ...]] = {}
+        self._sessions: dict[tuple[TransportOptions, ConnectionPolicy], aiohttp.ClientSession] = {}
+        self._users: Counter[aiohttp.ClientSession] = Counter()
+        self._retired: set[aiohttp.ClientSession] = set()
+        self._certificates = CertificateExpiry()
+        self._forms = SecretPatternCache()
+        self._stamping: StampingEnabled | None = None
+
+    async def __aenter__(self) -> Self:
+        """Let the kernel stamp what arrives, or sample the event loop, and return the client."""
+        self._stamping = StampingEnabled()
+        if not self._stamping.supported:
+            self._loop_lag.start()
+        return self
+
+    async def __aexit__(
+        self,
+        exception_type: type[BaseException] | None,
+        exception: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close every session and connection."""
+        for session in (*self._sessions.values(), *self._retired):
+            await session.close()
+        self._sessions.clear()
+        self._retired.clear()
+        await self._resolver.close()
+        self._loop_lag.stop()
+        if self._stamping is not None:
+            self._stamping.close()
+
+    async def reload_tls(self, every: Iterable[TransportOptions]) -> None:
+        """Load the TLS contexts of all tenants, those whose files have changed anew.
+
+        What is no longer used is let go of once nothing is under way by it. A context that cannot
+        be loaded is told by the exchanges that need it. Done in a thread: it takes tens of
+        milliseconds.
+        """
+        wanted = set(every)
+        versions = await asyncio.to_thread(lambda: {each: _versions(each) for each in wanted})
+        stale = {each for each in self._contexts if versions.get(each) != self._versions.get(each)}
+        loaded: dict[TransportOptions, ssl.SSLContext] = {}
+        for options in (wanted - self._contexts.keys()) | (wanted & stale):
+            with suppress(TlsConfigurationError):
+                loaded[options] = await asyncio.to_thread(tls_context, options)
+        for options in stale:
+            del self._contexts[options]
+        self._contexts |= loaded
+        self._versions = versions
+        for key in [key for key in self._sessions if key[0] in stale]:
+            await self._close_when_idle(self._sessions.pop(key))
+
+    async def exchange(
+        self, request: Request, probe: Probe, options: TransportOptions
+    ) -> HttpExchange:
+        """Send `request` once and return what it brought; raises nothing but cancellation."""
+        try:
+            session = self._session(options, probe.connection)
+        except TlsConfigurationError as error:
+            return failed_before_send(request, FailureKind.TLS_CONFIGURATION, str(error))
+        self._users[session] += 1
+        lag = self._loop_lag.open()
+        try:
+            proxy = self._proxies.proxy_for(request.url, options)
+            attempt = start_attempt(
+                through_tunnel=proxy is not None and request.url.startswith("https:")
+            )
+            response, failure = await self._attempt(session, request, probe, attempt, proxy)
+            total_seconds = attempt.end(failed=failure is not None)
+            self._loop_lag.observe(attempt.late_seconds)
+        finally:
+            self._loop_lag.close(lag)
+            self._users[session] -= 1
+            if session in self._retired:
+                await self._close_when_idle(session)
+        exchange = self._build_exchange(request, attempt, total_seconds, response, failure)
+        return replace(
+            exchange,
+            via_proxy=proxy is not None,
+            loop_lag_seconds=max(lag.max_seconds, attempt.late_seconds),
+        )
+
+    async def _close_when_idle(self, session: aiohttp.ClientSession) -> None:
+        """Close a session that gets no more to do, as soon as nothing is under way by it."""
+        if self._users[session] > 0:
+            self._retired.add(session)
+            return
+        self._retired.discard(session)
+        del self._users[session]
+        await session.close()
+
+    async def _attempt(
+        self,
+        session: aiohttp.ClientSession,
+        request: Request,
+        probe: Probe,
+        attempt: Attempt,
+        proxy: str | None,
+    ) -> tuple[Response | None, Failure | None]:
+        partial: list[Response] = []
+        try:
+            response = await _send(session, request, probe, proxy, partial)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001 -- whatever it was becomes a verdict
+            failure = map_exception(error, AttemptProgress(attempt.timing.phase, proxy is not None))
+            if isinstance(error, aiohttp.ClientHttpProxyError):
+                partial.append(_proxy_response(error))
+            return (partial[0] if partial else None), failure
+        return response, proxy_auth_failure(
+            response.status, AttemptProgress("wait", proxy is not None)
+        )
+
+    def _build_exchange(
+        self,
+        request: Request,
+        attempt: Attempt,
+        total_seconds: float,
+        response: Response | None,
+        failure: Failure | None,
+    ) -> HttpExchange:
+        secrets = self._forms.get(request.secrets)
+        return HttpExchange(
+            method=request.method,
+            url=request.url,
+            total_seconds=total_seconds,
+            phases=phases_of(attempt.timing, total_seconds),
+            response=None if response is None else redact_response(response, secrets),
+            failure=None
+            if failure is None
+            else Failure(failure.kind, redact_text(failure.detail, secrets)),
+            connection_reused=attempt.timing.reused,
+            remote_address=attempt.remote_address,
+            certificate_expiry_timestamp_seconds=self._certificates.of(attempt.tls_object),
+            timing_bound_seconds=attempt.timing.bound_nanoseconds * 1e-9,
+            timing_fallback=attempt.timing.fallback,
+            tcp=attempt.evidence,
+        )
+
+    def _session(
+        self, options: TransportOptions, policy: ConnectionPolicy
+    ) -> aiohttp.ClientSession:
+        key = (options, policy)
+        if key not in self._sessions:
+            if options not in self._contexts:
+                self._contexts[options] = tls_context(options)
+            self._sessions[key] = new_session(self._resolver, policy, self._contexts[options])
+        return self._sessions[key]
+
+
+def _versions(options: TransportOptions) -> tuple[Version, ...]:
+    """Return the versions of the files that a TLS context is made of."""
+    files = (options.ca_file, options.client_certificate_file, options.client_key_file)
+    return tuple(file_version(file) for file in files if file is not None)
+
+
+def failed_before_send(request: Request, kind: FailureKind, detail: str) -> HttpExchange:
+    """Return the exchange of a request that could not even be made."""
+    return HttpExchange(
+        method=request.method, url=request.url, total_seconds=0.0, failure=Failure(kind, detail)
+    )
+
+
+def _proxy_response(error: aiohttp.ClientHttpProxyError) -> Response:
+    """Return what the proxy said to CONNECT: evidence of who answered."""
+    headers = () if error.headers is None else tuple(error.headers.items())
+    return Response(error.status, headers, b"")
+
+
+async def _send(
+    session: aiohttp.ClientSession,
+    request: Request,
+    probe: Probe,
+    proxy: str | None,
+    partial: list[Response],
+) -> Response:
+    headers = list(request.headers)
+    if request.authorization is not None:
+        headers.append(("Authorization", request.authorization.get_secret_value()))
+    answer = await session.request(
+        request.method,
+        _address(request.url),
+        headers=headers,
+        data=request.body,
+        allow_redirects=False,
+        proxy=proxy,
+        timeout=_limits(probe.timeout_seconds, probe.connect_timeout_seconds),
+    )
+    head = Response(answer.status, tuple(answer.headers.items()), b"")
+    partial.append(head)
+    try:
+        return await _read(answer, head, probe.body_limit_bytes)
+    finally:
+        _release_connection(answer, probe.connection)
+
+
+@lru_cache(maxsize=16_384)
+def _address(url: str) -> URL:
+    return URL(url, encoded=True)
+
+
+@lru_cache(maxsize=256)
+def _limits(total_seconds: float, connect_seconds: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(
+        total=total_seconds,
+        connect=connect_seconds,
+        sock_connect=connect_seconds,
+        ceil_threshold=total_seconds + 1,
+    )
+
+
+async def _read(response: aiohttp.ClientResponse, head: Response, limit_bytes: int) -> Response:
+    codings = content_codings(response.headers.getall("Content-Encoding", ()))
+    body = LimitedBodyReader(codings, limit_bytes)
+    while chunk := await response.content.readany():
+        if not body.feed(chunk):
+            response.close()
+            break
+    content, whole = body.finish()
+    if not whole:
+        raise BodyCorruptError("the compressed body ended early")
+    return replace(
+        head,
+        body=content,
+        body_over_limit=body.over_limit,
+        unreadable_coding=body.unreadable_coding,
+    )
+
+
+def _release_connection(response: aiohttp.ClientResponse, policy: ConnectionPolicy) -> None:
+    if policy is ConnectionPolicy.REUSE and response.content.is_eof():
+        response.release()
+    else:
+        response.close()

@@ -1,0 +1,395 @@
+"""What comes over the wire: bounds on all of it beside the body, and where a response ends.
+
+aiohttp bounds each line of a head and waits with a body that nobody reads, but it takes any number
+of interim answers (1xx) and chunk extensions of any length, as fast as they come: a server that
+sends nothing else would fill the memory and stall the event loop for all tenants.
+
+Reading a body within bounds: decompression is ours, so that a bomb stops at the limit. Pure.
+"""
+
+import asyncio
+import functools
+import time
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any, Protocol
+
+import aiohttp
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.http_exceptions import BadHttpMessage
+from aiohttp.http_parser import RawResponseMessage
+from aiohttp.streams import StreamReader
+
+from prober.http_client.attempt_timing import Phase
+from prober.http_client.kernel_timing import TimedSocket
+from prober.http_client.timing import Attempt, current_attempt
+from prober.models import Response
+
+MAX_INTERIM_RESPONSES = 16
+MAX_FRAMING_BYTES = 256 * 1024
+"""Heads and framing of one answer may be so long, and beyond that as long as its body."""
+_SLICE_BYTES = 16 * 1024  # what is parsed before the bounds are looked at again
+
+_FINAL_STATUS = 200
+_FIRST_REDIRECT = 300
+_SWITCHING_PROTOCOLS = 101
+
+_Message = tuple[RawResponseMessage, StreamReader]
+
+
+class LimitedResponseHandler(ResponseHandler):
+    """The protocol of one connection; beyond its bounds it says why, and hangs up."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
+        self._received_bytes = 0
+        self._heads = 0
+        self._body: StreamReader | None = None
+        self._attempt: Attempt | None = None
+        self._socket: TimedSocket | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take note which of the attempt's sockets this is."""
+        super().connection_made(transport)
+        attempt, connected = current_attempt(), transport.get_extra_info("socket")
+        if attempt is not None and connected is not None:
+            number = connected.fileno()
+            self._socket = next((s for s in attempt.sockets if s.fileno() == number), None)
+
+    def set_response_params(self, **parameters: Any) -> None:  # noqa: ANN401 -- aiohttp's own
+        """Take note that a request is under way: what comes now is its answer."""
+        self._received_bytes, self._heads, self._body = 0, 0, None
+        self._attempt = current_attempt()
+        if self._attempt is not None and not self._attempt.timing.tunnel_pending:
+            self._attempt.use(self._socket)
+        super().set_response_params(**parameters)
+
+    def data_received(self, data: bytes) -> None:
+        """Pass on what came, as long as it is within bounds."""
+        if len(data) <= _SLICE_BYTES:
+            self._forward(data)
+        else:
+            for start in range(0, len(data), _SLICE_BYTES):
+                self._forward(data[start : start + _SLICE_BYTES])
+        self._on_whole()
+
+    def eof_received(self) -> None:
+        """Mark the end of an answer that ends with its connection."""
+        self._on_end()
+        super().eof_received()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Mark the end of an answer that ends with its connection."""
+        self._on_end()
+        super().connection_lost(exc)
+        # The body knows this connection: held in a ring, both would wait for the collector.
+        self._body = self._attempt = self._socket = None
+
+    def close(self) -> None:
+        """See `ResponseHandler.close`: with TLS something more is sent."""
+        self._release_attempt()
+        super().close()
+
+    def abort(self) -> None:
+        """See `ResponseHandler.abort`."""
+        self._release_attempt()
+        super().abort()
+
+    def feed_data(self, data: _Message, size: int = 0) -> None:
+        """Take note of a parsed head."""
+        self._heads += 1
+        self._body = data[1]
+        self._on_head(data[0].code)
+        super().feed_data(data, size)
+
+    def _on_head(self, status: int) -> None:
+        if self._attempt is None:
+            return
+        timing = self._attempt.timing
+        if timing.tunnel_pending:
+            if _FINAL_STATUS <= status < _FIRST_REDIRECT:
+                timing.tunnel_opened()
+        elif status >= _FINAL_STATUS or status == _SWITCHING_PROTOCOLS:
+            timing.head_arrived()
+
+    def _on_whole(self) -> None:
+        """Take note that the response is complete: what comes from now on is none of it."""
+        if self._attempt is None or self._body is None or not self._body.is_eof():
+            return
+        if self._attempt.timing.phase is Phase.TRANSFER:
+            self._attempt.timing.whole = True
+
+    def _release_attempt(self) -> None:
+        if self._attempt is not None and self._socket is self._attempt.connection:
+            self._attempt.let_go()
+
+    def _on_end(self) -> None:
+        if self._attempt is not None:
+            self._attempt.timing.stream_ended(time.perf_counter_ns())
+
+    def _forward(self, data: bytes) -> None:
+        if self.exception() is not None:
+            return
+        self._received_bytes += len(data)
+        super().data_received(data)
+        too_much = self._over_limit()
+        if too_much is not None:
+            self._abort(BadHttpMessage(too_much))
+
+    def _abort(self, error: BadHttpMessage) -> None:
+        if self._body is not None and not self._body.is_eof():
+            self._body.set_exception(error)
+        self.set_exception(error)
+        if self.transport is not None:
+            self.transport.abort()
+
+    def _over_limit(self) -> str | None:
+        if self._heads > MAX_INTERIM_RESPONSES:
+            return f"more than {MAX_INTERIM_RESPONSES} interim answers"
+        body_bytes = 0 if self._body is None else self._body.total_bytes
+        if self._received_bytes - 2 * body_bytes > MAX_FRAMING_BYTES:
+            return f"more than {MAX_FRAMING_BYTES} bytes around the body"
+        return None
+
+
+class LimitedConnector(aiohttp.TCPConnector):
+    """A connector whose connections keep to the bounds."""
+
+    def __init__(self, **options: Any) -> None:  # noqa: ANN401 -- aiohttp's own
+        super().__init__(**options)
+        # aiohttp has no public way to this; a test floods a client and would tell if it were gone.
+        made: functools.partial[Any] = functools.partial(LimitedResponseHandler, loop=self._loop)
+        self._factory = made
+
+
+try:  # in the standard library from Python 3.14 on
+    from compression import zstd  # type: ignore[import-not-found, unused-ignore]
+except ImportError:
+    try:  # the same module for older ones; used where it is installed
+        from backports import zstd  # type: ignore[import-not-found, unused-ignore]
+    except ImportError:
+        zstd = None
+
+MAX_EMPTY_BYTES = 64 * 1024
+"""So much more than the limit may come over the wire: members and blocks that hold nothing."""
+MAX_CODINGS = 5
+"""So many content codings may be stacked, as curl has it; more are not undone."""
+_PIECE_BYTES = 64 * 1024
+_GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
+_GZIP_MAGIC = b"\x1f\x8b"  # a further member may follow the first: RFC 1952, 2.2
+_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+_ZSTD_WINDOW_BITS = 23  # 8 MiB: RFC 9659, 3
+
+
+class BodyCorruptError(ValueError):
+    """The body is not what its Content-Encoding says."""
+
+
+class _Decompressor(Protocol):
+    @property
+    def unused_data(self) -> bytes: ...
+    @property
+    def eof(self) -> bool: ...
+    def decompress(self, data: bytes, max_length: int = ..., /) -> bytes: ...
+
+
+def content_codings(values: Iterable[str]) -> tuple[str, ...]:
+    """Return the codings that Content-Encoding fields name, in the order they were applied.
+
+    `identity` is none; `x-gzip` is `gzip` (RFC 9110, 8.4.1.3). One more than `MAX_CODINGS` at most.
+    """
+    named = (name.strip().lower() for value in values for name in value.split(","))
+    codings = tuple(name for name in named if name not in {"", "identity"})
+    return tuple(name.removeprefix("x-") for name in codings[: MAX_CODINGS + 1])
+
+
+def unreadable_coding(codings: tuple[str, ...]) -> str:
+    """Return the coding on account of which a body cannot be decoded, else an empty text."""
+    if len(codings) > MAX_CODINGS:
+        return ", ".join(codings)
+    return next((name for name in reversed(codings) if name not in DECODERS), "")
+
+
+class LimitedBodyReader:
+    """Collects a body up to `limit_bytes`, counted after decompression.
+
+    The codings gzip and deflate are undone (RFC 9110, 8.4.1), deflate both as zlib and as a raw
+    stream, and zstd where a library for it is there. A body in any other coding is kept as it came:
+    it was not asked for. Each of several stacked codings is bounded as the whole is.
+    """
+
+    def __init__(self, codings: tuple[str, ...], limit_bytes: int) -> None:
+        self._limit_bytes = limit_bytes
+        self._chunks: list[bytes] = []
+        self._size_bytes = 0
+        self.over_limit = False
+        self.unreadable_coding = unreadable_coding(codings)
+        undone = () if self.unreadable_coding else reversed(codings)
+        self._decoders = tuple(DECODERS[name]() for name in undone)
+        self._fed_bytes = [0] * len(self._decoders)
+
+    def feed(self, data: bytes) -> bool:
+        """Take the next bytes from the wire; return False when the limit is passed.
+
+        Raises BodyCorruptError.
+        """
+        self._decode(data, 0)
+        return not self.over_limit
+
+    def finish(self) -> tuple[bytes, bool]:
+        """Return the body, cut at the limit, and whether a compressed one reached its end."""
+        fed = zip(self._decoders, self._fed_bytes, strict=True)
+        whole = all(decoder.is_at_end or not count for decoder, count in fed)
+        return b"".join(self._chunks), whole or self.over_limit
+
+    def _decode(self, data: bytes, stage: int) -> None:
+        """Give bytes to a stage, and what comes out of it to the next one."""
+        if stage == len(self._decoders):
+            self._append(data)
+            return
+        self._fed_bytes[stage] += len(data)
+        if self._fed_bytes[stage] > self._limit_bytes * 1.02 + MAX_EMPTY_BYTES:
+            self.over_limit = True
+            return
+        for piece in self._decoders[stage].pieces(data):
+            self._decode(piece, stage + 1)
+            if self.over_limit:
+                return
+
+    def _append(self, data: bytes) -> None:
+        room = self._limit_bytes - self._size_bytes
+        if len(data) > room:
+            self.over_limit = True
+            data = data[:room]
+        if data:
+            self._chunks.append(data)
+            self._size_bytes += len(data)
+
+
+def decoded(response: Response, limit_bytes: int) -> Response:
+    """Return a saved response with its body decoded.
+
+    `curl` saves an encoded body as it came, but with `--compressed` decoded: what cannot be decoded
+    and is text was so before.
+    """
+    codings = content_codings(response.header_values("content-encoding"))
+    if not codings:
+        return response
+    body = LimitedBodyReader(codings, limit_bytes)
+    if body.unreadable_coding:
+        unreadable = "" if _is_text(response.body) else body.unreadable_coding
+        return replace(response, unreadable_coding=unreadable)
+    try:
+        body.feed(response.body)
+    except BodyCorruptError:
+        return response
+    content, is_whole = body.finish()
+    if not is_whole and _is_text(response.body):
+        return response
+    return replace(response, body=content, body_over_limit=body.over_limit)
+
+
+def _is_text(body: bytes) -> bool:
+    try:
+        return "\0" not in body.decode()
+    except UnicodeDecodeError:
+        return False
+
+
+class _Decoder(Protocol):
+    @property
+    def is_at_end(self) -> bool:
+        """Whether what came so far is whole."""
+        ...
+
+    def pieces(self, data: bytes) -> Iterator[bytes]:
+        """Yield what further bytes decode to, in pieces of bounded size; none is empty."""
+        ...
+
+
+class _Zlib:
+    """Undoes gzip, of any number of members, or deflate."""
+
+    def __init__(self, *, maybe_raw: bool) -> None:
+        self._decompressor = zlib.decompressobj(_GZIP_OR_ZLIB)
+        self._maybe_raw = maybe_raw
+        self._swallowed = b""
+        self._after_end = b""
+
+    @property
+    def is_at_end(self) -> bool:
+        return self._decompressor.eof
+
+    def pieces(self, data: bytes) -> Iterator[bytes]:
+        while data:
+            if self._decompressor.eof:
+                data = self._after_end + data
+                self._after_end = data[: len(_GZIP_MAGIC)]
+                if not data.startswith(_GZIP_MAGIC):
+                    return
+                self._after_end = b""
+                self._decompressor = zlib.decompressobj(_GZIP_OR_ZLIB)
+            try:
+                piece = self._decompressor.decompress(data, _PIECE_BYTES)
+            except zlib.error as error:
+                if not self._maybe_raw:
+                    raise BodyCorruptError(str(error)) from error
+                self._maybe_raw = False
+                self._decompressor = zlib.decompressobj(-zlib.MAX_WBITS)
+                data = self._swallowed + data
+                continue
+            if self._maybe_raw and not piece:
+                self._swallowed += data  # of a raw stream the first byte may pass for zlib's
+            else:
+                self._swallowed, self._maybe_raw = b"", False
+            data = self._decompressor.unused_data or self._decompressor.unconsumed_tail
+            if piece:
+                yield piece
+
+
+class _Zstd:
+    """Undoes zstd, of any number of frames (RFC 8878, 3)."""
+
+    def __init__(self) -> None:
+        self._decompressor = _zstd_decompressor()
+        self._after_end = b""
+
+    @property
+    def is_at_end(self) -> bool:
+        return self._decompressor.eof
+
+    def pieces(self, data: bytes) -> Iterator[bytes]:
+        while True:
+            if self._decompressor.eof:
+                data = self._after_end + data
+                self._after_end = data[: len(_ZSTD_MAGIC)]
+                if not data.startswith(_ZSTD_MAGIC):
+                    return
+                self._after_end = b""
+                self._decompressor = _zstd_decompressor()
+            try:
+                piece = self._decompressor.decompress(data, _PIECE_BYTES)
+            except zstd.ZstdError as error:
+                raise BodyCorruptError(str(error)) from error
+            # What has not been decompressed yet is kept by the decompressor until the frame ends.
+            data = self._decompressor.unused_data if self._decompressor.eof else b""
+            if piece:
+                yield piece
+            elif not data:
+                return
+
+
+def _zstd_decompressor() -> _Decompressor:
+    parameter = zstd.DecompressionParameter.window_log_max
+    made: _Decompressor = zstd.ZstdDecompressor(options={parameter: _ZSTD_WINDOW_BITS})
+    return made
+
+
+_ZLIB: Mapping[str, Callable[[], _Decoder]] = {
+    "gzip": lambda: _Zlib(maybe_raw=False),
+    "deflate": lambda: _Zlib(maybe_raw=True),
+}
+DECODERS = MappingProxyType(_ZLIB if zstd is None else {**_ZLIB, "zstd": _Zstd})
+"""What makes a decoder, by the name of its content coding."""

@@ -1,0 +1,455 @@
+"""The values that flow through the house, left to right: see the README's map.
+
+Tenant + Probe -> Request -> Exchange -> Verdict -> Result.
+All are frozen; what is decided from them is decided elsewhere. Durations are seconds, points in
+time are seconds since the epoch (UTC).
+
+A tenant's credential in values: where its token is found, and what is known of its life.
+
+The token itself stands in none of them: it is known by its fingerprint alone. Durations are
+seconds, points in time are seconds since the epoch (UTC).
+
+A result that can be kept, whatever the other side sent.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from pathlib import Path
+from types import MappingProxyType
+
+from pydantic import SecretStr
+
+from prober.maintenance import MaintenanceWindow
+from prober.outcomes import (
+    Culprit,
+    Endpoint,
+    FailureKind,
+    Outcome,
+    Reason,
+    RejectionCause,
+    Responder,
+    ServerTimingAnomaly,
+    TimingFallback,
+    TokenEventKind,
+    TokenState,
+)
+
+
+class TokenSourceKind(StrEnum):
+    """Where a token comes from; a label value of `prober_token_info`."""
+
+    ENVIRONMENT = "env"
+    FILE = "file"
+    OAUTH = "oauth"
+
+
+@dataclass(frozen=True, slots=True)
+class OAuthClient:
+    """Who asks the identity server for tokens (RFC 6749, 4.4), and where the client's secret is.
+
+    `secret` names a variable or a file, in the form of a token's source.
+    """
+
+    client_id: str
+    secret: "TokenSource"
+    scope: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenSource:
+    """Where a tenant's token is found: a variable's name, an absolute file name, or a token URL.
+
+    `expires_at` and `max_age_seconds` are what the settings know of its life; `client` stands with
+    a token URL alone.
+    """
+
+    kind: TokenSourceKind
+    location: str
+    expires_at: float | None = None
+    max_age_seconds: float | None = None
+    client: OAuthClient | None = None
+
+    @property
+    def origin(self) -> tuple[str, ...]:
+        """What two sources have in common whose tokens share a fate, whatever they say of it."""
+        client = () if self.client is None else (self.client.client_id,)
+        return (self.kind.value, self.location, *client)
+
+    def __str__(self) -> str:
+        return f"{self.kind.value} {self.location}"
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRef:
+    """What a result may say of the token that it was made with."""
+
+    fingerprint: str
+    source: TokenSource
+
+
+@dataclass(frozen=True, slots=True)
+class TokenStatus:
+    """All that may be shown of a tenant's token now.
+
+    `problem` says why there is none. `expires_at` is None where no expiry is known. The two
+    acceptances, like `loaded_at`, are those of the present token.
+    """
+
+    tenant: str
+    source: TokenSource
+    state: TokenState = TokenState.MISSING
+    fingerprint: str | None = None
+    problem: str | None = None
+    cause: RejectionCause | None = None
+    loaded_at: float | None = None
+    first_accepted_at: float | None = None
+    last_accepted_at: float | None = None
+    rejected_since: float | None = None
+    next_canary_at: float | None = None
+    expires_at: float | None = None
+    rotations: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TokenEvent:
+    """Something happened to a token at a moment: `status` is what is known of it since then.
+
+    `shared_with` names the other tenants that hold the same token.
+    """
+
+    kind: TokenEventKind
+    at: float
+    status: TokenStatus
+    shared_with: tuple[str, ...] = ()
+
+
+def shared_with(statuses: Mapping[str, TokenStatus], tenant: str) -> tuple[str, ...]:
+    """Return the other tenants that hold the same token: they share its fate."""
+    fingerprint = statuses[tenant].fingerprint
+    if fingerprint is None:
+        return ()
+    return tuple(
+        name
+        for name, status in statuses.items()
+        if name != tenant and status.fingerprint == fingerprint
+    )
+
+
+def shared_groups(statuses: Mapping[str, TokenStatus]) -> tuple[tuple[str, ...], ...]:
+    """Return the tenants of each token that more than one of them holds."""
+    holders: dict[str, list[str]] = {}
+    for name, status in statuses.items():
+        if status.fingerprint is not None:
+            holders.setdefault(status.fingerprint, []).append(name)
+    return tuple(tuple(sorted(names)) for names in holders.values() if len(names) > 1)
+
+
+def shared_token_rejected_for(statuses: Mapping[str, TokenStatus], tenant: str) -> str | None:
+    """Return a tenant that the same token is already rejected for, if this one's is not yet."""
+    if statuses[tenant].state is TokenState.REJECTED:
+        return None
+    return next(
+        (
+            name
+            for name in shared_with(statuses, tenant)
+            if statuses[name].state is TokenState.REJECTED
+        ),
+        None,
+    )
+
+
+MAX_SHARDS = 1000
+_NO_PAIRS: Mapping[str, str] = MappingProxyType({})
+
+
+class ConnectionPolicy(StrEnum):
+    """Whether every attempt opens its own connection, or may find one open."""
+
+    FRESH = "fresh"
+    REUSE = "reuse"
+
+
+@dataclass(frozen=True, slots=True)
+class TransportOptions:
+    """How to reach a tenant. `proxy_url` None and `proxy_from_environment` False: directly."""
+
+    proxy_url: str | None = None
+    proxy_from_environment: bool = True
+    ca_file: Path | None = None
+    client_certificate_file: Path | None = None
+    client_key_file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Expectations:
+    """What a good answer looks like.
+
+    `status` None means any 2xx with an `ok` envelope; a 4xx asks for that status with an `error`
+    envelope (the negative check). `jmespath` is an expression on the body that must be true.
+    """
+
+    status: int | None = None
+    jmespath: str | None = None
+    max_server_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One request against a tenant, when to make it, and what a good answer looks like.
+
+    `path` is percent-encoded, begins with `/`, and follows the tenant's `base_url`.
+    """
+
+    name: str
+    path: str
+    method: str = "GET"
+    body: bytes | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    expectations: Expectations = Expectations()
+    interval_seconds: float = 60.0
+    timeout_seconds: float = 10.0
+    connect_timeout_seconds: float = 5.0
+    connection: ConnectionPolicy = ConnectionPolicy.FRESH
+    body_limit_bytes: int = 1024 * 1024
+    server_objective_seconds: float = 2.5
+    network_objective_seconds: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """One API base, one token, one environment, and the probes that run against it.
+
+    `base_url` has no trailing slash; `<base_url>/api/...` is the API.
+    """
+
+    name: str
+    environment: str
+    base_url: str
+    token: TokenSource
+    probes: tuple[Probe, ...]
+    transport: TransportOptions = TransportOptions()
+    labels: Mapping[str, str] = field(default_factory=lambda: _NO_PAIRS)
+    availability_objective_ratio: float = 0.995
+    concurrency: int = 10
+    maintenance: tuple[MaintenanceWindow, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """The part of all tenants that one daemon probes: `index` of `count`, from 0.
+
+    Raises ValueError for a shard that cannot be.
+    """
+
+    index: int = 0
+    count: int = 1
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.count <= MAX_SHARDS:
+            raise ValueError(f"the number of shards is from 1 to {MAX_SHARDS}")
+        if not 0 <= self.index < self.count:
+            raise ValueError(
+                f"of {self.count} shards the last is {self.count - 1}: they begin at 0"
+            )
+
+    def __str__(self) -> str:
+        return f"{self.index}/{self.count}"
+
+
+SINGLE_SHARD = Shard()
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is sent. `authorization` is the whole header value and travels apart, secret.
+
+    `secrets` are to be taken out of whatever comes back; `body` may hold them and is never shown.
+    """
+
+    method: str
+    url: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes | None = field(repr=False)
+    authorization: SecretStr | None
+    secrets: tuple[SecretStr, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Phases:
+    """How long each part took, in seconds; None where there was no such part.
+
+    A reused connection has no `resolve`, `connect`, `tls`; plain HTTP has no `tls`; a failure ends
+    with the phase in which it happened. The phases hold time on the wire (and at the server) alone;
+    `own` is what the prober itself took, in between and until it noticed the end.
+    """
+
+    resolve: float | None = None
+    connect: float | None = None
+    tls: float | None = None
+    send: float | None = None
+    wait: float | None = None
+    transfer: float | None = None
+    own: float | None = None
+
+    def as_pairs(self) -> tuple[tuple[str, float], ...]:
+        """Return (name, seconds) of the phases that took place, in order."""
+        every = (
+            ("resolve", self.resolve),
+            ("connect", self.connect),
+            ("tls", self.tls),
+            ("send", self.send),
+            ("wait", self.wait),
+            ("transfer", self.transfer),
+            ("own", self.own),
+        )
+        return tuple((name, seconds) for name, seconds in every if seconds is not None)
+
+
+PHASE_NAMES = ("resolve", "connect", "tls", "send", "wait", "transfer", "own")
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An HTTP answer. `body` is decompressed and cut at the probe's limit.
+
+    `unreadable_coding` names the content coding on account of which the body is as it came: one
+    that was not asked for, and that is not known. The client has already replaced the token, should
+    a hostile server echo it.
+    """
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    body_over_limit: bool = False
+    unreadable_coding: str = ""
+
+    def header_values(self, name: str) -> tuple[str, ...]:
+        """Return all values of a header; `name` in any case."""
+        wanted = name.lower()
+        return tuple(value for key, value in self.headers if key.lower() == wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why there was no whole answer; `detail` is for people, `kind` decides."""
+
+    kind: FailureKind
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class TcpEvidence:
+    """What the kernel says of one attempt's connection when the attempt ends. Seconds.
+
+    `retransmissions` are those of this attempt. `acknowledged`: every byte that was sent has been
+    acknowledged. `since_heard_seconds`: how long ago the last segment of any kind came, an empty
+    acknowledgement included; `since_data_seconds` of one with data in it.
+    `lost_addresses` are those that were tried before, or beside, the one that connected first.
+    """
+
+    rtt_seconds: float
+    retransmissions: int
+    acknowledged: bool
+    since_heard_seconds: float
+    since_data_seconds: float
+    lost_addresses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HttpExchange:
+    """What one request brought: phases, and a response or a failure (then `response` is partial).
+
+    `timing_bound_seconds` is the greatest error of the phases' sum, `own` left out, and of `own`
+    itself. With a `timing_fallback` an arrival was not timed by the kernel, and the event loop's
+    greatest delay during the attempt, `loop_lag_seconds`, is the doubt instead.
+    `tcp` is what the kernel knew of the connection at the end; None where it does not say.
+    """
+
+    method: str
+    url: str
+    total_seconds: float
+    phases: Phases = Phases()
+    response: Response | None = None
+    failure: Failure | None = None
+    connection_reused: bool = False
+    remote_address: str | None = None
+    certificate_expiry_timestamp_seconds: float | None = None
+    loop_lag_seconds: float = 0.0
+    timing_bound_seconds: float = 0.0
+    timing_fallback: TimingFallback | None = None
+    tcp: TcpEvidence | None = None
+    via_proxy: bool = False
+
+    def __post_init__(self) -> None:
+        if self.response is None and self.failure is None:
+            raise ValueError("an exchange holds a response or a failure")
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """The parts of one exchange: `total` = `server` + `network` + `own`.
+
+    `own` is what the prober itself took. `server` and `network` are None where nothing tells them
+    apart: then they are together `total` - `own`.
+    """
+
+    total_seconds: float
+    server_seconds: float | None = None
+    network_seconds: float | None = None
+    own_seconds: float = 0.0
+    anomaly: ServerTimingAnomaly | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The judgement of an exchange, and what it rests on.
+
+    `rule` is the row of the outcome table that matched; `evidence` says in one sentence what
+    decided; `facts` are named details worth showing (ids, locations, a bounded excerpt).
+    """
+
+    outcome: Outcome
+    reason: Reason
+    culprit: Culprit
+    responder: Responder
+    rule: str
+    evidence: str
+    latency: Latency
+    facts: Mapping[str, str] = field(default_factory=lambda: _NO_PAIRS)
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the attempt was a success."""
+        return self.outcome is Outcome.SUCCESS
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeResult:
+    """One attempt: the only thing that recorders see. `started_at` is in epoch seconds.
+
+    With the identity server as `counterpart` there was no token to ask the API with: the exchange
+    tells why, and nothing of it is a measurement of the API. `in_maintenance`: it counts for no
+    objective.
+    """
+
+    tenant: str
+    probe: str
+    started_at: float
+    exchange: HttpExchange
+    verdict: Verdict
+    token: TokenRef | None = None
+    endpoint: Endpoint = Endpoint.API
+    in_maintenance: bool = False
+
+
+KEPT_BODY_BYTES = 4096  # an error envelope is far shorter
+
+
+def without_large_body(result: ProbeResult) -> ProbeResult:
+    """Return a result without a body worth speaking of."""
+    response = result.exchange.response
+    if response is None or len(response.body) <= KEPT_BODY_BYTES:
+        return result
+    emptied = replace(response, body=b"", body_over_limit=True)
+    return replace(result, exchange=replace(result.exchange, response=emptied))

@@ -1,1 +1,0 @@
-"""Who listens to results. None may slow or break a probe."""

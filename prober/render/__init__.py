@@ -1,0 +1,1 @@
+"""Results and status as text, SVG and JSON documents."""

@@ -1,0 +1,71 @@
+"""The report as one HTML file: its pictures inside, light, to be printed. Pure but for templates.
+
+Pictures look as on the status pages, whose style they share. Nothing is loaded from anywhere.
+"""
+
+from datetime import tzinfo
+from functools import partial
+from importlib.resources import files
+
+import jinja2
+from markupsafe import Markup
+
+from prober import formatting
+from prober.outcomes import Culprit
+from prober.render.svg import chart_svg, strip_svg
+from prober.render.text import CULPRIT_LABELS, REASONS, SKIPS, symbol
+from prober.report import text
+from prober.report.models import Report
+from prober.report.time_range import parse_time_zone
+
+
+def render_html(report: Report) -> str:
+    """Return the whole document."""
+    made = jinja2.Environment(
+        loader=jinja2.ChoiceLoader(
+            [jinja2.PackageLoader("prober.report"), jinja2.PackageLoader("prober.web")]
+        ),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    _register_filters(made, parse_time_zone(report.time_zone))
+    template = made.get_template("report.html")
+    return template.render(report=report, style=_style())
+
+
+def _register_filters(made: jinja2.Environment, zone: tzinfo) -> None:
+    made.filters.update(
+        {
+            "exactly": formatting.format_exact_duration,
+            "latency": formatting.format_latency,
+            "percent": formatting.format_percent,
+            "timestamp": partial(formatting.format_timestamp, zone=zone),
+            "number": "{:,}".format,
+            "describe_incident": text.describe_incident,
+            "describe_token_event": text.describe_token_event,
+            "probes": text.format_probes,
+            "notes": text.notes,
+            "describe_listed_failures": text.describe_listed_failures,
+        }
+    )
+    made.globals.update(
+        {
+            "strip": partial(strip_svg, zone=zone),
+            "chart": partial(chart_svg, zone=zone),
+            "symbol": symbol,
+            "CULPRITS": tuple(Culprit),
+            "GAPS": text.GAPS,
+            "INDICATORS": text.INDICATORS,
+            "REASONS": REASONS,
+            "SKIPS": SKIPS,
+            "CULPRIT_LABELS": CULPRIT_LABELS,
+        }
+    )
+
+
+def _style() -> Markup:
+    pictures = files("prober.web").joinpath("static", "pictures.css").read_text()
+    own = files("prober.report").joinpath("report.css").read_text()
+    return Markup(pictures + own)  # noqa: S704 -- our own files

@@ -1,0 +1,160 @@
+"""Every run, from falling due to being told: started, or skipped and counted; held, and drained."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import structlog
+
+from prober.config.resolve import ScheduleOptions
+from prober.maintenance import MaintenanceSchedule, MaintenanceStatus
+from prober.metrics.sink import PrometheusSink
+from prober.models import Failure, HttpExchange, Probe, ProbeResult, Tenant
+from prober.outcomes import FailureKind, SkipCause
+from prober.probe import ProbeDeps, run_probe
+from prober.scheduler.planner import ConcurrencyLimits, InFlight, skip_reason
+from prober.sinks import ResultSink
+from prober.tokens.manager import TokenManager
+
+OnSkipped = Callable[[str, str, SkipCause], None]
+
+
+class ProbeRunner:
+    """What falls due goes in, results come out at the recorder's; lives on the event loop.
+
+    Nothing is started before `open` and after `drain`. What has to do with tenants or probes that
+    are gone is left alone: a reload may have taken them away since.
+    """
+
+    def __init__(
+        self,
+        deps: ProbeDeps,
+        tokens: TokenManager,
+        sink: ResultSink,
+        metrics: PrometheusSink,
+        on_skipped: OnSkipped,
+        logger: structlog.typing.FilteringBoundLogger,
+    ) -> None:
+        self.tenants: dict[str, Tenant] = {}
+        self.is_enabled = False
+        self._probes: dict[tuple[str, str], Probe] = {}
+        self._calendars: dict[str, MaintenanceSchedule] = {}
+        self._limits: dict[str, ConcurrencyLimits] = {}
+        self._house = deps
+        self._tokens = tokens
+        self._recorder = sink
+        self._metrics = metrics
+        self._on_skipped = on_skipped
+        self._logger = logger
+        self._running: dict[asyncio.Task[None], tuple[str, str]] = {}
+        self._in_flight: Counter[str | tuple[str, str]] = Counter()
+
+    def apply(self, tenants: Sequence[Tenant], schedule: ScheduleOptions) -> None:
+        """Take over settings; what is in flight goes on, by the settings that it began with."""
+        self.tenants.clear()  # in place: others look at it
+        self.tenants.update({tenant.name: tenant for tenant in tenants})
+        self._probes = {(t.name, probe.name): probe for t in tenants for probe in t.probes}
+        self._calendars = {
+            tenant.name: MaintenanceSchedule(tenant.maintenance) for tenant in tenants
+        }
+        self._limits = {
+            tenant.name: ConcurrencyLimits(
+                tenant.concurrency, schedule.concurrency, schedule.misfire_grace_seconds
+            )
+            for tenant in tenants
+        }
+
+    def enable(self) -> None:
+        """Let runs be started from now on."""
+        self.is_enabled = True
+
+    async def drain(self, grace_seconds: float) -> int:
+        """Start nothing more, wait so long for what is in flight; return how many were cut off."""
+        self.is_enabled = False
+        if self._running:
+            await asyncio.wait(self._running, timeout=grace_seconds)
+        cut_off = list(self._running)
+        for task in cut_off:
+            task.cancel()
+        await asyncio.gather(*cut_off, return_exceptions=True)
+        return len(cut_off)
+
+    @property
+    def in_flight(self) -> int:
+        """How many runs have been started and have not ended."""
+        return len(self._running)
+
+    def maintenance(self, tenant: str, now: float) -> MaintenanceStatus:
+        """Return whether a maintenance window of a tenant is open."""
+        return self._calendars[tenant].at(now)
+
+    def on_due(self, tenant: str, probe: str, due_at: float) -> None:
+        """Start a run that is due at a moment of `loop.time()`, or count why not."""
+        if not self.is_enabled or (tenant, probe) not in self._probes:
+            return
+        lateness_seconds = max(0.0, asyncio.get_running_loop().time() - due_at)
+        cause = self._skip_reason(tenant, probe, lateness_seconds)
+        if cause is None:
+            self._start_run(tenant, probe, lateness_seconds)
+        else:
+            self._metrics.skipped(tenant, probe, cause)
+            self._on_skipped(tenant, probe, cause)
+
+    def run_now(self, tenant: str) -> None:
+        """Start one run without waiting for its turn: there is a new token to be tried."""
+        if not self.is_enabled or tenant not in self.tenants:
+            return
+        for probe in self.tenants[tenant].probes:
+            if self._skip_reason(tenant, probe.name, 0.0) is None:
+                self._start_run(tenant, probe.name, 0.0)
+                return
+
+    async def run_once(self, tenant: str, probe: str) -> ProbeResult:
+        """Run a probe out of turn, for somebody who asked: it counts for nothing."""
+        return await run_probe(self.tenants[tenant], self._probes[tenant, probe], self._house)
+
+    def _skip_reason(self, tenant: str, probe: str, delay_seconds: float) -> SkipCause | None:
+        same_probe = self._in_flight[(tenant, probe)]
+        load = InFlight(same_probe, self._in_flight[tenant], len(self._running))
+        may_ask = self._tokens.may_probe(self.tenants[tenant], probe)
+        return skip_reason(delay_seconds, load, self._limits[tenant], may_use_token=may_ask)
+
+    def _start_run(self, tenant: str, probe: str, delay_seconds: float) -> None:
+        self._metrics.run_started(delay_seconds)
+        self._tokens.on_run_started(self.tenants[tenant])
+        key = (tenant, probe)
+        self._in_flight[key] += 1
+        self._in_flight[tenant] += 1
+        run = self._run(self.tenants[tenant], self._probes[key])
+        task = asyncio.create_task(run, name=f"probe {tenant}/{probe}")
+        self._running[task] = key
+        task.add_done_callback(self._on_run_done)
+
+    async def _run(self, tenant: Tenant, probe: Probe) -> None:
+        try:
+            result = await run_probe(tenant, probe, self._house)
+        except Exception as error:
+            self._logger.exception("probe.crashed", tenant=tenant.name, probe=probe.name)
+            result = self._internal_error_result(tenant, probe, error)
+        if (tenant.name, probe.name) not in self._probes:
+            return
+        if self._calendars[tenant.name].at(result.started_at).is_active:
+            result = replace(result, in_maintenance=True)
+        self._recorder.record(result)
+
+    def _on_run_done(self, task: asyncio.Task[None]) -> None:
+        key = self._running.pop(task)
+        for each in (key, key[0]):
+            self._in_flight[each] -= 1
+            if not self._in_flight[each]:
+                del self._in_flight[each]
+        self._metrics.run_finished()
+
+    def _internal_error_result(self, tenant: Tenant, probe: Probe, error: Exception) -> ProbeResult:
+        failure = Failure(FailureKind.INTERNAL_ERROR, f"{type(error).__name__} in the prober")
+        url = tenant.base_url + probe.path
+        exchange = HttpExchange(probe.method, url, total_seconds=0.0, failure=failure)
+        verdict = self._house.classify(exchange, probe.expectations)
+        return ProbeResult(tenant.name, probe.name, time.time(), exchange, verdict)

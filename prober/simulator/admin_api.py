@@ -1,0 +1,177 @@
+"""The simulator's control API: faults, tokens, latency and network on demand, as JSON.
+
+It listens on an address of its own, loopback by default, and takes nothing from a browser's page.
+"""
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from aiohttp import web
+from pydantic import ValidationError
+
+from prober.simulator.faults import FAULTS
+from prober.simulator.platform import Latency
+from prober.simulator.scenario import Action, apply_action, format_validation_errors
+from prober.simulator.simulator import Simulator
+
+HELP = """The control API of prober's simulated platform. Bodies are JSON.
+
+GET    /                            this text
+GET    /faults                      every fault, and those in force
+PUT    /faults                      {"fault": "server_error", "tenant": "acme-prod", "times": 3}
+DELETE /faults[?tenant=NAME]        end all faults, or those of one tenant
+GET    /tenants                     names, addresses, present tokens
+POST   /tenants/NAME/regenerate     a new token; the one before is dead at once
+POST   /tenants/NAME/replace-secret a new secret for the tenant's OAuth client
+POST   /tenants/NAME/deliver        write present token and secret into the token directory
+PUT    /tenants/NAME/denied         {"permissions": ["View sources"]}
+PUT    /latency                     {"median_ms": 120, "sigma": 0, "tenant": "acme-prod"}
+PUT    /tenants/NAME/network        {"delay_ms": 80} or {"cut": true}
+GET    /requests[?tenant=NAME]      who asked what, with the token's fingerprint
+"""
+
+Body = Mapping[str, Any]
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def create_control(simulator: Simulator) -> web.Application:
+    """Return the application that controls `simulator`."""
+    control = _Control(simulator)
+    app = web.Application(middlewares=[_refuse_browsers, _json_errors])
+    app.add_routes(
+        [
+            web.get("/", control.help),
+            web.get("/faults", control.faults),
+            web.put("/faults", control.set_fault),
+            web.delete("/faults", control.clear_faults),
+            web.get("/tenants", control.tenants),
+            web.post("/tenants/{tenant}/regenerate", control.regenerate),
+            web.post("/tenants/{tenant}/deliver", control.deliver),
+            web.post("/tenants/{tenant}/replace-secret", control.replace_secret),
+            web.put("/tenants/{tenant}/denied", control.deny),
+            web.put("/tenants/{tenant}/network", control.network),
+            web.put("/latency", control.latency),
+            web.get("/requests", control.requests),
+        ]
+    )
+    return app
+
+
+@web.middleware
+async def _refuse_browsers(request: web.Request, handler: Handler) -> web.StreamResponse:
+    if "Origin" in request.headers or "Sec-Fetch-Site" in request.headers:
+        return web.json_response({"error": "not for pages in a browser"}, status=403)
+    return await handler(request)
+
+
+@web.middleware
+async def _json_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except KeyError as error:
+        return web.json_response({"error": error.args[0]}, status=404)
+    except ValidationError as error:
+        return web.json_response({"error": "; ".join(format_validation_errors(error))}, status=400)
+    except ValueError as error:
+        return web.json_response({"error": str(error)}, status=400)
+
+
+async def _body(request: web.Request) -> Body:
+    try:
+        content = json.loads(await request.text())
+    except json.JSONDecodeError as error:
+        raise ValueError(f"the body is no JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise ValueError("the body must be a JSON object")  # noqa: TRY004 -- becomes a 400
+    return content
+
+
+class _Control:
+    def __init__(self, simulator: Simulator) -> None:
+        self._simulator = simulator
+
+    async def help(self, _: web.Request) -> web.Response:
+        return web.Response(text=HELP)
+
+    async def faults(self, _: web.Request) -> web.Response:
+        table = [
+            {"name": f.name, "stage": f.stage.value, "reason": f.reason, "summary": f.summary}
+            for f in FAULTS.values()
+        ]
+        in_force = [
+            {"fault": a.fault.name, "tenant": a.tenant, "path": a.path, "times": a.times}
+            for a in self._simulator.world.faults
+        ]
+        return web.json_response({"faults": table, "in_force": in_force})
+
+    async def set_fault(self, request: web.Request) -> web.Response:
+        body = await _body(request)
+        await apply_action(Action.model_validate(body), self._simulator)
+        return await self.faults(request)
+
+    async def clear_faults(self, request: web.Request) -> web.Response:
+        await self._simulator.clear_faults(request.query.get("tenant"))
+        return await self.faults(request)
+
+    async def tenants(self, _: web.Request) -> web.Response:
+        return web.json_response(
+            {
+                name: {
+                    "base_url": self._simulator.base_url(name),
+                    "user": self._simulator.world.accounts.user(name),
+                    "token": self._simulator.token(name),
+                    "token_url": self._simulator.token_url,
+                    "client_id": self._client_id(name),
+                    "issued_tokens": self._simulator.world.identity.issued(name),
+                    "denied": sorted(self._simulator.world.accounts.denied(name)),
+                }
+                for name in self._simulator.world.tenants
+            }
+        )
+
+    async def regenerate(self, request: web.Request) -> web.Response:
+        return web.json_response({"token": self._simulator.regenerate(_tenant(request))})
+
+    async def replace_secret(self, request: web.Request) -> web.Response:
+        self._simulator.replace_secret(_tenant(request))
+        return web.json_response({"client_id": self._client_id(_tenant(request))})
+
+    async def deliver(self, request: web.Request) -> web.Response:
+        file = await self._simulator.deliver(_tenant(request))
+        return web.json_response({"file": str(file)})
+
+    async def deny(self, request: web.Request) -> web.Response:
+        permissions = (await _body(request)).get("permissions", [])
+        tenant = self._simulator.world.known(_tenant(request))
+        self._simulator.world.accounts.deny(tenant, map(str, permissions))
+        return await self.tenants(request)
+
+    async def network(self, request: web.Request) -> web.Response:
+        body, line = await _body(request), self._simulator.proxy(_tenant(request))
+        if "delay_ms" in body:
+            line.delay_seconds = float(body["delay_ms"]) / 1000
+        if "cut" in body:
+            await (line.cut() if body["cut"] else line.restore())
+        return web.json_response({"delay_ms": line.delay_seconds * 1000, "cut": line.is_cut})
+
+    async def latency(self, request: web.Request) -> web.Response:
+        body = await _body(request)
+        latency = Latency(float(body["median_ms"]) / 1000, float(body.get("sigma", 0.0)))
+        self._simulator.world.set_latency(latency, body.get("tenant"))
+        return web.json_response(asdict(latency))
+
+    def _client_id(self, tenant: str) -> str:
+        return self._simulator.world.identity.client_id(tenant)
+
+    async def requests(self, request: web.Request) -> web.Response:
+        tenant = request.query.get("tenant")
+        logged = self._simulator.world.requests
+        return web.json_response(
+            {"requests": [r.as_dict() for r in logged if tenant in {None, r.tenant}]}
+        )
+
+
+def _tenant(request: web.Request) -> str:
+    return request.match_info["tenant"]

@@ -1,0 +1,255 @@
+"""What a simulated tenant holds: each resource once, in the official client's shapes. Pure.
+
+Names are the same in every tenant, so that an example works everywhere; ids differ.
+"""
+
+import hashlib
+from collections.abc import Mapping
+
+PROJECT, DATASET, SOURCE, STREAM, BUCKET = "ops", "mail", "mailbox", "triage", "inbox"
+COMMENT = "c0ffee0123456789"
+MODEL_VERSION = 7
+QUOTAS = {
+    "sources": (100, 3),
+    "datasets": (100, 2),
+    "comments": (1_000_000, 48_210),
+    "users": (500, 12),
+}
+PERMISSIONS = ("sources-read", "voc-readonly", "streams-read", "streams-consume", "buckets-read")
+_CREATED_AT = "2026-01-05T08:00:00.123450+00:00"
+_UPDATED_AT = "2026-06-01T12:30:00+00:00"
+
+Json = Mapping[str, object]
+
+
+def identifier(*names: str) -> str:
+    """Return the 16 hex digits that stand for a resource."""
+    return hashlib.sha256("/".join(names).encode()).hexdigest()[:16]
+
+
+def user(tenant: str, email: str) -> Json:
+    """Return the user who asks."""
+    return {
+        "id": identifier(tenant, "user"),
+        "username": email.partition("@")[0],
+        "email": email,
+        "created": _CREATED_AT,
+        "global_permissions": [],
+        "organisation_permissions": {PROJECT: list(PERMISSIONS)},
+        "sso_global_permissions": [],
+        "verified": True,
+    }
+
+
+def project(tenant: str) -> Json:
+    """Return the project."""
+    return {
+        "id": identifier(tenant, "project"),
+        "name": PROJECT,
+        "title": "Operations",
+        "description": "",
+        "created_at": _CREATED_AT,
+        "updated_at": _UPDATED_AT,
+        "user_auto_join": False,
+    }
+
+
+def source(tenant: str) -> Json:
+    """Return the source."""
+    return {
+        "id": identifier(tenant, "source"),
+        "_kind": "unknown",
+        "owner": PROJECT,
+        "name": SOURCE,
+        "language": "en",
+        "title": "Shared mailbox",
+        "description": "",
+        "should_translate": False,
+        "sensitive_properties": [],
+        "created_at": _CREATED_AT,
+        "updated_at": _UPDATED_AT,
+        "last_modified": _UPDATED_AT,
+        "bucket_id": identifier(tenant, "bucket"),
+    }
+
+
+def dataset(tenant: str) -> Json:
+    """Return the dataset with its small taxonomy."""
+    labels = [{"name": name} for name in ("Complaint", "Complaint > Delay", "Urgent")]
+    return {
+        "id": identifier(tenant, "dataset"),
+        "owner": PROJECT,
+        "name": DATASET,
+        "title": "Mail",
+        "description": "",
+        "created": _CREATED_AT,
+        "last_modified": _UPDATED_AT,
+        "model_family": "english",
+        "source_ids": [identifier(tenant, "source")],
+        "has_sentiment": False,
+        "limited_access": False,
+        "entity_defs": [],
+        "general_fields": [],
+        "label_groups": [{"name": "default", "label_defs": labels}],
+        "label_defs": labels,
+        "_label_properties": [],
+        "_timezone": "UTC",
+        "_preferred_locales": [],
+        "_dataset_flags": [],
+        "_model_config": {"kind": "cm"},
+    }
+
+
+def stream(tenant: str) -> Json:
+    """Return the stream."""
+    return {
+        "id": identifier(tenant, "stream"),
+        "dataset_id": identifier(tenant, "dataset"),
+        "name": STREAM,
+        "title": "Triage",
+        "description": "",
+        "created_at": _CREATED_AT,
+        "updated_at": _UPDATED_AT,
+        "comment_filter": {},
+        "model": {"version": MODEL_VERSION, "label_thresholds": []},
+    }
+
+
+def comment(tenant: str) -> Json:
+    """Return the one comment."""
+    return {
+        "id": COMMENT,
+        "uid": f"{identifier(tenant, 'source')}.{COMMENT}",
+        "timestamp": _CREATED_AT,
+        "created_at": _CREATED_AT,
+        "messages": [
+            {
+                "body": {"text": "Where is my parcel?"},
+                "subject": {"text": "Delivery"},
+                "from": "customer@example.com",
+                "to": ["support@example.com"],
+            }
+        ],
+        "user_properties": {"string:Channel": "mail", "number:Priority": 2},
+        "attachments": [],
+    }
+
+
+def bucket(tenant: str) -> Json:
+    """Return the bucket that the mailbox is synchronised into."""
+    return {
+        "id": identifier(tenant, "bucket"),
+        "name": BUCKET,
+        "owner": PROJECT,
+        "created_at": _CREATED_AT,
+    }
+
+
+def sync_state() -> Json:
+    """Return how far the mailbox is synchronised."""
+    return {
+        "mailbox_name": "support@example.com",
+        "folder_id": None,
+        "folder_path": ["Inbox"],
+        "status": "UP_TO_DATE",
+        "synced_until": _UPDATED_AT,
+        "last_synced_at": _UPDATED_AT,
+    }
+
+
+def integration(tenant: str) -> Json:
+    """Return the Exchange integration."""
+    return {
+        "id": identifier(tenant, "integration"),
+        "owner": PROJECT,
+        "name": "exchange",
+        "title": "Exchange",
+        "type": "exchange_online",
+        "enabled": True,
+        "disabled_reason": None,
+        "created_at": _CREATED_AT,
+        "updated_at": _UPDATED_AT,
+        "configuration": {"mailboxes": []},
+    }
+
+
+def quotas() -> list[Json]:
+    """Return the tenant's quotas."""
+    return [
+        {"quota_kind": kind, "hard_limit": limit, "current_max_usage": used}
+        for kind, (limit, used) in QUOTAS.items()
+    ]
+
+
+def audit_events(tenant: str, email: str) -> Json:
+    """Return the audit events with everybody and everything that they refer to."""
+    tenant_id, project_id = identifier(tenant, "tenant"), identifier(tenant, "project")
+    user_id, name = identifier(tenant, "user"), email.partition("@")[0]
+    return {
+        "audit_events": [
+            {
+                "event_id": identifier(tenant, "event"),
+                "event_type": "simulated_event",
+                "timestamp": _UPDATED_AT,
+                "actor_user_id": user_id,
+                "actor_tenant_id": tenant_id,
+                "tenant_ids": [tenant_id],
+                "dataset_ids": [identifier(tenant, "dataset")],
+                "project_ids": [project_id],
+            }
+        ],
+        "tenants": [{"id": tenant_id, "name": tenant}],
+        "users": [
+            {
+                "id": user_id,
+                "display_name": name,
+                "username": name,
+                "email": email,
+                "tenant_id": tenant_id,
+            }
+        ],
+        "projects": [{"id": project_id, "name": PROJECT, "tenant_id": tenant_id}],
+        "datasets": [
+            {
+                "id": identifier(tenant, "dataset"),
+                "name": DATASET,
+                "project_id": project_id,
+                "title": "Mail",
+            }
+        ],
+        "sources": [],
+        "triggers": [],
+    }
+
+
+def model_status() -> Json:
+    """Return how the model is: trained and at rest."""
+    return {
+        "training_complete": True,
+        "validation_complete": True,
+        "training_completion_time": _UPDATED_AT,
+        "inference_complete": True,
+        "total_comments_with_text": 48_210,
+        "inference_stats_by_version": {},
+        "inference_stuck": False,
+        "operation": None,
+    }
+
+
+def validation() -> Json:
+    """Return the model's rating."""
+    return {
+        "version": MODEL_VERSION,
+        "model_rating": {"score": 82.0, "quality": "good"},
+        "reviewed_size": 1_250,
+    }
+
+
+def model() -> Json:
+    """Return a trained model."""
+    return {
+        "version": MODEL_VERSION,
+        "trained_time": _UPDATED_AT,
+        "pinned": True,
+        "validated": True,
+    }

@@ -1,0 +1,203 @@
+"""The state of the simulated world: accounts, latencies, faults in force, and who asked what.
+
+Deciding an answer neither sleeps nor writes: the server does.
+"""
+
+import random
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase
+
+from prober.simulator import canned_responses, platform
+from prober.simulator.faults import FAULTS, Fault, FaultLayer
+from prober.simulator.http import Request, Response
+from prober.simulator.platform import (
+    Latency,
+    OAuthServer,
+    TenantAddress,
+    UserStore,
+    gateway_answer,
+    handle_request,
+    tenant_of,
+    token_fingerprint,
+)
+
+MAX_LOGGED = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedTenant:
+    """One tenant of the simulated platform.
+
+    Tenants that name the same `user` share that user's token. `behind_delay_line` puts a network
+    of its own before the tenant, which can be slowed down and cut.
+    """
+
+    name: str
+    address: TenantAddress
+    user: str = ""
+    behind_proxy: bool = False
+
+
+@dataclass(slots=True)
+class ActiveFault:
+    """A fault in force: for one tenant or all, for some paths or all, `times` or for ever."""
+
+    fault: Fault
+    tenant: str | None = None
+    path: str | None = None
+    times: int | None = None
+
+    def hits(self, tenant: str, path: str) -> bool:
+        """Tell whether a request is hit; the identity server only if the path names it."""
+        if path == platform.PATH and not (self.path or "").startswith("/identity_"):
+            return False
+        return (
+            self.times != 0
+            and self.tenant in {None, tenant}
+            and (self.path is None or fnmatchcase(path, self.path))
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What happens to a request. `server_seconds` None: the platform never sees it."""
+
+    tenant: str | None
+    response: Response
+    server_seconds: float | None
+    fault: Fault | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedRequest:
+    """A request that was answered, or made to fail; `at` is in epoch seconds."""
+
+    at: float
+    tenant: str | None
+    method: str
+    path: str
+    token_fingerprint: str | None
+    status: int
+    fault: str | None
+
+    def as_dict(self) -> dict[str, object]:
+        """Return it as JSON has it."""
+        return asdict(self)
+
+
+class SimulatorState:
+    """Everything that the simulated platform knows."""
+
+    def __init__(
+        self,
+        tenants: Iterable[SimulatedTenant],
+        seed: int,
+        latency: Latency,
+        issued_token_seconds: float = 3600.0,
+    ) -> None:
+        self.tenants = {tenant.name: tenant for tenant in tenants}
+        self.accounts = UserStore(
+            [(t.name, t.user or f"prober@{t.name}.example") for t in self.tenants.values()], seed
+        )
+        self.identity = OAuthServer(self.tenants, seed, issued_token_seconds)
+        self.faults: list[ActiveFault] = []
+        self.requests: deque[LoggedRequest] = deque(maxlen=MAX_LOGGED)
+        self._addresses = {t.name: t.address for t in self.tenants.values()}
+        self._latencies = dict.fromkeys(self.tenants, latency)
+        self._random = random.Random(f"latency/{seed}")  # noqa: S311 -- a simulator's times
+
+    def decide(self, request: Request, now: float) -> Decision:
+        """Return what happens to a request; `now` is in epoch seconds."""
+        if request.method == "CONNECT" or "://" in request.target:
+            return Decision(None, canned_responses.PROXY_LOG_IN, None)
+        if request.headers.get("user-agent", "").startswith("Python-urllib"):
+            return Decision(None, canned_responses.CDN_1010, None)
+        if request.path == platform.PATH:
+            return self._decide_token(request, now)
+        found = tenant_of(request, self._addresses)
+        if found is None:
+            return Decision(None, gateway_answer(request), None)
+        tenant, path = found
+        authorization = request.headers.get("authorization")
+        accepted = self.accounts.is_accepted(tenant, authorization) or self.identity.is_accepted(
+            tenant, authorization, now
+        )
+        return Decision(
+            tenant,
+            handle_request(request, path, tenant, self.accounts, is_accepted=accepted),
+            self._latencies[tenant].draw(self._random),
+            self._fault(tenant, path),
+        )
+
+    def log(self, request: Request, decision: Decision, status: int, at: float) -> None:
+        """Remember a request, its token by its fingerprint alone."""
+        token = request.headers.get("authorization", "").partition(" ")[2]
+        self.requests.append(
+            LoggedRequest(
+                at=at,
+                tenant=decision.tenant,
+                method=request.method,
+                path=request.target,
+                token_fingerprint=token_fingerprint(token) if token else None,
+                status=status,
+                fault=None if decision.fault is None else decision.fault.name,
+            )
+        )
+
+    def set_latency(self, latency: Latency, tenant: str | None = None) -> None:
+        """Let one tenant, or all, answer as fast as `latency` says; raises KeyError."""
+        for name in self.tenants if tenant is None else (self.known(tenant),):
+            self._latencies[name] = latency
+
+    def set_fault(self, active: ActiveFault) -> None:
+        """Put a fault in force, before those that are; raises KeyError for an unknown tenant."""
+        if active.tenant is not None:
+            self.known(active.tenant)
+        self.faults.insert(0, active)
+
+    def clear_faults(self, tenant: str | None = None) -> None:
+        """End the faults of one tenant, or all."""
+        self.faults = [f for f in self.faults if tenant is not None and f.tenant != tenant]
+
+    def handshake_fault(self) -> Fault | None:
+        """Return the fault that is in force before any request, or None."""
+        return self._faults_at(FaultLayer.HANDSHAKE)
+
+    def listener_fault(self) -> Fault | None:
+        """Return the fault of the listener that is in force, or None."""
+        return self._faults_at(FaultLayer.LISTENER)
+
+    def known(self, tenant: str) -> str:
+        """Return the name of a tenant that there is; raises KeyError."""
+        if tenant not in self.tenants:
+            raise KeyError(f"there is no tenant '{tenant}'; there are {', '.join(self.tenants)}")
+        return tenant
+
+    def _decide_token(self, request: Request, now: float) -> Decision:
+        tenant, issued = self.identity.answer(request, now)
+        if tenant is None:
+            return Decision(None, issued, None)
+        seconds = self._latencies[tenant].draw(self._random)
+        return Decision(tenant, issued, seconds, self._fault(tenant, platform.PATH))
+
+    def _faults_at(self, stage: FaultLayer) -> Fault | None:
+        return next((a.fault for a in self.faults if a.fault.stage is stage), None)
+
+    def _fault(self, tenant: str, path: str) -> Fault | None:
+        for active in self.faults:
+            if active.fault.stage in {FaultLayer.ANSWER, FaultLayer.WIRE} and active.hits(
+                tenant, path
+            ):
+                if active.times is not None:
+                    active.times -= 1
+                return active.fault
+        return None
+
+
+def fault_named(name: str) -> Fault:
+    """Return a fault of the table; raises KeyError with the names that there are."""
+    if name not in FAULTS:
+        raise KeyError(f"there is no fault '{name}'; there are {', '.join(FAULTS)}")
+    return FAULTS[name]

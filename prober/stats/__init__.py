@@ -1,0 +1,1 @@
+"""Aggregates, incidents, objectives and status, computed from results."""

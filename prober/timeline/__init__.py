@@ -1,1 +1,0 @@
-"""What happened over time, in values: runs, minutes, spells, incidents, objectives. All pure."""

@@ -1,1 +1,0 @@
-"""How a human sees it: pure text for page and terminal alike."""

@@ -1,0 +1,158 @@
+"""Running a probe out of turn, from a browser or a program.
+
+Off unless enabled. A browser may do it only from our own pages: the page that asks must say that it
+is of the same origin (Fetch Metadata, Origin), and be reached by a name that nobody else can point
+at us (against DNS rebinding), and its form bears a word that only our pages know.
+
+`POST /-/reload`: reading the configuration anew, for who may. Off unless enabled.
+"""
+
+import asyncio
+import hmac
+import ipaddress
+import secrets
+from collections import defaultdict
+
+from aiohttp import web
+
+from prober.models import ProbeResult
+from prober.render.documents import result_document
+from prober.web import queries
+from prober.web.context import SITE, WebContext
+from prober.web.rendering import render_page
+
+PAGE, API = "/tenants/{tenant}/probes/{probe}/run", "/api/v1/tenants/{tenant}/probes/{probe}/run"
+CSRF_FIELD = "word"
+_LOCAL_NAMES = frozenset({"localhost"})
+
+
+class _RunNowState:
+    """Who may, and one run of a tenant at a time."""
+
+    def __init__(self) -> None:
+        self.word = secrets.token_urlsafe(24)
+        self.locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+
+_RUN_NOW: web.AppKey[_RunNowState] = web.AppKey("ad hoc runs", _RunNowState)
+
+
+def add_run_now_routes(app: web.Application) -> None:
+    """Add the routes; while not enabled they say so."""
+    app[_RUN_NOW] = _RunNowState()
+    app.router.add_post(PAGE, _on_page)
+    app.router.add_post(API, _on_api)
+
+
+def csrf_token(app: web.Application) -> str | None:
+    """Return the word that a form must bear; None where ad-hoc runs are not enabled."""
+    return None if app[SITE].run_once is None else app[_RUN_NOW].word
+
+
+def csrf_error(
+    host: str, origin: str | None, fetch_site: str | None, hosts: tuple[str, ...]
+) -> str | None:
+    """Return why a browser's request is refused, None if it is not. Pure.
+
+    `host`, `origin` and `fetch_site` are the headers of these names.
+    """
+    name = _name(host)
+    if not (name in _LOCAL_NAMES or name in hosts or _is_address(name)):
+        return f"'{name}' is not in web.hosts: add it if the pages are meant to be reached by it"
+    if fetch_site not in {None, "same-origin", "none"}:
+        return "another site's page asked for this"
+    if origin is not None and origin.partition("://")[2] != host:
+        return "another site's page asked for this"
+    return None
+
+
+async def _on_page(request: web.Request) -> web.Response:
+    form = await request.post()
+    given = form.get(CSRF_FIELD, "")
+    ours = request.app[_RUN_NOW].word
+    if not isinstance(given, str) or not hmac.compare_digest(given.encode(), ours.encode()):
+        raise web.HTTPForbidden(text="this form is not of this page, or of an earlier one: reload")
+    document = result_document(await _run(request))
+    return await render_page(request, "run.html", document=document)
+
+
+async def _on_api(request: web.Request) -> web.Response:
+    if request.content_type != "application/json":  # which no form can send
+        raise web.HTTPUnsupportedMediaType(text="send 'Content-Type: application/json'")
+    return web.json_response(result_document(await _run(request)))
+
+
+async def _run(request: web.Request) -> ProbeResult:
+    site, desk = request.app[SITE], request.app[_RUN_NOW]
+    tenant, probe = _authorized(request, site)
+    if site.run_once is None:
+        raise web.HTTPForbidden(text="ad-hoc runs are off: set web.ad_hoc_runs to true")
+    if not site.is_ready():
+        raise web.HTTPServiceUnavailable(text="the prober is starting: try again")
+    lock = desk.locks[tenant]
+    if lock.locked():
+        raise web.HTTPTooManyRequests(text=f"an ad-hoc run of {tenant} is under way: wait for it")
+    async with lock:
+        return await site.run_once(tenant, probe)
+
+
+def _authorized(request: web.Request, site: WebContext) -> tuple[str, str]:
+    headers = request.headers
+    refused = csrf_error(
+        headers.get("Host", ""),
+        headers.get("Origin"),
+        headers.get("Sec-Fetch-Site"),
+        site.allowed_hosts,
+    )
+    if refused is not None:
+        raise web.HTTPForbidden(text=refused)
+    tenant, probe = request.match_info["tenant"], request.match_info["probe"]
+    try:
+        probes = queries.probe_names(site, tenant)
+    except queries.NotFoundError as error:
+        raise web.HTTPNotFound(text=str(error)) from error
+    if probe not in probes:
+        raise web.HTTPNotFound(text=f"{tenant} has no probe '{probe}'")
+    return tenant, probe
+
+
+def _name(host: str) -> str:
+    name, colon, port = host.rpartition(":")
+    return (name if colon and port.isdigit() else host).strip("[]").lower()
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+PATH = "/-/reload"
+
+
+def add_reload_route(app: web.Application) -> None:
+    """Add the route; while not enabled it says so."""
+    app.router.add_post(PATH, _reload)
+
+
+async def _reload(request: web.Request) -> web.Response:
+    site, headers = request.app[SITE], request.headers
+    refused = csrf_error(
+        headers.get("Host", ""),
+        headers.get("Origin"),
+        headers.get("Sec-Fetch-Site"),
+        site.allowed_hosts,
+    )
+    if refused is not None:
+        return web.Response(status=403, text=f"{refused}\n")
+    if site.reload is None:
+        return web.Response(
+            status=403, text="reloading by HTTP is off: set web.reload to true, or send SIGHUP\n"
+        )
+    problems = await site.reload()
+    if problems:
+        lines = "".join(f"{problem}\n" for problem in problems)
+        return web.Response(status=400, text=f"not reloaded, nothing has changed:\n{lines}")
+    return web.Response(text="reloaded\n")

@@ -1,0 +1,258 @@
+"""From options to OpenSSL: the context of a server, or what is wrong with its files.
+
+Holds what web.yml says, and picks up its changes, and those of the files that it names.
+
+A change that cannot be used, or that would open a door, changes nothing and is logged.
+"""
+
+import asyncio
+import os
+import ssl
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import structlog
+
+from prober.errors import ProberError, TlsConfigurationError
+from prober.file_signature import Version, file_version
+from prober.web.auth import (
+    AccessPolicy,
+    ClientCertificates,
+    PemSource,
+    TlsOptions,
+    refuse_downgrade,
+)
+
+_VERIFY = {
+    ClientCertificates.NOT_ASKED: ssl.CERT_NONE,
+    ClientCertificates.IF_GIVEN: ssl.CERT_OPTIONAL,
+    ClientCertificates.DEMANDED: ssl.CERT_REQUIRED,
+}
+
+
+_FIRST_OF_OPENSSL = "X25519"
+_TOO_WEAK = ("TOO_SMALL", "TOO_WEAK")
+
+
+class ServerTlsError(TlsConfigurationError):
+    """Something of TLS cannot be used; `key` is the key of web.yml that names it."""
+
+    def __init__(self, key: str, message: str) -> None:
+        self.key = key
+        super().__init__(message)
+
+
+def server_context(options: TlsOptions) -> ssl.SSLContext:
+    """Return a context that speaks as told; reads files, raises ServerTlsError."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    lowest = ssl.TLSVersion.TLSv1_3 if options.minimum_is_tls_1_3 else ssl.TLSVersion.TLSv1_2
+    with _named("min_version"):
+        context.minimum_version = lowest
+    if options.maximum_is_tls_1_2:
+        with _named("max_version"):
+            context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_RENEGOTIATION
+    if not options.server_prefers_ciphers:
+        context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
+    if options.ciphers:
+        with _named("cipher_suites"):
+            context.set_ciphers(":".join(options.ciphers))
+    if options.curve is not None and not _is_left_to_openssl(options.curve):
+        with _named("curve_preferences"):
+            context.set_ecdh_curve(options.curve)
+    context.set_alpn_protocols(["http/1.1"])
+    _load_certificate(context, options)
+    if options.client_ca is not None:
+        _load_authority(context, options.client_ca)
+    context.verify_mode = _VERIFY[options.client_certificates]
+    return context
+
+
+def can_set_curve(curve: str) -> bool:
+    """Tell whether this Python can set a curve: some of 3.11 cannot set X25519."""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).set_ecdh_curve(curve)
+    except (ssl.SSLError, ValueError):
+        return False
+    return True
+
+
+def _is_left_to_openssl(curve: str) -> bool:
+    return curve == _FIRST_OF_OPENSSL and not can_set_curve(curve)
+
+
+@contextmanager
+def _named(key: str) -> Iterator[None]:
+    """Let out what OpenSSL or the system refuses as an error that names the key."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        message = f"is not taken by this machine's OpenSSL: {_reason(error)}"
+        raise ServerTlsError(key, message) from error
+
+
+def _reason(error: OSError | ValueError) -> str:
+    of_openssl = getattr(error, "reason", None) if isinstance(error, ssl.SSLError) else None
+    said = of_openssl or getattr(error, "strerror", None) or str(error)
+    return str(said).replace("_", " ").lower()
+
+
+def _load_certificate(context: ssl.SSLContext, options: TlsOptions) -> None:
+    certificate, private_key = options.certificate, options.private_key
+    for pem in (certificate, private_key):
+        _check_readable(pem)
+    with ExitStack() as files:
+        chain, key = (files.enter_context(_path(pem)) for pem in (certificate, private_key))
+        try:
+            context.load_cert_chain(chain, key, password=_refuse_password)
+        except ssl.SSLError as error:
+            if error.reason == "KEY_VALUES_MISMATCH":
+                message = "is not the key of the certificate"
+                raise ServerTlsError(private_key.key, message) from error
+            if (error.reason or "").endswith(_TOO_WEAK):
+                with _named(certificate.key):
+                    raise
+            pem = private_key if _is_certificate(chain) else certificate
+            raise ServerTlsError(pem.key, _describe_error(pem, private_key)) from error
+        except OSError:
+            with _named(certificate.key):
+                raise
+        except _EncryptedError as error:
+            message = "is encrypted: write it without a passphrase, readable by the prober alone"
+            raise ServerTlsError(private_key.key, message) from error
+
+
+def _load_authority(context: ssl.SSLContext, pem: PemSource) -> None:
+    _check_readable(pem)
+    with _path(pem) as path:
+        try:
+            context.load_verify_locations(path)
+        except (ssl.SSLError, OSError) as error:
+            raise ServerTlsError(pem.key, "holds no certificate in PEM form") from error
+
+
+def _check_readable(pem: PemSource) -> None:
+    if pem.file is None:
+        return
+    try:
+        if not stat.S_ISREG(pem.file.stat().st_mode):  # opening a pipe could block for ever
+            raise ServerTlsError(pem.key, f"'{pem.file}' is no regular file")
+        with pem.file.open("rb"):
+            return
+    except OSError as error:
+        message = f"'{pem.file}' cannot be read: {(error.strerror or str(error)).lower()}"
+        raise ServerTlsError(pem.key, message) from error
+
+
+def _is_certificate(path: str) -> bool:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+    except (ssl.SSLError, OSError):
+        return False
+    return True
+
+
+def _describe_error(pem: PemSource, private_key: PemSource) -> str:
+    what = "private key" if pem is private_key else "certificate"
+    return f"holds no {what} in PEM form that OpenSSL takes"
+
+
+class _EncryptedError(Exception):
+    pass
+
+
+def _refuse_password() -> str:
+    """Take the place of OpenSSL's own question on the terminal."""
+    raise _EncryptedError
+
+
+@contextmanager
+def _path(pem: PemSource) -> Iterator[str]:
+    """Yield a path that OpenSSL can open; text of web.yml is never written to a disk."""
+    if pem.file is not None:
+        yield str(pem.file)
+        return
+    with _named(pem.key):
+        descriptor = os.memfd_create("prober-pem")
+    try:
+        with os.fdopen(descriptor, "wb", closefd=False) as file:
+            file.write(pem.text.encode())
+        yield f"/proc/self/fd/{descriptor}"
+    finally:
+        os.close(descriptor)
+
+
+WATCH_SECONDS = 1.0
+
+_Signature = tuple[Version, ...]
+"""Of each file: inode, size and time of change; None for one that is not there."""
+
+
+class WebConfigReloader:
+    """`access` and `context` are those in force now; a connection made before keeps its own."""
+
+    def __init__(
+        self,
+        access: AccessPolicy | None = None,
+        reread: Callable[[], AccessPolicy] | None = None,
+        logger: structlog.typing.FilteringBoundLogger | None = None,
+        period_seconds: float = WATCH_SECONDS,
+    ) -> None:
+        """Take what holds at first; raises TlsConfigurationError, `reread` any ProberError."""
+        self.access = access or AccessPolicy()
+        self._used = _signature(self.access.files)
+        self.context: ssl.SSLContext | None = _context(self.access)
+        self._reread = reread
+        self._logger = logger or structlog.get_logger("prober")
+        self._period_seconds = period_seconds
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to watch, if there is anything to be watched."""
+        if self._reread is not None and self.access.files:
+            self._task = asyncio.create_task(self._watch(self._reread), name="web access")
+
+    async def close(self) -> None:
+        """Watch no longer."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _watch(self, reread: Callable[[], AccessPolicy]) -> None:
+        """Take up a change once the files have been still for a period: no half of one is read."""
+        seen = self._used
+        while True:
+            await asyncio.sleep(self._period_seconds)
+            files = self.access.files
+            before, seen = seen, await asyncio.to_thread(_signature, files)
+            if seen == self._used or seen != before:
+                continue
+            await self._apply(reread)
+            self._used = seen if self.access.files == files else ()  # of others nothing is known
+
+    async def _apply(self, reread: Callable[[], AccessPolicy]) -> None:
+        try:
+            access, context = await asyncio.to_thread(_load_context, reread)
+            objection = refuse_downgrade(self.access, access)
+        except ProberError as error:
+            objection = str(error)
+        if objection is not None:
+            self._logger.error("web_config.reload_rejected", message=f"{objection}; the old stays")
+            return
+        self.access, self.context = access, context
+        self._logger.info("web_config.reloaded", users=len(access.users), tls=context is not None)
+
+
+def _load_context(reread: Callable[[], AccessPolicy]) -> tuple[AccessPolicy, ssl.SSLContext | None]:
+    access = reread()
+    return access, _context(access)
+
+
+def _context(access: AccessPolicy) -> ssl.SSLContext | None:
+    return None if access.tls is None else server_context(access.tls)
+
+
+def _signature(files: tuple[Path, ...]) -> _Signature:
+    return tuple(map(file_version, files))

@@ -1,0 +1,171 @@
+"""What the timelines say of a tenant and of a probe, on the real promtool."""
+
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from tests.grafana.dashboards import concrete
+from tools.grafana.palette import STANDINGS
+from tools.grafana.queries import PROBE, TENANT, probe_standing, tenant_standing
+
+AT_SECONDS = 3600
+STEP_SECONDS = 30
+PROBES = ("datasets", "sources", "projects")
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is other than well, as `series: value`, and what is said at the end of an hour."""
+
+    name: str
+    odd: Mapping[str, str]
+    tenant: str
+    datasets: str
+
+
+def series(metric: str, probe: str | None = "datasets", instance: str = "a", **labels: str) -> str:
+    every = {"job": "prober", "instance": instance, "tenant": "acme", **labels}
+    every |= {} if probe is None else {"probe": probe}
+    return f"{metric}{{{','.join(f'{name}={value!r}' for name, value in every.items())}}}"
+
+
+def failing(culprit: str, probe: str = "datasets", instance: str = "a") -> str:
+    return series("prober_probe_consecutive_failures", probe, instance, culprit=culprit)
+
+
+def token(state: str) -> str:
+    return series("prober_token_state", None, state=state)
+
+
+def took(side: str) -> str:
+    return series("prober_probe_last_duration_seconds", component=side)
+
+
+LAST_RUN = "prober_probe_last_run_timestamp_seconds"
+MAINTENANCE = series("prober_maintenance_active", None)
+WELL = "✓ well"
+
+
+def all_is_well() -> dict[str, str]:
+    every = {MAINTENANCE: "0", token("valid"): "1", token("rejected"): "0", token("missing"): "0"}
+    for probe in PROBES:
+        every[series("prober_probe_success", probe)] = "1"
+        every[series("prober_probe_interval_seconds", probe)] = "60"
+        every[series(LAST_RUN, probe)] = str(AT_SECONDS - 40)
+        for culprit in ("platform", "network", "credential", "undecided", "request", "prober"):
+            every[failing(culprit, probe)] = "0"
+    for side in ("server", "network"):
+        every[took(side)] = "0.1"
+        every[series("prober_probe_latency_objective_seconds", component=side)] = "1"
+    return every
+
+
+CASES = (
+    Case("nothing is wrong", {}, WELL, WELL),
+    Case(
+        "of two culprits, that of most probes",
+        {
+            failing("platform"): "9",
+            failing("network", "sources"): "1",
+            failing("network", "projects"): "1",
+        },
+        "✗ our network",
+        "✗ platform",
+    ),
+    Case(
+        "of two with as many probes, the one that the page names first",
+        {failing("platform"): "1", failing("network", "sources"): "99"},
+        "✗ platform",
+        "✗ platform",
+    ),
+    Case(
+        "a rejected token explains whatever fails beside it",
+        {token("rejected"): "1", failing("platform", "sources"): "3", failing("platform"): "3"},
+        "✗ credential",
+        "✗ platform",
+    ),
+    Case(
+        "a probe is held back while the token is rejected",
+        {token("rejected"): "1", failing("credential", "sources"): "3"},
+        "✗ credential",
+        "· held back",
+    ),
+    Case("no token at all is the prober's", {token("missing"): "1"}, "! prober", WELL),
+    Case(
+        "in maintenance nothing else is said",
+        {MAINTENANCE: "1", failing("platform"): "3"},
+        "· in maintenance",
+        "· in maintenance",
+    ),
+    Case(
+        "slow by the platform",
+        {took("server"): "2", took("network"): "2"},
+        *["~ platform, slow"] * 2,
+    ),
+    Case("slow by the network", {took("network"): "2"}, *["~ our network, slow"] * 2),
+    Case(
+        "slow does not hide a failure",
+        {took("server"): "2", failing("undecided", "sources"): "1"},
+        "? platform or network",
+        "~ platform, slow",
+    ),
+    Case(
+        "not run for three intervals and half a minute",
+        {series(LAST_RUN): str(AT_SECONDS - 211)},
+        "! prober",
+        "! prober",
+    ),
+    Case("not run for nearly as long", {series(LAST_RUN): str(AT_SECONDS - 209)}, WELL, WELL),
+    Case(
+        "never run",
+        {series(LAST_RUN, probe): "0" for probe in PROBES},
+        "· no run yet",
+        "· no run yet",
+    ),
+    Case(
+        "what two probers see is one standing",
+        {
+            series("prober_probe_success", instance="b"): "0",
+            series(LAST_RUN, instance="b"): str(AT_SECONDS - 40),
+            failing("network", instance="b"): "4",
+        },
+        "✗ our network",
+        "✗ our network",
+    ),
+)
+
+
+def said(query: str, labels: str, words: str) -> dict:
+    (code,) = (code for code, shown in STANDINGS.items() if shown.text == words)
+    expected = {"labels": f'{{job="prober", tenant="acme"{labels}}}', "value": int(code)}
+    return {"expr": concrete(query), "eval_time": f"{AT_SECONDS}s", "exp_samples": [expected]}
+
+
+def as_promtool_has_it(case: Case) -> dict:
+    of_probe = f'{probe_standing(PROBE, TENANT)} and on (probe) label_replace(vector(1), "probe",'
+    values = {**all_is_well(), **case.odd}
+    return {
+        "name": case.name,
+        "interval": f"{STEP_SECONDS}s",
+        "input_series": [
+            {"series": name, "values": f"{value}x{AT_SECONDS // STEP_SECONDS}"}
+            for name, value in values.items()
+        ],
+        "promql_expr_test": [
+            said(tenant_standing(TENANT, TENANT), "", case.tenant),
+            said(f'{of_probe} "datasets", "", "")', ', probe="datasets"', case.datasets),
+        ],
+    }
+
+
+def test_of_all_cases_the_timelines_say_what_the_page_says(tmp_path: Path) -> None:
+    content = {"evaluation_interval": "30s", "tests": [as_promtool_has_it(case) for case in CASES]}
+    file = tmp_path / "standings.yml"
+    file.write_text(yaml.safe_dump(content, sort_keys=False))
+    done = subprocess.run(  # noqa: PLW1510
+        ["promtool", "test", "rules", str(file)], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -1,0 +1,205 @@
+"""Connections are bounded: how many there are, and how long each may dawdle."""
+
+import asyncio
+import ssl
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from prober.web.auth import AccessPolicy
+from prober.web.middleware import AuthMiddleware
+from prober.web.server import ConnectionLimits, ConnectionManager, listen
+from prober.web.tls import WebConfigReloader
+from tests.integration.web.app_factory import House
+from tests.integration.web.connections import (
+    ALICE,
+    PATIENT_SECONDS,
+    TLS,
+    USERS,
+    ask,
+    behind,
+    client_tls,
+    eventually,
+    write_files,
+)
+
+SHORT = ConnectionLimits(
+    connections=3, header_timeout_seconds=0.3, idle_timeout_seconds=0.4, write_timeout_seconds=0.5
+)
+HEALTHY = b"GET /-/healthy HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+async def connect(
+    port: int, tls: ssl.SSLContext | None = None
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    return await asyncio.open_connection("127.0.0.1", port, ssl=tls)
+
+
+async def closed(reader: asyncio.StreamReader) -> bytes:
+    """Return what comes until the server closes the connection."""
+    async with asyncio.timeout(PATIENT_SECONDS):
+        try:
+            return await reader.read()
+        except ConnectionResetError:
+            return b""
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost: a\r\nX: "])
+async def test_a_head_that_does_not_come_is_not_waited_for(tmp_path: Path, sent: bytes) -> None:
+    async with behind(write_files(tmp_path, ""), bounds=SHORT) as server:
+        reader, writer = await connect(server.port)
+        writer.write(sent)
+        assert await closed(reader) == b""
+        writer.close()
+
+
+async def test_a_head_that_drips_is_not_waited_for(tmp_path: Path) -> None:
+    async with behind(write_files(tmp_path, ""), bounds=SHORT) as server:
+        reader, writer = await connect(server.port)
+        waiting = asyncio.create_task(closed(reader))
+        for letter in b"GET / HTTP/1.1\r\nX: " + b"a" * 200:
+            writer.write(bytes([letter]))
+            done, _ = await asyncio.wait({waiting}, timeout=0.05)
+            if done:
+                break
+        assert waiting.done()
+        writer.close()
+
+
+async def test_a_connection_without_a_next_request_is_closed(tmp_path: Path) -> None:
+    async with behind(write_files(tmp_path, ""), bounds=SHORT) as server:
+        reader, writer = await connect(server.port)
+        writer.write(HEALTHY)
+        assert (await closed(reader)).endswith(b"healthy\n")
+        writer.close()
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\x00\x01"])
+async def test_a_handshake_that_does_not_come_is_not_waited_for(
+    tmp_path: Path, sent: bytes
+) -> None:
+    async with behind(write_files(tmp_path, TLS), bounds=SHORT) as server:
+        reader, writer = await connect(server.port)
+        writer.write(sent)
+        await closed(reader)
+        writer.close()
+        assert (await ask(server.url + "/-/healthy", tls=client_tls()))[0] == 200
+
+
+@pytest.mark.parametrize("web_yml", ["", TLS])
+async def test_no_more_are_connected_than_allowed(tmp_path: Path, web_yml: str) -> None:
+    bounds = ConnectionLimits(connections=3)
+    async with behind(write_files(tmp_path, web_yml), bounds=bounds) as server:
+        held = [await connect(server.port) for _ in range(3)]  # handshakes count as well
+        reader, writer = await connect(server.port)
+        told = await closed(reader)
+        assert told.startswith(b"HTTP/1.1 503") is (web_yml == "")
+        writer.close()
+        for _, each in held:
+            each.close()
+        tls = client_tls() if web_yml else None
+
+        async def lets_in() -> bool:
+            try:
+                return (await ask(server.url + "/-/healthy", tls=tls))[0] == 200
+            except OSError:
+                return False
+
+        await eventually(lets_in)  # as soon as it has seen the others leave
+
+
+async def test_a_full_house_says_so(tmp_path: Path) -> None:
+    async with behind(write_files(tmp_path, ""), bounds=ConnectionLimits(connections=0)) as server:
+        reader, writer = await connect(server.port)
+        head, _, body = (await closed(reader)).partition(b"\r\n\r\n")
+        assert b"Content-Length: %d" % len(body) in head
+        assert body == b"too many connections: see web.max_connections\n"
+        writer.close()
+
+
+@pytest.mark.parametrize("web_yml", ["", TLS])
+async def test_who_reads_no_answer_is_let_go(tmp_path: Path, web_yml: str) -> None:
+    house = House(None)
+    house.exposition = b"x" * 30_000_000
+    async with behind(write_files(tmp_path, web_yml), house, SHORT) as server:
+        reader, writer = await connect(server.port, client_tls() if web_yml else None)
+        del reader
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        writer.write(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")
+        await eventually(lambda: server.connections == 1)
+        await eventually(lambda: server.connections == 0)
+        writer.transport.abort()
+
+
+async def test_few_scrapes_are_answered_at_once(tmp_path: Path) -> None:
+    house = House(None)
+    house.exposition = b"x" * 30_000_000
+    async with behind(write_files(tmp_path, ""), house) as server:
+        slow = [await connect(server.port) for _ in range(8)]
+        for _, writer in slow:
+            writer.transport.pause_reading()  # type: ignore[attr-defined]
+            writer.write(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")
+
+        async def is_refused() -> bool:
+            status, _, text = await ask(server.url + "/metrics")
+            return status == 503 and text.startswith("8 scrapes are being answered already")
+
+        async def is_answered() -> bool:
+            return (await ask(server.url + "/metrics"))[0] == 200
+
+        await eventually(is_refused)
+        for _, writer in slow:
+            writer.transport.abort()
+        await eventually(is_answered)
+
+
+@pytest.mark.parametrize(
+    "sent", [b"\x00\x01garbage\r\n\r\n", b"GET / HTTP/1.1\r\nX: " + b"a" * 20_000 + b"\r\n\r\n"]
+)
+async def test_what_is_no_http_is_answered_with_the_headers_of_all_answers(
+    tmp_path: Path, sent: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with behind(write_files(tmp_path, "")) as server:
+        reader, writer = await connect(server.port)
+        writer.write(sent)
+        answer = await closed(reader)
+        writer.close()
+    assert answer.startswith(b"HTTP/1.0 400 ")
+    assert b"Content-Security-Policy: default-src 'none'" in answer
+    assert b"aiohttp" not in answer
+    assert caplog.records == []
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for() -> None:
+    app, keeper = web.Application(), WebConfigReloader(AccessPolicy(writes_are_open=True))
+    AuthMiddleware(keeper, body_seconds=0.2).install(app)
+    listening = await listen(app, "127.0.0.1", 0, ConnectionManager(keeper))
+    reader, writer = await connect(listening.port)
+    writer.write(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n123")
+    assert b" 408 " in await reader.readline()
+    writer.close()
+    await listening.close()
+
+
+async def test_a_body_that_is_too_large_or_a_strangers_is_not_read(
+    tmp_path: Path,
+) -> None:
+    async with behind(write_files(tmp_path, USERS)) as server:
+        status, _, _ = await ask(server.url + "/", "POST", ALICE, data=b"x" * 100_000)
+        assert status == 413
+        reader, writer = await connect(server.port)
+        writer.write(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5000000\r\n\r\n")
+        assert b" 401 " in await reader.readline()  # a stranger's is not read at all
+        writer.transport.abort()
+
+
+async def test_the_head_of_a_later_request_is_not_waited_for_either(tmp_path: Path) -> None:
+    bounds = ConnectionLimits(header_timeout_seconds=0.3, idle_timeout_seconds=300)
+    async with behind(write_files(tmp_path, ""), bounds=bounds) as server:
+        reader, writer = await connect(server.port)
+        writer.write(HEALTHY)
+        await reader.readuntil(b"healthy\n")
+        writer.write(b"GET / HTTP/1.1\r\nX: ")
+        assert await closed(reader) == b""
+        writer.close()

@@ -1,0 +1,91 @@
+"""What a change of web.yml, or of a file that it names, may do and may not."""
+
+import asyncio
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import structlog
+from structlog.testing import CapturingLogger
+
+from prober.config.web_config import read_web_config
+from prober.web.auth import AccessPolicy
+from prober.web.tls import WebConfigReloader
+from tests.integration.web.connections import TLS, USERS, write_files
+
+
+class Log:
+    """What was logged."""
+
+    def __init__(self) -> None:
+        self.heard = CapturingLogger()
+        self.logger: structlog.typing.FilteringBoundLogger = structlog.wrap_logger(
+            self.heard, processors=[], wrapper_class=structlog.make_filtering_bound_logger(0)
+        )
+
+    @property
+    def events(self) -> list[str]:
+        return [call.kwargs["event"] for call in self.heard.calls]
+
+    async def wait_for(self, number: int) -> None:
+        deadline = time.monotonic() + 20
+        while len(self.heard.calls) < number:
+            assert time.monotonic() < deadline, self.heard.calls
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "said"),
+    [
+        ("web.yml", "basic_auth_users: {alice: plain}", "write a bcrypt hash"),
+        ("web.yml", "", "no longer has TLS"),
+        ("web.yml", TLS, "no longer asks for passwords"),
+        ("server.key", "", "holds no private key"),
+        ("server.crt", None, "cannot be read"),
+    ],
+)
+async def test_a_change_that_cannot_be_used_changes_nothing_and_is_told_once(
+    tmp_path: Path, file: str, content: str | None, said: str
+) -> None:
+    web_yml, log = write_files(tmp_path, TLS + USERS), Log()
+    keeper = WebConfigReloader(
+        read_web_config(web_yml).access, lambda: read_web_config(web_yml).access, log.logger, 0.05
+    )
+    before = (keeper.access, keeper.context)
+    good = (tmp_path / file).read_bytes()
+    keeper.start()
+    try:
+        if content is None:
+            (tmp_path / file).unlink()
+        else:
+            (tmp_path / file).write_text(content)
+        await log.wait_for(1)
+        assert log.events == ["web_config.reload_rejected"]
+        assert said in log.heard.calls[0].kwargs["message"]
+        assert (keeper.access, keeper.context) == before
+        (tmp_path / file).write_bytes(good)
+        await log.wait_for(2)
+        assert log.events == ["web_config.reload_rejected", "web_config.reloaded"]
+    finally:
+        await keeper.close()
+
+
+async def test_a_file_is_read_once_it_is_still(tmp_path: Path) -> None:
+    file, read = tmp_path / "web.yml", threading.Event()
+    file.write_text("")
+
+    def reread() -> AccessPolicy:
+        read.set()
+        return AccessPolicy(files=(file,))
+
+    keeper = WebConfigReloader(AccessPolicy(files=(file,)), reread, Log().logger, 0.3)
+    keeper.start()
+    try:
+        for number in range(40):
+            file.write_text("x" * number)
+            await asyncio.sleep(0.03)
+            assert not read.is_set()
+        assert await asyncio.to_thread(read.wait, 20)
+    finally:
+        await keeper.close()

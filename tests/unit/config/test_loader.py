@@ -1,0 +1,349 @@
+import hashlib
+import os
+import re
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from prober.config.loader import load
+from prober.config.resolve import LogOptions, ScheduleOptions, WebOptions
+from prober.config.schema import (
+    ConfigFile,
+    History,
+    Log,
+    Measurement,
+    Reload,
+    Schedule,
+    State,
+    Tokens,
+    Web,
+)
+from prober.config.yaml import MAX_FILE_BYTES
+from prober.errors import ConfigProblem, SettingsError
+from prober.maintenance import MaintenanceWindow
+from prober.models import TokenSource, TokenSourceKind
+
+ROOT = Path(__file__).parents[3]
+BAD = ROOT / "tests" / "fixtures" / "settings" / "bad"
+SPECIMENS = sorted(path.name for path in BAD.glob("*.yaml"))
+SECTIONS = (Web, Schedule, Measurement, Tokens, State, History, Reload, Log)
+ONE_TENANT = """
+tenants:
+  - name: acme
+    domain: acme
+    token: {env: ACME_TOKEN}
+"""
+
+
+@pytest.fixture(autouse=True)
+def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name.upper().startswith("PROBER_") or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "prober.yaml"
+    path.write_text(ONE_TENANT)
+    return path
+
+
+def problems_of(path: Path) -> str:
+    with pytest.raises(SettingsError) as caught:
+        load(path)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", SPECIMENS)
+def test_a_mistake_is_told_with_file_line_key_and_remedy(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(BAD)
+    assert problems_of(Path(name)) == Path(name).with_suffix(".txt").read_text().rstrip("\n")
+
+
+@pytest.mark.parametrize("name", SPECIMENS)
+def test_no_error_text_tells_a_token(name: str) -> None:
+    assert "3f9c0d1e-not-a-real-token" not in problems_of(BAD / name)
+
+
+def test_every_text_has_its_specimen() -> None:
+    assert sorted(path.with_suffix(".yaml").name for path in BAD.glob("*.txt")) == SPECIMENS
+
+
+def test_problems_stand_in_the_order_of_the_file() -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(BAD / "several-at-once.yaml")
+    lines = [problem.line or 0 for problem in caught.value.problems]
+    assert lines == sorted(lines)
+    assert len(lines) > 5
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    missing = tmp_path / "prober.yaml"
+    assert problems_of(missing) == f"{missing}: cannot be read: No such file or directory"
+
+
+def test_a_file_of_more_than_4_mebibytes_is_not_read(tmp_path: Path) -> None:
+    large = tmp_path / "prober.yaml"
+    large.write_bytes(b"#" * (MAX_FILE_BYTES + 1))
+    assert problems_of(large) == f"{large}: is larger than 4 MiB"
+
+
+def test_a_file_of_exactly_4_mebibytes_is_read(file: Path) -> None:
+    file.write_bytes(ONE_TENANT.encode().ljust(MAX_FILE_BYTES, b"#"))
+    assert load(file).tenants[0].name == "acme"
+
+
+def test_a_byte_order_mark_is_no_mistake(file: Path) -> None:
+    file.write_bytes(b"\xef\xbb\xbf" + ONE_TENANT.encode())
+    assert load(file).tenants[0].name == "acme"
+
+
+@pytest.mark.parametrize("name", ["prober.yaml", "prober.example.yaml"])
+def test_the_files_we_ship_are_good(name: str) -> None:
+    configuration = load(ROOT / "config" / name)
+    assert configuration.warnings == ()
+    assert all(tenant.probes for tenant in configuration.tenants)
+
+
+def test_the_example_shows_the_defaults(file: Path) -> None:
+    plain, example = load(file), load(ROOT / "config" / "prober.example.yaml")
+    for part in ("web", "schedule", "measurement", "log", "history", "reload", "tokens"):
+        assert getattr(plain, part) == getattr(example, part)
+    like_default = example.tenants[2]
+    assert plain.tenants[0].probes[0] == like_default.probes[0]
+    assert plain.tenants[0].concurrency == like_default.concurrency
+
+
+@pytest.mark.parametrize("model", [ConfigFile, *SECTIONS], ids=lambda model: model.__name__)
+def test_the_example_shows_every_key(model: type[BaseModel]) -> None:
+    written = (ROOT / "config" / "prober.example.yaml").read_text()
+    assert [key for key in model.model_fields if not re.search(rf"\b{key}:", written)] == []
+
+
+def test_a_small_file_is_filled_with_defaults(file: Path) -> None:
+    configuration = load(file)
+    assert configuration.web == WebOptions(
+        "127.0.0.1", 9824, 200_000, "probe", ad_hoc_runs=False, reload=False, hosts=()
+    )
+    assert configuration.schedule == ScheduleOptions(200, 15.0, 5.0)
+    assert configuration.measurement.max_loop_lag_seconds == 0.05
+    assert configuration.log == LogOptions("info", "auto")
+    assert configuration.source == file
+    assert configuration.tenants[0].token == TokenSource(TokenSourceKind.ENVIRONMENT, "ACME_TOKEN")
+
+
+def test_maintenance_of_all_and_of_one_tenant_are_both_its_own(file: Path) -> None:
+    file.write_text(
+        "maintenance: [{cron: 0 2 * * sun, duration: 2h, time_zone: Europe/Berlin}]\n"
+        + ONE_TENANT
+        + "    maintenance: [{from: 2026-12-01T22:00, until: 2026-12-02T02:00}]\n"
+    )
+    assert load(file).tenants[0].maintenance == (
+        MaintenanceWindow(7200.0, "Europe/Berlin", cron="0 2 * * sun"),
+        MaintenanceWindow(14_400.0, start=datetime(2026, 12, 1, 22)),  # noqa: DTZ001 -- a wall clock's
+    )
+
+
+def test_a_window_over_the_change_of_clocks_is_as_long_as_it_is(file: Path) -> None:
+    file.write_text(
+        ONE_TENANT + "    maintenance:\n      - {from: 2026-10-25T00:00, until: 2026-10-25T06:00,"
+        " time_zone: Europe/Berlin}\n"
+    )
+    assert load(file).tenants[0].maintenance[0].duration_seconds == 7 * 3600
+
+
+def test_a_key_without_value_counts_as_left_out(file: Path) -> None:
+    before = load(file)
+    file.write_text("web:\ndefaults:\nprobes:\n" + ONE_TENANT)
+    assert load(file).web == before.web
+
+
+def test_environment_variables_go_over_the_file(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file.write_text('web: {listen: "127.0.0.1:1", max_series: 7}\n' + ONE_TENANT)
+    monkeypatch.setenv("PROBER_WEB__LISTEN", "[::1]:9000")
+    monkeypatch.setenv("prober_log__level", "debug")
+    monkeypatch.setenv("PROBER_SCHEDULE__CONCURRENCY", "5")
+    monkeypatch.setenv("PROBER_MEASUREMENT__MAX_LOOP_LAG", "20ms")
+    monkeypatch.setenv("PROBER_DEFAULTS__OBJECTIVES__SERVER", "1s")
+    configuration = load(file)
+    assert configuration.web == WebOptions(
+        "::1", 9000, 7, "probe", ad_hoc_runs=False, reload=False, hosts=()
+    )
+    assert configuration.log.level == "debug"
+    assert configuration.schedule.concurrency == 5
+    assert configuration.measurement.max_loop_lag_seconds == 0.02
+    assert configuration.tenants[0].probes[0].server_objective_seconds == 1.0
+
+
+def test_tenants_and_probes_come_from_the_file_alone(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROBER_TENANTS", "[]")
+    assert len(load(file).tenants) == 1
+
+
+LISTEN = "write ADDRESS:PORT, such as 127.0.0.1:9824 or [::1]:9824"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "told"),
+    [
+        ("PROBER_WEB__LISTEN", "nowhere", f"PROBER_WEB__LISTEN: web.listen: {LISTEN}"),
+        ("prober_web__listen", "nowhere", f"prober_web__listen: web.listen: {LISTEN}"),
+        (
+            "PROBER_WEB__LISTN",
+            "127.0.0.1:1",
+            "PROBER_WEB__LISTN: web.listn: is no known key; did you mean 'listen'?",
+        ),
+        ("PROBER_WEB", "nowhere", "PROBER_WEB: web: must be a mapping: '{key: value}'"),
+        ("PROBER_WEB", '{"listen": "nowhere"}', f"PROBER_WEB: web.listen: {LISTEN}"),
+        (
+            "PROBER_DEFAULTS__INTERVAL",
+            "100ms",
+            "PROBER_DEFAULTS__INTERVAL: defaults.interval: is 0.1s: write at least 1s",
+        ),
+        (
+            "PROBER_LOG__LEVEL__ROOT",
+            "debug",
+            "PROBER_LOG__LEVEL__ROOT: log.level: write 'debug', 'info', 'warning' or 'error'",
+        ),
+    ],
+)
+def test_a_wrong_variable_is_named_in_place_of_the_file(
+    file: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, told: str
+) -> None:
+    file.write_text('web: {listen: "127.0.0.1:1"}\n' + ONE_TENANT)
+    monkeypatch.setenv(variable, value)
+    assert told in problems_of(file).splitlines()
+
+
+def test_the_hash_is_that_of_the_content_not_of_its_writing(tmp_path: Path) -> None:
+    plain, other = tmp_path / "a.yaml", tmp_path / "b.yaml"
+    plain.write_text("log: {level: debug, format: json}\n" + ONE_TENANT)
+    other.write_text("# a comment\n" + ONE_TENANT + "log:\n  format: 'json'\n  level: debug\n")
+    assert load(plain).hash == load(other).hash
+    assert len(load(plain).hash) == len(hashlib.sha256().hexdigest()[:16])
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("ACME_TOKEN", "OTHER_TOKEN"),
+        ("name: acme", "name: beta"),
+        ("domain: acme", "domain: acme\n    labels: {team: ops}"),
+        ("\ntenants", "\nlog: {level: debug}\ntenants"),
+    ],
+)
+def test_the_hash_changes_with_the_content(file: Path, old: str, new: str) -> None:
+    before = load(file).hash
+    file.write_text(ONE_TENANT.replace(old, new))
+    assert load(file).hash != before
+
+
+def test_the_hash_changes_with_the_environment(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = load(file).hash
+    monkeypatch.setenv("PROBER_LOG__LEVEL", "debug")
+    assert load(file).hash != before
+
+
+def test_two_tenants_with_one_token_are_warned_of(file: Path) -> None:
+    file.write_text(ONE_TENANT + "  - {name: beta, domain: beta, token: {env: ACME_TOKEN}}\n")
+    told = "shares its token with tenant 'acme': they share a fate"
+    assert load(file).warnings == (ConfigProblem(str(file), 6, "tenants[1].token", told),)
+
+
+@pytest.mark.parametrize(
+    ("base_url", "warned"),
+    [
+        ("http://lab.example/reinfer_", True),
+        ("http://127.evil.example", True),
+        ("http://localhost.evil.example:8080", True),
+        ("http://192.0.2.1:8080", True),
+        ("http://127.0.0.1:8080/acme/dev/reinfer_", False),
+        ("http://127.1.2.3", False),
+        ("http://localhost:8080", False),
+        ("http://[::1]:8080/reinfer_", False),
+        ("https://lab.example", False),
+    ],
+)
+def test_a_token_in_clear_on_the_wire_is_warned_of(
+    file: Path, base_url: str, *, warned: bool
+) -> None:
+    file.write_text(ONE_TENANT.replace("domain: acme", f"base_url: '{base_url}'"))
+    keys = [problem.key for problem in load(file).warnings]
+    assert keys == (["tenants[0].base_url"] if warned else [])
+
+
+@pytest.mark.parametrize(
+    ("base_url", "proxy", "no_proxy", "told"),
+    [
+        ("http://127.0.0.1:1", "environment", "", "HTTP_PROXY, which can read the token: except"),
+        ("http://lab.example", "environment", "", "HTTP_PROXY, which can read the token"),
+        ("http://lab.example", "http://other:1", "*", "'proxy', which can read the token"),
+        ("http://127.0.0.1:1", "environment", "127.0.0.0/8", ""),
+        ("http://127.0.0.1:1", "none", "", ""),
+        ("https://lab.example", "environment", "", ""),
+    ],
+)
+def test_a_token_that_a_proxy_can_read_is_warned_of(
+    file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    base_url: str,
+    proxy: str,
+    no_proxy: str,
+    told: str,
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "proxy.example:3128")
+    monkeypatch.setenv("NO_PROXY", no_proxy)
+    way = f"base_url: '{base_url}', proxy: '{proxy}'"
+    file.write_text(f"tenants:\n  - {{name: acme, {way}, token: {{env: ACME_TOKEN}}}}\n")
+    messages = [each.message for each in load(file).warnings if "proxy" in each.message]
+    assert len(messages) == bool(told)
+    assert all(f"through the proxy of {told}" in message for message in messages)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("HTTPS_PROXY", "http://proxy:99999"),
+        ("http_proxy", "http://[::1"),
+        ("NO_PROXY", "10.0.0.0/33"),
+    ],
+)
+def test_a_bad_proxy_of_the_environment_is_a_problem_of_its_variable(
+    file: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    assert problems_of(file).startswith(f"{variable}: ")
+    file.write_text("defaults: {proxy: none}\n" + ONE_TENANT)
+    load(file)
+
+
+@pytest.mark.parametrize(
+    ("availability", "interval", "told"),
+    [
+        ("0.995", "60s", None),
+        ("0.9965", "60s", None),
+        ("0.999", "60s", "promise at most 99.6528%"),
+        ("0.999", "10s", None),
+        ("0.995", "5m", "promise at most 98.2639%"),
+    ],
+)
+def test_a_promise_that_the_rate_of_probes_cannot_carry_is_warned_of(
+    file: Path, availability: str, interval: str, told: str | None
+) -> None:
+    file.write_text(
+        f"defaults: {{interval: {interval}, objectives: {{availability: {availability}}}}}\n"
+        "tenants:\n"
+        "  - {name: acme, domain: acme, token: {env: ACME_TOKEN}, probes: [datasets]}\n"
+    )
+    warnings = [str(problem) for problem in load(file).warnings]
+    assert len(warnings) == (told is not None)
+    assert told is None or told in warnings[0]

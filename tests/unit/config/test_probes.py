@@ -1,0 +1,237 @@
+import json
+from typing import Any
+
+import pytest
+
+from prober.config.builtin_probes import CATALOGUE
+from prober.config.resolve import check_custom, check_defaults
+from prober.config.schema import CustomProbe, Defaults
+from prober.models import ConnectionPolicy, Expectations, Probe
+from tests.unit.config.factories import probe_and_problems
+
+READ = {"path": "/api/v1/datasets"}
+CONSENT = "add 'i_accept_costs: true' if you mean it"
+
+
+def test_a_built_in_probe_is_filled_and_tuned_by_default() -> None:
+    probe, problems = probe_and_problems({"use": "streams", "dataset": "ops/mail"})
+    assert problems == []
+    assert probe == Probe(
+        name="streams",
+        path="/api/v1/datasets/ops/mail/streams",
+        expectations=Expectations(jmespath="type(streams) == 'array'"),
+        interval_seconds=60.0,
+        timeout_seconds=10.0,
+        connect_timeout_seconds=5.0,
+        connection=ConnectionPolicy.FRESH,
+        body_limit_bytes=1024 * 1024,
+        server_objective_seconds=2.5,
+        network_objective_seconds=0.5,
+    )
+
+
+@pytest.mark.parametrize(
+    ("use", "path", "body"),
+    [
+        ({"use": "datasets"}, "/api/v1/datasets", None),
+        (
+            {"use": "stream-fetch", "project": "ops", "dataset": "mail", "stream": "triage"},
+            "/api/v1/datasets/ops/mail/streams/triage/fetch",
+            {"size": 1},
+        ),
+        (
+            {
+                "use": "predict-comments",
+                "dataset": "ops/mail",
+                "model_version": 7,
+                "uid": "0123456789abcdef.a",
+            },
+            "/api/v1/datasets/ops/mail/labellers/7/predict-comments",
+            {"uids": ["0123456789abcdef.a"]},
+        ),
+        (
+            {
+                "use": "predict",
+                "dataset": "ops/mail",
+                "model_version": "7",
+                "json": {"documents": []},
+                "i_accept_costs": True,
+            },
+            "/api/v1/datasets/ops/mail/labellers/7/predict",
+            {"documents": []},
+        ),
+    ],
+    ids=lambda value: value["use"] if isinstance(value, dict) and "use" in value else None,
+)
+def test_parameters_stand_in_path_and_body(use: dict[str, Any], path: str, body: object) -> None:
+    probe, problems = probe_and_problems(use)
+    assert problems == []
+    assert probe is not None
+    assert probe.path == path
+    assert (None if probe.body is None else json.loads(probe.body)) == body
+
+
+def test_an_own_probe_is_what_is_written() -> None:
+    own = {
+        "method": "POST",
+        "path": "/api/v1/audit_events/query",
+        "json": {"limit": 1},
+        "headers": {"X-Team": "ops"},
+        "expect": {"status": 404, "jmespath": "true", "max_server": "2s"},
+    }
+    probe, problems = probe_and_problems({"use": "mine", "name": "events"}, own)
+    assert problems == []
+    assert probe == Probe(
+        name="events",
+        path="/api/v1/audit_events/query",
+        method="POST",
+        body=b'{"limit":1}',
+        headers=(("X-Team", "ops"),),
+        expectations=Expectations(404, "true", 2.0),
+    )
+
+
+LAYERS = [("use", "1s"), ("own", "2s"), ("tenant", "3s"), ("defaults", "4s")]
+
+
+@pytest.mark.parametrize("first", range(4), ids=[name for name, _ in LAYERS])
+def test_the_nearest_that_says_an_objective_counts(first: int) -> None:
+    said = {name: {"server": value} for name, value in LAYERS[first:]}
+    probe, _ = probe_and_problems(
+        {"use": "mine", "objectives": said.get("use", {})},
+        {**READ, "objectives": said.get("own", {})},
+        objectives=said.get("tenant"),
+        defaults={"objectives": said["defaults"]},
+    )
+    assert probe is not None
+    assert probe.server_objective_seconds == first + 1.0
+    assert probe.network_objective_seconds == 0.5
+
+
+@pytest.mark.parametrize(
+    ("use", "own", "defaults", "seconds"),
+    [
+        ({"interval": "20s"}, {"interval": "30s"}, {"interval": "40s"}, 20.0),
+        ({}, {"interval": "30s"}, {"interval": "40s"}, 30.0),
+        ({}, {}, {"interval": "40s"}, 40.0),
+        ({}, {}, {}, 60.0),
+    ],
+)
+def test_the_nearest_that_says_an_interval_counts(
+    use: dict[str, str], own: dict[str, str], defaults: dict[str, str], seconds: float
+) -> None:
+    probe, _ = probe_and_problems({"use": "mine", **use}, {**READ, **own}, defaults=defaults)
+    assert probe is not None
+    assert probe.interval_seconds == seconds
+
+
+def test_everything_that_can_be_tuned_is_tuned() -> None:
+    tuning = {
+        "interval": "30s",
+        "timeout": "20s",
+        "connect_timeout": "15s",
+        "connection": "reuse",
+        "body_limit": "2MiB",
+        "objectives": {"network": "100ms"},
+    }
+    probe, _ = probe_and_problems({"use": "datasets"}, defaults=tuning)
+    assert probe is not None
+    assert (probe.timeout_seconds, probe.connect_timeout_seconds) == (20.0, 15.0)
+    assert probe.connection is ConnectionPolicy.REUSE
+    assert probe.body_limit_bytes == 2 * 1024 * 1024
+    assert probe.network_objective_seconds == 0.1
+
+
+def test_time_outs_that_nobody_names_fit_a_short_interval() -> None:
+    probe, problems = probe_and_problems({"use": "datasets", "interval": "2s"})
+    assert problems == []
+    assert probe is not None
+    assert (probe.timeout_seconds, probe.connect_timeout_seconds) == (2.0, 2.0)
+
+
+def test_time_outs_may_be_as_long_as_what_bounds_them() -> None:
+    use = {"use": "datasets", "interval": "1s", "timeout": "1s", "connect_timeout": "1s"}
+    assert probe_and_problems(use)[1] == []
+
+
+@pytest.mark.parametrize("key", ["timeout", "connect_timeout"])
+def test_a_time_out_of_nothing_is_refused(key: str) -> None:
+    _, problems = probe_and_problems({"use": "datasets", key: "0s"})
+    assert ((key,), f"is 0s: write more than 0 and at most the {_bound(key)}") in problems
+
+
+def _bound(key: str) -> str:
+    return {"timeout": "interval, 60s", "connect_timeout": "timeout, 10s"}[key]
+
+
+def test_a_wrong_time_out_says_whose_word_it_is() -> None:
+    _, problems = probe_and_problems(
+        {"use": "mine", "interval": "5s"}, {**READ, "timeout": "6s"}, defaults={"timeout": "9s"}
+    )
+    told = "is 6s (from 'probes'): write more than 0 and at most the interval, 5s"
+    assert problems == [(("timeout",), told)]
+
+
+def test_defaults_that_cannot_be_are_told_by_themselves() -> None:
+    assert check_defaults(Defaults()) == []
+    wrong = check_defaults(Defaults.model_validate({"interval": "5s", "timeout": "6s"}))
+    assert wrong == [(("timeout",), "is 6s: write more than 0 and at most the interval, 5s")]
+
+
+def test_an_own_probe_goes_before_a_built_in_one_and_its_broken_form_is_not_unknown() -> None:
+    assert probe_and_problems({"use": "broken"}) == (None, [])
+
+
+@pytest.mark.parametrize("name", ["predict", "predict-raw-emails", "sync", "sync-raw-emails"])
+@pytest.mark.parametrize("consent", [False, True])
+def test_a_built_in_that_costs_runs_with_consent_alone(name: str, *, consent: bool) -> None:
+    given = {
+        "dataset": "ops/mail",
+        "source": "ops/mail",
+        "model_version": 7,
+        "json": {"documents": []},
+    }
+    use = {key: given[key] for key in CATALOGUE[name].parameters}
+    probe, problems = probe_and_problems({"use": name, "i_accept_costs": consent, **use})
+    assert (probe is not None) == consent
+    assert problems == ([] if consent else [((), f"'{name}' is billed or writes: {CONSENT}")])
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("PUT", "/api/v1/datasets/ops/mail"),
+        ("PATCH", "/api/v1/datasets/ops/mail"),
+        ("POST", "/api/v1/datasets/ops/mail/labellers/7/predict"),
+        ("POST", "/api/v1/datasets/ops/mail/labellers/7/predict-extractions?x=1"),
+        ("POST", "/api/v1/datasets/ops/mail/labellers/7/predict/"),
+        ("POST", "/api/v1/sources/ops/mail/%73ync"),
+        ("POST", "/api/v1/sources/ops/mail/sync-csv"),
+    ],
+)
+def test_an_own_probe_that_costs_runs_with_consent_alone(method: str, path: str) -> None:
+    own = {"method": method, "path": path}
+    told = [((), f"'mine' calls a route that is billed or writes: {CONSENT}")]
+    assert probe_and_problems({"use": "mine"}, own) == (None, told)
+    assert probe_and_problems({"use": "mine", "i_accept_costs": True}, own)[1] == []
+    assert probe_and_problems({"use": "mine"}, {**own, "i_accept_costs": True})[1] == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "key"),
+    [
+        ("DELETE", "/api/v1/datasets/ops/mail", "method"),
+        ("POST", "/api/v1/datasets/ops/mail/streams/triage/advance", "path"),
+        ("POST", "/api/v1/datasets/ops/mail/streams/triage/advance/", "path"),
+        ("POST", "/api/v1/datasets/ops/mail/streams/triage/advance?x=1", "path"),
+        ("POST", "/api/v1/datasets/ops/mail/streams/triage/%72eset", "path"),
+        ("PUT", "/api/v1/datasets/ops/mail/streams/triage/exceptions", "path"),
+    ],
+)
+def test_no_consent_lets_a_probe_move_or_delete(method: str, path: str, key: str) -> None:
+    own = CustomProbe.model_validate({"method": method, "path": path, "i_accept_costs": True})
+    assert check_custom(own) == [((key,), "moves or deletes data: prober never does that")]
+
+
+def test_an_own_probe_that_reads_is_good() -> None:
+    assert check_custom(CustomProbe.model_validate({"path": "/api/v1/datasets?q=/advance"})) == []

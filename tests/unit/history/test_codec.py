@@ -1,0 +1,45 @@
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prober.history.codec import pack_minutes, pack_tally, unpack_minutes, unpack_tally
+from prober.stats.aggregates import Aggregate, DurationHistogram, sketch_of
+
+SKETCHES = st.dictionaries(st.integers(0, 2000), st.integers(1, 99), max_size=4).map(
+    DurationHistogram
+)
+COUNTS = st.dictionaries(st.sampled_from(["ok", "dns", "maintenance:ok"]), st.integers(1, 99))
+TALLIES = st.builds(Aggregate, COUNTS, SKETCHES, SKETCHES)
+
+
+@given(TALLIES)
+def test_a_tally_comes_back_as_it_was(tally: Aggregate) -> None:
+    assert unpack_tally(pack_tally(tally)) == tally
+
+
+@given(st.dictionaries(st.integers(0, 59), TALLIES))
+def test_an_hour_comes_back_as_it_was(minutes: dict[int, Aggregate]) -> None:
+    assert unpack_minutes(pack_minutes(minutes)) == minutes
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00", b"garbage", pack_tally(Aggregate())[:-1]])
+def test_what_is_no_tally_is_refused(content: bytes) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        unpack_tally(content)
+    with pytest.raises(ValueError, match=r"."):
+        unpack_minutes(content)
+
+
+def test_an_hour_of_a_run_each_minute_takes_less_than_two_hundred_and_fifty_bytes() -> None:
+    draw = random.Random(1)  # noqa: S311 -- not for secrets
+    minutes = {
+        number: Aggregate(
+            {"ok": 1},
+            sketch_of([draw.lognormvariate(-2, 0.4)]),
+            sketch_of([draw.lognormvariate(-3, 0.3)]),
+        )
+        for number in range(60)
+    }
+    assert len(pack_minutes(minutes)) < 250

@@ -1,0 +1,86 @@
+import pytest
+
+from prober.metrics.registry import HistogramScope, MetricRegistry, series_estimate
+from prober.models import Tenant
+from tests.unit.metrics.factories import a_probe, a_tenant, some_metrics
+
+FLEETS = {
+    "nobody": (),
+    "one": (a_tenant(),),
+    "several": (
+        a_tenant("acme", a_probe("a"), a_probe("b"), team="ops"),
+        a_tenant("globex", a_probe("a")),
+    ),
+}
+
+
+@pytest.mark.parametrize("histograms", ["probe", "tenant", "off"])
+@pytest.mark.parametrize("tenants", FLEETS.values(), ids=FLEETS)
+def test_the_estimate_is_the_number_of_series_at_start(
+    tenants: tuple[Tenant, ...], histograms: HistogramScope
+) -> None:
+    store = some_metrics(histograms=histograms)
+    store.apply(tenants)
+    lines = store.render(False).decode().splitlines()
+
+    estimate = series_estimate(tenants, histograms)
+
+    assert estimate == store.series_count == sum(not line.startswith("#") for line in lines)
+
+
+def test_a_probe_has_about_a_hundred_series() -> None:
+    one, two = (a_tenant("t", *map(a_probe, names)) for names in (("a",), ("a", "b")))
+
+    more = series_estimate([two], "probe") - series_estimate([one], "probe")
+
+    assert 80 <= more <= 120
+
+
+def test_histograms_of_a_tenant_are_one_for_all_its_probes() -> None:
+    store = MetricRegistry("tenant")
+
+    first = store.histogram("prober_probe_duration_seconds", ("acme", "a"))
+    second = store.histogram("prober_probe_duration_seconds", ("acme", "b"))
+
+    assert first is second is not None
+    assert first.owner == ("acme",)
+
+
+def test_histograms_that_are_off_do_not_exist() -> None:
+    assert MetricRegistry("off").histogram("prober_probe_duration_seconds", ("acme", "a")) is None
+    assert MetricRegistry("off").histogram("prober_scheduler_delay_seconds") is not None
+
+
+def test_an_owner_that_is_not_kept_goes_and_other_kinds_of_owners_stay() -> None:
+    store = MetricRegistry("probe")
+    for name in ("a", "b"):
+        store.block("prober_probe_success", ("acme", name))
+    store.block("prober_token_state", ("acme",))
+
+    store.keep_only({("tenant", "probe"): {("acme", "b")}})
+
+    left = [owner for shelf in store.families for owner in shelf.blocks]
+    assert left == [("acme", "b"), ("acme",)]
+
+
+def test_an_info_is_one_series_with_its_present_labels_or_none() -> None:
+    store = MetricRegistry("probe")
+
+    store.set_info("prober_config_info", (), ("old",))
+    store.set_info("prober_config_info", (), ("new",))
+    shelf = next(s for s in store.families if s.family.name == "prober_config_info")
+    while store.refresh(1):
+        pass
+    assert shelf.texts[()] == 'prober_config_info{hash="new"} 1.0\n'
+
+    store.set_info("prober_config_info", (), None)
+    assert not store.refresh(1)
+    assert shelf.texts[()] == ""
+
+
+def test_an_own_label_never_takes_the_place_of_a_familys() -> None:
+    extra = MetricRegistry("off").extend_labels(
+        "prober_tenant_info", ["team", "tenant", "cost", "team"]
+    )
+
+    assert extra == ("cost", "team")

@@ -1,0 +1,28 @@
+from dataclasses import replace
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from prober.outcomes import Culprit, Reason
+from prober.render.documents import TenantStatusDocument, tenant_document
+from prober.render.svg import badge_svg
+from tests.unit.render.status_factory import NOW, a_standing, a_tenant_standing
+
+WELL = tenant_document(a_tenant_standing(), NOW)
+BAD = tenant_document(a_tenant_standing(a_standing(reason=Reason.DNS)), NOW)
+
+
+@pytest.mark.parametrize(
+    ("tenant", "says"),
+    [
+        (WELL, "well"),
+        (BAD, "our network"),
+        (replace(BAD, is_slow=True), "our network slow"),
+        (replace(BAD, culprit=Culprit.CREDENTIAL), "token rejected"),
+        (replace(WELL, is_known=False, is_ok=False), "waiting"),
+        (replace(BAD, maintenance="in maintenance until 01:00Z"), "maintenance"),
+    ],
+)
+def test_a_badge_says_it_in_two_words(tenant: TenantStatusDocument, says: str) -> None:
+    root = ET.fromstring(badge_svg(tenant))  # noqa: S314 -- our own
+    assert root.get("aria-label") == f"acme: {says}"

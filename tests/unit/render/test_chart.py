@@ -1,0 +1,62 @@
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from prober.outcomes import SkipCause
+from prober.render.svg import RANGES, chart_svg, nice_ceiling, series, span
+from prober.stats.aggregates import Aggregate, add_skip, sketch_of
+from tests.unit.render.status_factory import NOW
+
+HALF = Aggregate({"ok": 2, "dns": 1}, sketch_of([0.1, 0.3]), sketch_of([0.01, 0.03]))
+
+
+@pytest.mark.parametrize("name", RANGES)
+def test_a_range_is_whole_steps_that_include_now(name: str) -> None:
+    since, until, step = span(name, NOW + 1234.5)
+    assert until - since == RANGES[name][0]
+    assert until % step == 0
+    assert until - step <= NOW + 1234.5 < until
+
+
+def test_a_point_has_percentiles_by_side_and_failures() -> None:
+    [point] = series({NOW: HALF, NOW - 60: HALF}, NOW, NOW + 60, 60).points
+    assert point.server_p50_seconds == pytest.approx(0.1, rel=0.01)
+    assert point.network_p95_seconds == pytest.approx(0.01, rel=0.01)
+    assert (point.runs, point.failures) == (3, 1)
+
+
+def test_a_line_is_interrupted_where_nothing_was_measured() -> None:
+    shown = series({NOW + 60 * n: HALF for n in (0, 1, 3)}, NOW, NOW + 240, 60)
+    root = ET.fromstring(chart_svg(shown, "x"))  # noqa: S314 -- our own
+    line = next(p for p in root.iter("path") if p.get("class") == "line server p50")
+    assert (line.get("d") or "").count("M") == 2
+
+
+@pytest.mark.parametrize(
+    ("tallies", "why"),
+    [
+        ({}, "no run in this time"),
+        ({NOW: Aggregate({"maintenance:ok": 1})}, "in maintenance"),
+        (
+            {NOW: add_skip(Aggregate(), SkipCause.TOKEN_REJECTED)},
+            "held back, since the token is rejected",
+        ),
+        ({NOW: Aggregate({"dns": 1})}, "no answer could be measured"),
+    ],
+)
+def test_a_chart_without_lines_says_why(tallies: dict[float, Aggregate], why: str) -> None:
+    text = chart_svg(series(tallies, NOW, NOW + 60, 60), "latency")
+    assert f">{why}</text>" in text
+    assert f'aria-label="latency: {why}"' in text
+
+
+def test_maintenance_is_hatched() -> None:
+    tallies = {NOW: Aggregate({"maintenance:ok": 1}), NOW + 60: HALF}
+    assert 'class="maintenance"' in chart_svg(series(tallies, NOW, NOW + 120, 60), "x")
+
+
+@pytest.mark.parametrize(
+    ("value", "top"), [(0.9, 1), (1.0, 1), (1.1, 2), (2.5, 5), (7, 10), (0.012, 0.02)]
+)
+def test_a_scale_ends_with_a_round_number(value: float, top: float) -> None:
+    assert nice_ceiling(value) == pytest.approx(top)

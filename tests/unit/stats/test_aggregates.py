@@ -1,0 +1,58 @@
+from prober.outcomes import Culprit, Endpoint, FailureKind, Reason, SkipCause
+from prober.stats.aggregates import (
+    Aggregate,
+    add_run,
+    add_skip,
+    merge_aggregates,
+    sketch_of,
+    summarize,
+)
+from tests.unit.metrics.factories import a_failure, an_answer
+from tests.unit.stats.factories import a_run
+
+
+def test_a_tally_tells_runs_by_reason_and_by_culprit() -> None:
+    reasons = (Reason.OK, Reason.OK, Reason.SERVER_ERROR, Reason.EXPECTATION_FAILED, Reason.DNS)
+    tally = merge_aggregates(add_run(Aggregate(), a_run(reason=reason)) for reason in reasons)
+    assert tally.runs == 5
+    assert tally.by_reason[Reason.OK] == 2
+    assert tally.by_culprit == {Culprit.NONE: 2, Culprit.PLATFORM: 2, Culprit.NETWORK: 1}
+
+
+def test_what_was_in_maintenance_or_not_run_stands_apart() -> None:
+    tally = merge_aggregates(
+        (
+            add_run(
+                Aggregate(), a_run(reason=Reason.SERVER_ERROR, in_maintenance=True, server=9.0)
+            ),
+            add_skip(Aggregate(), SkipCause.TOKEN_REJECTED),
+            add_skip(Aggregate(), SkipCause.OVERLAP),
+        )
+    )
+    assert (tally.runs, tally.in_maintenance, tally.paused) == (0, 1, 1)
+    assert tally.server.count == 0
+
+
+def test_times_are_added_by_side() -> None:
+    tally = merge_aggregates(
+        add_run(Aggregate(), a_run(server=s, network=n)) for s, n in ((0.1, 0.02), (0.3, 0.04))
+    )
+    assert tally == Aggregate({"ok": 2}, sketch_of((0.1, 0.3)), sketch_of((0.02, 0.04)))
+
+
+def test_a_result_is_told_in_brief() -> None:
+    run = summarize(an_answer(server=0.25, network=0.0625))
+    assert (run.tenant, run.probe, run.reason) == ("acme", "datasets", Reason.OK)
+    assert (run.server_seconds, run.network_seconds, run.evidence) == (0.25, 0.0625, "")
+
+
+def test_a_failure_has_evidence_and_no_times() -> None:
+    run = summarize(a_failure(FailureKind.DNS))
+    assert (run.culprit, run.evidence, run.rule) == (Culprit.NETWORK, "seen by a test", "15")
+    assert run.server_seconds is None
+
+
+def test_the_identity_servers_time_is_not_the_apis() -> None:
+    result = an_answer()
+    object.__setattr__(result, "endpoint", Endpoint.IDENTITY)
+    assert summarize(result).server_seconds is None

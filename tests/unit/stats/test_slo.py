@@ -1,0 +1,36 @@
+import pytest
+
+from prober.outcomes import Reason, SkipCause
+from prober.stats.aggregates import Aggregate, TimeBucket, add_run, add_skip, merge_aggregates
+from prober.stats.slo import availability_from_aggregate, availability_from_bucket, budget_left
+from tests.unit.stats.factories import a_run
+
+
+def test_the_platform_answers_for_its_own_failures_alone() -> None:
+    found = availability_from_bucket(
+        TimeBucket(none=90, platform=5, network=3, paused=2, prober=10)
+    )
+    assert (found.runs, found.platform_failures, found.end_to_end_failures) == (100, 5, 10)
+    assert (found.platform, found.end_to_end) == (0.95, 0.9)
+
+
+def test_where_nothing_was_asked_nothing_is_known() -> None:
+    found = availability_from_bucket(TimeBucket(prober=3, in_maintenance=9))
+    assert (found.platform, found.end_to_end) == (None, None)
+
+
+def test_a_tally_tells_the_same_as_a_slot() -> None:
+    reasons = (Reason.OK, Reason.SERVER_ERROR, Reason.DNS, Reason.INTERNAL_ERROR)
+    tallies = [add_run(Aggregate(), a_run(reason=reason)) for reason in reasons]
+    tally = merge_aggregates([*tallies, add_skip(Aggregate(), SkipCause.TOKEN_REJECTED)])
+    slot = TimeBucket(none=1, platform=1, network=1, prober=1, paused=1)
+    assert availability_from_aggregate(tally) == availability_from_bucket(slot)
+
+
+@pytest.mark.parametrize(("failures", "left"), [(0, 1.0), (108, 0.5), (216, 0.0), (432, -1.0)])
+def test_the_budget_is_a_share_of_all_runs_of_thirty_days(failures: int, left: float) -> None:
+    assert budget_left(failures, 1 / 60, 0.995) == pytest.approx(left)
+
+
+def test_who_promises_everything_has_no_budget() -> None:
+    assert budget_left(0, 1 / 60, 1.0) == 0.0

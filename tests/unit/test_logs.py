@@ -1,0 +1,123 @@
+"""What is written: at once, folded, capped and cut."""
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+import structlog
+
+from prober.log_limits import MAX_LINES_AT_ONCE, MAX_LINES_PER_SECOND, REPEAT_SECONDS
+from prober.logs import (
+    MAX_FACTS,
+    MAX_REMEMBERED_PROBES,
+    MAX_TRACEBACK_CHARACTERS,
+    MAX_VALUE_CHARACTERS,
+    LogSink,
+    RateLimitedHandler,
+    configure_logging,
+)
+from prober.outcomes import FailureKind
+from tests.unit.metrics.factories import a_failure, an_answer
+
+
+class Written(io.StringIO):
+    def events(self) -> list[dict]:
+        return [json.loads(each) for each in self.getvalue().splitlines()]
+
+
+@pytest.fixture
+def written() -> Iterator[Written]:
+    root, stream = logging.getLogger(), Written()
+    before, level = root.handlers, root.level
+    configure_logging(stream, "info", "json")
+    yield stream
+    root.handlers = before
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+class Moments:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def a_recorder() -> tuple[LogSink, Moments]:
+    moments = Moments()
+    return LogSink(structlog.get_logger("prober"), moments), moments
+
+
+def test_what_goes_well_is_not_logged(written: Written) -> None:
+    recorder, _ = a_recorder()
+    for _ in range(3):
+        recorder.record(an_answer())
+    assert written.events() == []
+
+
+def test_a_failure_is_logged_at_once_then_folded_then_over(written: Written) -> None:
+    recorder, moments = a_recorder()
+    for moments.now in (0.0, 60.0, 120.0, REPEAT_SECONDS, REPEAT_SECONDS + 60):
+        recorder.record(a_failure(FailureKind.DNS))
+    recorder.record(an_answer())
+    words = [
+        (each["event"], each.get("repeated"), each.get("failures")) for each in written.events()
+    ]
+    assert words == [
+        ("probe.failed", None, None),
+        ("probe.failed", 3, None),
+        ("verdict.changed", None, 5),
+    ]
+
+
+def test_another_probe_is_another_matter(written: Written) -> None:
+    recorder, _ = a_recorder()
+    for name in ("acme", "other", "acme", "other"):
+        recorder.record(replace(a_failure(FailureKind.DNS), tenant=name))
+    assert [each["tenant"] for each in written.events()] == ["acme", "other"]
+
+
+def test_lines_beyond_the_rate_are_left_out_and_it_is_said(written: Written) -> None:
+    moments = Moments()
+    handler = RateLimitedHandler(written, moments)
+    handler.setFormatter(logging.getLogger().handlers[0].formatter)
+    logging.getLogger().handlers = [handler]
+    logger = structlog.get_logger("prober")
+    for number in range(int(MAX_LINES_AT_ONCE) + 25):
+        logger.info("a.line", number=number)
+    assert len(written.events()) == MAX_LINES_AT_ONCE
+    moments.now = 10 / MAX_LINES_PER_SECOND
+    logger.info("a.line.more")
+    *_, said, last = written.events()
+    assert (said["event"], said["lines"], said["level"]) == ("log.lines_dropped", 25, "warning")
+    assert last["event"] == "a.line.more"
+
+
+def test_long_values_are_cut_and_of_a_traceback_the_end_is_kept(written: Written) -> None:
+    logger = structlog.get_logger("prober")
+    logger.info("a.line", text="x" * 100_000, inner={"text": "y" * 100_000})
+    logger.info("a.line", exception="z" * 100_000 + "end")
+    first, second = written.events()
+    assert len(first["text"]) < MAX_VALUE_CHARACTERS + 50
+    assert len(first["inner"]["text"]) < MAX_VALUE_CHARACTERS + 50
+    assert len(second["exception"]) < MAX_TRACEBACK_CHARACTERS + 10
+    assert second["exception"].endswith("end")
+
+
+def test_facts_are_few(written: Written) -> None:
+    recorder, _ = a_recorder()
+    failure = a_failure(FailureKind.DNS)
+    facts = {f"fact_{number}": "x" for number in range(100)}
+    recorder.record(replace(failure, verdict=replace(failure.verdict, facts=facts)))
+    assert len(written.events()[0]["facts"]) == MAX_FACTS
+
+
+def test_probes_that_come_and_go_are_not_remembered_for_ever() -> None:
+    recorder, answer = LogSink(structlog.get_logger("prober")), an_answer()
+    for number in range(MAX_REMEMBERED_PROBES + 10):
+        recorder.record(replace(answer, probe=f"p{number}"))
+    assert len(recorder._last) == 10

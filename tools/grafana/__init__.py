@@ -1,0 +1,1 @@
+"""Grafana dashboards as code: `python -m tools.grafana` writes config/grafana/dashboards."""

@@ -1,0 +1,32 @@
+"""How quantities look that more than one dashboard shows: their units, words and thresholds."""
+
+from tools.grafana.palette import (
+    BAD,
+    CULPRITS,
+    GOOD,
+    PLAIN,
+    STANDINGS,
+    TOKENS,
+    WARNING,
+    YES_NO,
+    Shown,
+)
+from tools.grafana.panels import Look
+
+STANDING = Look(shown=STANDINGS, is_filled=True)
+CULPRIT = Look("string", shown=CULPRITS, is_filled=True)
+TOKEN = Look(shown=TOKENS, is_filled=True)
+YES = Look(shown=YES_NO)
+COUNT = Look(decimals=0)
+AVAILABILITY = Look("percentunit", 2)
+AGO = Look("dateTimeFromNow")
+SECONDS = Look("s")
+# At a quarter nothing fires yet, but it is the time to change nothing that is risky.
+BUDGET = Look("percentunit", 1, steps=((None, BAD), (0.0, WARNING), (0.25, GOOD)))
+# As ProberTokenExpiresVerySoon, ProberTokenExpiresSoon and ProberCertificateExpires have it.
+_DAYS = "suffix:days"
+TOKEN_DAYS = Look(_DAYS, 0, steps=((None, BAD), (3.0, WARNING), (14.0, PLAIN)))
+CERTIFICATE_DAYS = Look(_DAYS, 0, steps=((None, BAD), (21.0, PLAIN)))
+NONE_IS_WELL = Look(shown={0: Shown("✓ none", GOOD)}, steps=((None, GOOD), (1.0, BAD)))
+# As ProberRunsSkipped and ProberMeasurementsDiscarded have it.
+SHARE_LOST = Look("percentunit", 2, steps=((None, GOOD), (0.05, WARNING)))

@@ -1,0 +1,119 @@
+"""Where a tenant's time goes: the platform's and the network's, side by side."""
+
+from prober.models import PHASE_NAMES
+from prober.outcomes import LatencyComponent
+from tools.grafana.field_config import SECONDS
+from tools.grafana.palette import PLAIN, SIDE_COLOURS
+from tools.grafana.panels import (
+    DASHED,
+    DOTTED,
+    OBJECTIVE,
+    About,
+    AnyPanel,
+    Column,
+    Query,
+    lines,
+    listing,
+    matrix,
+)
+from tools.grafana.queries import PROBE, RATE, mean, quantile
+
+_HALF, _THIRD = (12, 9), (8, 9)
+_WORDS = {LatencyComponent.SERVER: "platform", LatencyComponent.NETWORK: "network"}
+_MENDS = {
+    LatencyComponent.SERVER: "the supplier's to mend",
+    LatencyComponent.NETWORK: "ours to mend",
+}
+_COLOURS = {words: SIDE_COLOURS[side] for side, words in _WORDS.items()}
+_RUNBOOKS = {
+    LatencyComponent.SERVER: "ProberServerSlow",
+    LatencyComponent.NETWORK: "ProberNetworkSlow",
+}
+_BOTH = tuple(_RUNBOOKS.values())
+
+
+def latency() -> list[AnyPanel]:
+    """Return the panels, two rows of them."""
+    return [_split(), _slow(), _phases(), *map(_percentiles, LatencyComponent)]
+
+
+def _split() -> AnyPanel:
+    return lines(
+        About(
+            "Mean time of an answer",
+            "The layer that grows is slow: the platform by its own Server-Timing, or the network.",
+            _BOTH,
+        ),
+        [
+            Query(mean(f"prober_probe_{side}_seconds", PROBE), _WORDS[side])
+            for side in LatencyComponent
+        ],
+        _THIRD,
+        "s",
+        _COLOURS,
+        stacked=True,
+    )
+
+
+def _slow() -> AnyPanel:
+    answers = f"sum(rate(prober_probe_duration_seconds_count{{{PROBE}}}[{RATE}]))"
+    slow = f"prober_probe_latency_objective_missed_total{{{PROBE}, component="
+    return lines(
+        About(
+            "Share of answers over the objective",
+            "Over a half for long becomes a ticket, by side, so that the right party is asked.",
+            _BOTH,
+        ),
+        [
+            Query(f'sum(rate({slow}"{side}"}}[{RATE}])) / {answers}', words)
+            for side, words in _WORDS.items()
+        ],
+        _THIRD,
+        "percentunit",
+        _COLOURS,
+    )
+
+
+def _phases() -> AnyPanel:
+    return listing(
+        About(
+            "Phases of the last run",
+            "wait holds the platform's own time; any other that stands out is the network's.",
+            (_RUNBOOKS[LatencyComponent.NETWORK],),
+            nothing="No run yet.",
+        ),
+        [
+            Query(
+                f"max by (probe, phase) (prober_probe_last_phase_duration_seconds{{{PROBE}}})",
+                "seconds",
+            )
+        ],
+        [
+            Column(r"probe\phase", "Probe"),
+            *(Column(phase, phase.capitalize(), SECONDS) for phase in PHASE_NAMES),
+        ],
+        _THIRD,
+        "-Wait",
+        matrix("probe", "phase"),
+    )
+
+
+def _percentiles(side: LatencyComponent) -> AnyPanel:
+    histogram = f"prober_probe_{side}_seconds"
+    objective = f'max(prober_probe_latency_objective_seconds{{{PROBE}, component="{side}"}})'
+    return lines(
+        About(
+            f"Time of the {_WORDS[side]}",
+            f"p50 over the objective: slow for all, and {_MENDS[side]}; p99 alone: now and then.",
+            (_RUNBOOKS[side],),
+        ),
+        [
+            Query(quantile(0.5, histogram, PROBE), "p50"),
+            Query(quantile(0.95, histogram, PROBE), "p95", DASHED),
+            Query(quantile(0.99, histogram, PROBE), "p99", DOTTED),
+            Query(objective, "objective", OBJECTIVE),
+        ],
+        _HALF,
+        "s",
+        {**dict.fromkeys(("p50", "p95", "p99"), SIDE_COLOURS[side]), "objective": PLAIN},
+    )
