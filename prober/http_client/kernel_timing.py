@@ -242,7 +242,12 @@ class TimedSocket(socket.socket):
                 self._connect_after = time.perf_counter_ns()
 
     def send(self, data: Any, flags: int = 0, /) -> int:  # noqa: ANN401 -- the standard library's
-        """See `socket.socket.send`."""
+        """See `socket.socket.send`.
+
+        A far end that has closed may have said why before (a TLS alert, or a response that did not
+        wait for the whole request). asyncio would close the connection without reading it; so the
+        data counts as sent, and what is read next, or its end, tells.
+        """
         timing = self.timing
         if timing is None:
             self._connected = True
@@ -254,6 +259,8 @@ class TimedSocket(socket.socket):
         except BlockingIOError:
             timing.sent(before, before, 0, blocked=True)
             raise
+        except (ConnectionResetError, BrokenPipeError):
+            return len(data)
         timing.sent(before, time.perf_counter_ns(), count, blocked=count < len(data))
         return count
 
@@ -265,13 +272,15 @@ class TimedSocket(socket.socket):
             return super().sendmsg(buffers, *arguments)
         self._mark_connected(timing)
         gathered = list(buffers)
+        whole = sum(memoryview(each).nbytes for each in gathered)
         before = time.perf_counter_ns()
         try:
             count = super().sendmsg(gathered, *arguments)
         except BlockingIOError:
             timing.sent(before, before, 0, blocked=True)
             raise
-        whole = sum(memoryview(each).nbytes for each in gathered)
+        except (ConnectionResetError, BrokenPipeError):
+            return whole
         timing.sent(before, time.perf_counter_ns(), count, blocked=count < whole)
         return count
 

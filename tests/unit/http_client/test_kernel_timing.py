@@ -288,3 +288,20 @@ async def test_an_unused_connection_is_not_kept_alive() -> None:
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 0
         sock.use_for(AttemptTiming(began=0))
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+
+
+@pytest.mark.parametrize("sends", ["send", "sendmsg"])
+async def test_what_a_far_end_said_before_it_closed_is_read(sends: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        timing = AttemptTiming(began=0)
+        with TimedSocket(socket.AF_INET, socket.SOCK_STREAM, 0, timing) as sock:
+            sock.connect(listening.getsockname())
+            far_end, _ = listening.accept()
+            sock.send(b"not read")
+            far_end.recv(1)
+            far_end.send(b"why")
+            far_end.close()  # with unread data, so that it resets
+            count = sock.send(b"more") if sends == "send" else sock.sendmsg([b"mo", b"re"])
+            assert count == 4
+            assert sock.recv(100) == b"why"
+            assert sock.recv(100) == b""
