@@ -13,6 +13,8 @@ from prober.outcomes import Reason
 
 MIN_WAIT_SECONDS = 2.5
 """A shorter wait does not hold enough keep-alive probes to decide anything."""
+LEAST_DECIDABLE_TIMEOUT_SECONDS = 3.0
+"""A probe's time-out below this leaves too short a wait once it has connected."""
 HEARD_SECONDS = 2.0
 """A far end that was last heard within this time is up: a keep-alive probe goes out each second."""
 KEEPALIVE_IDLE_SECONDS = 1
