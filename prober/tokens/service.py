@@ -21,6 +21,7 @@ from prober.tokens.state_machine import Backoff, TokenRecord
 from prober.tokens.store import TokenStore
 from prober.version import current_version
 
+SAVE_SECONDS = 1.0
 _AFTER_A_BUG_SECONDS = 1.0
 
 
@@ -72,7 +73,8 @@ class TokenService:
             )
         await self._save()
         self._tasks = [
-            asyncio.create_task(self._supervise(self._keep_watching), name="token watch")
+            asyncio.create_task(self._supervise(self._keep_watching), name="token watch"),
+            asyncio.create_task(self._supervise(self._keep_saving), name="token saving"),
         ]
 
     async def saved_records(self) -> Mapping[str, TokenRecord]:
@@ -127,6 +129,11 @@ class TokenService:
     async def _keep_watching(self) -> None:
         while True:
             await self.manager.poll()
+
+    async def _keep_saving(self) -> None:
+        while True:
+            await self.manager.wait_for_unsaved()
+            await asyncio.sleep(SAVE_SECONDS)
             await self._save()
 
     async def _save(self) -> None:

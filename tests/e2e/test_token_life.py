@@ -118,7 +118,7 @@ def test_a_regenerated_token_is_named_spared_and_followed_by_the_new_one(house: 
         waited = seconds_until(lambda: house.refused("acme-prod") >= at_first + 3)
         assert waited > FIRST_PAUSE_SECONDS, "the pause did not grow"
         skipped = re.findall(
-            r'schedule_skipped_total\{cause="token_rejected",.*tenant="acme-prod"\} (\S+)',
+            r'prober_probe_skipped_total\{cause="token_rejected",.*tenant="acme-prod"\} (\S+)',
             house.text(),
         )
         assert sum(map(float, skipped)) > PROBES
