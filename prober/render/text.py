@@ -30,10 +30,11 @@ CULPRIT_LABELS: Mapping[Culprit, str] = MappingProxyType(
     {
         Culprit.NONE: "well",
         Culprit.PLATFORM: "platform",
-        Culprit.NETWORK: "our network",
+        Culprit.NETWORK: "network path",
         Culprit.CREDENTIAL: "credential",
         Culprit.UNDECIDED: "platform or network",
-        Culprit.REQUEST: "our request",
+        Culprit.REQUEST: "probe request",
+        Culprit.TENANT: "tenant's set-up",
         Culprit.PROBER: "prober",
     }
 )
@@ -48,7 +49,9 @@ REASONS: Mapping[Reason, str] = MappingProxyType(
         Reason.CONNECTION_REFUSED: "connection refused",
         Reason.UNREACHABLE: "no route",
         Reason.CONNECT_TIMEOUT: "cannot connect in time",
-        Reason.TLS_CERTIFICATE: "bad certificate",
+        Reason.TLS_CERTIFICATE: "untrusted certificate",
+        Reason.CERTIFICATE_EXPIRED: "certificate expired",
+        Reason.CERTIFICATE_NAME_MISMATCH: "certificate for another host",
         Reason.TLS_HANDSHAKE: "TLS handshake fails",
         Reason.PROXY: "the proxy refuses",
         Reason.CONNECTION_RESET: "connection reset",
@@ -58,10 +61,15 @@ REASONS: Mapping[Reason, str] = MappingProxyType(
         Reason.RESPONSE_TIMEOUT: "no answer in time",
         Reason.TRUNCATED: "answers cut short",
         Reason.PROTOCOL_ERROR: "answers are not HTTP",
+        Reason.UNKNOWN_TENANT: "unknown organisation, tenant or service",
+        Reason.EDGE_REFUSED: "refused by the platform's CDN",
+        Reason.EDGE_ERROR: "error at the platform's edge",
         Reason.REDIRECTED: "redirected elsewhere",
         Reason.FOREIGN_RESPONSE: "somebody else answers",
         Reason.TOKEN_REJECTED: "token rejected",
+        Reason.ROUTE_UNAUTHORIZED: "not authorized for this route",
         Reason.PERMISSION_DENIED: "permission denied",
+        Reason.QUOTA_EXCEEDED: "quota exceeded",
         Reason.RATE_LIMITED: "rate limited",
         Reason.CLIENT_ERROR: "refused as wrong",
         Reason.SERVER_ERROR: "server errors",
@@ -84,6 +92,7 @@ SKIPS: Mapping[SkipCause, str] = MappingProxyType(
         SkipCause.TOKEN_REJECTED: "held back, since the token is rejected",
         SkipCause.CONCURRENCY: "too many runs are in flight",
         SkipCause.MISFIRE: "it was due too long ago",
+        SkipCause.RATE_LIMITED: "the platform asked to wait (Retry-After)",
     }
 )
 _COMPONENTS = MappingProxyType(
@@ -239,6 +248,7 @@ _STYLES = {
     Culprit.NONE: "green",
     Culprit.CREDENTIAL: "yellow",
     Culprit.REQUEST: "yellow",
+    Culprit.TENANT: "yellow",
     Culprit.PLATFORM: "red",
     Culprit.NETWORK: "blue",
     Culprit.UNDECIDED: "magenta",

@@ -76,7 +76,7 @@ async def run_with_a_stall(
     result = ProbeResult(
         tenant.name, probe.name, 1.0, exchange, classify(exchange, probe.expectations)
     )
-    metrics.record(result)
+    metrics.on_result(result)
     return metrics.render(False).decode(), result
 
 

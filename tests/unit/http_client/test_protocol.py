@@ -106,9 +106,9 @@ async def under_way(*, through_tunnel: bool = False) -> tuple[Attempt, LimitedRe
 async def test_the_wait_ends_with_the_head() -> None:
     attempt, handler = await under_way()
     handler.data_received(HEAD[:9])
-    assert attempt.timing.phase is Phase.WAIT
+    assert attempt.timing.phase == "wait"
     handler.data_received(HEAD[9:])
-    assert attempt.timing.phase is Phase.TRANSFER
+    assert attempt.timing.phase == "transfer"
     assert not attempt.timing.whole
     handler.data_received(b"{}")
     assert attempt.timing.whole
@@ -138,17 +138,17 @@ async def test_an_answer_that_ends_with_its_connection_ends_then() -> None:
 async def test_an_interim_answer_is_waited_beyond() -> None:
     attempt, handler = await under_way()
     handler.data_received(INTERIM)
-    assert attempt.timing.phase is Phase.WAIT
+    assert attempt.timing.phase == "wait"
     assert not attempt.timing.whole
     handler.data_received(HEAD)
-    assert attempt.timing.phase is Phase.TRANSFER
+    assert attempt.timing.phase == "transfer"
 
 
 @pytest.mark.parametrize(("status", "opened"), [(b"200", True), (b"407", False), (b"100", False)])
 async def test_a_proxys_answer_is_no_answer_of_the_server(status: bytes, opened: bool) -> None:
     attempt, handler = await under_way(through_tunnel=True)
     handler.data_received(b"HTTP/1.1 " + status + b" Whatever\r\nContent-Length: 0\r\n\r\n")
-    assert attempt.timing.phase is Phase.RESOLVE  # nothing connected here
+    assert attempt.timing.phase == "resolve"  # nothing connected here
     assert attempt.timing.tunnel_pending is not opened
     assert not attempt.timing.whole
 
