@@ -71,9 +71,9 @@ lock: | $(VENV)/bin/uv ## renew the locked dependencies
 
 LOCK_FLAGS := --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links --upgrade
 
-programs: ## install the Debian programs that tests use (prometheus, alertmanager, chromium, systemd-analyze, curl, openssl, faketime, libatomic)
-	@{ command -v promtool && command -v amtool && command -v prometheus-alertmanager && command -v chromium && command -v systemd-analyze && command -v curl && command -v openssl && command -v faketime && /sbin/ldconfig -p | grep libatomic.so.1; } >/dev/null \
-	  || ./.ci/install-programs prometheus prometheus-alertmanager chromium systemd curl openssl faketime libatomic1
+programs: ## install the Debian programs that tests use (prometheus, alertmanager, chromium, systemd-analyze, curl, openssl, faketime, ip, libatomic)
+	@{ command -v promtool && command -v amtool && command -v prometheus-alertmanager && command -v chromium && command -v systemd-analyze && command -v curl && command -v openssl && command -v faketime && command -v ip && /sbin/ldconfig -p | grep libatomic.so.1; } >/dev/null \
+	  || ./.ci/install-programs prometheus prometheus-alertmanager chromium systemd curl openssl faketime iproute2 libatomic1
 
 image-check: $(VENV)/.development debootstrap ## build and run the image without Docker, on a plain Debian; needs root
 	$(BIN)/python -m tests.packaging.image_check

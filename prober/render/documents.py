@@ -11,7 +11,7 @@ among the facts is kept. Cookies are dropped. The token is known by its fingerpr
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
@@ -355,6 +355,8 @@ def _classified(
             "reused": exchange.connection_reused,
             "remote_address": exchange.remote_address,
             "certificate_expiry_timestamp_seconds": exchange.certificate_expiry_timestamp_seconds,
+            "via_proxy": exchange.via_proxy,
+            "tcp": None if exchange.tcp is None else asdict(exchange.tcp),
         },
         "expectations": _expectations(expectations),
     }
@@ -367,6 +369,11 @@ def _latency(exchange: HttpExchange, verdict: Verdict) -> dict[str, object]:
         "server_seconds": latency.server_seconds,
         "network_seconds": latency.network_seconds,
         "anomaly": None if latency.anomaly is None else latency.anomaly.value,
+        "own_seconds": latency.own_seconds,
+        "bound_seconds": exchange.timing_bound_seconds,
+        "timing_fallback": None
+        if exchange.timing_fallback is None
+        else exchange.timing_fallback.value,
         "loop_lag_seconds": exchange.loop_lag_seconds,
     }
 
