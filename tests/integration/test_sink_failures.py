@@ -90,6 +90,10 @@ def metric(daemon: Daemon, series: str) -> float:
     return float(found[1]) if found else 0.0
 
 
+def token_state(daemon: Daemon, tenant: str) -> TokenState:
+    return daemon.tokens.statuses[tenant].state
+
+
 @pytest.mark.parametrize("method", METHODS)
 async def test_a_sink_that_raises_harms_nothing(
     method: str, simulator: Simulator, tmp_path: Path
@@ -100,9 +104,9 @@ async def test_a_sink_that_raises_harms_nothing(
     daemon = Daemon(one, os.environ, logger, extra={"broken": broken})
     await daemon.start()
     try:
-        assert daemon.tokens.statuses["acme"].state is TokenState.UNVERIFIED
+        assert token_state(daemon, "acme") is TokenState.UNVERIFIED
         assert await run_probe(daemon, "acme") is Outcome.SUCCESS
-        assert daemon.tokens.statuses["acme"].state is TokenState.VALID
+        assert token_state(daemon, "acme") is TokenState.VALID
         late = asyncio.get_running_loop().time() - 1000
         daemon._runner.on_due("acme", "datasets", late)
         series = 'prober_probe_skipped_total{cause="misfire",probe="datasets",tenant="acme"}'
