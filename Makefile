@@ -53,10 +53,11 @@ pictures: $(VENV)/.development programs ## take docs/pictures anew, from the tes
 dashboards: $(VENV)/.development ## make config/grafana/dashboards anew
 	$(BIN)/python -m tools.grafana
 
-lint: $(VENV)/.development ## ruff, ruff format, mypy --strict, import contracts, hadolint
+lint: $(VENV)/.development ## ruff, ruff format, mypy --strict, vulture (dead code), import contracts, hadolint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/vulture
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/hadolint Dockerfile
 

@@ -50,13 +50,13 @@ class Tokens:
         self,
         tenant: Tenant,
         probe: str,
-        view: TokenRef,
+        token: TokenRef,
         verdict: Verdict,
         status: int | None,
-        began_at: float,
+        started_at: float,
     ) -> None:
         assert tenant.name == TENANT.name
-        self.observed.append((probe, view.fingerprint, verdict.reason, status, began_at))
+        self.observed.append((probe, token.fingerprint, verdict.reason, status, started_at))
 
 
 @dataclass
