@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test e2e faults bench profile fuzz soak picture pictures dashboards coverage lint format lock programs audit sbom dist image-check fresh debootstrap clean
+.PHONY: help demo test unit e2e faults bench profile fuzz soak picture pictures dashboards coverage lint format lock programs audit sbom dist image-check fresh debootstrap clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -17,6 +17,9 @@ DEMO ?=
 test: $(VENV)/.development programs ## run every test, with coverage
 	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --cov --cov-report=
 	$(BIN)/coverage report
+
+unit: $(VENV)/.development ## run the pure tests alone, in half a minute; ARGS="-k name" selects
+	$(BIN)/pytest tests/unit tests/conventions -n 2 --hypothesis-profile quick -q $(ARGS)
 
 e2e: $(VENV)/.development programs ## the full run alone: faults, Prometheus, Alertmanager, who is told what
 	$(BIN)/pytest tests/e2e/test_alerting.py -v
@@ -53,10 +56,11 @@ dashboards: $(VENV)/.development ## make config/grafana/dashboards and Kubernete
 coverage: $(VENV)/.development programs ## measure what alerts and how soon, some minutes: docs/alerts-coverage.md
 	$(BIN)/python -m tests.alerting.coverage
 
-lint: $(VENV)/.development ## ruff, ruff format, mypy --strict, import contracts, hadolint
+lint: $(VENV)/.development ## ruff, ruff format, mypy --strict, vulture (dead code), import contracts, hadolint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/vulture
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/hadolint Dockerfile
 

@@ -22,6 +22,7 @@ def amtool(*arguments: str) -> str:
     return done.stdout
 
 
+@pytest.mark.prometheus
 def test_amtool_finds_nothing_wrong() -> None:
     assert "SUCCESS" in amtool("check-config", str(FILE))
 
@@ -34,6 +35,7 @@ def receiver_of(severity: str, environment: str) -> str:
     return {"page": "pager", "ticket": "tickets"}[severity]
 
 
+@pytest.mark.prometheus
 @pytest.mark.parametrize("environment", ["production", "development", "test"])
 @pytest.mark.parametrize("alert", ALERTS)
 def test_a_route(alert: str, environment: str) -> None:

@@ -126,6 +126,7 @@ def run(
     promtool("test", "rules", str(file))
 
 
+@pytest.mark.prometheus
 @pytest.mark.parametrize("case", EVERY_CASE, ids=lambda case: f"{case.alert}: {case.name}")
 def test_an_alert(case: Case, tmp_path: Path) -> None:
     run(as_promtool_has_it(case), tmp_path, case.alert)
@@ -142,6 +143,7 @@ def test_every_alert_has_a_case_in_which_it_fires_and_one_in_which_it_does_not()
     assert set(kinds) == cased
 
 
+@pytest.mark.prometheus
 def test_the_rules_and_the_example_are_good_and_without_lint() -> None:
     promtool("check", "rules", "--lint=all", "--lint-fatal", *map(str, RULES))
     promtool("check", "config", str(PROMETHEUS / "prometheus.yml"))
@@ -209,6 +211,7 @@ def test_the_words_in_the_rules_are_the_outcome_tables() -> None:
     }
 
 
+@pytest.mark.prometheus
 def test_availability_and_budget_are_of_what_was_configured(tmp_path: Path) -> None:
     """An hour in which every tenth minute failed, and a tenant whose token was dead for half."""
     skipped = tenant("prober_probe_skipped_total", 'probe="datasets"', 'cause="token_rejected"')
