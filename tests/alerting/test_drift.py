@@ -34,7 +34,7 @@ def an_hour_later(at: float) -> float:
 
 def growing(at: float) -> float:
     """By a quarter each day from the eighth day on."""
-    return weekly(at) * 1.25 ** max(0.0, at / DAY - 8)
+    return weekly(at) * math.pow(1.25, max(0.0, at / DAY - 8))
 
 
 def thrice(at: float) -> float:

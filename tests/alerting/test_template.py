@@ -26,7 +26,9 @@ def alert(status: str, tenant: str) -> dict[str, object]:
 
 def rendered(template: str, alerts: list[dict[str, object]], directory: Path) -> str:
     status = "firing" if any(each["status"] == "firing" for each in alerts) else "resolved"
-    maps = {name: {} for name in ("groupLabels", "commonLabels", "commonAnnotations")}
+    maps: dict[str, object] = {
+        name: {} for name in ("groupLabels", "commonLabels", "commonAnnotations")
+    }
     data = {"receiver": "x", "status": status, "alerts": alerts, "externalURL": "http://x", **maps}
     file = directory / "data.json"
     file.write_text(json.dumps(data))

@@ -51,7 +51,7 @@ def report(sent: Sequence[Sent]) -> int:
     """Print notifications by cause; return the exit status."""
     say = Console(width=160, highlight=False).print
     by_cause: dict[Cause, list[Sent]] = {cause: [] for cause in world.CAUSES}
-    false = []
+    false: list[Sent] = []
     for each in sent:
         cause = _cause_of(each)
         (false if cause is None else by_cause[cause]).append(each)

@@ -26,7 +26,7 @@ QUERY_SECONDS = 6 * 86_400  # 11,000 points are the most that a query may have
 LEFT_OUT = re.compile(r"ProberToken(Rotated|Shared)|Watchdog|ratio6h")
 """What pages nobody, and what concerns probes that run more seldom than every three minutes."""
 SECONDS = {"s": 1, "m": 60, "h": 3600}
-Rule = Mapping[str, Any]
+Rule = dict[str, Any]
 
 
 def levels() -> list[list[Rule]]:
@@ -167,8 +167,9 @@ def _labels(rule: Rule, labels: Mapping[str, str]) -> dict[str, str]:
 def _spans(times: Sequence[int], step: int, rule: Rule) -> Iterator[tuple[int, int]]:
     """Yield when the alert begins and ends to fire, by the times at which its expression holds."""
     waits, keeps = (_seconds(rule.get(name, "0s")) for name in ("for", "keep_firing_for"))
-    begun = before = fires_until = None
-    fires_since = 0
+    before: int | None = None
+    fires_until: int | None = None
+    begun = fires_since = 0
     for at in times:
         if before is None or at - before > step:
             begun = at

@@ -171,4 +171,4 @@ def test_being_killed_again_and_again_loses_a_second_at_most(stage: Stage) -> No
             assert connection.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
     assert list(state.glob("*.aside-*")) == []
     logs = "".join(log.read_text() for log in stage.directory.glob("killed-*.log"))
-    assert logs.count('"token_accepted"') == len(NEIGHBOURS)  # the later ones remember
+    assert logs.count('"token.accepted"') == len(NEIGHBOURS)  # the later ones remember

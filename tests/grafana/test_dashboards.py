@@ -216,6 +216,8 @@ def test_a_colour_turns_where_an_alert_does() -> None:
     ]
     alerts = {rule.get("alert") or rule["record"]: rule["expr"] for rule in rules}
     (_, (very_soon, _), (soon, _)), (_, (expires, _)) = TOKEN_DAYS.steps, CERTIFICATE_DAYS.steps
+    assert very_soon is not None
+    assert soon is not None
     (_, (lost, _)) = SHARE_LOST.steps
     limits = {
         "tenant:prober_token_renewal_urgent:threshold_seconds": f"* 0 + {very_soon * 86400:.0f}",

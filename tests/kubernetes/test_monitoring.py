@@ -18,7 +18,8 @@ RULE_KEYS = {"alert", "record", "expr", "for", "keep_firing_for", "labels", "ann
 
 
 def groups(text: str) -> list[dict[str, Any]]:
-    return yaml.safe_load(text)["groups"]
+    found: list[dict[str, Any]] = yaml.safe_load(text)["groups"]
+    return found
 
 
 def test_the_rule_is_what_the_code_makes_byte_by_byte() -> None:

@@ -32,7 +32,7 @@ def test_a_probe_says_how_severe_its_own_alerts_are_and_follows_a_reload() -> No
 def test_a_tokens_source_is_known_without_a_token_too(fingerprint: str | None) -> None:
     metrics = some_metrics(a_tenant("acme", PAGE))
     source = TokenSource(TokenSourceKind.OAUTH, "https://x/token")
-    metrics.token_changed(
+    metrics.on_token_status(
         TokenStatus(
             "acme",
             source,
