@@ -110,8 +110,7 @@ class Daemon:
         self._watchdog = Watchdog(self._systemd, logger)
         self._stall_timeout_seconds = stall_timeout_seconds(configuration.tenants)
         self.metrics = _create_metrics(configuration)
-        self._loop_lag = EventLoopLagMonitor(self.metrics.loop_lag)
-        self._client = ProbeHttpClient(self._loop_lag)
+        self._client = ProbeHttpClient(EventLoopLagMonitor(self.metrics.loop_lag))
         self.status = StatusService(configuration, self.metrics, logger)
         sinks = self._create_sinks(extra)
         self._token_service = TokenService(
@@ -164,8 +163,6 @@ class Daemon:
         await self._token_service.start()
         self._resources.push_async_callback(self.status.close)
         await self.status.start()
-        self._loop_lag.start()
-        self._resources.callback(self._loop_lag.stop)
         self.metrics.configuration_loaded(time.time(), configuration.hash)
         self._runner.enable()
         self._scheduler.start(configuration.tenants)

@@ -31,6 +31,7 @@ from prober.outcomes import (
     Responder,
     ServerTimingAnomaly,
     SkipCause,
+    TimingFallback,
     TokenEventKind,
     TokenState,
 )
@@ -174,6 +175,13 @@ MAX_SHARDS = 1000
 _NO_PAIRS: Mapping[str, str] = MappingProxyType({})
 
 
+class AlertSeverity(StrEnum):
+    """What an alert about one probe alone is: it wakes somebody, or waits for the morning."""
+
+    PAGE = "page"
+    TICKET = "ticket"
+
+
 class ConnectionPolicy(StrEnum):
     """Whether every attempt opens its own connection, or may find one open."""
 
@@ -227,6 +235,7 @@ class Probe:
     body_limit_bytes: int = 1024 * 1024
     server_objective_seconds: float = 2.5
     network_objective_seconds: float = 0.5
+    severity: AlertSeverity = AlertSeverity.TICKET
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,7 +302,8 @@ class Phases:
     """How long each part took, in seconds; None where there was no such part.
 
     A reused connection has no `resolve`, `connect`, `tls`; plain HTTP has no `tls`; a failure ends
-    with the phase in which it happened.
+    with the phase in which it happened. The phases hold time on the wire (and at the server) alone;
+    `own` is what the prober itself took, in between and until it noticed the end.
     """
 
     resolve: float | None = None
@@ -302,6 +312,7 @@ class Phases:
     send: float | None = None
     wait: float | None = None
     transfer: float | None = None
+    own: float | None = None
 
     def as_pairs(self) -> tuple[tuple[str, float], ...]:
         """Return (name, seconds) of the phases that took place, in order."""
@@ -312,11 +323,12 @@ class Phases:
             ("send", self.send),
             ("wait", self.wait),
             ("transfer", self.transfer),
+            ("own", self.own),
         )
         return tuple((name, seconds) for name, seconds in every if seconds is not None)
 
 
-PHASE_NAMES = ("resolve", "connect", "tls", "send", "wait", "transfer")
+PHASE_NAMES = ("resolve", "connect", "tls", "send", "wait", "transfer", "own")
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,12 +361,32 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class TcpEvidence:
+    """What the kernel says of one attempt's connection when the attempt ends. Seconds.
+
+    `retransmissions` are those of this attempt. `acknowledged`: every byte that was sent has been
+    acknowledged. `since_heard_seconds`: how long ago the last segment of any kind came, an empty
+    acknowledgement included; `since_data_seconds` of one with data in it.
+    `lost_addresses` are those that were tried before, or beside, the one that connected first.
+    """
+
+    rtt_seconds: float
+    retransmissions: int
+    acknowledged: bool
+    since_heard_seconds: float
+    since_data_seconds: float
+    lost_addresses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class HttpExchange:
     """What one request brought: phases, and a response or a failure (then `response` is partial).
 
-    `loop_lag_seconds` is the event loop's greatest delay during the attempt: an upper bound of
-    the error of every duration here. `redactor` takes what was secret in the request out of what
-    came back.
+    `timing_bound_seconds` is the greatest error of the phases' sum, `own` left out, and of `own`
+    itself. With a `timing_fallback` an arrival was not timed by the kernel, and the event loop's
+    greatest delay during the attempt, `loop_lag_seconds`, is the doubt instead.
+    `tcp` is what the kernel knew of the connection at the end; None where it does not say.
+    `redactor` takes what was secret in the request out of what came back.
     """
 
     method: str
@@ -367,6 +399,10 @@ class HttpExchange:
     remote_address: str | None = None
     certificate_expiry_timestamp_seconds: float | None = None
     loop_lag_seconds: float = 0.0
+    timing_bound_seconds: float = 0.0
+    timing_fallback: TimingFallback | None = None
+    tcp: TcpEvidence | None = None
+    via_proxy: bool = False
     redactor: Redactor = field(default=NO_SECRETS, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -376,11 +412,16 @@ class HttpExchange:
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """The split of one exchange: `network` = `total` - `server`; both None where there is none."""
+    """The parts of one exchange: `total` = `server` + `network` + `own`.
+
+    `own` is what the prober itself took. `server` and `network` are None where nothing tells them
+    apart: then they are together `total` - `own`.
+    """
 
     total_seconds: float
     server_seconds: float | None = None
     network_seconds: float | None = None
+    own_seconds: float = 0.0
     anomaly: ServerTimingAnomaly | None = None
 
 

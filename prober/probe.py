@@ -80,10 +80,10 @@ class TokenProvider(Protocol):
         self,
         tenant: Tenant,
         probe: str,
-        view: TokenRef,
+        token: TokenRef,
         verdict: Verdict,
         status: int | None,
-        began_at: float,
+        started_at: float,
     ) -> None:
         """Take note of an answer."""
         ...

@@ -17,7 +17,7 @@ import json
 import re
 from codecs import BOM_UTF8
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import lru_cache
 from types import MappingProxyType
@@ -26,9 +26,18 @@ from urllib.parse import urlsplit
 
 from prober.classifier.expectations import first_unmet_expectation
 from prober.classifier.server_timing import requests_bearer, server_total_seconds
+from prober.classifier.silence import attribute_silence
 from prober.formatting import one_line
-from prober.models import Expectations, Failure, HttpExchange, Latency, Probe, Response
-from prober.outcomes import LatencyComponent, ServerTimingAnomaly
+from prober.models import (
+    Expectations,
+    Failure,
+    HttpExchange,
+    Latency,
+    Probe,
+    Response,
+    TcpEvidence,
+)
+from prober.outcomes import FailureKind, LatencyComponent, Reason, ServerTimingAnomaly
 from prober.redaction import NO_SECRETS, Redactor
 
 
@@ -203,25 +212,29 @@ def _number(digits: str) -> int | float:
 _DECODER = json.JSONDecoder(parse_int=_number)
 
 
-def split(total_seconds: float, server: float | ServerTimingAnomaly) -> Latency:
-    """Split an answer's time into server and network; an anomaly is passed on, without a split.
+def split(total_seconds: float, own_seconds: float, server: float | ServerTimingAnomaly) -> Latency:
+    """Split a response's time into server, network and the prober's own.
 
-    A server time larger than the total is EXCEEDS_TOTAL: one of both clocks is wrong, and a
-    negative network time would hide which.
+    An anomaly is passed on, without a split. A server time larger than all that passed outside the
+    prober is EXCEEDS_TOTAL: one of both clocks is wrong, and a negative network time would hide
+    which.
     """
+    outside_seconds = total_seconds - own_seconds
     if isinstance(server, ServerTimingAnomaly):
-        return Latency(total_seconds, anomaly=server)
-    if server > total_seconds:
-        return Latency(total_seconds, anomaly=ServerTimingAnomaly.EXCEEDS_TOTAL)
-    return Latency(total_seconds, server, total_seconds - server)
+        return Latency(total_seconds, own_seconds=own_seconds, anomaly=server)
+    if server > outside_seconds:
+        anomaly = ServerTimingAnomaly.EXCEEDS_TOTAL
+        return Latency(total_seconds, own_seconds=own_seconds, anomaly=anomaly)
+    return Latency(total_seconds, server, outside_seconds - server, own_seconds)
 
 
-def is_trustworthy(loop_lag_seconds: float, threshold_seconds: float) -> bool:
+def is_trustworthy(exchange: HttpExchange, max_loop_lag_seconds: float) -> bool:
     """Tell whether a latency may enter the histograms.
 
-    The event loop's lag during the attempt is an upper bound of the measurement's error.
+    What the kernel has timed is. Where an arrival was timed by the event loop, its lag during the
+    attempt is the measurement's error.
     """
-    return loop_lag_seconds <= threshold_seconds
+    return exchange.timing_fallback is None or exchange.loop_lag_seconds <= max_loop_lag_seconds
 
 
 def slow_components(latency: Latency, probe: Probe) -> tuple[LatencyComponent, ...]:
@@ -234,6 +247,7 @@ def slow_components(latency: Latency, probe: Probe) -> tuple[LatencyComponent, .
 
 
 _HOST_CHARACTERS = 100
+_ADDRESS_CHARACTERS = 60
 _UNREGISTERED = "/portal_/unregistered"
 _QUOTA = re.compile(
     r"\bquotas?\b.{0,80}\b(?:exceed|exhaust|reach|used up|over\b|limit)"
@@ -256,7 +270,9 @@ class Observation:
 
     With a `failure`, a `response` is partial: its status is a fact, and nothing else of it counts.
     `headers` are the answer's, by name in lower case.
-    `unmet` is set only where the answer has the form that the probe asks for.
+    `unmet` is set only where the answer has the form that the probe asks for. `silence` is what a
+    wait without a whole response means, None where there was none. `far_end` names who holds the
+    other end of our connection.
     """
 
     host: str
@@ -267,6 +283,9 @@ class Observation:
     server: float | ServerTimingAnomaly = ServerTimingAnomaly.MISSING
     expected_status: int | None = None
     unmet_expectation: str | None = None
+    silence: Reason | None = None
+    tcp: TcpEvidence | None = None
+    far_end: str = "the far end"
     headers: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: _NO_HEADERS)
     redactor: Redactor = field(default=NO_SECRETS, repr=False, compare=False)
 
@@ -367,7 +386,35 @@ class Observation:
 
 def observe(exchange: HttpExchange, expectations: Expectations) -> Observation:
     """Read an exchange; never raises."""
-    host, latency = _host(exchange.url), Latency(exchange.total_seconds)
+    seen = _observe(exchange, expectations)
+    if exchange.tcp is None and exchange.failure is None:
+        return seen
+    return replace(seen, silence=_silence(exchange), tcp=exchange.tcp, far_end=_far_end(exchange))
+
+
+def _silence(exchange: HttpExchange) -> Reason | None:
+    failure, phases = exchange.failure, exchange.phases
+    if failure is None or failure.kind is not FailureKind.RESPONSE_TIMEOUT:
+        return None
+    waited_seconds = sum(each or 0.0 for each in (phases.send, phases.wait, phases.transfer))
+    return attribute_silence(
+        exchange.tcp,
+        waited_seconds,
+        response_begun=phases.transfer is not None,
+        via_proxy=exchange.via_proxy,
+    )
+
+
+def _far_end(exchange: HttpExchange) -> str:
+    whose = "the proxy" if exchange.via_proxy else "the far end"
+    if exchange.remote_address is None:
+        return f"{whose} of the connection"
+    return f"{whose} ({one_line(exchange.remote_address, _ADDRESS_CHARACTERS)})"
+
+
+def _observe(exchange: HttpExchange, expectations: Expectations) -> Observation:
+    host = _host(exchange.url)
+    latency = Latency(exchange.total_seconds, own_seconds=exchange.phases.own or 0.0)
     response = exchange.response
     if response is None:
         return Observation(host, latency, failure=exchange.failure)
@@ -390,7 +437,7 @@ def observe(exchange: HttpExchange, expectations: Expectations) -> Observation:
 
 def _with_latency_and_expectations(seen: Observation, expectations: Expectations) -> Observation:
     """Add what only a platform's answer has: the latency split, and expectations to meet."""
-    latency = split(seen.latency.total_seconds, seen.server)
+    latency = split(seen.latency.total_seconds, seen.latency.own_seconds, seen.server)
     sentence = None
     if seen.is_ok or seen.is_expected_error:
         sentence = first_unmet_expectation(

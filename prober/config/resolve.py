@@ -41,6 +41,7 @@ from prober.errors import ConfigProblem
 from prober.maintenance import MaintenanceWindow
 from prober.models import (
     SINGLE_SHARD,
+    AlertSeverity,
     ConnectionPolicy,
     Expectations,
     OAuthClient,
@@ -236,6 +237,7 @@ def _apply_options(
         body_limit_bytes=_first_set(1024 * 1024, [layer.body_limit for layer in layers.tuning]),
         server_objective_seconds=_first_set(2.5, [each.server for each in layers.objectives]),
         network_objective_seconds=_first_set(0.5, [each.network for each in layers.objectives]),
+        severity=_first_set(AlertSeverity.TICKET, [layer.severity for layer in layers.tuning]),
     )
     return probe, []
 

@@ -34,7 +34,7 @@ from prober.classifier.expectations import check_expression
 from prober.config.text_schema import VARIABLE, Text, WrittenText, is_header_value
 from prober.formatting import Duration, Size
 from prober.maintenance import MaintenanceWindow, first_utc_time, validate_cron
-from prober.models import ConnectionPolicy
+from prober.models import AlertSeverity, ConnectionPolicy
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 
@@ -102,6 +102,8 @@ class ProbeOptions(StrictModel):
     """`fresh` (default) opens a connection for every attempt, `reuse` keeps one open."""
     body_limit: Size | None = None
     """How much of an answer is read, counted after decompression. Default 1MiB."""
+    severity: AlertSeverity | None = None
+    """What an alert about this probe alone is: `page` or `ticket`. Default ticket."""
     objectives: LatencyObjectives = LatencyObjectives()
     """What is promised of this probe."""
 

@@ -21,7 +21,9 @@ from prober.sinks import EventSink
 from prober.sqlite import quarantine
 from prober.stats.aggregates import summarize
 
-BATCH_SECONDS = 0.5
+BATCH_SECONDS = 0.8  # a crash loses a second at most
+"""What happens within this time is written in one transaction."""
+_TIDY_SECONDS = 10.0  # how often to look for what is old, where nothing is to be written
 QUEUE_ENTRIES = 20_000
 _BATCH_ENTRIES = 5000
 _RETRY_SECONDS = 2.0
@@ -74,16 +76,19 @@ class HistorySink(EventSink):
         self._queue: deque[Entry] = deque()
         self._file: HistoryWriter | None = None
         self._stopping = threading.Event()
+        self._has_work = threading.Event()
         # A daemon thread: a disk that hangs must not keep the process from ending.
         self._thread = threading.Thread(target=self._work, name="history", daemon=True)
 
     def start(self) -> None:
         """Start to write."""
+        self._has_work.set()
         self._thread.start()
 
     def close(self, timeout_seconds: float) -> None:
         """Write what is queued and close the file, for at most so long; count what is left."""
         self._stopping.set()
+        self._has_work.set()
         self._thread.join(timeout_seconds)
         if self._thread.is_alive() or self._queue:
             self._callbacks.on_dropped(HistoryDropReason.QUEUE_FULL, len(self._queue))
@@ -92,6 +97,7 @@ class HistorySink(EventSink):
         """Apply a new configuration; failure streaks of probes that are gone are ended."""
         self._probes = probes
         self._retention.limit(retention_seconds, max_bytes)
+        self._has_work.set()
 
     def on_result(self, result: ProbeResult) -> None:
         """Queue a result."""
@@ -117,11 +123,19 @@ class HistorySink(EventSink):
             self._queue.popleft()
             self._callbacks.on_dropped(HistoryDropReason.QUEUE_FULL, 1)
         self._queue.append(entry)
+        if not self._has_work.is_set():
+            self._has_work.set()
 
     def _work(self) -> None:
-        while not self._stopping.wait(BATCH_SECONDS):
+        while not self._stopping.is_set():
+            if self._has_work.wait(_TIDY_SECONDS) and self._stopping.wait(BATCH_SECONDS):
+                break
+            self._has_work.clear()
             if not self._step():
+                self._has_work.set()
                 self._stopping.wait(_RETRY_SECONDS)
+            elif self._queue:  # a batch is bounded
+                self._has_work.set()
         while self._queue and self._step():
             pass
         self._discard_file()

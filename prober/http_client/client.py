@@ -10,7 +10,6 @@ import asyncio
 import os
 import ssl
 import stat
-import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -31,6 +30,7 @@ from prober.file_signature import Version, file_version
 from prober.formatting import one_line
 from prober.http_client.dns import ThreadResolver
 from prober.http_client.errors import AttemptProgress, map_exception, proxy_auth_failure
+from prober.http_client.kernel_timing import StampingEnabled
 from prober.http_client.protocol import (
     BodyCorruptError,
     LimitedBodyReader,
@@ -38,13 +38,11 @@ from prober.http_client.protocol import (
     content_codings,
 )
 from prober.http_client.timing import (
+    Attempt,
     EventLoopLagMonitor,
-    LagWindow,
-    RequestTimings,
-    TimedRequest,
     TimingSSLContext,
-    phases_until,
-    start_timing,
+    phases_of,
+    start_attempt,
     timed_socket,
 )
 from prober.http_client.tls import CertificateExpiry
@@ -141,7 +139,6 @@ def new_session(
         auto_decompress=False,
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
-        request_class=TimedRequest,
         max_line_size=MAX_HEADER_LINE_BYTES,
         max_field_size=MAX_HEADER_LINE_BYTES,
         max_headers=MAX_HEADER_LINES,
@@ -178,9 +175,13 @@ class ProbeHttpClient:
         self._certificates = CertificateExpiry()
         self._redactors = RedactorCache()
         self._proxy_secrets: dict[str, tuple[SecretStr, ...]] = {}
+        self._stamping: StampingEnabled | None = None
 
     async def __aenter__(self) -> Self:
-        """Return the client, ready."""
+        """Let the kernel stamp what arrives, or sample the event loop, and return the client."""
+        self._stamping = StampingEnabled()
+        if not self._stamping.supported:
+            self._loop_lag.start()
         return self
 
     async def __aexit__(
@@ -195,6 +196,9 @@ class ProbeHttpClient:
         self._sessions.clear()
         self._retired.clear()
         await self._resolver.close()
+        self._loop_lag.stop()
+        if self._stamping is not None:
+            self._stamping.close()
 
     async def reload_tls(self, every: Iterable[TransportOptions]) -> None:
         """Load the TLS contexts of all tenants, those whose files have changed anew.
@@ -230,17 +234,25 @@ class ProbeHttpClient:
         self._users[session] += 1
         lag = self._loop_lag.open()
         try:
-            moments = start_timing()
-            response, failure = await self._attempt(session, request, probe, moments, proxy)
-            end = time.perf_counter()
-            if failure is None and moments.arrived is not None:
-                end = moments.arrived
+            attempt = start_attempt(
+                through_tunnel=proxy is not None and request.url.startswith("https:")
+            )
+            response, failure = await self._attempt(session, request, probe, attempt, proxy)
+            total_seconds = attempt.end(failed=failure is not None)
+            self._loop_lag.observe(attempt.late_seconds)
         finally:
             self._loop_lag.close(lag)
             self._users[session] -= 1
             if session in self._retired:
                 await self._close_when_idle(session)
-        return self._build_exchange(request, redactor, moments, end, (response, failure), lag)
+        exchange = self._build_exchange(
+            request, redactor, attempt, total_seconds, (response, failure)
+        )
+        return replace(
+            exchange,
+            via_proxy=proxy is not None,
+            loop_lag_seconds=max(lag.max_seconds, attempt.late_seconds),
+        )
 
     def _secrets_of(self, proxy: str | None) -> tuple[SecretStr, ...]:
         """Return what is secret in a proxy's URL: it may echo its password, too."""
@@ -264,7 +276,7 @@ class ProbeHttpClient:
         session: aiohttp.ClientSession,
         request: Request,
         probe: Probe,
-        moments: RequestTimings,
+        attempt: Attempt,
         proxy: str | None,
     ) -> tuple[Response | None, Failure | None]:
         partial: list[Response] = []
@@ -273,7 +285,7 @@ class ProbeHttpClient:
         except asyncio.CancelledError:
             raise
         except Exception as error:  # noqa: BLE001 -- whatever it was becomes a verdict
-            failure = map_exception(error, AttemptProgress(moments.phase, proxy is not None))
+            failure = map_exception(error, AttemptProgress(attempt.timing.phase, proxy is not None))
             if isinstance(error, aiohttp.ClientHttpProxyError):
                 partial.append(_proxy_response(error))
             return (partial[0] if partial else None), failure
@@ -285,25 +297,26 @@ class ProbeHttpClient:
         self,
         request: Request,
         redactor: Redactor,
-        moments: RequestTimings,
-        end: float,
+        attempt: Attempt,
+        total_seconds: float,
         came: tuple[Response | None, Failure | None],
-        lag: LagWindow,
     ) -> HttpExchange:
         response, failure = came
         return HttpExchange(
             method=request.method,
             url=redactor.text(request.url),
-            total_seconds=end - moments.resolve,
-            phases=phases_until(moments, end),
+            total_seconds=total_seconds,
+            phases=phases_of(attempt.timing, total_seconds),
             response=None if response is None else _redacted(response, redactor),
             failure=None
             if failure is None
             else Failure(failure.kind, one_line(failure.detail, _DETAIL_CHARACTERS, redactor)),
-            connection_reused=moments.reused,
-            remote_address=moments.remote_address,
-            certificate_expiry_timestamp_seconds=self._certificates.of(moments.tls_object),
-            loop_lag_seconds=lag.max_seconds,
+            connection_reused=attempt.timing.reused,
+            remote_address=attempt.remote_address,
+            certificate_expiry_timestamp_seconds=self._certificates.of(attempt.tls_object),
+            timing_bound_seconds=attempt.timing.bound_nanoseconds * 1e-9,
+            timing_fallback=attempt.timing.fallback,
+            tcp=attempt.evidence,
             redactor=redactor,
         )
 

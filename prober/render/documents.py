@@ -10,7 +10,7 @@ the facts. Cookies are dropped, and a token is only ever shown as its fingerprin
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
@@ -553,6 +553,8 @@ def _classified(
             "reused": exchange.connection_reused,
             "remote_address": exchange.remote_address,
             "certificate_expiry_timestamp_seconds": exchange.certificate_expiry_timestamp_seconds,
+            "via_proxy": exchange.via_proxy,
+            "tcp": None if exchange.tcp is None else asdict(exchange.tcp),
         },
         "expectations": _expectations(expectations),
     }
@@ -565,6 +567,11 @@ def _latency(exchange: HttpExchange, verdict: Verdict) -> dict[str, object]:
         "server_seconds": latency.server_seconds,
         "network_seconds": latency.network_seconds,
         "anomaly": None if latency.anomaly is None else latency.anomaly.value,
+        "own_seconds": latency.own_seconds,
+        "bound_seconds": exchange.timing_bound_seconds,
+        "timing_fallback": None
+        if exchange.timing_fallback is None
+        else exchange.timing_fallback.value,
         "loop_lag_seconds": exchange.loop_lag_seconds,
     }
 

@@ -66,13 +66,6 @@ def bucket_index(seconds: float) -> int:
     return max(0, math.ceil(math.log(max(seconds, _MIN_SECONDS) / _MIN_SECONDS) / _LOG_GROWTH))
 
 
-def histogram_of(durations_seconds: Iterable[float]) -> DurationHistogram:
-    """Return the histogram of some durations."""
-    return merge_histograms(
-        DurationHistogram({bucket_index(seconds): 1}) for seconds in durations_seconds
-    )
-
-
 def add_duration(histogram: DurationHistogram, seconds: float | None) -> DurationHistogram:
     """Return a histogram with one more duration; None adds nothing."""
     if seconds is None:

@@ -20,13 +20,13 @@ from prober.stats.aggregates import (
     TimeBucket,
     bucket_start,
     bucket_values,
-    histogram_of,
     merge_aggregates,
 )
 from tests.benchmarks.background_load import onlookers
 from tests.benchmarks.daemon import PROBES_PER_TENANT, Load, recorded_daemon
 from tests.benchmarks.nginx import static_platform
 from tests.benchmarks.results import Figure, quantile, told
+from tests.unit.stats.factories import histogram_of
 
 GROUP = "thirty days"
 PROBES, DAYS = 1400, 30

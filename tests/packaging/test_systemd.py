@@ -34,6 +34,7 @@ def seconds(name: str) -> float:
     return float(setting(name).removesuffix("s"))
 
 
+@pytest.mark.systemd
 def test_systemd_finds_nothing_wrong_with_it(installed: Path) -> None:
     seen = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", str(installed)],
@@ -44,6 +45,7 @@ def test_systemd_finds_nothing_wrong_with_it(installed: Path) -> None:
     assert (seen.returncode, seen.stdout, seen.stderr) == (0, "", "")
 
 
+@pytest.mark.systemd
 def test_little_is_exposed(installed: Path) -> None:
     seen = subprocess.run(
         ["systemd-analyze", "security", "--offline=true", "--no-pager", str(installed)],

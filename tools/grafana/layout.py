@@ -35,7 +35,7 @@ class Choice:
     """A variable that is filled with a label's values; the metric's matchers may use others.
 
     `every` is what `All` matches: None stands for the values themselves, as it must where another
-    choice narrows them; `.*` for a label that perhaps nobody gave.
+    choice narrows them; `.*` for a label that may be missing.
     """
 
     label: str

@@ -12,6 +12,7 @@ from tools.grafana.field_config import (
     CERTIFICATE_DAYS,
     COUNT,
     CULPRIT,
+    DAYS_KNOWN,
     NONE_IS_OK,
     TOKEN,
     TOKEN_DAYS,
@@ -189,9 +190,10 @@ def _objectives() -> AnyPanel:
     return listing(
         About(
             "Availability against the objective",
-            "Platform counts failures caused by the platform, as the objective does; end-to-end"
-            " counts every failure that a caller would have seen.",
-            ("ProberErrorBudgetBurns",),
+            "Platform: share of the runs with a response from the platform that it did not fail;"
+            " end-to-end: of all runs, those that a caller would have seen succeed. Both are of the"
+            " days that Prometheus still knows.",
+            ("ProberErrorBudgetBurns", "ProberRetentionTooShort"),
         ),
         [
             Query(objective, "objective"),
@@ -199,6 +201,8 @@ def _objectives() -> AnyPanel:
             Query(month, "platform30d"),
             Query(f"{month} >= bool {objective}", "kept"),
             Query(_recorded("error_budget_left:ratio30d"), "budget"),
+            Query(f"{_recorded('error_budget_known:ratio30d')} * 30", "known"),
+            Query(_recorded("platform_availability_coverage:ratio1d"), "heard1d"),
             Query(_recorded("end_to_end_availability:ratio1d"), "endtoend1d"),
             Query(_recorded("end_to_end_availability:ratio30d"), "endtoend30d"),
         ],
@@ -209,6 +213,8 @@ def _objectives() -> AnyPanel:
             Column("platform30d", "Platform, 30 d", AVAILABILITY),
             Column("kept", "Met", YES),
             Column("budget", "Budget left", BUDGET),
+            Column("known", "Days with data, of 30", DAYS_KNOWN),
+            Column("heard1d", "Runs with a response, 1 d", AVAILABILITY),
             Column("endtoend1d", "End-to-end, 1 d", AVAILABILITY),
             Column("endtoend30d", "End-to-end, 30 d", AVAILABILITY),
         ],

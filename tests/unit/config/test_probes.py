@@ -7,7 +7,7 @@ from prober.config.builtin_probes import CATALOGUE
 from prober.config.resolve import check_custom, check_defaults
 from prober.config.schema import CustomProbe, Defaults
 from prober.config.text_schema import is_name_of_secret
-from prober.models import ConnectionPolicy, Expectations, Probe
+from prober.models import AlertSeverity, ConnectionPolicy, Expectations, Probe
 from tests.unit.config.factories import probe_and_problems
 
 READ = {"path": "/api/v1/datasets"}
@@ -133,6 +133,7 @@ def test_everything_that_can_be_tuned_is_tuned() -> None:
         "connect_timeout": "15s",
         "connection": "reuse",
         "body_limit": "2MiB",
+        "severity": "page",
         "objectives": {"network": "100ms"},
     }
     probe, _ = probe_and_problems({"use": "datasets"}, defaults=tuning)
@@ -141,6 +142,7 @@ def test_everything_that_can_be_tuned_is_tuned() -> None:
     assert probe.connection is ConnectionPolicy.REUSE
     assert probe.body_limit_bytes == 2 * 1024 * 1024
     assert probe.network_objective_seconds == 0.1
+    assert probe.severity is AlertSeverity.PAGE
 
 
 def test_time_outs_that_nobody_names_fit_a_short_interval() -> None:

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prober.history.codec import pack_aggregate, pack_minutes, unpack_aggregate, unpack_minutes
-from prober.stats.aggregates import Aggregate, DurationHistogram, histogram_of
+from prober.stats.aggregates import Aggregate, DurationHistogram
+from tests.unit.stats.factories import histogram_of
 
 SKETCHES = st.dictionaries(st.integers(0, 2000), st.integers(1, 99), max_size=4).map(
     DurationHistogram

@@ -1,9 +1,11 @@
 from dataclasses import replace
 
-from prober.models import TokenSource, TokenSourceKind, TokenStatus
+import pytest
+
+from prober.models import OAuthClient, TokenSource, TokenSourceKind, TokenStatus
 from prober.outcomes import RejectionCause, TokenState
 from prober.render.documents import token_document
-from prober.render.terminal import TokenTable, token_remark
+from prober.render.terminal import TokenTable, token_remark, token_remedy
 from tests.unit.render.factories import lines_of
 
 FILE = TokenSource(TokenSourceKind.FILE, "/run/credentials/prober.service/acme-prod")
@@ -44,7 +46,8 @@ lab        0          -            file /lab
 
 acme-prod: uses the same token as acme-dev, where it is rejected
 acme-dev: rejected since 2023-11-14 22:14:50Z; put the user's current token into file \
-/run/credentials/prober.service/acme-prod: no restart is needed
+/run/credentials/prober.service/acme-prod, at its origin, and restart the service:
+systemd copies a credential at the start
 lab: no token: the token file /lab is empty"""
 
 
@@ -68,6 +71,52 @@ def test_a_narrow_terminal_without_unicode_loses_nothing() -> None:
 
 def test_who_is_well_gets_no_remark() -> None:
     assert token_remark({"acme-prod": VALID}, "acme-prod") is None
+
+
+CLIENT = OAuthClient("prober", TokenSource(TokenSourceKind.ENVIRONMENT, "SECRET"))
+OAUTH = TokenSource(TokenSourceKind.OAUTH, "https://x/token", client=CLIENT)
+
+
+@pytest.mark.parametrize(
+    ("source", "remedy"),
+    [
+        (
+            TokenSource(TokenSourceKind.FILE, "/etc/token"),
+            "put the user's current token into file /etc/token, no restart is needed",
+        ),
+        (
+            TokenSource(TokenSourceKind.ENVIRONMENT, "TOKEN"),
+            (
+                "put the user's current token into env TOKEN, and restart the prober: a running"
+                " process does not see a changed environment"
+            ),
+        ),
+        (
+            FILE,
+            (
+                "put the user's current token into file /run/credentials/prober.service/acme-prod,"
+                " at its origin, and restart the service: systemd copies a credential at the start"
+            ),
+        ),
+        (
+            OAUTH,
+            (
+                "check the rights and the scope of the OAuth client prober, and put its current"
+                " secret into env SECRET, and restart the prober: a running process does not see a"
+                " changed environment"
+            ),
+        ),
+        (
+            replace(OAUTH, client=replace(CLIENT, secret=TokenSource(TokenSourceKind.FILE, "/s"))),
+            (
+                "check the rights and the scope of the OAuth client prober, and put its current"
+                " secret into file /s, no restart is needed"
+            ),
+        ),
+    ],
+)
+def test_a_remedy_is_that_of_the_source(source: TokenSource, remedy: str) -> None:
+    assert token_remedy(source) == remedy
 
 
 def test_the_document_has_every_key_and_no_token() -> None:

@@ -3,12 +3,11 @@ from prober.stats.aggregates import (
     Aggregate,
     add_run,
     add_skip,
-    histogram_of,
     merge_aggregates,
     summarize,
 )
 from tests.unit.metrics.factories import a_failure, an_answer
-from tests.unit.stats.factories import a_run
+from tests.unit.stats.factories import a_run, histogram_of
 
 
 def test_a_tally_tells_runs_by_reason_and_by_culprit() -> None:

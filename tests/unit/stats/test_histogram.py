@@ -9,9 +9,9 @@ from prober.stats.aggregates import (
     RELATIVE_ERROR,
     DurationHistogram,
     bucket_index,
-    histogram_of,
     merge_histograms,
 )
+from tests.unit.stats.factories import histogram_of
 
 DURATIONS = st.lists(st.floats(1e-6, 86_400.0), min_size=1, max_size=200)
 
