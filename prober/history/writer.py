@@ -32,7 +32,7 @@ from prober.models import ProbeResult, SkippedRun, TokenEvent
 from prober.outcomes import SkipCause
 from prober.sqlite import open_to_write
 from prober.stats.aggregates import (
-    FIELDS,
+    COLUMNS,
     Aggregate,
     RunSummary,
     TimeBucket,
@@ -113,9 +113,10 @@ class SlowRequestStore:
 
 MINUTE, HOUR = 60, 3600
 _WAL_BYTES = 16 * 1024 * 1024
-_ADD = ", ".join(f"{name} = {name} + excluded.{name}" for name in FIELDS)
+_ADD = ", ".join(f"{name} = {name} + excluded.{name}" for name in COLUMNS)
 _SLOT = (
-    f"INSERT INTO slot VALUES ({', '.join('?' * (len(FIELDS) + 2))})"  # noqa: S608 -- our columns
+    f"INSERT INTO slot (tenant, slot, {', '.join(COLUMNS)})"  # noqa: S608 -- our columns
+    f" VALUES ({', '.join('?' * (len(COLUMNS) + 2))})"
     f" ON CONFLICT DO UPDATE SET {_ADD}"
 )
 STREAK_COLUMNS = (

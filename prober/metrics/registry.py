@@ -315,7 +315,7 @@ def format_value(value: float) -> str:
     # every changed series of every scrape.
     if 0.0 <= value < _EXPONENT_FROM:
         return repr(float(value))
-    text: str = floatToGoString(value)  # type: ignore[no-untyped-call]
+    text: str = floatToGoString(value)
     return text
 
 

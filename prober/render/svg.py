@@ -365,9 +365,8 @@ def _grid(shown: TimeSeries, top: float, zone: tzinfo) -> str:
     for number in range(_X_TICKS):
         at = shown.since + (shown.until - shown.since) * (number + 0.5) / _X_TICKS
         text = datetime.fromtimestamp(at, zone).strftime(written)
-        shapes.append(
-            f'<text x="{_x(shown, at):.1f}" y="{_CHART_HEIGHT - 4}" text-anchor="middle">{text}</text>'
-        )
+        place = f'x="{_x(shown, at):.1f}" y="{_CHART_HEIGHT - 4}"'
+        shapes.append(f'<text {place} text-anchor="middle">{text}</text>')
     return "".join(shapes)
 
 

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -51,7 +52,7 @@ class House:
             self.metrics = f"{url}/metrics"
             yield process
 
-    def tenants(self) -> dict[str, dict]:
+    def tenants(self) -> dict[str, Any]:
         return call("GET", f"{self.control}/tenants")
 
     def regenerate(self, tenant: str) -> None:
@@ -85,7 +86,7 @@ class House:
     def text(self) -> str:
         return get(self.metrics)
 
-    def saved(self, tenant: str) -> dict:
+    def saved(self, tenant: str) -> dict[str, Any]:
         done = subprocess.run(  # noqa: PLW1510 -- 10 is an answer
             [PROBER, "tokens", tenant, "--config", str(self.file), "--json"],
             capture_output=True,
@@ -93,7 +94,8 @@ class House:
             timeout=30,
         )
         assert done.returncode in {0, 10}, done.stderr
-        return json.loads(done.stdout)
+        document: dict[str, Any] = json.loads(done.stdout)
+        return document
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -73,15 +74,15 @@ def test_a_fault_of_the_simulator_gets_its_verdict(house: House, fault: Fault) -
     settles(house.daemon, fault.name, Reason(fault.reason))
 
 
-def failures(running: Daemon, tenant: str) -> list[dict]:
+def failures(running: Daemon, tenant: str) -> list[dict[str, Any]]:
     """Return what is remembered; the history writes every half second."""
     path = f"/api/v1/tenants/{tenant}/failures?limit=5"
     eventually(f"a failure of {tenant} stands in the history", lambda: remembered(running, path))
     return remembered(running, path)
 
 
-def remembered(running: Daemon, path: str) -> list[dict]:
-    found: list[dict] = running.json(path)["failures"]
+def remembered(running: Daemon, path: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = running.json(path)["failures"]
     return found
 
 

@@ -70,7 +70,7 @@ class Presented(ssl.SSLObject):
     def getpeercert(self, binary_form: bool = False) -> bytes:  # type: ignore[override]  # noqa: ARG002, FBT002
         return self.certificate
 
-    def get_unverified_chain(self) -> list[bytes]:  # type: ignore[override]  # of Python 3.13
+    def get_unverified_chain(self) -> list[bytes]:  # of Python 3.13
         return [self.certificate]
 
 

@@ -5,6 +5,7 @@ import json
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import structlog
@@ -24,7 +25,7 @@ from tests.unit.metrics.factories import a_failure, an_answer
 
 
 class Written(io.StringIO):
-    def events(self) -> list[dict]:
+    def events(self) -> list[dict[str, Any]]:
         return [json.loads(each) for each in self.getvalue().splitlines()]
 
 

@@ -5,7 +5,7 @@ import base64
 import json
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from prober.models import (
     OAuthClient,
     Probe,
     Request,
+    Tenant,
     TokenEvent,
     TokenSource,
     TokenSourceKind,
@@ -59,7 +60,7 @@ class House(EventSink):
     requests: list[Request] = field(default_factory=list)
     events: list[TokenEvent] = field(default_factory=list)
 
-    def keeper(self, tenant: object = BY_VARIABLE) -> TokenManager:
+    def keeper(self, tenant: Tenant = BY_VARIABLE) -> TokenManager:
         return TokenManager(
             [tenant],
             self.environ,
@@ -105,7 +106,7 @@ def observe(
     keeper.observe(BY_VARIABLE, "datasets", grant.ref, a_verdict(reason), status, 4e9)
 
 
-async def granted(keeper: TokenManager, tenant: object = BY_VARIABLE) -> TokenLease:
+async def granted(keeper: TokenManager, tenant: Tenant = BY_VARIABLE) -> TokenLease:
     grant = await keeper.lease(tenant)
     assert isinstance(grant, TokenLease), grant
     return grant
@@ -209,9 +210,14 @@ async def test_a_401_reads_the_source_once_for_all_who_ask_at_the_same_time(
     await keeper.load()
     old = await granted(keeper)
     house.environ[VARIABLE] = "another-token"
-    looks = []
+    looks: list[Iterable[str]] = []
     look = keeper._watch.poll
-    monkeypatch.setattr(keeper._watch, "poll", lambda names: looks.append(names) or look(names))
+
+    def noted(names: Iterable[str]) -> Awaitable[None]:
+        looks.append(names)
+        return look(names)
+
+    monkeypatch.setattr(keeper._watch, "poll", noted)
 
     renewed = await asyncio.gather(*(keeper.refresh_rejected(BY_VARIABLE, old) for _ in range(5)))
 
