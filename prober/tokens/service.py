@@ -139,12 +139,12 @@ class TokenService:
                 self._logger.exception("token_service.crashed")
             await asyncio.sleep(_AFTER_A_BUG_SECONDS)
 
-    def _on_quarantine(self, path: Path, why: str) -> None:
+    def _on_quarantine(self, path: Path, reason: str) -> None:
         self._logger.error(
             "state.quarantined",
             file=str(path),
-            why=why,
-            message="what was known of tokens' lives is forgotten; a new ledger is begun",
+            reason=reason,
+            message="the file cannot be used; it was renamed, and token state starts anew",
         )
 
     def _on_error(self, error: OSError) -> None:
