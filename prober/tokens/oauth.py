@@ -1,10 +1,8 @@
-"""OAuth 2.0 client credentials (RFC 6749, 4.4): what is sent, and when again. Pure.
+"""OAuth 2.0 client credentials (RFC 6749, 4.4): the token request, and when to renew. Pure.
 
-Client and secret travel in the body, as UiPath's documents have it.
-
-When a token says that it expires, if it is a JWT (RFC 7519). Pure.
-
-Nothing is verified, and nothing else is read: the date serves to warn in time, no more.
+The client's ID and secret are sent in the body, as in UiPath's documentation. If the response
+names no lifetime, the expiry is read from the token if it is a JWT (RFC 7519). No signature is
+verified and no other claim is read: the expiry only serves to renew and to warn in time.
 """
 
 import base64
@@ -19,36 +17,37 @@ from prober.classifier.oauth_rules import IssuedToken
 from prober.models import Request, TokenSource
 
 _PARTS = 3
-_LATEST = 253_402_300_799.0  # the end of the year 9999
+_MAX_TIMESTAMP = 253_402_300_799.0  # the end of the year 9999; later ones break datetime
 
 
 def jwt_expiry(token: str) -> float | None:
-    """Return `exp` in epoch seconds, None for any token that is no JWT with a usable one."""
+    """Return the claim `exp` in epoch seconds; None for other tokens than a JWT with that claim."""
     parts = token.split(".")
     if len(parts) != _PARTS:
         return None
     try:
+        # base64url without padding (RFC 7515); the decoder needs it.
         claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
     except (binascii.Error, ValueError, RecursionError):
         return None
     expiry = claims.get("exp") if isinstance(claims, dict) else None
     if isinstance(expiry, bool) or not isinstance(expiry, int | float):
         return None
-    return float(expiry) if 0 < expiry <= _LATEST else None
+    return float(expiry) if 0 < expiry <= _MAX_TIMESTAMP else None
 
 
 _MAX_LEAD_SECONDS = 300.0
 _LEAD_SHARE = 0.2
 _MAX_MARGIN_SECONDS = 5.0
 _MARGIN_SHARE = 0.1
-_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.0, 60.0
+_FIRST_RETRY_SECONDS, _MAX_RETRY_SECONDS = 1.0, 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class CachedToken:
-    """A token from the identity server, and its life in epoch seconds; None: not known.
+    """A token from the OAuth server. `expires_at` is in epoch seconds, None if unknown.
 
-    `asked_at` is when it was asked for: no server can have begun to count before.
+    `requested_at` is when the request was sent: the lifetime cannot have started earlier.
     """
 
     token: SecretStr
@@ -56,34 +55,34 @@ class CachedToken:
     expires_at: float | None
 
     def is_usable(self, now: float) -> bool:
-        """Tell whether a request that is sent now will still arrive with a living token."""
+        """Return whether a request that is sent now arrives before the token expires."""
         return self.expires_at is None or now < self.expires_at - self._share(
             _MARGIN_SHARE, _MAX_MARGIN_SECONDS
         )
 
-    def is_to_be_renewed(self, now: float) -> bool:
-        """Tell whether it is time to ask for the next one."""
+    def needs_renewal(self, now: float) -> bool:
+        """Return whether to request the next token; well before this one becomes unusable."""
         return self.expires_at is not None and now >= self.expires_at - self._share(
             _LEAD_SHARE, _MAX_LEAD_SECONDS
         )
 
-    def _share(self, share: float, greatest_seconds: float) -> float:
-        life_seconds = (self.expires_at or self.requested_at) - self.requested_at
-        return min(share * life_seconds, greatest_seconds)
+    def _share(self, share: float, max_seconds: float) -> float:
+        lifetime_seconds = (self.expires_at or self.requested_at) - self.requested_at
+        return min(share * lifetime_seconds, max_seconds)
 
 
-def cached_token(issued: IssuedToken, asked_at: float) -> CachedToken:
-    """Return an issued token with its expiry: as the answer has it, else as the token says."""
+def cached_token(issued: IssuedToken, requested_at: float) -> CachedToken:
+    """Return an issued token with its expiry from the response, or else from the token itself."""
     if issued.lifetime_seconds is not None:
-        return CachedToken(issued.token, asked_at, asked_at + issued.lifetime_seconds)
-    return CachedToken(issued.token, asked_at, jwt_expiry(issued.token.get_secret_value()))
+        return CachedToken(issued.token, requested_at, requested_at + issued.lifetime_seconds)
+    return CachedToken(issued.token, requested_at, jwt_expiry(issued.token.get_secret_value()))
 
 
 def token_request(source: TokenSource, secret: SecretStr, *, version: str) -> Request:
-    """Return the request for a token; raises ValueError if `source` names no client."""
+    """Return the token request; raises ValueError if `source` has no client."""
     client = source.client
     if client is None:
-        raise ValueError(f"{source} is no OAuth source")
+        raise ValueError(f"{source} is not an OAuth source")
     form = {
         "grant_type": "client_credentials",
         "client_id": client.client_id,
@@ -107,5 +106,5 @@ def token_request(source: TokenSource, secret: SecretStr, *, version: str) -> Re
 
 
 def retry_delay_seconds(failures: int) -> float:
-    """Return how long to wait after so many failures in a row before asking again."""
-    return float(min(_FIRST_PAUSE_SECONDS * 2 ** min(failures - 1, 16), _LONGEST_PAUSE_SECONDS))
+    """Return how long to wait before the next request after this many consecutive failures."""
+    return float(min(_FIRST_RETRY_SECONDS * 2 ** min(failures - 1, 16), _MAX_RETRY_SECONDS))

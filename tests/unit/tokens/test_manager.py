@@ -164,6 +164,24 @@ async def test_what_could_not_be_saved_is_saved_the_next_time(house: House) -> N
     assert memory.saved[BY_VARIABLE.name].state is TokenState.UNVERIFIED
 
 
+async def test_a_tenant_that_is_removed_while_its_save_fails_does_not_stop_later_saves(
+    house: House,
+) -> None:
+    other = a_tenant(name="other", token=BY_VARIABLE.token)
+    keeper, memory = house.keeper(), Memory(b"k" * 32, broken=True)
+    await keeper.load()
+    saving = asyncio.create_task(keeper.save(memory))
+    await asyncio.sleep(0)  # the records have been taken, and the thread has them
+    keeper.apply_config([other], Backoff(), {})
+    with pytest.raises(OSError, match="No space left"):
+        await saving
+    await keeper.load()
+    memory.broken = False
+    await keeper.save(memory)
+
+    assert memory.saved.keys() == {"other"}
+
+
 async def test_a_restored_life_goes_on_and_is_no_news(house: House) -> None:
     memory = Memory(b"k" * 32)
     first = house.keeper()
@@ -211,13 +229,13 @@ async def test_a_401_reads_the_source_once_for_all_who_ask_at_the_same_time(
     old = await granted(keeper)
     house.environ[VARIABLE] = "another-token"
     looks: list[Iterable[str]] = []
-    look = keeper._watch.poll
+    look = keeper._source_watcher.poll
 
     def noted(names: Iterable[str]) -> Awaitable[None]:
         looks.append(names)
         return look(names)
 
-    monkeypatch.setattr(keeper._watch, "poll", noted)
+    monkeypatch.setattr(keeper._source_watcher, "poll", noted)
 
     renewed = await asyncio.gather(*(keeper.refresh_rejected(BY_VARIABLE, old) for _ in range(5)))
 
@@ -297,7 +315,7 @@ async def test_the_expiry_in_a_jwt_is_told_in_stages(house: House) -> None:
     assert keeper.statuses[BY_VARIABLE.name].expires_at == house.now + 20 * day
     told = []
     for _ in range(22):
-        keeper._books.notify_expiries(house.now)
+        keeper._registry.notify_expiries(house.now)
         told.append(house.told().count("expiring"))
         house.now += day
 
