@@ -55,7 +55,7 @@ def tune_gc_and_switch_interval() -> None:
     objects that exist now are exempt from it, and it runs rarely.
     """
     sys.setswitchinterval(_SWITCH_INTERVAL_SECONDS)
-    gc.collect()  # before freeze, so that no garbage is kept for ever
+    gc.collect()  # before freeze, so that no garbage is kept forever
     gc.freeze()
     gc.set_threshold(*_GC_THRESHOLDS)
 

@@ -74,6 +74,7 @@ class BucketDecision:
 
 def take_token(before: TokenBucket, now: float) -> BucketDecision:
     """Return what to do about one more line, and the bucket after it."""
+    # max(): a clock that was set back must not take away lines.
     refill = max(0.0, now - before.at) * MAX_LINES_PER_SECOND
     lines = min(MAX_LINES_AT_ONCE, before.lines + refill)
     if lines < 1:

@@ -112,7 +112,7 @@ class MetricFamily:
 
     def initial_values(self, keys: tuple[str, ...], value: float) -> dict[str, float]:
         """Return values for new samples. The dict is shared: copy it before the first change."""
-        # Many series, such as skips and anomalies, keep their initial 0 for ever. With thousands
+        # Many series, such as skips and anomalies, keep their initial 0 forever. With thousands
         # of probes one shared dict for all of them saves memory.
         key = keys, value
         if key not in self._initial_values:

@@ -121,6 +121,6 @@ def _group(tenant: Tenant, interval_seconds: float) -> ScheduleGroup:
 def _fraction(name: str) -> float:
     """Return a number in [0, 1) that depends on the name alone.
 
-    Not hash(): Python salts it anew in each process, and every restart would move all probes.
+    Not hash(): Python salts it in each process, and every restart would move all probes.
     """
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) / 2**64

@@ -67,6 +67,7 @@ class Scheduler:
 
     def start(self, tenants: Sequence[Tenant]) -> None:
         """Start: every probe is due for the first time within one interval."""
+        # Due times count from here, since a monotonic clock has no relation to the time of day.
         self._anchor = asyncio.get_running_loop().time()
         self._wall_ahead_seconds = self._wall_clock() - self._anchor
         self.apply(tenants)
@@ -157,6 +158,7 @@ class Scheduler:
         # The difference of the two clocks changes only when the wall clock is set or slewed.
         ahead_seconds = self._wall_clock() - now
         if abs(ahead_seconds - self._wall_ahead_seconds) > _CLOCK_STEP_SECONDS:
+            # If the clock was set back by an hour, all jobs would wait for that hour.
             self._scheduler.modify_job(_HEARTBEAT_ID, next_run_time=self._wall(0.0))
             for key, group in self._groups.items():
                 next_seconds = group.seconds_until_next(now - self._anchor)

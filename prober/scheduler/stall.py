@@ -29,7 +29,7 @@ class StallState:
 def advance_stall_state(
     before: StallState | None, counts: tuple[int, ...], stall_timeout_seconds: float, now: float
 ) -> StallState:
-    """Return the state at `now`; a changed timeout (a reload) starts the time anew."""
+    """Return the state at `now`; a changed timeout (a reload) restarts the time."""
     if before is not None and (before.counts, before.stall_timeout_seconds) == (
         counts,
         stall_timeout_seconds,

@@ -233,7 +233,7 @@ class TokenManager:
         await self._source_watcher.load()
 
     async def watch(self) -> None:
-        """Poll every source and renew OAuth tokens, for ever."""
+        """Poll every source and renew OAuth tokens until cancelled."""
         while True:
             await self._source_watcher.poll_all(WATCH_SECONDS)
             self._registry.notify_expiries(self._now())
@@ -273,8 +273,8 @@ class TokenManager:
         """Return the token after a new read of the source of a rejected one.
 
         Concurrent callers share one read. If the rejection is already known, the source is not
-        read again: the watcher does that anyway. Neither is a token that was issued a moment ago
-        requested again.
+        read again: the watcher does that anyway. A token that was issued for this very request
+        is not requested again either.
         """
         record = self._registry.record(tenant.name)
         is_news = record.fingerprint == rejected.ref.fingerprint

@@ -145,7 +145,7 @@ class TokenService:
             "state.quarantined",
             file=str(path),
             reason=reason,
-            message="the file cannot be used; it was renamed, and token state starts anew",
+            message="the file cannot be used; it was renamed, and token state starts empty",
         )
 
     def _on_error(self, error: OSError) -> None:

@@ -109,6 +109,7 @@ def on_token_loaded(record: TokenRecord, token: TokenLoaded, at: float) -> Token
         return _source_restored(record) if record.state is TokenState.MISSING else record
     if token.renewal:
         return _renewed(record, token, at)
+    # A new credential starts with an empty history; only the number of rotations goes on.
     return TokenRecord(
         state=TokenState.UNVERIFIED,
         fingerprint=token.fingerprint,
@@ -122,6 +123,7 @@ def on_client_secret(record: TokenRecord, client_secret: str) -> TokenRecord:
     """Return the record after an OAuth client's secret was read; a new one is a rotation."""
     if client_secret == record.client_secret:
         return _source_restored(record) if record.state is TokenState.MISSING else record
+    # Without a fingerprint: the tokens of the old secret do not count for the new one.
     return TokenRecord(
         state=TokenState.UNVERIFIED,
         client_secret=client_secret,
@@ -154,6 +156,7 @@ def on_response(
 
 def on_client_rejected(record: TokenRecord, policy: TokenPolicy, at: float) -> TokenRecord:
     """Return the record after the OAuth server rejected the client; there is no token then."""
+    # Rejected again: the canary's backoff goes on and does not start from the beginning.
     if record.state is TokenState.REJECTED:
         return replace(record, fingerprint=None)
     rejected = _rejected(record, _rejection_cause(record), policy, at)
@@ -162,6 +165,7 @@ def on_client_rejected(record: TokenRecord, policy: TokenPolicy, at: float) -> T
 
 def on_canary_started(record: TokenRecord, policy: TokenPolicy, now: float) -> TokenRecord:
     """Return the record after a canary run was started; the next one has to wait longer."""
+    # Counted at the start and not at the response, so that a slow canary remains the only one.
     canaries = record.canaries + 1
     return replace(
         record, canaries=canaries, next_canary_at=now + policy.backoff.delay_seconds(canaries)
@@ -189,6 +193,7 @@ def known_expiry(record: TokenRecord, source: TokenSource) -> float | None:
     The token's own expiry takes precedence over the configured one; `max_age` can only shorten it.
     """
     stated = source.expires_at if record.stated_expiry is None else record.stated_expiry
+    # Counted from the first acceptance, since it is not known when the token was created.
     if source.max_age_seconds is None or record.first_accepted_at is None:
         return stated
     aged = record.first_accepted_at + source.max_age_seconds
@@ -222,6 +227,7 @@ def _source_restored(record: TokenRecord) -> TokenRecord:
 
 def _renewed(record: TokenRecord, token: TokenLoaded, at: float) -> TokenRecord:
     """Return the record with a renewed token; the history of the credential goes on."""
+    # That a token was issued does not prove that the platform accepts it: still rejected.
     rejected = record.state is TokenState.REJECTED
     return replace(
         record,
@@ -237,6 +243,7 @@ def _refused(record: TokenRecord, probe: str, policy: TokenPolicy, at: float) ->
     if probe in record.contradicted:
         return record  # this probe's 401 does not concern the token (rule 5)
     if record.state is TokenState.REJECTED:
+        # Cause and time are those of the first 401. The next canary is another probe.
         return replace(record, refused_probe=probe)
     expiry = known_expiry(record, policy.source)
     passed = expiry is not None and expiry <= at
@@ -276,7 +283,7 @@ def _accepted(record: TokenRecord, probe: str, at: float) -> TokenRecord:
         rejected_since=None,
         cause=None,
         refused_probe=None,
-        contradicted=contradicted - {probe},
+        contradicted=contradicted - {probe},  # this probe's 401s count again
         canaries=0,
         next_canary_at=None,
     )
@@ -298,6 +305,7 @@ def _is_unchanged(record: TokenRecord, probe: str, at: float) -> bool:
 
 
 def _accepts(response: TokenResponse) -> bool:
+    # The status and not the verdict: a 2xx with unexpected content proves the token valid too.
     return (
         response.verdict.responder is Responder.PLATFORM
         and response.status is not None
@@ -343,6 +351,7 @@ def _is_first(before: TokenStatus, after: TokenStatus) -> bool:
 
 
 def _is_missing(before: TokenStatus, after: TokenStatus) -> bool:
+    # Another problem is another event: the file may have become unreadable in place of empty.
     return after.problem is not None and after.problem != before.problem
 
 
