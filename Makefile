@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test e2e faults bench profile fuzz soak picture pictures dashboards lint format lock programs audit sbom dist image-check fresh debootstrap clean
+.PHONY: help demo test e2e faults bench profile fuzz soak picture pictures dashboards coverage lint format lock programs audit sbom dist image-check fresh debootstrap clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -47,8 +47,11 @@ picture: $(VENV)/.development ## draw docs/demo.svg anew
 pictures: $(VENV)/.development programs ## take docs/pictures anew, from the tests of pages and report in Chromium
 	PICTURES_DIRECTORY=docs/pictures $(BIN)/pytest tests/e2e/test_page.py tests/e2e/test_report.py -q
 
-dashboards: $(VENV)/.development ## make config/grafana/dashboards anew
+dashboards: $(VENV)/.development ## make config/grafana/dashboards and Kubernetes' PrometheusRule anew
 	$(BIN)/python -m tools.grafana
+
+coverage: $(VENV)/.development programs ## measure what alerts and how soon, some minutes: docs/alerts-coverage.md
+	$(BIN)/python -m tests.alerting.coverage
 
 lint: $(VENV)/.development ## ruff, ruff format, mypy --strict, import contracts, hadolint
 	$(BIN)/ruff check .

@@ -30,6 +30,9 @@ MAX_FACTS = 20
 MAX_REMEMBERED_PROBES = 20_000
 """Bounds the memory of `LogSink`: reloads may rename probes again and again."""
 
+MAX_COUNTED_EVENTS = 200
+"""The number of events with a rate limit of their own; all others share one."""
+_OTHER_EVENTS = "others"
 _OWN_LOGGER = "prober"
 _WARNING_EVENTS = frozenset(
     {TokenEventKind.REJECTED, TokenEventKind.EXPIRING, TokenEventKind.MISSING}
@@ -65,12 +68,16 @@ def configure_logging(stream: TextIO, level: str, log_format: LogFormat) -> None
 
 
 class RateLimitedHandler(logging.StreamHandler[TextIO]):
-    """Writes lines up to a rate limit, and reports how many lines it dropped."""
+    """Writes lines up to a rate limit, and reports how many lines it dropped.
+
+    Each event has a rate limit of its own, so that none can displace another: for instance errors
+    that web clients cause and failures of probes. Each library has one limit.
+    """
 
     def __init__(self, stream: TextIO, now: Callable[[], float] = time.monotonic) -> None:
         super().__init__(stream)
         self._now = now
-        self._bucket = TokenBucket(now())
+        self._buckets: dict[str, TokenBucket] = {}
         self._is_reporting = False
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -80,17 +87,25 @@ class RateLimitedHandler(logging.StreamHandler[TextIO]):
         if self._is_reporting:
             super().emit(record)
             return
-        decision = log_limits.take_token(self._bucket, self._now())
-        self._bucket = decision.then
+        event, now = self._limited_name(record), self._now()
+        decision = log_limits.take_token(self._buckets.get(event, TokenBucket(now)), now)
+        self._buckets[event] = decision.then
         if decision.report_dropped:
-            self._report_dropped(decision.report_dropped)
+            self._report_dropped(event, decision.report_dropped)
         if decision.write:
             super().emit(record)
 
-    def _report_dropped(self, lines: int) -> None:
+    def _limited_name(self, record: logging.LogRecord) -> str:
+        """Return the event or the library whose rate limit a line counts for."""
+        event = record.msg.get("event") if isinstance(record.msg, dict) else None
+        name = event if record.name == _OWN_LOGGER and isinstance(event, str) else record.name
+        known = name in self._buckets or len(self._buckets) < MAX_COUNTED_EVENTS
+        return name if known else _OTHER_EVENTS
+
+    def _report_dropped(self, event: str, lines: int) -> None:
         self._is_reporting = True
         try:
-            structlog.get_logger(_OWN_LOGGER).warning("log.lines_dropped", lines=lines)
+            structlog.get_logger(_OWN_LOGGER).warning("log.lines_dropped", of=event, lines=lines)
         finally:
             self._is_reporting = False
 

@@ -34,6 +34,7 @@ from prober.outcomes import (
     TokenEventKind,
     TokenState,
 )
+from prober.redaction import NO_SECRETS, Redactor
 
 
 class TokenSourceKind(StrEnum):
@@ -173,6 +174,13 @@ MAX_SHARDS = 1000
 _NO_PAIRS: Mapping[str, str] = MappingProxyType({})
 
 
+class AlertSeverity(StrEnum):
+    """What an alert about one probe alone is: it wakes somebody, or waits for the morning."""
+
+    PAGE = "page"
+    TICKET = "ticket"
+
+
 class ConnectionPolicy(StrEnum):
     """Whether every attempt opens its own connection, or may find one open."""
 
@@ -208,14 +216,16 @@ class Expectations:
 class Probe:
     """One request against a tenant, when to make it, and what a good answer looks like.
 
-    `path` is percent-encoded, begins with `/`, and follows the tenant's `base_url`.
+    `path` is percent-encoded, begins with `/`, and follows the tenant's `base_url`. It and the
+    headers may hold `secrets`, which are taken out of all that is shown.
     """
 
     name: str
-    path: str
+    path: str = field(repr=False)
     method: str = "GET"
     body: bytes | None = None
-    headers: tuple[tuple[str, str], ...] = ()
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    secrets: tuple[SecretStr, ...] = ()
     expectations: Expectations = Expectations()
     interval_seconds: float = 60.0
     timeout_seconds: float = 10.0
@@ -224,6 +234,7 @@ class Probe:
     body_limit_bytes: int = 1024 * 1024
     server_objective_seconds: float = 2.5
     network_objective_seconds: float = 0.5
+    severity: AlertSeverity = AlertSeverity.TICKET
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,13 +332,13 @@ class Response:
     """An HTTP answer. `body` is decompressed and cut at the probe's limit.
 
     `unreadable_coding` names the content coding on account of which the body is as it came: one
-    that was not asked for, and that is not known. The client has already replaced the token, should
-    a hostile server echo it.
+    that was not asked for, and that is not known. Secrets that a hostile server echoes are taken
+    out of the headers already; what is decoded from the body goes through `Exchange.redactor`.
     """
 
     status: int
     headers: tuple[tuple[str, str], ...]
-    body: bytes
+    body: bytes = field(repr=False)
     body_over_limit: bool = False
     unreadable_coding: str = ""
 
@@ -350,7 +361,8 @@ class HttpExchange:
     """What one request brought: phases, and a response or a failure (then `response` is partial).
 
     `loop_lag_seconds` is the event loop's greatest delay during the attempt: an upper bound of
-    the error of every duration here.
+    the error of every duration here. `redactor` takes what was secret in the request out of what
+    came back.
     """
 
     method: str
@@ -363,6 +375,7 @@ class HttpExchange:
     remote_address: str | None = None
     certificate_expiry_timestamp_seconds: float | None = None
     loop_lag_seconds: float = 0.0
+    redactor: Redactor = field(default=NO_SECRETS, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.response is None and self.failure is None:

@@ -25,6 +25,7 @@ from prober.models import (
 )
 from prober.outcomes import FailureKind, SkipCause, TokenEventKind
 from prober.probe import ProbeDeps, run_probe
+from prober.redaction import Redactor
 from prober.scheduler.planner import ConcurrencyLimits, InFlight, skip_reason
 from prober.sinks import EventSink
 from prober.tokens.manager import TokenManager
@@ -59,6 +60,7 @@ class ProbeRunner(EventSink):
         self._logger = logger
         self._running: dict[asyncio.Task[None], tuple[str, str]] = {}
         self._in_flight: Counter[str | tuple[str, str]] = Counter()
+        self._busy_tenants = 0  # those with a run in flight
 
     def apply(self, tenants: Sequence[Tenant], schedule: ScheduleOptions) -> None:
         """Apply a configuration; runs in flight finish with the one that they started with."""
@@ -130,7 +132,8 @@ class ProbeRunner(EventSink):
 
     def _skip_reason(self, tenant: str, probe: str, delay_seconds: float) -> SkipCause | None:
         same_probe = self._in_flight[(tenant, probe)]
-        load = InFlight(same_probe, self._in_flight[tenant], len(self._running))
+        shared = len(self._running) - self._busy_tenants
+        load = InFlight(same_probe, self._in_flight[tenant], shared)
         may_use_token = self._tokens.may_probe(self.tenants[tenant], probe)
         return skip_reason(delay_seconds, load, self._limits[tenant], may_use_token=may_use_token)
 
@@ -140,6 +143,7 @@ class ProbeRunner(EventSink):
         key = (tenant, probe)
         self._in_flight[key] += 1
         self._in_flight[tenant] += 1
+        self._busy_tenants += self._in_flight[tenant] == 1
         run = self._run(self.tenants[tenant], self._probes[key])
         task = asyncio.create_task(run, name=f"probe {tenant}/{probe}")
         self._running[task] = key
@@ -164,11 +168,12 @@ class ProbeRunner(EventSink):
             self._in_flight[counted] -= 1
             if not self._in_flight[counted]:
                 del self._in_flight[counted]
+                self._busy_tenants -= counted == key[0]
         self._metrics.run_finished()
 
     def _internal_error_result(self, tenant: Tenant, probe: Probe, error: Exception) -> ProbeResult:
         failure = Failure(FailureKind.INTERNAL_ERROR, f"{type(error).__name__} in the prober")
-        url = tenant.base_url + probe.path
+        url = Redactor(probe.secrets).text(tenant.base_url + probe.path)
         exchange = HttpExchange(probe.method, url, total_seconds=0.0, failure=failure)
         verdict = self._deps.classify(exchange, probe.expectations)
         return ProbeResult(tenant.name, probe.name, time.time(), exchange, verdict)

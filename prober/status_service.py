@@ -111,7 +111,12 @@ class StatusService:
         return HistorySink(
             self._directory,
             _probes(configuration),
-            Retention(options.retention_seconds, options.max_bytes, on_dropped),
+            Retention(
+                options.retention_seconds,
+                options.max_bytes,
+                on_dropped,
+                self._on_loop(self._on_deletion_paused),
+            ),
             HistoryCallbacks(
                 on_written=self._on_loop(self._on_written),
                 on_dropped=on_dropped,
@@ -129,6 +134,14 @@ class StatusService:
                 self._loop.call_soon_threadsafe(callback, *arguments)
 
         return schedule
+
+    def _on_deletion_paused(self, cutoff: float, oldest: float) -> None:
+        self._logger.warning(
+            "history.deletion_paused",
+            would_delete_days=round((cutoff - oldest) / 86_400, 1),
+            message="the clock may have jumped ahead: nothing is deleted until it has been steady"
+            " for an hour",
+        )
 
     async def _refresh(self) -> None:
         """Keep the totals of 30 days current while the daemon runs."""

@@ -82,6 +82,12 @@ METRIC_DEFINITIONS = (
         (*_PROBE, "culprit"),
     ),
     MetricDefinition(
+        "prober_probe_info",
+        MetricType.GAUGE,
+        "Always 1; the label is the severity of alerts about this probe alone, for joins.",
+        (*_PROBE, "severity"),
+    ),
+    MetricDefinition(
         "prober_probe_interval_seconds",
         MetricType.GAUGE,
         "Configured interval of the probe.",
@@ -183,7 +189,7 @@ METRIC_DEFINITIONS = (
     MetricDefinition(
         "prober_token_info",
         MetricType.GAUGE,
-        "Always 1; labels are the fingerprint of the current token and its kind of source.",
+        "Always 1; labels are the kind of source, and the fingerprint if there is a token.",
         ("tenant", "fingerprint", "source"),
     ),
     MetricDefinition(

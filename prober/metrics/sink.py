@@ -77,8 +77,10 @@ class ProbeMetrics:
         "_maintenance_runs",
         "_network",
         "_objective",
+        "_owner",
         "_phases",
         "_probe",
+        "_registry",
         "_runs",
         "_server",
         "_skipped",
@@ -87,7 +89,8 @@ class ProbeMetrics:
     )
 
     def __init__(self, registry: MetricRegistry, tenant: Tenant, probe: Probe) -> None:
-        owner = (tenant.name, probe.name)
+        self._registry = registry
+        self._owner = owner = (tenant.name, probe.name)
         self._runs = registry.samples("prober_probe_runs_total", owner)
         self._success = registry.samples("prober_probe_success", owner)
         self._consecutive = registry.samples("prober_probe_consecutive_failures", owner)
@@ -111,6 +114,7 @@ class ProbeMetrics:
     def configure(self, probe: Probe) -> None:
         """Apply the probe's configuration; its counters stay."""
         self._probe = probe
+        self._registry.set_info("prober_probe_info", self._owner, (probe.severity.value,))
         self._interval.set(probe.interval_seconds)
         self._objective.replace(
             {
@@ -265,8 +269,8 @@ class TokenMetrics:
         self._rejections.add(key=cause)
 
     def _set_token_info(self, status: TokenStatus) -> None:
-        fingerprint = status.fingerprint
-        info = None if fingerprint is None else (fingerprint, status.source.kind.value)
+        # Without a token the source is exported too. To Prometheus an empty label is no label.
+        info = (status.fingerprint or "", status.source.kind.value)
         if info != self._info:
             self._info = info
             self._registry.set_info("prober_token_info", self._owner, info)

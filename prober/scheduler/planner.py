@@ -43,19 +43,27 @@ class ScheduleGroup:
 
 @dataclass(frozen=True, slots=True)
 class InFlight:
-    """The number of runs in flight when another one is due."""
+    """The number of runs in flight when another one is due.
+
+    `shared` counts the runs of all tenants without one run of each.
+    """
 
     same_probe: int
     same_tenant: int
-    total: int
+    shared: int
 
 
 @dataclass(frozen=True, slots=True)
 class ConcurrencyLimits:
-    """The maximum number of runs in flight, and the maximum delay of a start."""
+    """The maximum number of runs in flight, and the maximum delay of a start.
+
+    `shared` limits the runs of all tenants beyond the first one of each. The first one is always
+    allowed: otherwise tenants whose requests hang would use up the limit, and no others would be
+    probed.
+    """
 
     per_tenant: int
-    total: int
+    shared: int
     misfire_grace_seconds: float
 
 
@@ -105,7 +113,9 @@ def skip_reason(
         return SkipCause.OVERLAP
     if delay_seconds > limits.misfire_grace_seconds:
         return SkipCause.MISFIRE
-    if in_flight.same_tenant >= limits.per_tenant or in_flight.total >= limits.total:
+    if in_flight.same_tenant >= limits.per_tenant:
+        return SkipCause.CONCURRENCY
+    if in_flight.same_tenant > 0 and in_flight.shared >= limits.shared:
         return SkipCause.CONCURRENCY
     return None
 

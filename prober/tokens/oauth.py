@@ -40,6 +40,8 @@ _MAX_LEAD_SECONDS = 300.0
 _LEAD_SHARE = 0.2
 _MAX_MARGIN_SECONDS = 5.0
 _MARGIN_SHARE = 0.1
+MIN_RENEWAL_SECONDS = 10.0
+"""The least time a token is used before the next one is requested, unless it is rejected."""
 _FIRST_RETRY_SECONDS, _MAX_RETRY_SECONDS = 1.0, 60.0
 
 
@@ -48,20 +50,33 @@ class CachedToken:
     """A token from the OAuth server. `expires_at` is in epoch seconds, None if unknown.
 
     `requested_at` is when the request was sent: the lifetime cannot have started earlier.
+    `problem` says what is wrong with the expiry.
     """
 
     token: SecretStr
     requested_at: float
     expires_at: float | None
+    problem: str = ""
+
+    def is_fresh(self, now: float) -> bool:
+        """Return whether it is too new to be renewed; not so if the clock was set back since."""
+        return 0 <= now - self.requested_at < MIN_RENEWAL_SECONDS
 
     def is_usable(self, now: float) -> bool:
-        """Return whether a request that is sent now arrives before the token expires."""
+        """Return whether a request that is sent now arrives before the token expires.
+
+        A token that was just issued is usable whatever it says: the next one would say the same.
+        """
+        if self.is_fresh(now):
+            return True
         return self.expires_at is None or now < self.expires_at - self._share(
             _MARGIN_SHARE, _MAX_MARGIN_SECONDS
         )
 
     def needs_renewal(self, now: float) -> bool:
         """Return whether to request the next token; well before this one becomes unusable."""
+        if self.is_fresh(now):
+            return False
         return self.expires_at is not None and now >= self.expires_at - self._share(
             _LEAD_SHARE, _MAX_LEAD_SECONDS
         )
@@ -72,10 +87,19 @@ class CachedToken:
 
 
 def cached_token(issued: IssuedToken, requested_at: float) -> CachedToken:
-    """Return an issued token with its expiry from the response, or else from the token itself."""
+    """Return an issued token with its expiry from the response, or else from the token itself.
+
+    If a token had already expired when it was issued, one of two clocks is wrong. It is used, and
+    its expiry is unknown.
+    """
     if issued.lifetime_seconds is not None:
         return CachedToken(issued.token, requested_at, requested_at + issued.lifetime_seconds)
-    return CachedToken(issued.token, requested_at, jwt_expiry(issued.token.get_secret_value()))
+    expires_at = jwt_expiry(issued.token.get_secret_value())
+    if expires_at is not None and expires_at <= requested_at + _MAX_MARGIN_SECONDS:
+        ago = requested_at - expires_at
+        problem = f"it had expired {ago:.0f} s before it was issued: compare the clocks"
+        return CachedToken(issued.token, requested_at, None, problem)
+    return CachedToken(issued.token, requested_at, expires_at)
 
 
 def token_request(source: TokenSource, secret: SecretStr, *, version: str) -> Request:

@@ -1,17 +1,20 @@
 """Requests the tokens of one tenant from its OAuth server, one at a time, and caches them."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
+import structlog
 from pydantic import SecretStr
 
-from prober.classifier.oauth_rules import classify_token_response, issued_token
+from prober.classifier.oauth_rules import classify_token_response, issued_token, tokens_in
 from prober.models import HttpExchange, Probe, Request, Tenant, TransportOptions, Verdict
+from prober.redaction import Redactor
 from prober.tokens.oauth import CachedToken, cached_token, retry_delay_seconds, token_request
 
 SendRequest = Callable[[Request, Probe, TransportOptions], Awaitable[HttpExchange]]
 
+_logger = structlog.get_logger("prober")
 _PROBE = Probe(name="token", path="", method="POST", body_limit_bytes=64 * 1024)
 """The limits of the token request: timeouts, and the size of the response."""
 
@@ -48,6 +51,7 @@ class OAuthTokenClient:
         self._secret: SecretStr | None = None
         self._unavailable = TokenUnavailable("the client's secret has not been read yet")
         self._failures = 0
+        self._problem_logged = False
         self._retry_at = 0.0
         self._fetch_task: asyncio.Task[CachedToken | TokenUnavailable] | None = None
 
@@ -92,7 +96,8 @@ class OAuthTokenClient:
             return self._unavailable
         request = token_request(self._tenant.token, secret, version=self._version)
         exchange = await self._send(request, _PROBE, self._tenant.transport)
-        response = _read(exchange, requested_at)
+        known = [secret] if self.cached is None else [secret, self.cached.token]
+        response = _read(exchange, requested_at, known)
         if secret is not self._secret:  # replaced during the request: its response is outdated
             return await self._fetch()
         self._store_response(response)
@@ -101,6 +106,11 @@ class OAuthTokenClient:
 
     def _store_response(self, response: CachedToken | TokenUnavailable) -> None:
         if isinstance(response, CachedToken):
+            if response.problem and not self._problem_logged:
+                self._problem_logged = True
+                _logger.warning(
+                    "token.expiry_ignored", tenant=self._tenant.name, problem=response.problem
+                )
             self.cached, self._failures, self._retry_at = response, 0, 0.0
             return
         self._unavailable = response
@@ -108,14 +118,29 @@ class OAuthTokenClient:
         self._retry_at = self._now() + retry_delay_seconds(self._failures)
 
 
-def _read(exchange: HttpExchange, requested_at: float) -> CachedToken | TokenUnavailable:
+def _read(
+    exchange: HttpExchange, requested_at: float, known: Sequence[SecretStr]
+) -> CachedToken | TokenUnavailable:
+    issued = None if exchange.response is None else issued_token(exchange.response)
+    # A token may also be in a header or in the text of an error, and the caller need not know it.
+    secrets = [*known, *(() if exchange.response is None else tokens_in(exchange.response))]
+    exchange = _redacted(exchange, Redactor(secrets, token_shaped=True))
     verdict = classify_token_response(exchange)
-    issued = None
-    if verdict.succeeded and exchange.response is not None:
-        issued = issued_token(exchange.response)
+    if not verdict.succeeded:
+        issued = None
     if issued is not None:
         return cached_token(issued, requested_at)
     return TokenUnavailable(verdict.evidence, _redact_tokens(exchange), verdict)
+
+
+def _redacted(exchange: HttpExchange, redactor: Redactor) -> HttpExchange:
+    response, failure = exchange.response, exchange.failure
+    if response is not None:
+        headers = tuple((name, redactor.text(value)) for name, value in response.headers)
+        response = replace(response, headers=headers)
+    if failure is not None:
+        failure = replace(failure, detail=redactor.text(failure.detail))
+    return replace(exchange, response=response, failure=failure, redactor=redactor)
 
 
 def _redact_tokens(exchange: HttpExchange) -> HttpExchange:

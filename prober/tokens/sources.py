@@ -7,6 +7,7 @@ changed for a while, or if later readings show the same: see `is_stable`.
 import asyncio
 import errno
 import os
+import re
 import stat
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from prober.errors import TokenUnavailableError
 from prober.file_signature import Signature, stat_signature
 from prober.models import TokenSource, TokenSourceKind
 
+_QUOTES = frozenset("\"'`\u201c\u201d\u2018\u2019")
+_ASSIGNMENT = re.compile(r"(export\s+)?[A-Z][A-Z0-9_]*_[A-Z0-9_]*\s*=\s*[^=\s]")
 MAX_TOKEN_BYTES = 16 * 1024
 _RESOURCE_ERRNOS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 STABLE_SECONDS = 0.25
@@ -71,6 +74,12 @@ def parse_token(content: bytes, where: str) -> SecretStr:
         raise TokenUnavailableError(f"{where} is not UTF-8 text") from None
     if not text:
         raise TokenUnavailableError(f"{where} is empty: write the token into it")
+    if text[0] in _QUOTES or text[-1] in _QUOTES:
+        raise TokenUnavailableError(f"{where} has quotes: write the token without them")
+    if text.lower().startswith("bearer "):
+        raise TokenUnavailableError(f"{where} begins with 'Bearer': write the token alone")
+    if _ASSIGNMENT.match(text):
+        raise TokenUnavailableError(f"{where} has the form NAME=value: write the value alone")
     if any(character.isspace() for character in text):
         raise TokenUnavailableError(f"{where} contains white space: only one token is allowed")
     if not (text.isascii() and text.isprintable()):
@@ -115,6 +124,8 @@ class FileSource:
                 if known is not None and known.signature == signature:
                     return known
                 content = file.read(MAX_TOKEN_BYTES + 1)
+        except ValueError:  # a null character in the path
+            return SourceReading(problem=f"{where!r} is not a path")
         except OSError as error:
             if error.errno in _RESOURCE_ERRNOS and known is not None:
                 return known  # out of descriptors or memory: says nothing about the file
@@ -141,6 +152,14 @@ def _reading(content: bytes, where: str, signature: Signature, changed_at: float
 _POLL_BATCH = 25
 _MAX_POLLS = 12
 """How often one source is read in a row while it keeps changing: for three seconds."""
+
+
+def _read_guarded(source: SecretSource, known: SourceReading | None) -> SourceReading:
+    """Read a source; an exception must not keep other sources from being read."""
+    try:
+        return source.read(known)
+    except Exception as error:  # noqa: BLE001 -- it becomes a problem of this source alone
+        return SourceReading(problem=f"it cannot be read: {type(error).__name__}")
 
 
 class SourceWatcher:
@@ -199,7 +218,7 @@ class SourceWatcher:
             if name in self._sources
         ]
         readings = await asyncio.to_thread(
-            lambda: [source.read(known) for _, source, known in to_read]
+            lambda: [_read_guarded(source, known) for _, source, known in to_read]
         )
         for (name, source, _), reading in zip(to_read, readings, strict=True):
             if self._sources.get(name) is source:  # else a reload has removed it meanwhile

@@ -10,8 +10,9 @@
 3.  A response counts for the token that the request was sent with. An acceptance counts only if
     the request started after the rejection: a request that was in flight when the token became
     invalid proves nothing about the present.
-4.  The cause of a rejection follows from the token's history: `expired` if a known expiry has
-    passed, `superseded` if the token had been accepted before, else `never_accepted`.
+4.  The cause of a rejection follows from the token's history: `expired` if its stated expiry has
+    passed and it was not accepted since (`max_age` is no expiry), `superseded` if it had been
+    accepted before, else `never_accepted`.
 5.  While a token is rejected, one canary run at a time is sent, at growing intervals. It is sent
     by another probe than the one that was rejected last: if that one is accepted, the 401
     concerned a single operation and not the token. From then on a 401 of that probe is ignored,
@@ -192,12 +193,17 @@ def known_expiry(record: TokenRecord, source: TokenSource) -> float | None:
 
     The token's own expiry takes precedence over the configured one; `max_age` can only shorten it.
     """
-    stated = source.expires_at if record.stated_expiry is None else record.stated_expiry
+    stated = stated_expiry(record, source)
     # Counted from the first acceptance, since it is not known when the token was created.
     if source.max_age_seconds is None or record.first_accepted_at is None:
         return stated
     aged = record.first_accepted_at + source.max_age_seconds
     return aged if stated is None else min(stated, aged)
+
+
+def stated_expiry(record: TokenRecord, source: TokenSource) -> float | None:
+    """Return the expiry that the token states, else the configured one, else None."""
+    return source.expires_at if record.stated_expiry is None else record.stated_expiry
 
 
 def status(tenant: str, record: TokenRecord, source: TokenSource) -> TokenStatus:
@@ -245,10 +251,21 @@ def _refused(record: TokenRecord, probe: str, policy: TokenPolicy, at: float) ->
     if record.state is TokenState.REJECTED:
         # Cause and time are those of the first 401. The next canary is another probe.
         return replace(record, refused_probe=probe)
-    expiry = known_expiry(record, policy.source)
-    passed = expiry is not None and expiry <= at
-    cause = RejectionCause.EXPIRED if passed else _rejection_cause(record)
+    expired = _has_expired(record, policy.source, at)
+    cause = RejectionCause.EXPIRED if expired else _rejection_cause(record)
     return replace(_rejected(record, cause, policy, at), refused_probe=probe)
+
+
+def _has_expired(record: TokenRecord, source: TokenSource, at: float) -> bool:
+    """Return whether an expiry explains a 401.
+
+    `max_age` is a rule of the user and no expiry. An expiry after which the platform still accepted
+    the token was wrong.
+    """
+    expiry = stated_expiry(record, source)
+    if expiry is None or expiry > at:
+        return False
+    return record.last_accepted_at is None or record.last_accepted_at <= expiry
 
 
 def _rejected(

@@ -1,14 +1,25 @@
+import asyncio
+import threading
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from pydantic import SecretStr
 
 from prober.classifier.oauth_rules import classify_token_response
 from prober.classifier.rules import classify
-from prober.models import HttpExchange, Probe, Request, Tenant, TokenRef, TransportOptions, Verdict
+from prober.models import (
+    Expectations,
+    HttpExchange,
+    Probe,
+    Request,
+    Tenant,
+    TokenRef,
+    TransportOptions,
+    Verdict,
+)
 from prober.outcomes import Culprit, Endpoint, FailureKind, Outcome, Reason
-from prober.probe import ProbeDeps, run_probe
+from prober.probe import MAX_INLINE_BODY_BYTES, ProbeDeps, run_probe
 from prober.tokens.manager import TokenLease
 from prober.tokens.oauth_client import TokenUnavailable
 from tests.builders import a_probe, a_tenant
@@ -159,3 +170,19 @@ async def test_no_other_answer_is_asked_for_twice(status: int) -> None:
     house, _, client = a_house(["old", "new"], refused)
     await run_probe(TENANT, PROBE, house)
     assert client.asked_with == ["Bearer old"]
+
+
+@pytest.mark.parametrize(("size", "in_thread"), [(100, False), (MAX_INLINE_BODY_BYTES + 1, True)])
+async def test_a_large_body_is_classified_off_the_event_loop(size: int, *, in_thread: bool) -> None:
+    threads: list[int] = []
+
+    def noted(exchange: HttpExchange, expectations: Expectations) -> Verdict:
+        threads.append(threading.get_ident())
+        return classify(exchange, expectations)
+
+    house, _, _ = a_house(["old"], an_answer(200, b'{"status": "ok"}' + b" " * size))
+    result = await run_probe(
+        TENANT, PROBE, replace(house, classify=noted, in_thread=asyncio.to_thread)
+    )
+    assert result.verdict.outcome is Outcome.SUCCESS
+    assert (threads[0] != threading.get_ident()) is in_thread

@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prober.classifier.server_timing import Metric, parse, server_total_seconds
+from prober.classifier.server_timing import (
+    MAX_VALUE_CHARACTERS,
+    MAX_VALUES,
+    Metric,
+    parse,
+    server_total_seconds,
+)
 from prober.outcomes import ServerTimingAnomaly
 
 MISSING, UNPARSABLE = ServerTimingAnomaly.MISSING, ServerTimingAnomaly.UNPARSABLE
@@ -133,3 +139,11 @@ def _seconds(value: str) -> float:
         return time.thread_time() - begin
 
     return min(once() for _ in range(15))
+
+
+def test_no_more_is_read_than_a_bound() -> None:
+    far = [*["a;dur=1"] * MAX_VALUES, "total;dur=5"]
+    assert server_total_seconds(far) is ServerTimingAnomaly.MISSING
+    assert server_total_seconds(far[1:]) == 0.005
+    long = "a, " * MAX_VALUE_CHARACTERS + "total;dur=5"
+    assert server_total_seconds([long]) is ServerTimingAnomaly.MISSING

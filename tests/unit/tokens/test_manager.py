@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from prober.models import (
     Failure,
@@ -355,6 +356,57 @@ async def test_an_oauth_token_that_is_too_old_to_arrive_alive_is_not_used(house:
     assert secret_of(await granted(keeper, BY_OAUTH)) == "issued-2"
 
 
+@pytest.mark.parametrize(
+    ("issued", "number"),
+    [
+        ({"expires_in": 0}, 1),
+        ({"expires_in": 1}, 4),
+        ({"expires_in": -5}, 1),
+        ({"expires_in": "soon"}, 1),
+        ({}, 1),
+        ({"access_token": "a-jwt-of-the-past"}, 1),
+    ],
+)
+async def test_tokens_are_not_asked_for_over_and_over(
+    house: House, issued: dict[str, object], number: int
+) -> None:
+    token = a_jwt(house.now - 3600) if "access_token" in issued else "a-token"
+    content = json.dumps({"token_type": "Bearer", **issued, "access_token": token}).encode()
+    house.answers = [an_answer(200, content) for _ in range(99)]
+    keeper = house.keeper(BY_OAUTH)
+    await keeper.load()
+    with capture_logs() as logged:
+        for _ in range(35):
+            assert secret_of(await granted(keeper, BY_OAUTH)) == token
+            house.now += 1.0
+    assert len(house.requests) <= number
+    assert len(logged) == ("access_token" in issued)
+
+
+@pytest.mark.parametrize(
+    ("document", "why"),
+    [
+        ({}, "no access_token"),
+        ({"access_token": 1}, "an access_token that is no text"),
+        ({"access_token": ""}, "an empty access_token"),
+        ({"access_token": "a b"}, "characters that no HTTP header can carry"),
+        ({"access_token": "x" * 20_000}, "of more than 16384 characters"),
+        ({"access_token": "a-token", "token_type": "mac"}, "the token_type 'mac'"),
+        ({"access_token": "a-token", "token_type": 3}, "a token_type that is no text"),
+    ],
+)
+async def test_it_is_said_why_a_token_cannot_be_used(
+    house: House, document: dict[str, object], why: str
+) -> None:
+    house.answers = [an_answer(200, json.dumps(document).encode())]
+    keeper = house.keeper(BY_OAUTH)
+    await keeper.load()
+    found = await keeper.lease(BY_OAUTH)
+    assert isinstance(found, TokenUnavailable)
+    assert why in found.problem
+    assert "a-token" not in found.problem
+
+
 async def test_an_identity_server_that_cannot_be_reached_is_evidence_and_not_hammered(
     house: House,
 ) -> None:
@@ -376,6 +428,43 @@ async def test_an_identity_server_that_cannot_be_reached_is_evidence_and_not_ham
     assert len(house.requests) == 2
     house.now += 1.1
     assert isinstance(await keeper.lease(BY_OAUTH), TokenLease)
+
+
+ISSUED = "issued-by-the-identity-server.1"
+A_JWT = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJwcm9iZXIifQ.c2lnbmF0dXJl"
+
+
+@pytest.mark.parametrize(
+    ("status", "document", "header"),
+    [
+        (200, {"access_token": ISSUED, "token_type": "mac"}, ISSUED),
+        (200, {"access_token": ISSUED, "expires_in": 100}, ISSUED),
+        (400, {"error": "invalid_grant", "error_description": f"{A_JWT} is unknown"}, A_JWT),
+        (
+            400,
+            {"error": "x", "error_description": f"access_token={ISSUED}"},
+            "refresh_token=12345678",
+        ),
+        (400, {"error": SECRET, "error_description": f"the secret {SECRET}"}, SECRET),
+    ],
+)
+async def test_nothing_that_an_identity_server_says_shows_a_token(
+    house: House, status: int, document: dict[str, object], header: str
+) -> None:
+    body = json.dumps(document).encode()
+    house.answers = [an_answer(status, body, (("X-Request-Id", header), ("Server", header)))]
+    keeper = house.keeper(BY_OAUTH)
+    await keeper.load()
+    found = await keeper.lease(BY_OAUTH)
+    if isinstance(found, TokenLease):
+        return
+    assert found.exchange is not None
+    assert found.verdict is not None
+    assert found.exchange.response is not None
+    said = f"{found.verdict} {found.exchange.response.headers} {found.problem}"
+    assert "[redacted]" in said
+    for secret in (ISSUED, A_JWT, SECRET, "12345678"):
+        assert secret not in said
 
 
 async def test_a_client_that_is_refused_is_a_rejection_and_a_new_secret_ends_it(
