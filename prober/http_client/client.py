@@ -227,6 +227,7 @@ class ProbeHttpClient:
             attempt = start_attempt(
                 through_tunnel=proxy is not None and request.url.startswith("https:")
             )
+            attempt.via_proxy = proxy is not None
             response, failure = await self._attempt(session, request, probe, attempt, proxy)
             total_seconds = attempt.end(failed=failure is not None)
             self._loop_lag.observe(attempt.late_seconds)
@@ -235,11 +236,9 @@ class ProbeHttpClient:
             self._users[session] -= 1
             if session in self._retired:
                 await self._close_when_idle(session)
-        exchange = self._build_exchange(request, attempt, total_seconds, response, failure)
-        return replace(
-            exchange,
-            via_proxy=proxy is not None,
-            loop_lag_seconds=max(lag.max_seconds, attempt.late_seconds),
+        loop_lag_seconds = max(lag.max_seconds, attempt.late_seconds)
+        return self._build_exchange(
+            request, attempt, (total_seconds, loop_lag_seconds), response, failure
         )
 
     async def _close_when_idle(self, session: aiohttp.ClientSession) -> None:
@@ -277,11 +276,13 @@ class ProbeHttpClient:
         self,
         request: Request,
         attempt: Attempt,
-        total_seconds: float,
+        seconds: tuple[float, float],
         response: Response | None,
         failure: Failure | None,
     ) -> HttpExchange:
+        """Return the exchange; `seconds` are its total, and how late the event loop was."""
         secrets = self._forms.get(request.secrets)
+        total_seconds, loop_lag_seconds = seconds
         return HttpExchange(
             method=request.method,
             url=request.url,
@@ -297,6 +298,8 @@ class ProbeHttpClient:
             timing_bound_seconds=attempt.timing.bound_nanoseconds * 1e-9,
             timing_fallback=attempt.timing.fallback,
             tcp=attempt.evidence,
+            via_proxy=attempt.via_proxy,
+            loop_lag_seconds=loop_lag_seconds,
         )
 
     def _session(
