@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test e2e faults bench profile fuzz soak picture pictures dashboards lint format lock programs audit sbom dist image-check fresh debootstrap clean
+.PHONY: help demo test unit e2e faults bench profile fuzz soak picture pictures dashboards coverage calm lint format lock programs audit sbom dist image-check fresh debootstrap clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -17,6 +17,9 @@ DEMO ?=
 test: $(VENV)/.development programs ## run every test, with coverage
 	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --cov --cov-report=
 	$(BIN)/coverage report
+
+unit: $(VENV)/.development ## run the pure tests alone, in half a minute; ARGS="-k name" selects
+	$(BIN)/pytest tests/unit tests/conventions -n 2 --hypothesis-profile quick -q $(ARGS)
 
 e2e: $(VENV)/.development programs ## the full run alone: faults, Prometheus, Alertmanager, who is told what
 	$(BIN)/pytest tests/e2e/test_alerting.py -v
@@ -47,13 +50,20 @@ picture: $(VENV)/.development ## draw docs/demo.svg anew
 pictures: $(VENV)/.development programs ## take docs/pictures anew, from the tests of pages and report in Chromium
 	PICTURES_DIRECTORY=docs/pictures $(BIN)/pytest tests/e2e/test_page.py tests/e2e/test_report.py -q
 
-dashboards: $(VENV)/.development ## make config/grafana/dashboards anew
+dashboards: $(VENV)/.development ## make config/grafana/dashboards and Kubernetes' PrometheusRule anew
 	$(BIN)/python -m tools.grafana
 
-lint: $(VENV)/.development ## ruff, ruff format, mypy --strict, import contracts, hadolint
+coverage: $(VENV)/.development programs ## measure what alerts and how soon, some minutes: docs/alerts-coverage.md
+	$(BIN)/python -m tests.alerting.coverage
+
+calm: $(VENV)/.development programs ## ninety simulated days, a quarter of an hour: who is notified of what, and is it right
+	$(BIN)/python -m tests.calm
+
+lint: $(VENV)/.development ## ruff, ruff format, mypy --strict, vulture (dead code), import contracts, hadolint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/vulture
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/hadolint Dockerfile
 

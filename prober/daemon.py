@@ -24,6 +24,7 @@ import structlog
 from prober.classifier.rules import classify
 from prober.config.diff import ConfigDiff, config_diff, with_restart_only_settings
 from prober.config.resolve import Config
+from prober.config.schema import is_loopback
 from prober.config.web_config import web_config_reader
 from prober.errors import ConfigProblem, SettingsError
 from prober.http_client.client import ProbeHttpClient
@@ -117,7 +118,7 @@ class Daemon:
         )
         self.tokens = self._token_service.manager
         self._runner = ProbeRunner(
-            ProbeDeps(self.tokens, self._client, classify, time.time),
+            ProbeDeps(self.tokens, self._client, classify, time.time, asyncio.to_thread),
             self.tokens,
             sinks,
             self.metrics,
@@ -252,6 +253,7 @@ class Daemon:
             run_once=self._runner.run_once if web.ad_hoc_runs else None,
             reload=reloader.reload if web.reload and reloader is not None else None,
             allowed_hosts=web.hosts,
+            is_loopback=is_loopback(web.host),
         )
 
     def _status(self, tenant: str) -> TenantStatus:

@@ -35,6 +35,7 @@ from prober.outcomes import (
     TokenEventKind,
     TokenState,
 )
+from prober.redaction import NO_SECRETS, Redactor
 
 
 class TokenSourceKind(StrEnum):
@@ -174,6 +175,13 @@ MAX_SHARDS = 1000
 _NO_PAIRS: Mapping[str, str] = MappingProxyType({})
 
 
+class AlertSeverity(StrEnum):
+    """What an alert about one probe alone is: it wakes somebody, or waits for the morning."""
+
+    PAGE = "page"
+    TICKET = "ticket"
+
+
 class ConnectionPolicy(StrEnum):
     """Whether every attempt opens its own connection, or may find one open."""
 
@@ -209,14 +217,16 @@ class Expectations:
 class Probe:
     """One request against a tenant, when to make it, and what a good answer looks like.
 
-    `path` is percent-encoded, begins with `/`, and follows the tenant's `base_url`.
+    `path` is percent-encoded, begins with `/`, and follows the tenant's `base_url`. It and the
+    headers may hold `secrets`, which are taken out of all that is shown.
     """
 
     name: str
-    path: str
+    path: str = field(repr=False)
     method: str = "GET"
     body: bytes | None = None
-    headers: tuple[tuple[str, str], ...] = ()
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    secrets: tuple[SecretStr, ...] = ()
     expectations: Expectations = Expectations()
     interval_seconds: float = 60.0
     timeout_seconds: float = 10.0
@@ -225,6 +235,7 @@ class Probe:
     body_limit_bytes: int = 1024 * 1024
     server_objective_seconds: float = 2.5
     network_objective_seconds: float = 0.5
+    severity: AlertSeverity = AlertSeverity.TICKET
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,13 +336,13 @@ class Response:
     """An HTTP answer. `body` is decompressed and cut at the probe's limit.
 
     `unreadable_coding` names the content coding on account of which the body is as it came: one
-    that was not asked for, and that is not known. The client has already replaced the token, should
-    a hostile server echo it.
+    that was not asked for, and that is not known. Secrets that a hostile server echoes are taken
+    out of the headers already; what is decoded from the body goes through `Exchange.redactor`.
     """
 
     status: int
     headers: tuple[tuple[str, str], ...]
-    body: bytes
+    body: bytes = field(repr=False)
     body_over_limit: bool = False
     unreadable_coding: str = ""
 
@@ -375,6 +386,7 @@ class HttpExchange:
     itself. With a `timing_fallback` an arrival was not timed by the kernel, and the event loop's
     greatest delay during the attempt, `loop_lag_seconds`, is the doubt instead.
     `tcp` is what the kernel knew of the connection at the end; None where it does not say.
+    `redactor` takes what was secret in the request out of what came back.
     """
 
     method: str
@@ -391,6 +403,7 @@ class HttpExchange:
     timing_fallback: TimingFallback | None = None
     tcp: TcpEvidence | None = None
     via_proxy: bool = False
+    redactor: Redactor = field(default=NO_SECRETS, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.response is None and self.failure is None:

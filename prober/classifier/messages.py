@@ -365,4 +365,4 @@ def _excerpt(seen: Observation) -> str:
         return ""
     if seen.has_class(2) and foreign.kind in MAYBE_CUSTOMER_DATA:
         return ""
-    return excerpt(seen.response.body)
+    return excerpt(seen.response.body, seen.redactor)

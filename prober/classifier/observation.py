@@ -38,6 +38,7 @@ from prober.models import (
     TcpEvidence,
 )
 from prober.outcomes import FailureKind, LatencyComponent, Reason, ServerTimingAnomaly
+from prober.redaction import NO_SECRETS, Redactor
 
 
 class IntermediaryKind(StrEnum):
@@ -93,7 +94,7 @@ def foreign_coding(coding: str) -> IntermediaryBody:
     return IntermediaryBody(IntermediaryKind.UNREADABLE_CODING, words)
 
 
-def intermediary_from_text(text: str) -> IntermediaryBody:
+def intermediary_from_text(text: str, redactor: Redactor = NO_SECRETS) -> IntermediaryBody:
     """Return what a body is that is not JSON."""
     head = text.lstrip()[:_SCANNED_CHARACTERS]
     if not head:
@@ -110,7 +111,7 @@ def intermediary_from_text(text: str) -> IntermediaryBody:
             IntermediaryKind.CLOUDFLARE_ERROR, f"Cloudflare's error code {code[1]}", int(code[1])
         )
     if is_html:
-        return IntermediaryBody(IntermediaryKind.HTML, "an HTML page" + _titled(head))
+        return IntermediaryBody(IntermediaryKind.HTML, "an HTML page" + _titled(head, redactor))
     if lowered.startswith(("{", "[")):
         return UNREADABLE_JSON
     return IntermediaryBody(IntermediaryKind.TEXT, "plain text")
@@ -135,9 +136,9 @@ def intermediary_from_json(document: object) -> IntermediaryBody:
     return IntermediaryBody(IntermediaryKind.OTHER_JSON, "JSON of an unknown form")
 
 
-def _titled(html: str) -> str:
+def _titled(html: str, redactor: Redactor) -> str:
     title = _TITLE.search(html)
-    words = "" if title is None else one_line(title[1], _TITLE_CHARACTERS)
+    words = "" if title is None else one_line(title[1], _TITLE_CHARACTERS, redactor)
     return f' titled "{words}"' if words else ""
 
 
@@ -172,8 +173,8 @@ class Body:
 NO_BODY = Body(None, intermediary=EMPTY)
 
 
-def read_body(body: bytes) -> Body:
-    """Return what `body` is; never raises.
+def read_body(body: bytes, redactor: Redactor = NO_SECRETS) -> Body:
+    """Return what `body` is, with `redactor`'s secrets out of its texts; never raises.
 
     Tolerated, since who answered matters more than how well: invalid UTF-8, a byte order mark,
     NaN and Infinity, numbers of any length, repeated keys (the last counts).
@@ -182,26 +183,26 @@ def read_body(body: bytes) -> Body:
     try:
         document = _DECODER.decode(text)
     except (ValueError, RecursionError):
-        return Body(None, intermediary=intermediary_from_text(text))
+        return Body(None, intermediary=intermediary_from_text(text, redactor))
     if isinstance(document, dict):
         status = document.get("status")
         if status == "ok":
             return Body("ok", document=document)
         if status == "error":
-            return Body("error", _line(document, "message"), _line(document, "path"), document)
+            message, path = (_line(document, key, redactor) for key in ("message", "path"))
+            return Body("error", message, path, document)
     return Body(None, document=document, intermediary=intermediary_from_json(document))
 
 
-def excerpt(body: bytes) -> str:
+def excerpt(body: bytes, redactor: Redactor = NO_SECRETS) -> str:
     """Return the beginning of a body that is not the platform's: one line, 200 characters."""
-    return one_line(
-        body.lstrip()[:_EXCERPT_BYTES].decode("utf-8-sig", "replace"), EXCERPT_CHARACTERS
-    )
+    text = body.lstrip()[:_EXCERPT_BYTES].decode("utf-8-sig", "replace")
+    return one_line(text, EXCERPT_CHARACTERS, redactor)
 
 
-def _line(document: dict[str, object], key: str) -> str:
+def _line(document: dict[str, object], key: str, redactor: Redactor) -> str:
     value = document.get(key)
-    return one_line(value, MESSAGE_CHARACTERS) if isinstance(value, str) else ""
+    return one_line(value, MESSAGE_CHARACTERS, redactor) if isinstance(value, str) else ""
 
 
 def _number(digits: str) -> int | float:
@@ -288,6 +289,7 @@ class Observation:
     tcp: TcpEvidence | None = None
     far_end: str = "the far end"
     headers: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: _NO_HEADERS)
+    redactor: Redactor = field(default=NO_SECRETS, repr=False, compare=False)
 
     @property
     def status(self) -> int:
@@ -434,7 +436,8 @@ def _observe(exchange: HttpExchange, expectations: Expectations) -> Observation:
         host,
         latency,
         response=response,
-        body=_body(response),
+        body=_body(response, exchange.redactor),
+        redactor=exchange.redactor,
         server=server,
         expected_status=expectations.status,
         headers=headers,
@@ -459,6 +462,7 @@ def _with_latency_and_expectations(seen: Observation, expectations: Expectations
         expected_status=seen.expected_status,
         unmet_expectation=sentence,
         headers=seen.headers,
+        redactor=seen.redactor,
     )
 
 
@@ -470,10 +474,10 @@ def _is_unregistered(location: str) -> bool:
     return path.lower().rstrip("/").endswith(_UNREGISTERED)
 
 
-def _body(response: Response) -> Body:
+def _body(response: Response, redactor: Redactor) -> Body:
     if response.body_over_limit:  # what was cut may by chance still be JSON; it is not read
         return Body(None, intermediary=OVER_LIMIT)
-    body = read_body(response.body)
+    body = read_body(response.body, redactor)
     # A server may name a coding, and not encode: an envelope that can be read is one.
     if response.unreadable_coding and body.status is None and response.body:
         return Body(None, intermediary=foreign_coding(response.unreadable_coding))

@@ -45,6 +45,9 @@ class HistoryCallbacks:
     on_quarantine: Callable[[Path, str], None]
 
 
+_BROKEN_SCHEMA = ("no such table", "no such column", "has no column named", "malformed database")
+
+
 class HistorySink(EventSink):
     """A recorder. `probes` are those that there are; `now` tells epoch seconds."""
 
@@ -168,7 +171,11 @@ class HistorySink(EventSink):
 
     def _on_error(self, error: Exception) -> None:
         self._discard_file()
-        if type(error) is sqlite3.DatabaseError:  # none of its kinds: the file itself is broken
+        # None of its kinds: the file itself is broken. A table that is not there never comes back.
+        is_broken = type(error) is sqlite3.DatabaseError or any(
+            sign in str(error) for sign in _BROKEN_SCHEMA
+        )
+        if is_broken:
             self._listeners.on_dropped(HistoryDropReason.FILE_LOST, 1)
             aside = quarantine(self._directory / FILE_NAME)
             self._listeners.on_quarantine(aside, f"it is corrupt: {error}")

@@ -22,10 +22,12 @@ from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver
+from pydantic import SecretStr
 from yarl import URL
 
 from prober.errors import TlsConfigurationError
 from prober.file_signature import Version, file_version
+from prober.formatting import one_line
 from prober.http_client.dns import ThreadResolver
 from prober.http_client.errors import AttemptProgress, map_exception, proxy_auth_failure
 from prober.http_client.kernel_timing import StampingEnabled
@@ -35,7 +37,6 @@ from prober.http_client.protocol import (
     LimitedConnector,
     content_codings,
 )
-from prober.http_client.redaction import SecretPatternCache, redact_response, redact_text
 from prober.http_client.timing import (
     Attempt,
     EventLoopLagMonitor,
@@ -56,6 +57,7 @@ from prober.models import (
 )
 from prober.outcomes import FailureKind
 from prober.proxy_environment import proxy_environment
+from prober.redaction import Redactor, RedactorCache, secrets_of_url
 
 # Gateways send long Content-Security-Policy lines; 32 KiB a line and 256 lines bound the head.
 MAX_HEADER_LINE_BYTES = 32 * 1024
@@ -152,6 +154,12 @@ def _describe_error(error: OSError | ValueError) -> str:
     return getattr(error, "strerror", None) or str(error)
 
 
+MAX_SHOWN_HEADER_CHARACTERS = 32 * 1024
+"""So much of an answer's header fields is kept; what is more is cut off."""
+_NAME_CHARACTERS = 256
+_DETAIL_CHARACTERS = 1000
+
+
 class ProbeHttpClient:
     """Holds the sessions of all tenants; use as an asynchronous context manager."""
 
@@ -165,7 +173,8 @@ class ProbeHttpClient:
         self._users: Counter[aiohttp.ClientSession] = Counter()
         self._retired: set[aiohttp.ClientSession] = set()
         self._certificates = CertificateExpiry()
-        self._forms = SecretPatternCache()
+        self._redactors = RedactorCache()
+        self._proxy_secrets: dict[str, tuple[SecretStr, ...]] = {}
         self._stamping: StampingEnabled | None = None
 
     async def __aenter__(self) -> Self:
@@ -216,14 +225,15 @@ class ProbeHttpClient:
         self, request: Request, probe: Probe, options: TransportOptions
     ) -> HttpExchange:
         """Send `request` once and return what it brought; raises nothing but cancellation."""
+        proxy = self._proxies.proxy_for(request.url, options)
+        redactor = self._redactors.of((*request.secrets, *self._secrets_of(proxy)))
         try:
             session = self._session(options, probe.connection)
         except TlsConfigurationError as error:
-            return failed_before_send(request, FailureKind.TLS_CONFIGURATION, str(error))
+            return failed_before_send(request, FailureKind.TLS_CONFIGURATION, str(error), redactor)
         self._users[session] += 1
         lag = self._loop_lag.open()
         try:
-            proxy = self._proxies.proxy_for(request.url, options)
             attempt = start_attempt(
                 through_tunnel=proxy is not None and request.url.startswith("https:")
             )
@@ -236,10 +246,16 @@ class ProbeHttpClient:
             self._users[session] -= 1
             if session in self._retired:
                 await self._close_when_idle(session)
-        loop_lag_seconds = max(lag.max_seconds, attempt.late_seconds)
-        return self._build_exchange(
-            request, attempt, (total_seconds, loop_lag_seconds), response, failure
-        )
+        attempt.loop_lag_seconds = max(lag.max_seconds, attempt.late_seconds)
+        return self._build_exchange(request, redactor, attempt, total_seconds, (response, failure))
+
+    def _secrets_of(self, proxy: str | None) -> tuple[SecretStr, ...]:
+        """Return what is secret in a proxy's URL: it may echo its password, too."""
+        if proxy is None or "@" not in proxy:
+            return ()
+        if proxy not in self._proxy_secrets:
+            self._proxy_secrets[proxy] = secrets_of_url(proxy)
+        return self._proxy_secrets[proxy]
 
     async def _close_when_idle(self, session: aiohttp.ClientSession) -> None:
         """Close a session that gets no more to do, as soon as nothing is under way by it."""
@@ -275,23 +291,21 @@ class ProbeHttpClient:
     def _build_exchange(
         self,
         request: Request,
+        redactor: Redactor,
         attempt: Attempt,
-        seconds: tuple[float, float],
-        response: Response | None,
-        failure: Failure | None,
+        total_seconds: float,
+        came: tuple[Response | None, Failure | None],
     ) -> HttpExchange:
-        """Return the exchange; `seconds` are its total, and how late the event loop was."""
-        secrets = self._forms.get(request.secrets)
-        total_seconds, loop_lag_seconds = seconds
+        response, failure = came
         return HttpExchange(
             method=request.method,
-            url=request.url,
+            url=redactor.text(request.url),
             total_seconds=total_seconds,
             phases=phases_of(attempt.timing, total_seconds),
-            response=None if response is None else redact_response(response, secrets),
+            response=None if response is None else _redacted(response, redactor),
             failure=None
             if failure is None
-            else Failure(failure.kind, redact_text(failure.detail, secrets)),
+            else Failure(failure.kind, one_line(failure.detail, _DETAIL_CHARACTERS, redactor)),
             connection_reused=attempt.timing.reused,
             remote_address=attempt.remote_address,
             certificate_expiry_timestamp_seconds=self._certificates.of(attempt.tls_object),
@@ -299,7 +313,8 @@ class ProbeHttpClient:
             timing_fallback=attempt.timing.fallback,
             tcp=attempt.evidence,
             via_proxy=attempt.via_proxy,
-            loop_lag_seconds=loop_lag_seconds,
+            loop_lag_seconds=attempt.loop_lag_seconds,
+            redactor=redactor,
         )
 
     def _session(
@@ -319,11 +334,27 @@ def _versions(options: TransportOptions) -> tuple[Version, ...]:
     return tuple(file_version(file) for file in files if file is not None)
 
 
-def failed_before_send(request: Request, kind: FailureKind, detail: str) -> HttpExchange:
+def _redacted(response: Response, redactor: Redactor) -> Response:
+    """Return a response with no secret in its headers, nor as it is in its body.
+
+    Headers that are longer than any that means something are cut: each character is looked at.
+    """
+    headers: list[tuple[str, str]] = []
+    room = MAX_SHOWN_HEADER_CHARACTERS
+    for name, value in response.headers:
+        shown = value[: max(0, room)]
+        room -= len(name) + len(shown)
+        text = redactor.text(shown, is_cut=len(shown) < len(value))
+        headers.append((redactor.text(name[:_NAME_CHARACTERS]), text))
+    return replace(response, headers=tuple(headers), body=redactor.data(response.body))
+
+
+def failed_before_send(
+    request: Request, kind: FailureKind, detail: str, redactor: Redactor
+) -> HttpExchange:
     """Return the exchange of a request that could not even be made."""
-    return HttpExchange(
-        method=request.method, url=request.url, total_seconds=0.0, failure=Failure(kind, detail)
-    )
+    url = redactor.text(request.url)
+    return HttpExchange(request.method, url, 0.0, failure=Failure(kind, detail), redactor=redactor)
 
 
 def _proxy_response(error: aiohttp.ClientHttpProxyError) -> Response:

@@ -6,6 +6,7 @@ the process.
 """
 
 import asyncio
+import errno
 import socket
 import threading
 import time
@@ -112,5 +113,8 @@ class ThreadResolver(AbstractResolver):
             with suppress(RuntimeError):  # the loop has been closed meanwhile
                 loop.call_soon_threadsafe(tell, found)
 
-        threading.Thread(target=work, name=f"look up {name[0]}", daemon=True).start()
+        try:
+            threading.Thread(target=work, name=f"look up {name[0]}", daemon=True).start()
+        except RuntimeError as error:  # the machine's want, or a limit such as TasksMax
+            raise OSError(errno.EAGAIN, f"no thread to look up the name: {error}") from error
         return await answer

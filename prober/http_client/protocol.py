@@ -174,6 +174,8 @@ except ImportError:
 
 MAX_EMPTY_BYTES = 64 * 1024
 """So much more than the limit may come over the wire: members and blocks that hold nothing."""
+MAX_MEMBERS = 256
+"""So many gzip members or zstd frames may a body have: each takes time, even when it is empty."""
 MAX_CODINGS = 5
 """So many content codings may be stacked, as curl has it; more are not undone."""
 _PIECE_BYTES = 64 * 1024
@@ -253,10 +255,12 @@ class LimitedBodyReader:
         if self._fed_bytes[stage] > self._limit_bytes * 1.02 + MAX_EMPTY_BYTES:
             self.over_limit = True
             return
-        for piece in self._decoders[stage].pieces(data):
+        decoder = self._decoders[stage]
+        for piece in decoder.pieces(data):
             self._decode(piece, stage + 1)
             if self.over_limit:
                 return
+        self.over_limit = decoder.members > MAX_MEMBERS
 
     def _append(self, data: bytes) -> None:
         room = self._limit_bytes - self._size_bytes
@@ -299,6 +303,9 @@ def _is_text(body: bytes) -> bool:
 
 
 class _Decoder(Protocol):
+    members: int
+    """How many members were begun; after one more than `MAX_MEMBERS` no more is decoded."""
+
     @property
     def is_at_end(self) -> bool:
         """Whether what came so far is whole."""
@@ -313,6 +320,7 @@ class _Zlib:
     """Undoes gzip, of any number of members, or deflate."""
 
     def __init__(self, *, maybe_raw: bool) -> None:
+        self.members = 1
         self._decompressor = zlib.decompressobj(_GZIP_OR_ZLIB)
         self._maybe_raw = maybe_raw
         self._swallowed = b""
@@ -330,6 +338,9 @@ class _Zlib:
                 if not data.startswith(_GZIP_MAGIC):
                     return
                 self._after_end = b""
+                self.members += 1
+                if self.members > MAX_MEMBERS:
+                    return
                 self._decompressor = zlib.decompressobj(_GZIP_OR_ZLIB)
             try:
                 piece = self._decompressor.decompress(data, _PIECE_BYTES)
@@ -353,6 +364,7 @@ class _Zstd:
     """Undoes zstd, of any number of frames (RFC 8878, 3)."""
 
     def __init__(self) -> None:
+        self.members = 1
         self._decompressor = _zstd_decompressor()
         self._after_end = b""
 
@@ -368,6 +380,9 @@ class _Zstd:
                 if not data.startswith(_ZSTD_MAGIC):
                     return
                 self._after_end = b""
+                self.members += 1
+                if self.members > MAX_MEMBERS:
+                    return
                 self._decompressor = _zstd_decompressor()
             try:
                 piece = self._decompressor.decompress(data, _PIECE_BYTES)

@@ -42,6 +42,7 @@ class Attempt:
     remote_address: str | None = None
     evidence: TcpEvidence | None = None
     via_proxy: bool = False
+    loop_lag_seconds: float = 0.0
     _before: TcpInfo | None = None
     _out_of_order: bool = False
 

@@ -82,6 +82,12 @@ METRIC_DEFINITIONS = (
         (*_PROBE, "culprit"),
     ),
     MetricDefinition(
+        "prober_probe_info",
+        MetricType.GAUGE,
+        "1, labelled with the severity of alerts about this probe alone, to join on.",
+        (*_PROBE, "severity"),
+    ),
+    MetricDefinition(
         "prober_probe_interval_seconds",
         MetricType.GAUGE,
         "How often the probe is configured to run.",
@@ -208,7 +214,7 @@ METRIC_DEFINITIONS = (
     MetricDefinition(
         "prober_token_info",
         MetricType.GAUGE,
-        "1, labelled with the fingerprint of the present token and the kind of its source.",
+        "1, labelled with the kind of the token's source, and its fingerprint if there is one.",
         ("tenant", "fingerprint", "source"),
     ),
     MetricDefinition(

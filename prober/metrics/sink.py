@@ -75,6 +75,7 @@ class ProbeMetrics:
         "_network",
         "_objective",
         "_own",
+        "_owner",
         "_phases",
         "_probe",
         "_retransmissions",
@@ -83,11 +84,13 @@ class ProbeMetrics:
         "_server",
         "_skipped",
         "_slow",
+        "_store",
         "_success",
     )
 
     def __init__(self, store: MetricRegistry, tenant: Tenant, probe: Probe) -> None:
-        owner = (tenant.name, probe.name)
+        self._store = store
+        self._owner = owner = (tenant.name, probe.name)
         self._runs = store.block("prober_probe_runs_total", owner)
         self._success = store.block("prober_probe_success", owner)
         self._consecutive = store.block("prober_probe_consecutive_failures", owner)
@@ -114,6 +117,7 @@ class ProbeMetrics:
     def configure(self, probe: Probe) -> None:
         """Take over the probe's settings; its counters stay."""
         self._probe = probe
+        self._store.set_info("prober_probe_info", self._owner, (probe.severity.value,))
         self._interval.set(probe.interval_seconds)
         self._objective.replace(
             {
@@ -262,8 +266,8 @@ class TokenMetrics:
         self._rejections.add(key=cause)
 
     def _set_token_info(self, status: TokenStatus) -> None:
-        name = status.fingerprint
-        told = None if name is None else (name, status.source.kind.value)
+        # Without a token the source is known all the same: to Prometheus, an empty label is none.
+        told = (status.fingerprint or "", status.source.kind.value)
         if told != self._told:
             self._told = told
             self._store.set_info("prober_token_info", self._owner, told)

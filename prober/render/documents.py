@@ -40,6 +40,7 @@ from prober.outcomes import (
     SkipCause,
     TokenState,
 )
+from prober.redaction import Redactor
 from prober.render.text import maintenance_text, status_text
 from prober.stats.aggregates import BUCKET_SECONDS, TimeBucket, bucket_start, sum_buckets
 from prober.stats.slo import availability_from_bucket, budget_left
@@ -348,7 +349,7 @@ def _classified(
         "phase_seconds": _phases(exchange.phases),
         "facts": dict(verdict.facts),
         "request": {"method": exchange.method, "url": _without_credentials(exchange.url)},
-        "response": None if exchange.response is None else _response(exchange.response, verdict),
+        "response": _response(exchange, verdict),
         "failure": _failure(exchange.failure),
         "connection": {
             "reused": exchange.connection_reused,
@@ -382,7 +383,10 @@ def _phases(phases: Phases) -> dict[str, float | None]:
     return {name: known.get(name) for name in PHASE_NAMES}
 
 
-def _response(response: Response, verdict: Verdict) -> dict[str, object]:
+def _response(exchange: HttpExchange, verdict: Verdict) -> dict[str, object] | None:
+    response = exchange.response
+    if response is None:
+        return None
     by_platform = verdict.responder is Responder.PLATFORM
     return {
         "status": response.status,
@@ -390,13 +394,13 @@ def _response(response: Response, verdict: Verdict) -> dict[str, object]:
             [name, value] for name, value in response.headers if name.lower() not in _SECRET_HEADERS
         ],
         "body_over_limit": response.body_over_limit,
-        "envelope": _envelope(response) if by_platform else None,
+        "envelope": _envelope(response, exchange.redactor) if by_platform else None,
         "excerpt": None if by_platform else _excerpt(verdict),
     }
 
 
-def _envelope(response: Response) -> dict[str, str] | None:
-    body = read_body(b"" if response.body_over_limit else response.body)
+def _envelope(response: Response, redactor: Redactor) -> dict[str, str] | None:
+    body = read_body(b"" if response.body_over_limit else response.body, redactor)
     if body.status is None:
         return None
     optional = {"message": body.message, "path": body.path}

@@ -37,6 +37,8 @@ from prober.models import (
     HttpExchange,
     Latency,
     TokenRef,
+    TokenSource,
+    TokenSourceKind,
     TokenStatus,
     Verdict,
     shared_token_rejected_for,
@@ -193,6 +195,7 @@ def _milliseconds(seconds: float | None) -> str:
     return _NOTHING if seconds is None else milliseconds(seconds)
 
 
+_CREDENTIALS = "/run/credentials/"
 _NO_VALUE = "-"
 _SCHEMA_VERSION = 1
 
@@ -253,14 +256,30 @@ def token_remark(statuses: Mapping[str, TokenStatus], tenant: str) -> str | None
     if status.state is TokenState.MISSING:
         return f"there is no token: {status.problem or 'its source has not been read'}"
     if status.state is TokenState.REJECTED:
-        return (
-            f"rejected since {_moment(status.rejected_since)}; put the user's present token into"
-            f" {status.source}, it is picked up without a restart"
-        )
+        return f"rejected since {_moment(status.rejected_since)}; {token_remedy(status.source)}"
     other = shared_token_rejected_for(statuses, tenant)
     if other is not None:
         return f"holds the token that is already rejected for {other}: its next run will tell"
     return None
+
+
+def token_remedy(source: TokenSource) -> str:
+    """Return what to do about a rejected token, which depends on where it comes from."""
+    if source.client is not None:
+        secret = source.client.secret
+        return (
+            f"check the rights and the scope of the OAuth client {source.client.client_id}, and"
+            f" put its present secret into {secret}, {_taking_effect(secret)}"
+        )
+    return f"put the user's present token into {source}, {_taking_effect(source)}"
+
+
+def _taking_effect(source: TokenSource) -> str:
+    if source.kind is TokenSourceKind.ENVIRONMENT:
+        return "and restart the prober: a running process does not see a changed environment"
+    if source.location.startswith(_CREDENTIALS):
+        return "at its origin, and restart the service: systemd copies a credential at the start"
+    return "it is picked up without a restart"
 
 
 def token_document(statuses: Mapping[str, TokenStatus], tenant: str) -> dict[str, object]:
