@@ -74,8 +74,7 @@ async def run_with_a_stall(
     _Platform.asked.clear()
     async with ProbeHttpClient(EventLoopLagMonitor(metrics.loop_lag)) as client:
         asking = asyncio.create_task(client.exchange(request, probe, tenant.transport))
-        while not _Platform.asked.is_set():
-            await asyncio.sleep(0.005)
+        await asyncio.to_thread(_Platform.asked.wait)
         time.sleep(stall_seconds)  # noqa: ASYNC251 -- the stall is the subject
         exchange = await asking
     result = ProbeResult(
