@@ -241,6 +241,7 @@ class ProbeHttpClient:
             attempt = start_attempt(
                 through_tunnel=proxy is not None and request.url.startswith("https:")
             )
+            attempt.via_proxy = proxy is not None
             response, failure = await self._attempt(session, request, probe, attempt, proxy)
             total_seconds = attempt.end(failed=failure is not None)
             self._loop_lag.observe(attempt.late_seconds)
@@ -249,14 +250,8 @@ class ProbeHttpClient:
             self._users[session] -= 1
             if session in self._retired:
                 await self._close_when_idle(session)
-        exchange = self._build_exchange(
-            request, redactor, attempt, total_seconds, (response, failure)
-        )
-        return replace(
-            exchange,
-            via_proxy=proxy is not None,
-            loop_lag_seconds=max(lag.max_seconds, attempt.late_seconds),
-        )
+        attempt.loop_lag_seconds = max(lag.max_seconds, attempt.late_seconds)
+        return self._build_exchange(request, redactor, attempt, total_seconds, (response, failure))
 
     def _secrets_of(self, proxy: str | None) -> tuple[SecretStr, ...]:
         """Return what is secret in a proxy's URL: it may echo its password, too."""
@@ -321,6 +316,8 @@ class ProbeHttpClient:
             timing_bound_seconds=attempt.timing.bound_nanoseconds * 1e-9,
             timing_fallback=attempt.timing.fallback,
             tcp=attempt.evidence,
+            via_proxy=attempt.via_proxy,
+            loop_lag_seconds=attempt.loop_lag_seconds,
             redactor=redactor,
         )
 
