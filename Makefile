@@ -19,7 +19,7 @@ test: $(VENV)/.development programs ## run every test, with coverage
 	$(BIN)/coverage report
 
 e2e: $(VENV)/.development programs ## the full run alone: faults, Prometheus, Alertmanager, who is told what
-	$(BIN)/pytest tests/e2e/test_alerting.py -v
+	E2E_EVERY_CELL=1 $(BIN)/pytest tests/e2e/test_alerting.py -v
 
 faults: $(VENV)/.development programs ## every fault of network, servers and machine, each with its verdict
 	$(BIN)/pytest tests/faults -q
