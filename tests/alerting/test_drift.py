@@ -10,6 +10,8 @@ from tests.alerting.cases import surroundings, tenant
 from tests.alerting.histograms import BOUNDS, Latency, histogram
 from tests.alerting.test_rules import run
 
+pytestmark = pytest.mark.prometheus
+
 STEP_SECONDS = 600
 HOUR = 3600
 DAY = 24 * HOUR

@@ -10,6 +10,8 @@ import yaml
 
 from tests.alerting.test_rules import ALERTS
 
+pytestmark = pytest.mark.prometheus
+
 ALERTMANAGER = Path(__file__).parents[2] / "config" / "alertmanager"
 FILE = ALERTMANAGER / "alertmanager.yml"
 CONFIG = yaml.safe_load(FILE.read_text())

@@ -19,6 +19,8 @@ from tests.alerting.cases_of_probes import MORE_CASES
 from tests.alerting.cases_of_tokens import TOKEN_CASES
 from tools.grafana.panels import RUNBOOKS
 
+pytestmark = pytest.mark.prometheus
+
 PROMETHEUS = Path(__file__).parents[2] / "config" / "prometheus"
 RULES = sorted((PROMETHEUS / "rules").glob("*.yml"))
 STEP_SECONDS = 30

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.prometheus
+
 ALERTMANAGER = Path(__file__).parents[2] / "config" / "alertmanager"
 NEVER = "0001-01-01T00:00:00Z"
 

@@ -27,6 +27,8 @@ from tests.prometheus import (
     scaled,
 )
 
+pytestmark = pytest.mark.prometheus
+
 CALM_SECONDS = 4
 EVERY_CELL = bool(os.environ.get("E2E_EVERY_CELL"))
 ENVIRONMENTS = {"acme-prod": "production", "acme-dev": "development", "legacy": "production"}

@@ -49,6 +49,7 @@ def promtool(*arguments: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.prometheus
 def test_prometheus_can_read_every_query(tmp_path: Path) -> None:
     rules = [
         {"record": f"dashboard:query:{number}", "expr": concrete(query.expression)}

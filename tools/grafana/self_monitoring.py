@@ -144,7 +144,8 @@ def _quantiles_of_lateness() -> AnyPanel:
 def _quantiles_of_lag() -> AnyPanel:
     about = About(
         "Lag of the event loop",
-        "The greatest error of any time that is measured; a busy machine shows here first.",
+        "How late arrivals are read; a busy machine shows here first. Times of the network are free"
+        " of it where the kernel stamps arrivals.",
         ("ProberOverloaded",),
     )
     return _quantiles(about, "prober_event_loop_lag_seconds", LAG_LIMIT_SECONDS)
