@@ -100,9 +100,10 @@ async def test_a_sink_that_raises_harms_nothing(
     daemon = Daemon(one, os.environ, logger, extra={"broken": broken})
     await daemon.start()
     try:
-        assert daemon.tokens.statuses["acme"].state is TokenState.UNVERIFIED
+        states = [daemon.tokens.statuses["acme"].state]
         assert await run_probe(daemon, "acme") is Outcome.SUCCESS
-        assert daemon.tokens.statuses["acme"].state is TokenState.VALID
+        states.append(daemon.tokens.statuses["acme"].state)
+        assert states == [TokenState.UNVERIFIED, TokenState.VALID]
         late = asyncio.get_running_loop().time() - 1000
         daemon._runner.on_due("acme", "datasets", late)
         series = 'prober_probe_skipped_total{cause="misfire",probe="datasets",tenant="acme"}'

@@ -99,8 +99,8 @@ def test_a_failure_is_new_once_for_each_sink_method_and_type() -> None:
 
 @every_event
 def test_a_failure_handler_that_raises_harms_nobody(method: str) -> None:
-    def handler(_sink: str, _method: str, _error: Exception, *, is_new: bool) -> None:
-        raise RuntimeError(is_new)
+    def handler(sink: str, method: str, error: Exception, *, is_new: bool) -> None:
+        raise RuntimeError(sink, method, error, is_new)
 
     good = RecordingSink()
     EMIT[method](FanOutSink({"broken": RecordingSink(ValueError()), "good": good}, handler))
