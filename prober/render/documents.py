@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from prober.classifier.oauth_rules import IDENTITY_RULES
 from prober.classifier.observation import read_body
-from prober.classifier.rules import RULES, RuleDescription, rule_number
+from prober.classifier.rules import RULES, RuleDescription, describe_rule
 from prober.models import (
     PHASE_NAMES,
     Expectations,
@@ -52,15 +52,15 @@ def _texts(rows: Iterable[RuleDescription]) -> Mapping[tuple[str, Reason], str]:
     """Return what rows say, by number and reason; of two that share both, either."""
     texts: dict[tuple[str, Reason], str] = {}
     for each in rows:
-        key = (each.row, each.reason)
+        key = (each.number, each.reason)
         texts[key] = f"{texts[key]}; or {each.when}" if key in texts else each.when
     return texts
 
 
 _WHEN: Mapping[Endpoint, Mapping[tuple[str, Reason], str]] = MappingProxyType(
     {
-        Endpoint.API: _texts(map(rule_number, RULES)),
-        Endpoint.IDENTITY: _texts(map(rule_number, IDENTITY_RULES)),
+        Endpoint.API: _texts(map(describe_rule, RULES)),
+        Endpoint.IDENTITY: _texts(map(describe_rule, IDENTITY_RULES)),
     }
 )
 

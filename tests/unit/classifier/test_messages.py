@@ -21,17 +21,17 @@ def _header(name: str, value: str) -> tuple[tuple[str, str], ...]:
     [
         (
             a_failure(FailureKind.DNS, "no such\nhost"),
-            "No answer from cloud.uipath.com: its name could not be resolved (no such host)",
+            "No response from cloud.uipath.com: the host name could not be resolved (no such host)",
         ),
         (
             a_failure(FailureKind.TOKEN_MISSING),
-            "The prober did not get to ask cloud.uipath.com: it has no usable token",
+            "No request was sent to cloud.uipath.com: the prober has no usable token",
         ),
         (
             a_failure(FailureKind.TRUNCATED, response=Response(200, (), b"")),
             (
-                "The request was sent to cloud.uipath.com, but no whole answer came: "
-                "the answer was cut short; HTTP 200 had begun"
+                "The request was sent to cloud.uipath.com, but the response is incomplete: "
+                "it was truncated; the status was HTTP 200"
             ),
         ),
     ],
@@ -47,7 +47,7 @@ def test_there_is_nothing_to_say_of_a_failure_that_was_none() -> None:
 
 
 def test_every_kind_of_failure_has_words() -> None:
-    assert set(messages.FAILURE_WORDS) == set(FailureKind)
+    assert set(messages.FAILURE_MESSAGES) == set(FailureKind)
 
 
 @pytest.mark.parametrize(
@@ -57,8 +57,8 @@ def test_every_kind_of_failure_has_words() -> None:
             messages.gateway_rejection_message,
             an_answer(401, b"", ()),
             (
-                "HTTP 401 with an empty body, no envelope, no Server-Timing, but a challenge for a "
-                "Bearer token: a gateway in front of the platform rejected the token"
+                "HTTP 401 with an empty body, no envelope, no Server-Timing, but with a "
+                "Bearer challenge: a gateway in front of the platform rejected the token"
             ),
         ),
         (
@@ -74,28 +74,28 @@ def test_every_kind_of_failure_has_words() -> None:
             an_answer(302, b"", _header("Location", "/login?next=/portal_/unregistered")),
             (
                 "HTTP 302 to /login?next=/portal_/unregistered: redirected by an intermediary, "
-                "the platform did not answer"
+                "not by the platform"
             ),
         ),
         (
             messages.redirect_message,
             an_answer(304, b"", ()),
-            "HTTP 304 to nowhere: redirected by an intermediary, the platform did not answer",
+            "HTTP 304 without a Location: redirected by an intermediary, not by the platform",
         ),
         (
             messages.intermediary_message,
             an_answer(502, HTML, ()),
             (
                 'HTTP 502 with an HTML page titled "502 Bad Gateway", no envelope, '
-                "no Server-Timing: answered by an intermediary, not by the platform"
+                "no Server-Timing: sent by an intermediary, not by the platform"
             ),
         ),
         (
             messages.intermediary_message,
             an_answer(502, b"[]", _header("Server-Timing", "edge;dur=3")),
             (
-                "HTTP 502 with JSON of an unknown form, no envelope, no Server-Timing total: "
-                "answered by an intermediary, not by the platform"
+                "HTTP 502 with JSON of an unknown format, no envelope, no Server-Timing total: "
+                "sent by an intermediary, not by the platform"
             ),
         ),
         (
@@ -103,8 +103,8 @@ def test_every_kind_of_failure_has_words() -> None:
             an_answer(524, b"x", _header("Server", "Cloudflare")),
             (
                 "HTTP 524 with plain text, no envelope, no Server-Timing: "
-                "answered by an intermediary, not by the platform "
-                "(Cloudflare got no answer from its origin in time)"
+                "sent by an intermediary, not by the platform "
+                "(Cloudflare timed out waiting for its origin)"
             ),
         ),
         (
@@ -112,7 +112,7 @@ def test_every_kind_of_failure_has_words() -> None:
             an_answer(524, b"x", _header("Server", "nginx")),
             (
                 "HTTP 524 with plain text, no envelope, no Server-Timing: "
-                "answered by an intermediary, not by the platform"
+                "sent by an intermediary, not by the platform"
             ),
         ),
         (
@@ -120,7 +120,7 @@ def test_every_kind_of_failure_has_words() -> None:
             an_answer(407, b"x", _header("Server", "cloudflare")),
             (
                 "HTTP 407 with plain text, no envelope, no Server-Timing: "
-                "answered by an intermediary, not by the platform (a proxy demands a log-in)"
+                "sent by an intermediary, not by the platform (the proxy requires authentication)"
             ),
         ),
         (
@@ -135,8 +135,8 @@ def test_every_kind_of_failure_has_words() -> None:
             messages.permission_denied_message,
             an_answer(403, an_envelope("error", message="403 Forbidden")),
             (
-                "HTTP 403 with an error envelope: the token may not make this request; "
-                'it says "403 Forbidden"'
+                "HTTP 403 with an error envelope: the token has no permission for this request; "
+                'message: "403 Forbidden"'
             ),
         ),
         (
@@ -144,7 +144,7 @@ def test_every_kind_of_failure_has_words() -> None:
             an_answer(200, b"{", body_over_limit=True),
             (
                 "HTTP 200 with Server-Timing and a body over the probe's limit, no envelope: "
-                "the answer was not judged; ask for less, or raise the probe's limit"
+                "the body was not read; request less data, or raise the probe's limit"
             ),
         ),
         (
@@ -152,28 +152,28 @@ def test_every_kind_of_failure_has_words() -> None:
             an_answer(200, b""),
             (
                 "HTTP 200 with Server-Timing and an empty body, no envelope: "
-                "the platform answered, but not in its own form"
+                "sent by the platform, but not in its own format"
             ),
         ),
         (
             messages.rate_limited_message,
             an_answer(429, an_envelope("error"), _header("Retry-After", "30")),
             (
-                "HTTP 429 with an error envelope: the platform limits the rate and asks to wait "
+                "HTTP 429 with an error envelope: the platform limits the request rate "
                 "(Retry-After: 30)"
             ),
         ),
         (
             messages.rate_limited_message,
             an_answer(429, an_envelope("error")),
-            "HTTP 429 with an error envelope: the platform limits the rate",
+            "HTTP 429 with an error envelope: the platform limits the request rate",
         ),
         (
             messages.client_error_message,
             an_answer(404, NOT_FOUND),
             (
-                "HTTP 404 with an error envelope: the platform finds fault with the request; "
-                'it says "404 Not Found"'
+                "HTTP 404 with an error envelope: the platform rejected the request as invalid; "
+                'message: "404 Not Found"'
             ),
         ),
         (
@@ -216,6 +216,5 @@ def test_a_negative_checks_success_says_that_it_was_wanted() -> None:
     seen = observe(an_answer(404, NOT_FOUND, (SERVER_TIMING,)), Expectations(status=404))
 
     assert messages.expected_error_message(seen) == (
-        "HTTP 404 with an error envelope, as the probe expects: the platform itself answered; "
-        "server 0.038 s, network 0.462 s"
+        "HTTP 404 with an error envelope, as the probe expects; server 0.038 s, network 0.462 s"
     )
