@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit e2e faults bench profile fuzz soak picture pictures dashboards lint format lock programs audit sbom dist image-check fresh debootstrap clean
+.PHONY: help demo test unit e2e faults bench profile fuzz soak picture pictures dashboards coverage calm lint format lock programs audit sbom dist image-check fresh debootstrap clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -50,8 +50,14 @@ picture: $(VENV)/.development ## draw docs/demo.svg anew
 pictures: $(VENV)/.development programs ## take docs/pictures anew, from the tests of pages and report in Chromium
 	PICTURES_DIRECTORY=docs/pictures $(BIN)/pytest tests/e2e/test_page.py tests/e2e/test_report.py -q
 
-dashboards: $(VENV)/.development ## make config/grafana/dashboards anew
+dashboards: $(VENV)/.development ## make config/grafana/dashboards and Kubernetes' PrometheusRule anew
 	$(BIN)/python -m tools.grafana
+
+coverage: $(VENV)/.development programs ## measure what alerts and how soon, some minutes: docs/alerts-coverage.md
+	$(BIN)/python -m tests.alerting.coverage
+
+calm: $(VENV)/.development programs ## ninety simulated days, a quarter of an hour: who is notified of what, and is it right
+	$(BIN)/python -m tests.calm
 
 lint: $(VENV)/.development ## ruff, ruff format, mypy --strict, vulture (dead code), import contracts, hadolint
 	$(BIN)/ruff check .
@@ -72,9 +78,9 @@ lock: | $(VENV)/bin/uv ## renew the locked dependencies
 
 LOCK_FLAGS := --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links --upgrade
 
-programs: ## install the Debian programs that tests use (prometheus, alertmanager, chromium, systemd-analyze, curl, openssl, faketime, libatomic)
-	@{ command -v promtool && command -v amtool && command -v prometheus-alertmanager && command -v chromium && command -v systemd-analyze && command -v curl && command -v openssl && command -v faketime && /sbin/ldconfig -p | grep libatomic.so.1; } >/dev/null \
-	  || ./.ci/install-programs prometheus prometheus-alertmanager chromium systemd curl openssl faketime libatomic1
+programs: ## install the Debian programs that tests use (prometheus, alertmanager, chromium, systemd-analyze, curl, openssl, faketime, ip, libatomic)
+	@{ command -v promtool && command -v amtool && command -v prometheus-alertmanager && command -v chromium && command -v systemd-analyze && command -v curl && command -v openssl && command -v faketime && command -v ip && /sbin/ldconfig -p | grep libatomic.so.1; } >/dev/null \
+	  || ./.ci/install-programs prometheus prometheus-alertmanager chromium systemd curl openssl faketime iproute2 libatomic1
 
 image-check: $(VENV)/.development debootstrap ## build and run the image without Docker, on a plain Debian; needs root
 	$(BIN)/python -m tests.packaging.image_check

@@ -5,7 +5,7 @@ the message of an error envelope is quoted, because the rest is customer data. E
 line of bounded length.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from prober.classifier.observation import (
@@ -16,8 +16,13 @@ from prober.classifier.observation import (
     excerpt,
 )
 from prober.formatting import one_line
-from prober.outcomes import FailureKind
+from prober.models import TcpEvidence
+from prober.outcomes import FailureKind, Reason
 
+_SLOW_NETWORK_SECONDS = 0.1
+_MOST_ROUND_TRIPS = 8
+"""TCP, TLS and the request itself take two to four; a large response some more."""
+_ADDRESSES_CHARACTERS = 120
 _DETAIL_CHARACTERS = 200
 _MESSAGE_CHARACTERS = 160
 _LOCATION_CHARACTERS = 160
@@ -69,6 +74,70 @@ def failure_message(observation: Observation) -> str:
     detail = one_line(failure.detail, _DETAIL_CHARACTERS)
     status = f"; the status was HTTP {observation.status}" if observation.status else ""
     return message + (f" ({detail})" if detail else "") + status
+
+
+def silence_message(observation: Observation) -> str:
+    """Describe a timeout that TCP statistics explain."""
+    tcp = observation.tcp
+    if tcp is None:
+        return failure_message(observation)
+    status = f" The status was HTTP {observation.status}." if observation.status else ""
+    describe = _SILENCE_MESSAGES[observation.silence]
+    return f"{describe(observation, tcp)}.{status} TCP: {tcp_summary(tcp)}"
+
+
+def tcp_summary(tcp: TcpEvidence) -> str:
+    """Return the kernel's statistics of a connection as text."""
+    parts = [
+        f"round-trip time {tcp.rtt_seconds * 1e3:.1f} ms",
+        _retransmissions(tcp),
+        f"last packet received {tcp.since_heard_seconds:.1f} s before the end",
+    ]
+    if tcp.lost_addresses:
+        addresses = one_line(", ".join(tcp.lost_addresses), _ADDRESSES_CHARACTERS)
+        parts.append(f"no connection to {addresses}")
+    return ", ".join(parts)
+
+
+def _retransmissions(tcp: TcpEvidence) -> str:
+    return (
+        f"{tcp.retransmissions} segment(s) retransmitted"
+        if tcp.retransmissions
+        else "no retransmissions"
+    )
+
+
+def _unacknowledged(observation: Observation, tcp: TcpEvidence) -> str:
+    return (
+        f"The request to {observation.host} was lost in the network: {observation.far_end} never "
+        f"acknowledged it after {tcp.retransmissions} retransmission(s)"
+    )
+
+
+def _far_end_silent(observation: Observation, tcp: TcpEvidence) -> str:
+    return (
+        f"No response from {observation.host}: {observation.far_end} acknowledged the request "
+        f"and was still reachable {tcp.since_heard_seconds:.1f} s before the timeout"
+    )
+
+
+def _path_lost(observation: Observation, tcp: TcpEvidence) -> str:
+    return (
+        f"The network path to {observation.host} failed after the request: {observation.far_end} "
+        f"acknowledged it, and answered no keep-alive probe in the last "
+        f"{tcp.since_heard_seconds:.1f} s"
+    )
+
+
+_SILENCE_MESSAGES: Mapping[Reason | None, Callable[[Observation, TcpEvidence], str]] = (
+    MappingProxyType(
+        {
+            Reason.RESPONSE_TIMEOUT_UNACKNOWLEDGED: _unacknowledged,
+            Reason.RESPONSE_TIMEOUT_FAR_END_SILENT: _far_end_silent,
+            Reason.RESPONSE_TIMEOUT_PATH_LOST: _path_lost,
+        }
+    )
+)
 
 
 def gateway_rejection_message(observation: Observation) -> str:
@@ -230,7 +299,21 @@ def _latency(observation: Observation) -> str:
     latency = observation.latency
     if latency.server_seconds is None or latency.network_seconds is None:
         return ""
-    return f"; server {latency.server_seconds:.3f} s, network {latency.network_seconds:.3f} s"
+    network = f"network {latency.network_seconds:.3f} s"
+    return f"; server {latency.server_seconds:.3f} s, {network}{_why_slow(observation)}"
+
+
+def _why_slow(observation: Observation) -> str:
+    """Say whether packet loss or distance explains a slow network, else nothing."""
+    network_seconds, tcp = observation.latency.network_seconds, observation.tcp
+    if tcp is None or network_seconds is None or network_seconds < _SLOW_NETWORK_SECONDS:
+        return ""
+    statistics = f"{_retransmissions(tcp)}, round-trip time {tcp.rtt_seconds * 1e3:.0f} ms"
+    if tcp.retransmissions:
+        return f" (packet loss: {statistics})"
+    if network_seconds <= _MOST_ROUND_TRIPS * tcp.rtt_seconds:
+        return f" (distance: {statistics})"
+    return f" (neither loss on our side nor distance explains it: {statistics})"
 
 
 def _status_note(observation: Observation) -> str:
@@ -264,9 +347,22 @@ _HEADERS = tuple((name, name.replace("-", "_")) for name in _HEADER_NAMES)
 
 
 def extract_attributes(observation: Observation) -> Mapping[str, str]:
-    """Return named details of a response, in snake case; empty without a response."""
-    if observation.response is None:
-        return MappingProxyType({})
+    """Return named details of an exchange, in snake case.
+
+    `tcp` is included only after a failure, a retransmission or a lost address.
+    """
+    attributes: dict[str, str] = {}
+    if observation.response is not None:
+        attributes = _response_attributes(observation)
+    tcp = observation.tcp
+    if tcp is not None and (
+        observation.failure is not None or tcp.retransmissions or tcp.lost_addresses
+    ):
+        attributes["tcp"] = tcp_summary(tcp)
+    return MappingProxyType({name: value for name, value in attributes.items() if value})
+
+
+def _response_attributes(observation: Observation) -> dict[str, str]:
     attributes = {"http_status": str(observation.status), "message": observation.body.message}
     attributes["path"] = _bounded(observation.body.path)
     if observation.has_class(3):
@@ -278,7 +374,7 @@ def extract_attributes(observation: Observation) -> Mapping[str, str]:
             attributes[key] = _header(observation, name)
     attributes["marker"] = _marker(observation)
     attributes["excerpt"] = _excerpt(observation)
-    return MappingProxyType({name: value for name, value in attributes.items() if value})
+    return attributes
 
 
 def _header(observation: Observation, name: str) -> str:
@@ -309,4 +405,4 @@ def _excerpt(observation: Observation) -> str:
         return ""
     if observation.has_class(2) and intermediary.kind in MAYBE_CUSTOMER_DATA:
         return ""
-    return excerpt(observation.response.body)
+    return excerpt(observation.response.body, observation.redactor)

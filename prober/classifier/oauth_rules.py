@@ -6,6 +6,7 @@ are classified by the rules of `rules.py`, responses by the rules here. A JSON o
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pydantic import SecretStr
@@ -30,6 +31,7 @@ _SERVER_FAILED = frozenset({"server_error", "temporarily_unavailable"})
 _UNAUTHORIZED, _TOO_MANY_REQUESTS = 401, 429
 _DESCRIPTION_CHARACTERS = 160
 _MAX_TOKEN_CHARACTERS = 16 * 1024
+_TYPE_CHARACTERS = 40
 _MAX_LIFETIME_SECONDS = 10 * 366 * 86_400.0
 
 
@@ -46,16 +48,38 @@ def issued_token(response: Response) -> IssuedToken | None:
     if not 200 <= response.status <= 299 or response.body_over_limit:  # noqa: PLR2004
         return None
     document = read_body(response.body).document
-    if not isinstance(document, dict):
+    if not isinstance(document, dict) or _token_problem(document):
         return None
+    return IssuedToken(SecretStr(document["access_token"]), _lifetime(document.get("expires_in")))
+
+
+def _token_problem(document: Mapping[str, object]) -> str:
+    """Return why the token in a response cannot be used, empty if it can; never quotes it."""
     token, kind = document.get("access_token"), document.get("token_type", "Bearer")
-    if not isinstance(token, str) or not 0 < len(token) <= _MAX_TOKEN_CHARACTERS:
-        return None
+    if token is None:
+        return "no access_token"
+    if not isinstance(token, str):
+        return "an access_token that is not a string"
+    if not token:
+        return "an empty access_token"
+    if len(token) > _MAX_TOKEN_CHARACTERS:
+        return f"an access_token of more than {_MAX_TOKEN_CHARACTERS} characters"
     if not (token.isascii() and token.isprintable()) or " " in token:
-        return None
-    if not isinstance(kind, str) or kind.lower() != "bearer":
-        return None
-    return IssuedToken(SecretStr(token), _lifetime(document.get("expires_in")))
+        return "an access_token with characters that are invalid in an HTTP header"
+    if not isinstance(kind, str):
+        return "a token_type that is not a string"
+    if kind.lower() != "bearer":
+        return f"the token_type '{one_line(kind, _TYPE_CHARACTERS)}' instead of 'Bearer'"
+    return ""
+
+
+def tokens_in(response: Response) -> tuple[SecretStr, ...]:
+    """Return all that an answer calls a token, usable or not."""
+    document = read_body(response.body).document
+    if not isinstance(document, dict):
+        return ()
+    named = (value for key, value in document.items() if key.lower().endswith("token"))
+    return tuple(SecretStr(value) for value in named if isinstance(value, str))
 
 
 def classify_token_response(exchange: HttpExchange) -> Verdict:
@@ -100,8 +124,8 @@ def _error(observation: Observation) -> str:
 def _description(observation: Observation) -> str:
     document = observation.body.document
     description = document.get("error_description") if isinstance(document, dict) else None
-    text = one_line(description, _DESCRIPTION_CHARACTERS) if isinstance(description, str) else ""
-    error = one_line(_error(observation), _DESCRIPTION_CHARACTERS)
+    texts = [_error(observation), description if isinstance(description, str) else ""]
+    error, text = (one_line(t, _DESCRIPTION_CHARACTERS, observation.redactor) for t in texts)
     return f" ({': '.join(each for each in (error, text) if each)})" if error else ""
 
 
@@ -115,6 +139,15 @@ def _message(meaning: str) -> MessageBuilder:
         return f"HTTP {observation.status} from {server}: {meaning}{_description(observation)}"
 
     return build
+
+
+def _unusable_token_message(observation: Observation) -> str:
+    document = observation.body.document
+    problem = _token_problem(document) if isinstance(document, dict) else ""
+    return (
+        f"HTTP {observation.status} from the identity server {observation.host}: "
+        f"the response has no usable token: {problem or 'the body is over the limit'}"
+    )
 
 
 def _rule(number: str, when: str, reason: Reason, applies: Condition, meaning: str) -> Rule:
@@ -166,14 +199,15 @@ _RESPONSES = (
         "it rejected the token request as invalid",
     ),
     _rule("15i", "2xx with a token", Reason.OK, _issued, "a token was issued"),
-    _rule(
+    Rule(
         "12i",
-        "2xx with a JSON object, no usable token",
+        "identity server: 2xx with a JSON object, no usable token",
         Reason.MALFORMED_ENVELOPE,
+        Responder.PLATFORM,
         lambda observation: (
             observation.has_class(2) and isinstance(observation.body.document, dict)
         ),
-        "the response has no usable token",
+        _unusable_token_message,
     ),
     Rule(
         "7i",

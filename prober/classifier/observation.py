@@ -14,7 +14,7 @@ import json
 import re
 from codecs import BOM_UTF8
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import lru_cache
 from types import MappingProxyType
@@ -23,9 +23,19 @@ from urllib.parse import urlsplit
 
 from prober.classifier.expectations import first_unmet_expectation
 from prober.classifier.server_timing import requests_bearer, server_total_seconds
+from prober.classifier.silence import attribute_silence
 from prober.formatting import one_line
-from prober.models import Expectations, Failure, HttpExchange, Latency, Probe, Response
-from prober.outcomes import LatencyComponent, ServerTimingAnomaly
+from prober.models import (
+    Expectations,
+    Failure,
+    HttpExchange,
+    Latency,
+    Probe,
+    Response,
+    TcpEvidence,
+)
+from prober.outcomes import FailureKind, LatencyComponent, Reason, ServerTimingAnomaly
+from prober.redaction import NO_SECRETS, Redactor
 
 
 class IntermediaryKind(StrEnum):
@@ -81,7 +91,7 @@ def unreadable_coding_body(coding: str) -> IntermediaryBody:
     return IntermediaryBody(IntermediaryKind.UNREADABLE_CODING, description)
 
 
-def intermediary_from_text(text: str) -> IntermediaryBody:
+def intermediary_from_text(text: str, redactor: Redactor = NO_SECRETS) -> IntermediaryBody:
     """Describe a body that is not JSON."""
     head = text.lstrip()[:_SCANNED_CHARACTERS]
     if not head:
@@ -98,7 +108,7 @@ def intermediary_from_text(text: str) -> IntermediaryBody:
             IntermediaryKind.CLOUDFLARE_ERROR, f"Cloudflare error code {code[1]}", int(code[1])
         )
     if is_html:
-        return IntermediaryBody(IntermediaryKind.HTML, "an HTML page" + _titled(head))
+        return IntermediaryBody(IntermediaryKind.HTML, "an HTML page" + _titled(head, redactor))
     if lowered.startswith(("{", "[")):
         return UNREADABLE_JSON
     return IntermediaryBody(IntermediaryKind.TEXT, "plain text")
@@ -123,9 +133,9 @@ def intermediary_from_json(document: object) -> IntermediaryBody:
     return IntermediaryBody(IntermediaryKind.OTHER_JSON, "JSON of an unknown format")
 
 
-def _titled(html: str) -> str:
+def _titled(html: str, redactor: Redactor) -> str:
     title = _TITLE.search(html)
-    words = "" if title is None else one_line(title[1], _TITLE_CHARACTERS)
+    words = "" if title is None else one_line(title[1], _TITLE_CHARACTERS, redactor)
     return f' titled "{words}"' if words else ""
 
 
@@ -160,8 +170,8 @@ class Body:
 NO_BODY = Body(None, intermediary=EMPTY)
 
 
-def read_body(body: bytes) -> Body:
-    """Parse a body. Never raises.
+def read_body(body: bytes, redactor: Redactor = NO_SECRETS) -> Body:
+    """Parse a body, with `redactor`'s secrets removed from its texts. Never raises.
 
     Tolerated, because the sender matters more than the format: invalid UTF-8, a byte order mark,
     NaN and Infinity, numbers of any length, repeated keys (the last counts).
@@ -170,26 +180,26 @@ def read_body(body: bytes) -> Body:
     try:
         document = _DECODER.decode(text)
     except (ValueError, RecursionError):
-        return Body(None, intermediary=intermediary_from_text(text))
+        return Body(None, intermediary=intermediary_from_text(text, redactor))
     if isinstance(document, dict):
         status = document.get("status")
         if status == "ok":
             return Body("ok", document=document)
         if status == "error":
-            return Body("error", _line(document, "message"), _line(document, "path"), document)
+            message, path = (_line(document, key, redactor) for key in ("message", "path"))
+            return Body("error", message, path, document)
     return Body(None, document=document, intermediary=intermediary_from_json(document))
 
 
-def excerpt(body: bytes) -> str:
+def excerpt(body: bytes, redactor: Redactor = NO_SECRETS) -> str:
     """Return the start of a body that is not the platform's: one line of up to 200 characters."""
-    return one_line(
-        body.lstrip()[:_EXCERPT_BYTES].decode("utf-8-sig", "replace"), EXCERPT_CHARACTERS
-    )
+    text = body.lstrip()[:_EXCERPT_BYTES].decode("utf-8-sig", "replace")
+    return one_line(text, EXCERPT_CHARACTERS, redactor)
 
 
-def _line(document: dict[str, object], key: str) -> str:
+def _line(document: dict[str, object], key: str, redactor: Redactor) -> str:
     value = document.get(key)
-    return one_line(value, MESSAGE_CHARACTERS) if isinstance(value, str) else ""
+    return one_line(value, MESSAGE_CHARACTERS, redactor) if isinstance(value, str) else ""
 
 
 def _number(digits: str) -> int | float:
@@ -199,25 +209,29 @@ def _number(digits: str) -> int | float:
 _DECODER = json.JSONDecoder(parse_int=_number)
 
 
-def split(total_seconds: float, server: float | ServerTimingAnomaly) -> Latency:
-    """Split a response time into server and network time; with an anomaly there is no split.
+def split(total_seconds: float, own_seconds: float, server: float | ServerTimingAnomaly) -> Latency:
+    """Split a response time into server, network and the prober's own time.
 
-    A server time larger than the total is the anomaly EXCEEDS_TOTAL: one of the two clocks is
-    wrong, and a negative network time would hide that.
+    With an anomaly there is no split. A server time larger than the time that passed outside the
+    prober is the anomaly EXCEEDS_TOTAL: one of the two clocks is wrong, and a negative network time
+    would hide that.
     """
+    outside_seconds = total_seconds - own_seconds
     if isinstance(server, ServerTimingAnomaly):
-        return Latency(total_seconds, anomaly=server)
-    if server > total_seconds:
-        return Latency(total_seconds, anomaly=ServerTimingAnomaly.EXCEEDS_TOTAL)
-    return Latency(total_seconds, server, total_seconds - server)
+        return Latency(total_seconds, own_seconds=own_seconds, anomaly=server)
+    if server > outside_seconds:
+        anomaly = ServerTimingAnomaly.EXCEEDS_TOTAL
+        return Latency(total_seconds, own_seconds=own_seconds, anomaly=anomaly)
+    return Latency(total_seconds, server, outside_seconds - server, own_seconds)
 
 
-def is_trustworthy(loop_lag_seconds: float, threshold_seconds: float) -> bool:
+def is_trustworthy(exchange: HttpExchange, max_loop_lag_seconds: float) -> bool:
     """Return whether a latency may be added to the histograms.
 
-    The event loop lag during the attempt is an upper bound of the measurement's error.
+    Times from the kernel are exact. If the event loop timed an arrival, its lag during the attempt
+    is an upper bound of the measurement's error.
     """
-    return loop_lag_seconds <= threshold_seconds
+    return exchange.timing_fallback is None or exchange.loop_lag_seconds <= max_loop_lag_seconds
 
 
 def slow_components(latency: Latency, probe: Probe) -> tuple[LatencyComponent, ...]:
@@ -234,6 +248,7 @@ def slow_components(latency: Latency, probe: Probe) -> tuple[LatencyComponent, .
 
 
 _HOST_CHARACTERS = 100
+_ADDRESS_CHARACTERS = 60
 _UNREGISTERED = "/portal_/unregistered"
 _QUOTA = re.compile(
     r"\bquotas?\b.{0,80}\b(?:exceed|exhaust|reach|used up|over\b|limit)"
@@ -256,7 +271,8 @@ class Observation:
 
     With a `failure`, the `response` is partial: only its status is used. `headers` are those of the
     response, by lower-case name. `unmet_expectation` is set only if the response has the status and
-    envelope that the probe expects.
+    envelope that the probe expects. `silence` is the reason for a timeout after the request was
+    sent, None without one. `far_end` describes the other end of the TCP connection.
     """
 
     host: str
@@ -267,7 +283,11 @@ class Observation:
     server: float | ServerTimingAnomaly = ServerTimingAnomaly.MISSING
     expected_status: int | None = None
     unmet_expectation: str | None = None
+    silence: Reason | None = None
+    tcp: TcpEvidence | None = None
+    far_end: str = "the far end"
     headers: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: _NO_HEADERS)
+    redactor: Redactor = field(default=NO_SECRETS, repr=False, compare=False)
 
     @property
     def status(self) -> int:
@@ -366,7 +386,37 @@ class Observation:
 
 def observe(exchange: HttpExchange, expectations: Expectations) -> Observation:
     """Extract what the rules use from an exchange. Never raises."""
-    host, latency = _host(exchange.url), Latency(exchange.total_seconds)
+    observation = _observe(exchange, expectations)
+    if exchange.tcp is None and exchange.failure is None:
+        return observation
+    return replace(
+        observation, silence=_silence(exchange), tcp=exchange.tcp, far_end=_far_end(exchange)
+    )
+
+
+def _silence(exchange: HttpExchange) -> Reason | None:
+    failure, phases = exchange.failure, exchange.phases
+    if failure is None or failure.kind is not FailureKind.RESPONSE_TIMEOUT:
+        return None
+    waited_seconds = sum(each or 0.0 for each in (phases.send, phases.wait, phases.transfer))
+    return attribute_silence(
+        exchange.tcp,
+        waited_seconds,
+        response_begun=phases.transfer is not None,
+        via_proxy=exchange.via_proxy,
+    )
+
+
+def _far_end(exchange: HttpExchange) -> str:
+    peer = "the proxy" if exchange.via_proxy else "the far end"
+    if exchange.remote_address is None:
+        return f"{peer} of the connection"
+    return f"{peer} ({one_line(exchange.remote_address, _ADDRESS_CHARACTERS)})"
+
+
+def _observe(exchange: HttpExchange, expectations: Expectations) -> Observation:
+    host = _host(exchange.url)
+    latency = Latency(exchange.total_seconds, own_seconds=exchange.phases.own or 0.0)
     response = exchange.response
     if response is None:
         return Observation(host, latency, failure=exchange.failure)
@@ -378,7 +428,8 @@ def observe(exchange: HttpExchange, expectations: Expectations) -> Observation:
         host,
         latency,
         response=response,
-        body=_body(response),
+        body=_body(response, exchange.redactor),
+        redactor=exchange.redactor,
         server=server,
         expected_status=expectations.status,
         headers=headers,
@@ -394,7 +445,9 @@ def _with_latency_and_expectations(
     observation: Observation, expectations: Expectations
 ) -> Observation:
     """Add what applies to platform responses only: the latency split and the expectations."""
-    latency = split(observation.latency.total_seconds, observation.server)
+    latency = split(
+        observation.latency.total_seconds, observation.latency.own_seconds, observation.server
+    )
     message = None
     if observation.is_ok or observation.is_expected_error:
         message = first_unmet_expectation(
@@ -409,6 +462,7 @@ def _with_latency_and_expectations(
         expected_status=observation.expected_status,
         unmet_expectation=message,
         headers=observation.headers,
+        redactor=observation.redactor,
     )
 
 
@@ -420,10 +474,10 @@ def _is_unregistered(location: str) -> bool:
     return path.lower().rstrip("/").endswith(_UNREGISTERED)
 
 
-def _body(response: Response) -> Body:
+def _body(response: Response, redactor: Redactor) -> Body:
     if response.body_over_limit:  # a truncated body may be valid JSON by chance
         return Body(None, intermediary=OVER_LIMIT)
-    body = read_body(response.body)
+    body = read_body(response.body, redactor)
     # A server may name a coding without applying it: an envelope that can be read counts.
     if response.unreadable_coding and body.status is None and response.body:
         return Body(None, intermediary=unreadable_coding_body(response.unreadable_coding))

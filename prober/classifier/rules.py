@@ -115,6 +115,17 @@ def _failed(
     return Rule(number, when, Reason(kind.value), responder, applies, messages.failure_message)
 
 
+def _silent(reason: Reason, when: str) -> Rule:
+    """Return a rule for a timeout that TCP statistics explain."""
+
+    def applies(observation: Observation) -> bool:
+        return observation.silence is reason
+
+    return Rule(
+        "6", f"timeout: {when}", reason, Responder.NOBODY, applies, messages.silence_message
+    )
+
+
 def _proxy_answered(observation: Observation) -> bool:
     failure = observation.failure
     return failure is not None and failure.kind is FailureKind.PROXY and observation.status > 0
@@ -149,9 +160,7 @@ _NO_RESPONSE = (
     _failed("3", FailureKind.CONNECT_TIMEOUT, "no response: TCP timed out"),
     _failed("4a", FailureKind.CERTIFICATE_EXPIRED, "no response: certificate expired"),
     _failed(
-        "4b",
-        FailureKind.CERTIFICATE_NAME_MISMATCH,
-        "no response: certificate of another host",
+        "4b", FailureKind.CERTIFICATE_NAME_MISMATCH, "no response: certificate of another host"
     ),
     _failed("4", FailureKind.TLS_CERTIFICATE, "no response: certificate issuer not trusted"),
     _failed("4", FailureKind.TLS_HANDSHAKE, "no response: TLS handshake failed"),
@@ -165,6 +174,18 @@ _NO_RESPONSE = (
     ),
     _failed("5", FailureKind.PROXY, "no response: proxy failure"),
     _failed("6", FailureKind.CONNECTION_RESET, "incomplete response: connection reset"),
+    _silent(
+        Reason.RESPONSE_TIMEOUT_UNACKNOWLEDGED,
+        "the request was never acknowledged",
+    ),
+    _silent(
+        Reason.RESPONSE_TIMEOUT_FAR_END_SILENT,
+        "acknowledged; the far end is reachable and does not respond",
+    ),
+    _silent(
+        Reason.RESPONSE_TIMEOUT_PATH_LOST,
+        "acknowledged; then the network path failed",
+    ),
     _failed("6", FailureKind.RESPONSE_TIMEOUT, "incomplete response: timeout"),
     _failed("6", FailureKind.TRUNCATED, "incomplete response: truncated"),
     _failed(

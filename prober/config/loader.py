@@ -30,6 +30,7 @@ from prober.config.resolve import (
     web_options,
 )
 from prober.config.schema import CustomProbe, MaintenanceEntry, NamedProbe, ProbeRef, Slug, Token
+from prober.config.texts import with_texts
 from prober.config.web_config import WebConfig, read_web_config
 from prober.config.yaml import KeyPath, Note, YamlDocument, format_key_path, read_text, read_yaml
 from prober.errors import ConfigProblem, SettingsError
@@ -103,7 +104,7 @@ class _Validator:
         reload = self._part(schema.Reload, content, "reload")
         log = self._part(schema.Log, content, "log")
         windows = self._maintenance(content.get("maintenance"))
-        own, broken = self._own_probes(content.get("probes"))
+        own, broken = self._own_probes(content.get("probes"), path.absolute().parent)
         entries = self._entries(content.get("tenants"))
         self._unknown_keys(content)
         tenants, problems, warnings = resolve_tenants(
@@ -175,7 +176,9 @@ class _Validator:
         self._notes += [(("defaults", *path), message) for path, message in problems]
         return defaults.model_copy(update={str(path[0]): None for path, _ in problems})
 
-    def _own_probes(self, given: object) -> tuple[dict[str, CustomProbe], frozenset[str]]:
+    def _own_probes(
+        self, given: object, directory: Path
+    ) -> tuple[dict[str, CustomProbe], frozenset[str]]:
         if given is None:
             return {}, frozenset()
         if not isinstance(given, dict):
@@ -187,8 +190,9 @@ class _Validator:
             self._valid(Slug, name, at)
             probe = self._valid(CustomProbe, entry, at)
             if probe is not None:
-                own[name] = probe
-                self._notes += [((*at, *path), message) for path, message in check_custom(probe)]
+                own[name], problems = with_texts(probe, directory, environ)
+                problems += check_custom(probe)
+                self._notes += [((*at, *path), message) for path, message in problems]
         return own, frozenset(given) - own.keys()
 
     def _maintenance(self, given: object) -> list[MaintenanceWindow]:

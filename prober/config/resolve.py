@@ -15,7 +15,9 @@ from datetime import UTC, datetime, time
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal, Self, TypeVar
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, quote, unquote, urlencode
+
+from pydantic import SecretStr
 
 from prober.config import schema
 from prober.config.builtin_probes import CATALOGUE, DEFAULT_PROBES, BuiltinProbe, path_segment
@@ -33,11 +35,13 @@ from prober.config.schema import (
     is_loopback,
     is_remote_plaintext,
 )
+from prober.config.text_schema import is_name_of_secret
 from prober.config.yaml import KeyPath, Note
 from prober.errors import ConfigProblem
 from prober.maintenance import MaintenanceWindow
 from prober.models import (
     SINGLE_SHARD,
+    AlertSeverity,
     ConnectionPolicy,
     Expectations,
     OAuthClient,
@@ -149,14 +153,26 @@ def _needs_consent(use: ProbeRef, own: CustomProbe) -> Problems:
 
 
 def _custom_request(own: CustomProbe) -> Probe:
+    """Return the request of an own probe, whose texts have been read: see `texts`."""
+    query = urlencode({name: text.value or "" for name, text in own.query.items()}, quote_via=quote)
+    separator = "&" if "?" in own.path else "?"
     return Probe(
         name="",
-        path=own.path,
+        path=f"{own.path}{separator}{query}" if query else own.path,
+        secrets=tuple(map(SecretStr, _secrets(own))),
         method=own.method,
         body=None if own.json_body is None else _json(own.json_body),
-        headers=tuple(own.headers.items()),
+        headers=tuple((name, text.value or "") for name, text in own.headers.items()),
         expectations=Expectations(own.expect.status, own.expect.jmespath, own.expect.max_server),
     )
+
+
+def _secrets(own: CustomProbe) -> list[str]:
+    texts = [*own.headers.items(), *own.query.items()]
+    found = [text.value or "" for name, text in texts if text.is_secret(name)]
+    written = parse_qsl(own.path.partition("?")[2])
+    found += [value for name, value in written if is_name_of_secret(name)]
+    return [each for each in dict.fromkeys(found) if each]
 
 
 def _builtin_request(built_in: BuiltinProbe, use: ProbeRef) -> tuple[str, Problems]:
@@ -221,6 +237,7 @@ def _apply_options(
         body_limit_bytes=_first_set(1024 * 1024, [layer.body_limit for layer in layers.tuning]),
         server_objective_seconds=_first_set(2.5, [each.server for each in layers.objectives]),
         network_objective_seconds=_first_set(0.5, [each.network for each in layers.objectives]),
+        severity=_first_set(AlertSeverity.TICKET, [layer.severity for layer in layers.tuning]),
     )
     return probe, []
 

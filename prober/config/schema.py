@@ -31,9 +31,10 @@ from pydantic import (
 )
 
 from prober.classifier.expectations import check_expression
+from prober.config.text_schema import VARIABLE, Text, WrittenText, is_header_value
 from prober.formatting import Duration, Size
 from prober.maintenance import MaintenanceWindow, first_moment, validate_cron
-from prober.models import ConnectionPolicy
+from prober.models import AlertSeverity, ConnectionPolicy
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 
@@ -101,6 +102,8 @@ class ProbeOptions(StrictModel):
     """`fresh` (default) opens a connection for every attempt, `reuse` keeps one open."""
     body_limit: Size | None = None
     """How much of an answer is read, counted after decompression. Default 1MiB."""
+    severity: AlertSeverity | None = None
+    """What an alert about this probe alone is: `page` or `ticket`. Default ticket."""
     objectives: LatencyObjectives = LatencyObjectives()
     """What is promised of this probe."""
 
@@ -185,8 +188,10 @@ class CustomProbe(ProbeOptions):
     """What follows the tenant's base URL, percent-encoded: `/api/v1/...`."""
     json_body: JsonBody = Field(default=None, alias="json")
     """The request's body."""
-    headers: dict[str, str] = Field(default_factory=dict)
-    """Further request headers."""
+    headers: dict[str, WrittenText] = Field(default_factory=dict)
+    """Further request headers; a secret by `{env: NAME}` or `{file: PATH}`."""
+    query: dict[str, WrittenText] = Field(default_factory=dict)
+    """Parameters that are added to the path, not percent-encoded; secrets as in `headers`."""
     expect: Expectation = Expectation()
     """What a good answer looks like."""
     i_accept_costs: bool = False
@@ -203,13 +208,13 @@ class CustomProbe(ProbeOptions):
 
     @field_validator("headers")
     @classmethod
-    def _validate_headers(cls, value: dict[str, str]) -> dict[str, str]:
+    def _validate_headers(cls, value: dict[str, Text]) -> dict[str, Text]:
         for name, content in value.items():
             if name.lower() in _RESERVED_HEADERS:
                 raise ValueError(f"the header {name} is the prober's own")
             if not _HEADER_NAME.fullmatch(name):
                 raise ValueError("a header's name has characters that HTTP does not allow")
-            if not content.isprintable() or not content.isascii():
+            if content.value is not None and not is_header_value(content.value):
                 raise ValueError(f"the header {name} has characters that HTTP does not allow")
         return value
 
@@ -327,9 +332,6 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-_VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
-
-
 def reject_inline_secret(value: object) -> object:
     """Refuse anything but a mapping: a token or secret that was written down here."""
     if not isinstance(value, dict | StrictModel):
@@ -358,7 +360,7 @@ class Secret(StrictModel):
 
     file: str | None = Field(default=None, min_length=1)
     """A file with the secret alone; relative to this configuration file."""
-    env: str | None = Field(default=None, pattern=_VARIABLE)
+    env: str | None = Field(default=None, pattern=VARIABLE)
     """An environment variable with the secret."""
 
     @model_validator(mode="after")
@@ -397,7 +399,7 @@ class Token(StrictModel):
 
     file: str | None = Field(default=None, min_length=1)
     """A file with the token alone; relative to this configuration file."""
-    env: str | None = Field(default=None, pattern=_VARIABLE)
+    env: str | None = Field(default=None, pattern=VARIABLE)
     """An environment variable with the token."""
     oauth: OAuth | None = None
     """An identity server that issues tokens."""
@@ -555,7 +557,7 @@ class Schedule(StrictModel):
     """How runs are started and ended."""
 
     concurrency: int = Field(default=200, gt=0)
-    """How many probes of all tenants together may be in flight."""
+    """How many probes of all tenants together may be in flight, beside one of each tenant."""
     grace: Duration = 15.0
     """How long requests in flight may go on when the daemon is stopped."""
     misfire_grace: Duration = 5.0

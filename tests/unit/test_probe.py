@@ -1,4 +1,6 @@
+import asyncio
 import errno
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 
@@ -12,9 +14,18 @@ from prober.classifier.oauth_rules import classify_token_response
 from prober.classifier.rules import classify
 from prober.http_client.client import ProbeHttpClient
 from prober.http_client.timing import EventLoopLagMonitor
-from prober.models import Probe, ProbeResult, Tenant, TokenRef, TransportOptions, Verdict
+from prober.models import (
+    Expectations,
+    HttpExchange,
+    Probe,
+    ProbeResult,
+    Tenant,
+    TokenRef,
+    TransportOptions,
+    Verdict,
+)
 from prober.outcomes import Culprit, Endpoint, FailureKind, Outcome, Reason
-from prober.probe import ProbeDeps, run_probe
+from prober.probe import MAX_INLINE_BODY_BYTES, ProbeDeps, run_probe
 from prober.tokens.manager import TokenLease
 from prober.tokens.oauth_client import TokenUnavailable
 from prober.version import current_version
@@ -227,3 +238,21 @@ async def test_no_other_response_is_followed_by_another_request(
     harness.respond(status, ERROR)
     await harness.run("old", "new")
     assert harness.authorizations == ["Bearer old"]
+
+
+@pytest.mark.parametrize(("size", "in_thread"), [(100, False), (MAX_INLINE_BODY_BYTES + 1, True)])
+async def test_a_large_body_is_classified_off_the_event_loop(
+    harness: Harness, size: int, *, in_thread: bool
+) -> None:
+    threads: list[int] = []
+
+    def noted(exchange: HttpExchange, expectations: Expectations) -> Verdict:
+        threads.append(threading.get_ident())
+        return classify(exchange, expectations)
+
+    harness.respond(200, OK + b" " * size)
+    harness.tokens.given = ["old"]
+    deps = ProbeDeps(harness.tokens, harness.client, noted, lambda: NOW, asyncio.to_thread)
+    result = await run_probe(TENANT, PROBE, deps)
+    assert result.verdict.outcome is Outcome.SUCCESS
+    assert (threads[0] != threading.get_ident()) is in_thread

@@ -5,7 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prober.classifier.server_timing import Metric, parse, server_total_seconds
+from prober.classifier.server_timing import (
+    MAX_VALUE_CHARACTERS,
+    MAX_VALUES,
+    Metric,
+    parse,
+    server_total_seconds,
+)
 from prober.outcomes import ServerTimingAnomaly
 
 MISSING, UNPARSABLE = ServerTimingAnomaly.MISSING, ServerTimingAnomaly.UNPARSABLE
@@ -123,3 +129,11 @@ def test_hostile_headers_take_linear_time(hostile: str) -> None:
     # of an hour and more, and the time limit of every test ends it.
     value = hostile * (512 * 1024 // len(hostile))
     assert isinstance(server_total_seconds(['total;desc="' + value, value]), ServerTimingAnomaly)
+
+
+def test_no_more_is_read_than_a_bound() -> None:
+    far = [*["a;dur=1"] * MAX_VALUES, "total;dur=5"]
+    assert server_total_seconds(far) is ServerTimingAnomaly.MISSING
+    assert server_total_seconds(far[1:]) == 0.005
+    long = "a, " * MAX_VALUE_CHARACTERS + "total;dur=5"
+    assert server_total_seconds([long]) is ServerTimingAnomaly.MISSING

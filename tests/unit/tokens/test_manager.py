@@ -14,6 +14,7 @@ import pytest
 import yarl
 from aioresponses import CallbackResult, aioresponses
 from aioresponses.core import RequestCall
+from structlog.testing import capture_logs
 
 from prober.http_client.client import ProbeHttpClient
 from prober.http_client.timing import EventLoopLagMonitor
@@ -494,3 +495,54 @@ async def test_a_response_to_a_client_that_a_reload_replaced_is_not_taken(harnes
     assert manager.statuses[moved.name] == before
     assert secret_of(await granted(manager, moved)) == "issued-2"
     await manager.close()
+
+
+@pytest.mark.parametrize(
+    ("issued", "number"),
+    [
+        ({"expires_in": 0}, 1),
+        ({"expires_in": 1}, 4),
+        ({"expires_in": -5}, 1),
+        ({"expires_in": "soon"}, 1),
+        ({}, 1),
+        ({"access_token": "a-jwt-of-the-past"}, 1),
+    ],
+)
+async def test_tokens_are_not_requested_over_and_over(
+    harness: Harness, issued: dict[str, object], number: int
+) -> None:
+    token = a_jwt(harness.now - 3600) if "access_token" in issued else "a-token"
+    content = {"token_type": "Bearer", **issued, "access_token": token}
+    harness.server.post(URL, payload=content, repeat=True)
+    manager = harness.manager(BY_OAUTH)
+    await manager.load()
+    with capture_logs() as logged:
+        for _ in range(35):
+            assert secret_of(await granted(manager, BY_OAUTH)) == token
+            harness.now += 1.0
+    assert len(harness.token_requests) <= number
+    assert len(logged) == ("access_token" in issued)
+
+
+@pytest.mark.parametrize(
+    ("document", "why"),
+    [
+        ({}, "no access_token"),
+        ({"access_token": 1}, "an access_token that is not a string"),
+        ({"access_token": ""}, "an empty access_token"),
+        ({"access_token": "a b"}, "characters that are invalid in an HTTP header"),
+        ({"access_token": "x" * 20_000}, "of more than 16384 characters"),
+        ({"access_token": "a-token", "token_type": "mac"}, "the token_type 'mac'"),
+        ({"access_token": "a-token", "token_type": 3}, "a token_type that is not a string"),
+    ],
+)
+async def test_it_is_said_why_a_token_cannot_be_used(
+    harness: Harness, document: dict[str, object], why: str
+) -> None:
+    harness.server.post(URL, payload=document)
+    manager = harness.manager(BY_OAUTH)
+    await manager.load()
+    found = await manager.lease(BY_OAUTH)
+    assert isinstance(found, TokenUnavailable)
+    assert why in found.problem
+    assert "a-token" not in found.problem
