@@ -546,12 +546,12 @@ async def test_tokens_are_not_requested_over_and_over(
     ("document", "why"),
     [
         ({}, "no access_token"),
-        ({"access_token": 1}, "an access_token that is no text"),
+        ({"access_token": 1}, "an access_token that is not a string"),
         ({"access_token": ""}, "an empty access_token"),
-        ({"access_token": "a b"}, "characters that no HTTP header can carry"),
+        ({"access_token": "a b"}, "characters that are invalid in an HTTP header"),
         ({"access_token": "x" * 20_000}, "of more than 16384 characters"),
         ({"access_token": "a-token", "token_type": "mac"}, "the token_type 'mac'"),
-        ({"access_token": "a-token", "token_type": 3}, "a token_type that is no text"),
+        ({"access_token": "a-token", "token_type": 3}, "a token_type that is not a string"),
     ],
 )
 async def test_it_is_said_why_a_token_cannot_be_used(
