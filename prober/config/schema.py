@@ -33,7 +33,7 @@ from pydantic import (
 from prober.classifier.expectations import check_expression
 from prober.config.text_schema import VARIABLE, Text, WrittenText, is_header_value
 from prober.formatting import Duration, Size
-from prober.maintenance import MaintenanceWindow, first_moment, validate_cron
+from prober.maintenance import MaintenanceWindow, first_utc_time, validate_cron
 from prober.models import AlertSeverity, ConnectionPolicy
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
@@ -302,7 +302,7 @@ class MaintenanceEntry(StrictModel):
         zone = ZoneInfo(self.time_zone)
         seconds = self.duration or 0.0
         if self.first is not None and self.until is not None:
-            lasts = first_moment(self.until, zone) - first_moment(self.first, zone)
+            lasts = first_utc_time(self.until, zone) - first_utc_time(self.first, zone)
             seconds = lasts.total_seconds()
         return MaintenanceWindow(seconds, self.time_zone, self.cron, self.first, self.every)
 
