@@ -1,18 +1,22 @@
 """One attempt, from token to result: the one path for daemon, terminal, demo and tests.
 
 Get the token, ask, judge; when the token was rejected, see whether its source holds another one by
-now, and if it does, ask once more with that.
+now, and if it does, ask once more with that. If it is rejected still, ask another route with the
+same token: a 401 of one route alone says nothing about the token.
 
 From tenant, probe and token to the request that is sent.
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from http import HTTPStatus
 from typing import Protocol
 
 from pydantic import SecretStr
 
+from prober.classifier.rules import route_unauthorized
+from prober.config.builtin_probes import CATALOGUE
 from prober.models import (
     Expectations,
     Failure,
@@ -29,6 +33,8 @@ from prober.outcomes import Endpoint, FailureKind, Reason
 from prober.redaction import Redactor
 from prober.tokens.manager import TokenLease
 from prober.tokens.oauth_client import TokenUnavailable
+from prober.tokens.route_check import ROUTE_CHECK
+from prober.tokens.state_machine import TokenResponse, accepts
 from prober.version import current_version
 
 
@@ -71,9 +77,22 @@ class TokenProvider(Protocol):
         ...
 
     async def refresh_rejected(
-        self, tenant: Tenant, rejected: TokenLease
+        self, tenant: Tenant, rejected: TokenLease, probe: str
     ) -> TokenLease | TokenUnavailable:
-        """Return what there is in place of a rejected token; the same if nothing has changed."""
+        """Return what there is in place of a token that `probe` was refused with."""
+        ...
+
+    async def confirm_rejection(
+        self,
+        tenant: Tenant,
+        probe: str,
+        token: TokenRef,
+        check: Callable[[], Awaitable[str | None]],
+    ) -> str | None:
+        """Return what accepts a token that `probe` was refused with, None if it is rejected.
+
+        `check` requests another route, and returns its name if it accepts the token.
+        """
         ...
 
     def observe(
@@ -120,11 +139,76 @@ async def run_probe(tenant: Tenant, probe: Probe, deps: ProbeDeps) -> ProbeResul
         return _without_token(tenant, probe, grant, deps)
     result = await _send(tenant, probe, grant, deps)
     if result.verdict.reason is Reason.TOKEN_REJECTED:
-        renewed = await deps.tokens.refresh_rejected(tenant, grant)
-        if isinstance(renewed, TokenLease) and renewed.ref != grant.ref:
-            grant, result = renewed, await _send(tenant, probe, renewed, deps)
+        renewed = await deps.tokens.refresh_rejected(tenant, grant, probe.name)
+        if isinstance(renewed, TokenLease):
+            if renewed.ref != grant.ref:
+                grant, result = renewed, await _send(tenant, probe, renewed, deps)
+            result = await _confirmed(tenant, probe, grant, result, deps)
     _observe(tenant, probe, grant, result, deps.tokens)
     return result
+
+
+async def _confirmed(
+    tenant: Tenant, probe: Probe, lease: TokenLease, result: ProbeResult, deps: ProbeDeps
+) -> ProbeResult:
+    """Return a result whose 401, if it is one, has been confirmed by another route."""
+    if result.verdict.reason is not Reason.TOKEN_REJECTED:
+        return result
+    other = route_to_check(tenant, probe)
+
+    async def check() -> str | None:
+        checked = await _send(tenant, other, lease, deps)
+        _observe(tenant, replace(other, name=ROUTE_CHECK), lease, checked, deps.tokens)
+        return other.name if _is_accepted(checked, lease.ref) else None
+
+    accepted_route = await deps.tokens.confirm_rejection(tenant, probe.name, lease.ref, check)
+    if accepted_route is None:
+        return result
+    return replace(result, verdict=route_unauthorized(result.verdict, accepted_route))
+
+
+def _is_accepted(result: ProbeResult, token: TokenRef) -> bool:
+    response = result.exchange.response
+    status = None if response is None else response.status
+    return accepts(
+        TokenResponse(token.fingerprint, result.probe, result.verdict, status, result.started_at)
+    )
+
+
+def route_to_check(tenant: Tenant, refused: Probe) -> Probe:
+    """Return the cheapest probe on another route than the one that answered 401.
+
+    That is `current-user`, whether the tenant uses it or not: every token may read it. If it is the
+    one that was refused, another GET of the tenant without a body whose success proves that the
+    token is accepted (a 4xx that is expected proves nothing), else the built-in `datasets`.
+    It has no more time than the probe that was refused.
+    """
+    current_user = _builtin("current-user")
+    if refused.path.rstrip("/") != current_user.path:
+        other = current_user
+    else:
+        others = (each for each in tenant.probes if _can_check(each, refused))
+        other = next(others, _builtin("datasets"))
+    return replace(
+        other,
+        timeout_seconds=refused.timeout_seconds,
+        connect_timeout_seconds=refused.connect_timeout_seconds,
+    )
+
+
+def _can_check(probe: Probe, refused: Probe) -> bool:
+    expected = probe.expectations.status
+    return (
+        probe.method == "GET"
+        and probe.body is None
+        and probe.path != refused.path
+        and (expected is None or expected < HTTPStatus.BAD_REQUEST)
+    )
+
+
+def _builtin(name: str) -> Probe:
+    built_in = CATALOGUE[name]
+    return Probe(name=name, path=built_in.path, expectations=built_in.expectations)
 
 
 MAX_INLINE_BODY_BYTES = 64 * 1024

@@ -189,6 +189,15 @@ def token_rejected_message(seen: Observation) -> str:
     return f"{_platform(seen)}: the platform rejected the token{_message(seen)}"
 
 
+def route_unauthorized_message(accepted_route: str) -> str:
+    """Word a 401 of one route; `accepted_route` names a route that accepts the same token."""
+    accepted = one_line(accepted_route, _DETAIL_CHARACTERS)
+    return (
+        f"HTTP 401 on this route alone: {accepted} accepts the same token, so the token is alive"
+        " and may not use this route"
+    )
+
+
 def permission_denied_message(seen: Observation) -> str:
     """Word the platform's 403."""
     return f"{_platform(seen)}: the token may not make this request{_message(seen)}"

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from prober.classifier.oauth_rules import IDENTITY_RULES
 from prober.classifier.observation import read_body
-from prober.classifier.rules import RULES, RuleDescription, rule_number
+from prober.classifier.rules import RuleDescription, describe_rules, rule_number
 from prober.models import (
     PHASE_NAMES,
     Expectations,
@@ -60,7 +60,7 @@ def _texts(rows: Iterable[RuleDescription]) -> Mapping[tuple[str, Reason], str]:
 
 _WHEN: Mapping[Endpoint, Mapping[tuple[str, Reason], str]] = MappingProxyType(
     {
-        Endpoint.API: _texts(map(rule_number, RULES)),
+        Endpoint.API: _texts(describe_rules()),
         Endpoint.IDENTITY: _texts(map(rule_number, IDENTITY_RULES)),
     }
 )

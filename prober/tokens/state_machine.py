@@ -12,6 +12,8 @@
 4.  Why it was rejected is told from its life: `expired` when its stated expiry had passed
     and it was not accepted since (a `max_age` is no expiry), `superseded` when it had been accepted
     before, else `never_accepted`.
+    A 401 of one route whose token another route accepts is judged `route_unauthorized` before it
+    comes here (see `route_check`), and says nothing either.
 5.  While it is rejected, one canary run at a time goes on, ever more seldom, by another probe than
     the last one that was refused: so a 401 that concerns one operation alone is found out. From
     then on that probe's 401 says nothing, until it is accepted or the token changes.
@@ -139,13 +141,22 @@ def on_response(
         return record
     if answer.verdict.reason is Reason.TOKEN_REJECTED:
         return _refused(record, answer.probe, policy, at)
-    if not _accepts(answer):
+    if not accepts(answer):
         return record
     if record.rejected_since is not None and answer.started_at < record.rejected_since:
         return record
     if _is_unchanged(record, answer.probe, at):
         return record
     return _accepted(record, answer.probe, at)
+
+
+def accepts(answer: TokenResponse) -> bool:
+    """Tell whether a response proves that the token was accepted: a 2xx of the platform."""
+    return (
+        answer.verdict.responder is Responder.PLATFORM
+        and answer.status is not None
+        and _FIRST_SUCCESS <= answer.status <= _LAST_SUCCESS
+    )
 
 
 def on_client_rejected(record: TokenRecord, policy: TokenPolicy, at: float) -> TokenRecord:
@@ -300,14 +311,6 @@ def _is_unchanged(record: TokenRecord, probe: str, at: float) -> bool:
         and last is not None
         and 0 <= at - last < _ACCEPTED_AGAIN_SECONDS
         and probe not in record.contradicted
-    )
-
-
-def _accepts(answer: TokenResponse) -> bool:
-    return (
-        answer.verdict.responder is Responder.PLATFORM
-        and answer.status is not None
-        and _FIRST_SUCCESS <= answer.status <= _LAST_SUCCESS
     )
 
 
