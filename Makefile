@@ -22,7 +22,7 @@ unit: $(VENV)/.development ## run the pure tests alone, in half a minute; ARGS="
 	$(BIN)/pytest tests/unit tests/conventions -n 2 --hypothesis-profile quick -q $(ARGS)
 
 e2e: $(VENV)/.development programs ## the full run alone: faults, Prometheus, Alertmanager, who is told what
-	$(BIN)/pytest tests/e2e/test_alerting.py -v
+	E2E_EVERY_CELL=1 $(BIN)/pytest tests/e2e/test_alerting.py -v
 
 faults: $(VENV)/.development programs ## every fault of network, servers and machine, each with its verdict
 	$(BIN)/pytest tests/faults -q

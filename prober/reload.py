@@ -13,7 +13,7 @@ import structlog
 from prober.config.diff import ConfigDiff
 from prober.config.resolve import Config
 from prober.errors import ConfigProblem, SettingsError
-from prober.file_signature import file_version
+from prober.file_signature import file_signature
 from prober.metrics.sink import PrometheusSink
 from prober.systemd import SystemdNotifier
 
@@ -78,10 +78,10 @@ class Reloader:
 
     async def _watch(self, path: Path) -> None:
         """Reload at the second look that finds a change, so that nothing half written is read."""
-        read = seen = await asyncio.to_thread(file_version, path)
+        read = seen = await asyncio.to_thread(file_signature, path)
         while True:
             await asyncio.sleep(WATCH_SECONDS)
-            found = await asyncio.to_thread(file_version, path)
+            found = await asyncio.to_thread(file_signature, path)
             if found == seen and found != read:
                 read = found
                 self._logger.info("config.file_changed", file=str(path))

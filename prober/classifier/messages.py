@@ -11,6 +11,7 @@ from types import MappingProxyType
 from prober.classifier.observation import (
     EMPTY,
     MAYBE_CUSTOMER_DATA,
+    SLOW_NETWORK_SECONDS,
     IntermediaryKind,
     Observation,
     excerpt,
@@ -19,7 +20,6 @@ from prober.formatting import one_line
 from prober.models import TcpEvidence
 from prober.outcomes import FailureKind, Reason
 
-_SLOW_NETWORK_SECONDS = 0.1
 _MOST_ROUND_TRIPS = 8
 """TCP, TLS and the request itself take two to four; a large response some more."""
 _ADDRESSES_CHARACTERS = 120
@@ -306,7 +306,7 @@ def _latency(observation: Observation) -> str:
 def _why_slow(observation: Observation) -> str:
     """Say whether packet loss or distance explains a slow network, else nothing."""
     network_seconds, tcp = observation.latency.network_seconds, observation.tcp
-    if tcp is None or network_seconds is None or network_seconds < _SLOW_NETWORK_SECONDS:
+    if tcp is None or network_seconds is None or network_seconds < SLOW_NETWORK_SECONDS:
         return ""
     statistics = f"{_retransmissions(tcp)}, round-trip time {tcp.rtt_seconds * 1e3:.0f} ms"
     if tcp.retransmissions:

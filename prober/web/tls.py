@@ -16,7 +16,7 @@ from pathlib import Path
 import structlog
 
 from prober.errors import ProberError, TlsConfigurationError
-from prober.file_signature import Version, file_version
+from prober.file_signature import Signature, file_signature
 from prober.web.auth import (
     AccessPolicy,
     ClientCertificates,
@@ -186,7 +186,7 @@ def _path(pem: PemSource) -> Iterator[str]:
 
 WATCH_SECONDS = 1.0
 
-_Signature = tuple[Version, ...]
+_Signature = tuple[Signature, ...]
 """Of each file: inode, size and time of change; None for one that is not there."""
 
 
@@ -255,4 +255,4 @@ def _context(access: AccessPolicy) -> ssl.SSLContext | None:
 
 
 def _signature(files: tuple[Path, ...]) -> _Signature:
-    return tuple(map(file_version, files))
+    return tuple(map(file_signature, files))

@@ -33,7 +33,7 @@ PROBES = ("datasets", "current-user")
 QUICK_FAULTS = sorted(
     name
     for name, fault in FAULTS.items()
-    if fault.stage is FaultLayer.ANSWER
+    if fault.layer is FaultLayer.RESPONSE
     and fault.reason not in {"response_timeout", "token_rejected"}
 )
 LIMIT_SECONDS = 20.0
@@ -176,7 +176,7 @@ class DaemonMachine(RuleBasedStateMachine):
 
     async def tokens_read(self) -> None:
         while any(each.fingerprint is None for each in self.daemon.tokens.statuses.values()):
-            await self.daemon.tokens._watch.poll()
+            await self.daemon.tokens._source_watcher.poll()
         await self.all_ended()
 
     async def run_to_its_end(self, tenant: str, probe: str) -> None:
