@@ -6,8 +6,6 @@ Nothing else reaches across rooms. A run falls due (`schedule`), is started or s
 What is set of the interpreter, so that the event loop waits for nobody else.
 
 Whatever the loop waits for, every answer under way is measured too slow by as much.
-
-Whether settings yield more series than they allow: known before anything is started.
 """
 
 import asyncio
@@ -22,13 +20,12 @@ import structlog
 
 from prober.classifier.rules import classify
 from prober.config.diff import ConfigDiff, config_diff, with_restart_only_settings
+from prober.config.limits import check_series_limit
 from prober.config.resolve import Config
 from prober.config.web_config import web_config_reader
-from prober.errors import ConfigProblem, SettingsError
 from prober.http_client.client import ProbeHttpClient
 from prober.http_client.timing import EventLoopLagMonitor
 from prober.logs import LogSink
-from prober.metrics.registry import series_estimate
 from prober.metrics.sink import PrometheusSink
 from prober.models import TokenEvent, TokenStatus
 from prober.outcomes import TokenEventKind
@@ -66,25 +63,6 @@ def tune_gc_and_switch_interval() -> None:
     gc.set_threshold(*_COLLECT_AFTER)
 
 
-def check_series_limit(configuration: Config) -> Config:
-    """Return it; raise SettingsError when it yields more series than `web.max_series` allows."""
-    series = series_estimate(configuration.tenants, configuration.web.histograms)
-    if series > configuration.web.max_series:
-        raise SettingsError(
-            (
-                ConfigProblem(
-                    str(configuration.source),
-                    None,
-                    "web.max_series",
-                    f"these tenants and probes yield {series} series, more than the"
-                    f" {configuration.web.max_series} allowed: raise web.max_series, or set"
-                    " web.histograms to 'tenant' or 'off'",
-                ),
-            )
-        )
-    return configuration
-
-
 _NEW_TOKEN = frozenset({TokenEventKind.LOADED, TokenEventKind.ROTATED})
 _Logger = structlog.typing.FilteringBoundLogger
 
@@ -112,7 +90,7 @@ class Daemon:
         self._stall_timeout_seconds = stall_timeout_seconds(configuration.tenants)
         self.metrics = PrometheusSink(
             configuration.tenants,
-            histograms=configuration.web.histograms,
+            histograms=configuration.metrics.histograms,
             max_loop_lag_seconds=configuration.measurement.max_loop_lag_seconds,
             started_at=time.time(),
             build=current_version(),
@@ -134,7 +112,7 @@ class Daemon:
             self.status.skipped,
             logger,
         )
-        self._runner.apply(configuration.tenants, configuration.schedule)
+        self._runner.apply(configuration.tenants, configuration.scheduler)
         self._scheduler = Scheduler(
             self._runner.on_due,
             self._on_heartbeat,
@@ -196,7 +174,7 @@ class Daemon:
 
     async def stop(self) -> None:
         """Start nothing more, let what is in flight end within the grace period, and close."""
-        grace_seconds = self._configuration.schedule.grace_seconds
+        grace_seconds = self._configuration.shutdown_timeout_seconds
         if self._reloader is not None:
             await self._reloader.close()
         self._systemd.stopping()
@@ -227,7 +205,7 @@ class Daemon:
         self._stall_timeout_seconds = stall_timeout_seconds(in_force.tenants)
         self.status.apply(in_force)
         self._token_service.apply(in_force, remembered)
-        self._runner.apply(in_force.tenants, in_force.schedule)
+        self._runner.apply(in_force.tenants, in_force.scheduler)
         self._scheduler.apply(in_force.tenants)
         self._on_heartbeat()
         return told
@@ -263,9 +241,9 @@ class Daemon:
             refresh_metrics=self.metrics.refresh,
             is_ready=lambda: self._runner.is_enabled,
             now=time.time,
-            run_once=self._runner.run_once if web.ad_hoc_runs else None,
-            reload=reloader.reload if web.reload and reloader is not None else None,
-            allowed_hosts=web.hosts,
+            run_once=self._runner.run_once if web.enable_run_now else None,
+            reload=reloader.reload if web.enable_reload and reloader is not None else None,
+            allowed_hosts=web.allowed_hosts,
         )
 
     def _status(self, tenant: str) -> TenantStatus:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import structlog
 
-from prober.config.resolve import ScheduleOptions
+from prober.config.sections import SchedulerSettings
 from prober.maintenance import MaintenanceSchedule, MaintenanceStatus
 from prober.metrics.sink import PrometheusSink
 from prober.models import Failure, HttpExchange, Probe, ProbeResult, Tenant
@@ -51,7 +51,7 @@ class ProbeRunner:
         self._running: dict[asyncio.Task[None], tuple[str, str]] = {}
         self._in_flight: Counter[str | tuple[str, str]] = Counter()
 
-    def apply(self, tenants: Sequence[Tenant], schedule: ScheduleOptions) -> None:
+    def apply(self, tenants: Sequence[Tenant], scheduler: SchedulerSettings) -> None:
         """Take over settings; what is in flight goes on, by the settings that it began with."""
         self.tenants.clear()  # in place: others look at it
         self.tenants.update({tenant.name: tenant for tenant in tenants})
@@ -61,7 +61,7 @@ class ProbeRunner:
         }
         self._limits = {
             tenant.name: ConcurrencyLimits(
-                tenant.concurrency, schedule.concurrency, schedule.misfire_grace_seconds
+                tenant.concurrency, scheduler.max_concurrent, scheduler.max_start_delay_seconds
             )
             for tenant in tenants
         }

@@ -209,8 +209,8 @@ def settings_of(
             "ca_file": "ca.pem",
             "proxy": "none",
         },
-        "tokens": {"canary_first": "100ms", "canary_limit": "200ms"},
-        "schedule": {"grace": "1s"},
+        "tokens": {"retry_initial": "100ms", "retry_max": "200ms"},
+        "shutdown_timeout": "1s",
         "state": {"directory": state},
         "log": {"level": "debug"},
         "tenants": [

@@ -80,7 +80,7 @@ def test_a_state_directory_that_is_read_only_stops_no_probe(stage: Stage) -> Non
 
 @pytest.fixture(scope="module")
 def house(stage: Stage) -> Iterator[Daemon]:
-    settings = some(stage, "machine", schedule={"misfire_grace": "1s", "grace": "1s"})
+    settings = some(stage, "machine", scheduler={"max_start_delay": "1s"}, shutdown_timeout="1s")
     with daemon(stage, "machine", settings) as running:
         running.go_on("good-plain")
         yield running

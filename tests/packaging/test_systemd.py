@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from prober.config.schema import Schedule
+from prober.config.schema import ConfigFile
+from prober.formatting import duration_seconds
 from prober.scheduler.scheduler import HEARTBEAT_SECONDS
 from tests.programs import PROBER
 
@@ -57,7 +58,8 @@ def test_little_is_exposed(installed: Path) -> None:
 
 def test_the_watchdog_waits_for_several_beats_and_the_stop_for_the_grace_period() -> None:
     assert seconds("WatchdogSec") >= 3 * HEARTBEAT_SECONDS
-    assert seconds("TimeoutStopSec") >= 2 * Schedule().grace
+    shutdown_seconds = duration_seconds(ConfigFile.model_fields["shutdown_timeout"].default)
+    assert seconds("TimeoutStopSec") >= 2 * shutdown_seconds
 
 
 def test_a_configuration_that_cannot_be_used_is_not_tried_again_and_again() -> None:
