@@ -13,8 +13,9 @@ import gc
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
+from types import MappingProxyType
 
 import structlog
 
@@ -27,14 +28,12 @@ from prober.http_client.client import ProbeHttpClient
 from prober.http_client.timing import EventLoopLagMonitor
 from prober.logs import LogSink
 from prober.metrics.sink import PrometheusSink
-from prober.models import TokenEvent, TokenStatus
-from prober.outcomes import TokenEventKind
 from prober.probe import ProbeDeps
 from prober.reload import LoadConfig, Reloader
 from prober.runner import ProbeRunner
 from prober.scheduler.scheduler import HEARTBEAT_SECONDS, Scheduler
 from prober.scheduler.stall import stall_timeout_seconds
-from prober.sinks import FanOutSink, ResultSink
+from prober.sinks import EventSink, FanOutSink
 from prober.stats.status import TenantStatus
 from prober.status_service import StatusService
 from prober.systemd import SystemdNotifier, Watchdog
@@ -63,12 +62,11 @@ def tune_gc_and_switch_interval() -> None:
     gc.set_threshold(*_COLLECT_AFTER)
 
 
-_NEW_TOKEN = frozenset({TokenEventKind.LOADED, TokenEventKind.ROTATED})
 _Logger = structlog.typing.FilteringBoundLogger
 
 
 class Daemon:
-    """A prober at work. `extra` recorders hear every result beside metrics and log.
+    """A prober at work. `extra` sinks, by name, receive every event too.
 
     `load` reads the configuration anew when it is to be reloaded; without it, it cannot be.
     `service` hears how things go.
@@ -79,7 +77,7 @@ class Daemon:
         configuration: Config,
         environ: Mapping[str, str],
         logger: _Logger,
-        extra: Sequence[ResultSink] = (),
+        extra: Mapping[str, EventSink] = MappingProxyType({}),
         load: LoadConfig | None = None,
         service: SystemdNotifier | None = None,
     ) -> None:
@@ -88,30 +86,24 @@ class Daemon:
         self._systemd = SystemdNotifier() if service is None else service
         self._watchdog = Watchdog(self._systemd, logger)
         self._stall_timeout_seconds = stall_timeout_seconds(configuration.tenants)
-        self.metrics = PrometheusSink(
-            configuration.tenants,
-            histograms=configuration.metrics.histograms,
-            max_loop_lag_seconds=configuration.measurement.max_loop_lag_seconds,
-            started_at=time.time(),
-            build=current_version(),
-            shard=configuration.shard,
-        )
+        self.metrics = _create_metrics(configuration)
         self._loop_lag = EventLoopLagMonitor(self.metrics.loop_lag)
         self._client = ProbeHttpClient(self._loop_lag)
         self.status = StatusService(configuration, self.metrics, logger)
+        sinks = self._create_sinks(extra)
         self._token_service = TokenService(
-            configuration, environ, self._client.exchange, self.metrics, logger, self
+            configuration, environ, self._client.exchange, self.metrics, logger, sinks
         )
         self.tokens = self._token_service.manager
-        sinks: tuple[ResultSink, ...] = (self.metrics, LogSink(logger), *self.status.sinks, *extra)
         self._runner = ProbeRunner(
             ProbeDeps(self.tokens, self._client, classify, time.time),
             self.tokens,
-            FanOutSink(sinks, self._on_sink_failure),
+            sinks,
             self.metrics,
-            self.status.skipped,
             logger,
         )
+        # Last, so that metrics and log have a token event before the run that it starts.
+        sinks.add("runner", self._runner)
         self._runner.apply(configuration.tenants, configuration.scheduler)
         self._scheduler = Scheduler(
             self._runner.on_due,
@@ -210,15 +202,12 @@ class Daemon:
         self._on_heartbeat()
         return told
 
-    def token_changed(self, status: TokenStatus) -> None:
-        """See `Listener`."""
-        self.status.token_changed(status)
-
-    def token_event(self, event: TokenEvent) -> None:
-        """See `Listener`; a new token is tried at once."""
-        self.status.token_event(event)
-        if event.kind in _NEW_TOKEN:
-            self._runner.run_now(event.status.tenant)
+    def _create_sinks(self, extra: Mapping[str, EventSink]) -> FanOutSink:
+        builtin = {"metrics": self.metrics, "log": LogSink(self._logger), **self.status.sinks}
+        sinks = FanOutSink(builtin, self._on_sink_failure)
+        for name, sink in extra.items():
+            sinks.add(name, sink)
+        return sinks
 
     def _build_reloader(self, load: LoadConfig) -> Reloader:
         return Reloader(
@@ -234,7 +223,7 @@ class Daemon:
         return WebContext(
             tenants=self._runner.tenants,
             status=self._status,
-            changes=lambda tenant: self.status.board.changes[tenant],
+            changes=lambda tenant: self.status.tracker.changes[tenant],
             self_health=self.metrics.self_health,
             history=self.status.archive,
             render_metrics=self.metrics.exposition,
@@ -249,7 +238,7 @@ class Daemon:
     def _status(self, tenant: str) -> TenantStatus:
         now = time.time()
         maintenance = self._runner.maintenance(tenant, now)
-        return self.status.board.status(tenant, self.tokens.statuses, maintenance, now)
+        return self.status.tracker.status(tenant, self.tokens.statuses, maintenance, now)
 
     def _on_heartbeat(self) -> None:
         now = time.time()
@@ -261,12 +250,21 @@ class Daemon:
                 is_active = self._runner.maintenance(tenant.name, now).is_active
                 self.metrics.maintenance(tenant.name, is_active=is_active)
 
-    def _on_sink_failure(self, sink: ResultSink, error: Exception) -> None:
-        self._logger.error(
-            "sink.failed",
-            sink=type(sink).__name__,
-            error=f"{type(error).__name__}: {error}",
-        )
+    def _on_sink_failure(self, sink: str, method: str, error: Exception, *, is_new: bool) -> None:
+        if is_new:  # once; prober_sink_failures_total counts them all
+            self._logger.error("sink.failed", sink=sink, method=method, exc_info=error)
+        self.metrics.sink_failed(sink)
+
+
+def _create_metrics(configuration: Config) -> PrometheusSink:
+    return PrometheusSink(
+        configuration.tenants,
+        histograms=configuration.metrics.histograms,
+        max_loop_lag_seconds=configuration.measurement.max_loop_lag_seconds,
+        started_at=time.time(),
+        build=current_version(),
+        shard=configuration.shard,
+    )
 
 
 async def run_daemon(

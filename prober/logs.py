@@ -18,6 +18,7 @@ from prober import log_limits
 from prober.log_limits import LoggedStreak, TokenBucket
 from prober.models import ProbeResult, TokenEvent
 from prober.outcomes import TokenEventKind
+from prober.sinks import EventSink
 
 LogFormat = Literal["auto", "json", "console"]
 """`auto`: readable on a terminal, JSON elsewhere."""
@@ -91,13 +92,13 @@ class RateLimitedHandler(logging.StreamHandler[TextIO]):
             self._saying = False
 
 
-class LogSink:
+class LogSink(EventSink):
     """Logs what changes and what fails, and nothing of what goes on well.
 
     `verdict.changed`: another reason than the run before, recovery included, with the number of
     `failures` that are over. `probe.failed`: a failure with its evidence, at once when it is news;
-    while it goes on once in a period, with how many were `repeated` since. `token_...`: what
-    happened to a token.
+    while it goes on once in a period, with how many were `repeated` since. `token.rejected`,
+    `token.rotated` and so on: what happened to a token.
     """
 
     def __init__(
@@ -108,14 +109,14 @@ class LogSink:
         self._last: dict[tuple[str, str], str] = {}
         self._rows: dict[tuple[str, str], LoggedStreak] = {}
 
-    def token_event(self, event: TokenEvent) -> None:
+    def on_token_event(self, event: TokenEvent) -> None:
         """Log what happened to a token."""
         bad = event.kind in _WARNING_EVENTS
-        tell = self._logger.warning if bad else self._logger.info
-        tell(event.kind.value, **_token_log_fields(event))
+        write = self._logger.warning if bad else self._logger.info
+        write(f"token.{event.kind.name.lower()}", **_token_log_fields(event))
 
-    def record(self, result: ProbeResult) -> None:
-        """Log a result if there is something to say."""
+    def on_result(self, result: ProbeResult) -> None:
+        """Log a failure, or a change of the reason."""
         verdict = result.verdict
         key = (result.tenant, result.probe)
         if len(self._last) >= MAX_REMEMBERED_PROBES and key not in self._last:

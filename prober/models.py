@@ -30,6 +30,7 @@ from prober.outcomes import (
     RejectionCause,
     Responder,
     ServerTimingAnomaly,
+    SkipCause,
     TokenEventKind,
     TokenState,
 )
@@ -108,6 +109,16 @@ class TokenStatus:
     next_canary_at: float | None = None
     expires_at: float | None = None
     rotations: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SkippedRun:
+    """A run that was due and was not started; `at` is when that was decided, in epoch seconds."""
+
+    tenant: str
+    probe: str
+    at: float
+    cause: SkipCause
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,11 +21,16 @@ class Outcome(StrEnum):
 
 
 class Culprit(StrEnum):
-    """Whose it is: the word that alerts begin with."""
+    """Who is responsible: the word that alerts begin with.
+
+    `request` is what the probe sends, and where from; `tenant` is the tenant's own set-up or use of
+    the platform, such as a quota that is used up.
+    """
 
     NONE = "none"
     CREDENTIAL = "credential"
     REQUEST = "request"
+    TENANT = "tenant"
     PLATFORM = "platform"
     NETWORK = "network"
     UNDECIDED = "undecided"
@@ -53,16 +58,23 @@ class Reason(StrEnum):
     UNREACHABLE = "unreachable"
     CONNECT_TIMEOUT = "connect_timeout"
     TLS_CERTIFICATE = "tls_certificate"
+    CERTIFICATE_EXPIRED = "certificate_expired"
+    CERTIFICATE_NAME_MISMATCH = "certificate_name_mismatch"
     TLS_HANDSHAKE = "tls_handshake"
     PROXY = "proxy"
     CONNECTION_RESET = "connection_reset"
     RESPONSE_TIMEOUT = "response_timeout"
     TRUNCATED = "truncated"
     PROTOCOL_ERROR = "protocol_error"
+    UNKNOWN_TENANT = "unknown_tenant"
+    EDGE_REFUSED = "edge_refused"
+    EDGE_ERROR = "edge_error"
     REDIRECTED = "redirected"
     FOREIGN_RESPONSE = "foreign_response"
     TOKEN_REJECTED = "token_rejected"  # noqa: S105 -- a reason, not a token
+    ROUTE_UNAUTHORIZED = "route_unauthorized"
     PERMISSION_DENIED = "permission_denied"
+    QUOTA_EXCEEDED = "quota_exceeded"
     RATE_LIMITED = "rate_limited"
     CLIENT_ERROR = "client_error"
     SERVER_ERROR = "server_error"
@@ -84,6 +96,8 @@ class FailureKind(StrEnum):
     UNREACHABLE = "unreachable"
     CONNECT_TIMEOUT = "connect_timeout"
     TLS_CERTIFICATE = "tls_certificate"
+    CERTIFICATE_EXPIRED = "certificate_expired"
+    CERTIFICATE_NAME_MISMATCH = "certificate_name_mismatch"
     TLS_HANDSHAKE = "tls_handshake"
     PROXY = "proxy"
     CONNECTION_RESET = "connection_reset"
@@ -134,6 +148,7 @@ class SkipCause(StrEnum):
     TOKEN_REJECTED = "token_rejected"  # noqa: S105 -- a reason, not a token
     CONCURRENCY = "concurrency"
     MISFIRE = "misfire"
+    RATE_LIMITED = "rate_limited"
 
 
 class HistoryDropReason(StrEnum):
@@ -173,6 +188,7 @@ _NETWORK = Classification(Outcome.NETWORK_FAILURE, Culprit.NETWORK)
 _UNDECIDED = Classification(Outcome.NETWORK_FAILURE, Culprit.UNDECIDED)
 _CREDENTIAL = Classification(Outcome.AUTH_FAILURE, Culprit.CREDENTIAL)
 _REQUEST = Classification(Outcome.API_ERROR, Culprit.REQUEST)
+_TENANT = Classification(Outcome.API_ERROR, Culprit.TENANT)
 _PLATFORM = Classification(Outcome.API_ERROR, Culprit.PLATFORM)
 
 CLASSIFICATION = MappingProxyType(
@@ -187,16 +203,24 @@ CLASSIFICATION = MappingProxyType(
         Reason.UNREACHABLE: _NETWORK,
         Reason.CONNECT_TIMEOUT: _NETWORK,
         Reason.TLS_CERTIFICATE: _NETWORK,
+        # A chain that is trusted but for its dates is the platform's own, and its fault.
+        Reason.CERTIFICATE_EXPIRED: Classification(Outcome.NETWORK_FAILURE, Culprit.PLATFORM),
+        Reason.CERTIFICATE_NAME_MISMATCH: _UNDECIDED,
         Reason.TLS_HANDSHAKE: _NETWORK,
         Reason.PROXY: _NETWORK,
         Reason.CONNECTION_RESET: _UNDECIDED,
         Reason.RESPONSE_TIMEOUT: _UNDECIDED,
         Reason.TRUNCATED: _UNDECIDED,
         Reason.PROTOCOL_ERROR: _NETWORK,
+        Reason.UNKNOWN_TENANT: _REQUEST,
+        Reason.EDGE_REFUSED: _REQUEST,
+        Reason.EDGE_ERROR: _PLATFORM,
         Reason.REDIRECTED: _NETWORK,
         Reason.FOREIGN_RESPONSE: _NETWORK,
         Reason.TOKEN_REJECTED: _CREDENTIAL,
+        Reason.ROUTE_UNAUTHORIZED: _CREDENTIAL,
         Reason.PERMISSION_DENIED: _CREDENTIAL,
+        Reason.QUOTA_EXCEEDED: _TENANT,
         Reason.RATE_LIMITED: _REQUEST,
         Reason.CLIENT_ERROR: _REQUEST,
         Reason.SERVER_ERROR: _PLATFORM,

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import structlog
@@ -11,17 +11,25 @@ import structlog
 from prober.config.sections import SchedulerSettings
 from prober.maintenance import MaintenanceSchedule, MaintenanceStatus
 from prober.metrics.sink import PrometheusSink
-from prober.models import Failure, HttpExchange, Probe, ProbeResult, Tenant
-from prober.outcomes import FailureKind, SkipCause
+from prober.models import (
+    Failure,
+    HttpExchange,
+    Probe,
+    ProbeResult,
+    SkippedRun,
+    Tenant,
+    TokenEvent,
+)
+from prober.outcomes import FailureKind, SkipCause, TokenEventKind
 from prober.probe import ProbeDeps, run_probe
 from prober.scheduler.planner import ConcurrencyLimits, InFlight, skip_reason
-from prober.sinks import ResultSink
+from prober.sinks import EventSink
 from prober.tokens.manager import TokenManager
 
-OnSkipped = Callable[[str, str, SkipCause], None]
+_NEW_TOKEN = frozenset({TokenEventKind.LOADED, TokenEventKind.ROTATED})
 
 
-class ProbeRunner:
+class ProbeRunner(EventSink):
     """What falls due goes in, results come out at the recorder's; lives on the event loop.
 
     Nothing is started before `open` and after `drain`. What has to do with tenants or probes that
@@ -32,9 +40,8 @@ class ProbeRunner:
         self,
         deps: ProbeDeps,
         tokens: TokenManager,
-        sink: ResultSink,
+        sink: EventSink,
         metrics: PrometheusSink,
-        on_skipped: OnSkipped,
         logger: structlog.typing.FilteringBoundLogger,
     ) -> None:
         self.tenants: dict[str, Tenant] = {}
@@ -44,9 +51,8 @@ class ProbeRunner:
         self._limits: dict[str, ConcurrencyLimits] = {}
         self._house = deps
         self._tokens = tokens
-        self._recorder = sink
+        self._sink = sink
         self._metrics = metrics
-        self._on_skipped = on_skipped
         self._logger = logger
         self._running: dict[asyncio.Task[None], tuple[str, str]] = {}
         self._in_flight: Counter[str | tuple[str, str]] = Counter()
@@ -99,11 +105,15 @@ class ProbeRunner:
         if cause is None:
             self._start_run(tenant, probe, lateness_seconds)
         else:
-            self._metrics.skipped(tenant, probe, cause)
-            self._on_skipped(tenant, probe, cause)
+            self._sink.on_skip(SkippedRun(tenant, probe, self._house.now(), cause))
+
+    def on_token_event(self, event: TokenEvent) -> None:
+        """Try a new token at once."""
+        if event.kind in _NEW_TOKEN:
+            self.run_now(event.status.tenant)
 
     def run_now(self, tenant: str) -> None:
-        """Start one run without waiting for its turn: there is a new token to be tried."""
+        """Start one run of a tenant without waiting for the schedule."""
         if not self.is_enabled or tenant not in self.tenants:
             return
         for probe in self.tenants[tenant].probes:
@@ -142,7 +152,7 @@ class ProbeRunner:
             return
         if self._calendars[tenant.name].at(result.started_at).is_active:
             result = replace(result, in_maintenance=True)
-        self._recorder.record(result)
+        self._sink.on_result(result)
 
     def _on_run_done(self, task: asyncio.Task[None]) -> None:
         key = self._running.pop(task)

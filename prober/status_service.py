@@ -18,9 +18,8 @@ from prober.history.retention import Retention
 from prober.history.schema import migrate
 from prober.history.sink import HistoryCallbacks, HistorySink
 from prober.metrics.sink import PrometheusSink
-from prober.models import TokenEvent, TokenStatus
-from prober.outcomes import HistoryDropReason, SkipCause
-from prober.sinks import ResultSink
+from prober.outcomes import HistoryDropReason
+from prober.sinks import EventSink
 from prober.stats.aggregates import BUCKET_SECONDS, TimeBucket, bucket_start
 from prober.stats.incidents import FailureStreak
 from prober.stats.slo import BUDGET_SECONDS
@@ -42,7 +41,7 @@ class _RestoredState:
 
 
 class StatusService:
-    """See the module; hears of skips and tokens beside what its `recorders` hear."""
+    """The current status of all tenants (`tracker`) and the history (`archive`)."""
 
     def __init__(
         self,
@@ -50,7 +49,7 @@ class StatusService:
         metrics: PrometheusSink,
         logger: structlog.typing.FilteringBoundLogger,
     ) -> None:
-        self.board = StatusTracker(configuration.tenants, time.time())
+        self.tracker = StatusTracker(configuration.tenants, time.time())
         self.archive: HistoryReader | None = None
         self._metrics = metrics
         self._logger = logger
@@ -64,9 +63,12 @@ class StatusService:
             self._history = self._create_history(configuration)
 
     @property
-    def sinks(self) -> tuple[ResultSink, ...]:
-        """Who is to hear of results."""
-        return (self.board,) if self._history is None else (self.board, self._history)
+    def sinks(self) -> Mapping[str, EventSink]:
+        """The sinks that keep status and history up to date, by name."""
+        sinks: dict[str, EventSink] = {"status": self.tracker}
+        if self._history is not None:
+            sinks["history"] = self._history
+        return sinks
 
     async def start(self) -> None:
         """Remember, and begin to write."""
@@ -78,8 +80,8 @@ class StatusService:
                 hear = self._on_loop(self._on_quarantine)
                 await asyncio.to_thread(migrate, self._directory, hear)
                 past = await asyncio.to_thread(_read, self.archive, time.time())
-            self.board.restore(past.slots, past.spells, past.since)
-            self.board.restore_monthly_totals(past.earlier)
+            self.tracker.restore(past.slots, past.spells, past.since)
+            self.tracker.restore_monthly_totals(past.earlier)
         except TimeoutError:
             self._on_error("the past could not be read: it took too long")
         except OSError as error:
@@ -97,28 +99,12 @@ class StatusService:
 
     def apply(self, configuration: Config) -> None:
         """Take over settings: of what is gone, the past stays in the history until it is old."""
-        self.board.apply(configuration.tenants)
+        self.tracker.apply(configuration.tenants)
         if self._history is not None:
             settings = configuration.history
             self._history.apply(
                 _probes(configuration), settings.retention_seconds, settings.max_bytes
             )
-
-    def skipped(self, tenant: str, probe: str, cause: SkipCause) -> None:
-        """Take note of a due run that was not started."""
-        now = time.time()
-        self.board.skipped(tenant, probe, cause, now)
-        if self._history is not None:
-            self._history.skipped(tenant, probe, cause, now)
-
-    def token_changed(self, status: TokenStatus) -> None:
-        """See `Listener`."""
-        self.board.mark_changed(status.tenant)
-
-    def token_event(self, event: TokenEvent) -> None:
-        """See `Listener`."""
-        if self._history is not None:
-            self._history.token_event(event)
 
     def _create_history(self, configuration: Config) -> HistorySink:
         settings = configuration.history
@@ -151,7 +137,7 @@ class StatusService:
             await asyncio.sleep(_REFRESH_SECONDS)
             try:
                 earlier = await asyncio.to_thread(_read_earlier, self.archive, time.time())
-                self.board.restore_monthly_totals(earlier)
+                self.tracker.restore_monthly_totals(earlier)
             except OSError as error:
                 self._on_error(str(error))
 

@@ -11,6 +11,7 @@ from prober.classifier.observation import slow_components
 from prober.maintenance import MaintenanceStatus
 from prober.models import (
     ProbeResult,
+    SkippedRun,
     Tenant,
     TokenStatus,
     shared_token_rejected_for,
@@ -18,6 +19,7 @@ from prober.models import (
     without_large_body,
 )
 from prober.outcomes import Endpoint, SkipCause
+from prober.sinks import EventSink
 from prober.stats.aggregates import BUCKET_SECONDS, TimeBucket, bucket_for, bucket_start, summarize
 from prober.stats.incidents import FailureStreak, advance
 from prober.stats.status import ProbeStatus, TenantStatus
@@ -26,8 +28,8 @@ DAY_SECONDS = 86_400
 _ProbeKey = tuple[str, str]
 
 
-class StatusTracker:
-    """A recorder. `started_at` is in epoch seconds."""
+class StatusTracker(EventSink):
+    """The current status of every tenant and probe. `started_at` is in epoch seconds."""
 
     def __init__(self, tenants: Sequence[Tenant], started_at: float) -> None:
         self.tenants: dict[str, Tenant] = {}
@@ -55,8 +57,8 @@ class StatusTracker:
             for name in kept.keys() - self.tenants.keys():
                 del kept[name]
 
-    def record(self, result: ProbeResult) -> None:
-        """See `Recorder`."""
+    def on_result(self, result: ProbeResult) -> None:
+        """Make a result the last one of its probe, and count it."""
         key = (result.tenant, result.probe)
         standing, run = self._standings[key], summarize(result)
         _, streak = advance(standing.streak, run)
@@ -67,16 +69,16 @@ class StatusTracker:
         if expiry is not None and result.endpoint is Endpoint.API:
             self._certificates[result.tenant] = expiry
 
-    def skipped(self, tenant: str, probe: str, cause: SkipCause, at: float) -> None:
-        """Take note of a due run that was not started."""
-        key = (tenant, probe)
-        self._standings[key] = replace(self._standings[key], skipped=cause)
-        held_back = cause is SkipCause.TOKEN_REJECTED
-        self._add(tenant, at, TimeBucket(paused=1) if held_back else TimeBucket())
+    def on_skip(self, skip: SkippedRun) -> None:
+        """Note why the last due run was skipped; count it if the token is rejected."""
+        key = (skip.tenant, skip.probe)
+        self._standings[key] = replace(self._standings[key], skipped=skip.cause)
+        paused = skip.cause is SkipCause.TOKEN_REJECTED
+        self._add(skip.tenant, skip.at, TimeBucket(paused=1) if paused else TimeBucket())
 
-    def mark_changed(self, tenant: str) -> None:
-        """Take note that something else about a tenant has changed."""
-        self.changes[tenant] += 1
+    def on_token_status(self, status: TokenStatus) -> None:
+        """Mark the tenant as changed; the status itself is passed to `status`."""
+        self.changes[status.tenant] += 1
 
     def restore(
         self,

@@ -10,7 +10,7 @@ import pytest
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 # jsonschema would read a grammar of IRIs, 2 s in every worker; no schema here has such a format.
-sys.modules["rfc3987_syntax"] = None
+sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment] # as importlib has it: "not importable"
 
 hypothesis.settings.register_profile("prober", deadline=None)
 hypothesis.settings.load_profile("prober")

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.request import Request, urlopen
 
 PROBER = str(Path(sys.executable).with_name("prober"))
@@ -51,7 +52,7 @@ def wait_for_line(process: subprocess.Popen[bytes], log: Path, pattern: str) -> 
         if process.poll() is not None:
             break
         time.sleep(0.02)
-    raise AssertionError(f"{process.args}: no {pattern!r} in\n{log.read_text()}")
+    raise AssertionError(f"{process.args!r}: no {pattern!r} in\n{log.read_text()}")
 
 
 def seconds_until(condition: Callable[[], bool], limit_seconds: float = LIMIT_SECONDS) -> float:
@@ -75,10 +76,12 @@ def end(process: subprocess.Popen[bytes]) -> int:
 
 def get(url: str, **headers: str) -> str:
     with urlopen(Request(url, headers=headers), timeout=10) as answer:
-        return answer.read().decode()
+        text: str = answer.read().decode()
+        return text
 
 
-def call(method: str, url: str, content: object = None) -> dict:
+def call(method: str, url: str, content: object = None) -> dict[str, Any]:
     data = None if content is None else json.dumps(content).encode()
     with urlopen(Request(url, data=data, method=method), timeout=10) as answer:
-        return json.loads(answer.read())
+        document: dict[str, Any] = json.loads(answer.read())
+        return document

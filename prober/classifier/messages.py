@@ -22,7 +22,6 @@ from prober.outcomes import FailureKind
 _DETAIL_CHARACTERS = 200
 _MESSAGE_CHARACTERS = 160
 _LOCATION_CHARACTERS = 160
-_UNREGISTERED = "/portal_/unregistered"
 
 _NOT_SENT = "The prober did not get to ask {host}: "
 _NO_RESPONSE = "No answer from {host}: "
@@ -36,7 +35,11 @@ FAILURE_WORDS = {
     FailureKind.CONNECTION_REFUSED: _NO_RESPONSE + "the TCP connection was refused",
     FailureKind.UNREACHABLE: _NO_RESPONSE + "there is no way to it",
     FailureKind.CONNECT_TIMEOUT: _NO_RESPONSE + "no TCP connection in time",
-    FailureKind.TLS_CERTIFICATE: _NO_RESPONSE + "its TLS certificate is not accepted",
+    FailureKind.TLS_CERTIFICATE: _NO_RESPONSE + "the issuer of its TLS certificate is not trusted",
+    FailureKind.CERTIFICATE_EXPIRED: _NO_RESPONSE
+    + "its TLS certificate has expired or is not yet valid",
+    FailureKind.CERTIFICATE_NAME_MISMATCH: _NO_RESPONSE
+    + "its TLS certificate is for another host name",
     FailureKind.TLS_HANDSHAKE: _NO_RESPONSE + "the TLS handshake failed",
     FailureKind.PROXY: _NO_RESPONSE + "the proxy did not let the request through",
     FailureKind.CONNECTION_RESET: _INCOMPLETE_RESPONSE + "the connection was lost",
@@ -82,10 +85,10 @@ def redirect_message(seen: Observation) -> str:
     """Word a redirect that is not the platform's; redirects are not followed."""
     location = one_line(", ".join(seen.header_values("location")), _LOCATION_CHARACTERS)
     answer = f"HTTP {seen.status} to {location}" if location else f"HTTP {seen.status} to nowhere"
-    if _UNREGISTERED in location.partition("?")[0].lower():
+    if seen.is_unknown_tenant:
         return (
-            f"{answer}: the gateway sends there those whose organisation, tenant or service "
-            "it does not know; check the tenant's address"
+            f"{answer}: the gateway does not know this organisation, tenant or service; "
+            "check the tenant's address"
         )
     return f"{answer}: redirected by an intermediary, the platform did not answer"
 
@@ -95,11 +98,29 @@ def intermediary_message(seen: Observation) -> str:
     return f"{_intermediary(seen)}: answered by an intermediary, not by the platform{_noted(seen)}"
 
 
+def edge_refused_message(seen: Observation) -> str:
+    """Word a refusal of the platform's CDN."""
+    return (
+        f"{_intermediary(seen)}: the CDN in front of the platform refuses the prober's address"
+        " or agent; ask the supplier to allow it"
+    )
+
+
+def edge_error_message(seen: Observation) -> str:
+    """Word a 5xx of the platform's CDN."""
+    return f"{_intermediary(seen)}: the platform's CDN reports that its origin failed{_noted(seen)}"
+
+
+def quota_exceeded_message(seen: Observation) -> str:
+    """Word a 402, or a 403 about a quota."""
+    return f"{_platform(seen)}: a quota of the tenant is used up{_message(seen)}"
+
+
 def identity_intermediary_message(seen: Observation) -> str:
     """Word an answer to the request for a token that is not the identity server's."""
-    foreign = seen.body.intermediary or EMPTY
+    words = "a JSON document" if seen.body.intermediary is None else seen.body.intermediary.words
     return (
-        f"HTTP {seen.status} with {foreign.words}, no OAuth answer: "
+        f"HTTP {seen.status} with {words}, no OAuth response: "
         f"answered by an intermediary, not by the identity server{_noted(seen)}"
     )
 

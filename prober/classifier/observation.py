@@ -58,10 +58,11 @@ MAYBE_CUSTOMER_DATA = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class IntermediaryBody:
-    """A kind, and the words for it in a sentence."""
+    """A kind, the words for it in a sentence, and the CDN's own error code where it names one."""
 
     kind: IntermediaryKind
     words: str
+    code: int | None = None
 
 
 EMPTY = IntermediaryBody(IntermediaryKind.EMPTY, "an empty body")
@@ -97,7 +98,7 @@ def intermediary_from_text(text: str) -> IntermediaryBody:
     code = _CLOUDFLARE_CODE.search(head)
     if code is not None and ("cloudflare" in lowered or lowered.startswith("error code:")):
         return IntermediaryBody(
-            IntermediaryKind.CLOUDFLARE_ERROR, f"Cloudflare's error code {code[1]}"
+            IntermediaryKind.CLOUDFLARE_ERROR, f"Cloudflare's error code {code[1]}", int(code[1])
         )
     if is_html:
         return IntermediaryBody(IntermediaryKind.HTML, "an HTML page" + _titled(head))
@@ -232,6 +233,19 @@ def slow_components(latency: Latency, probe: Probe) -> tuple[LatencyComponent, .
 
 
 _HOST_CHARACTERS = 100
+_UNREGISTERED = "/portal_/unregistered"
+_QUOTA = re.compile(
+    r"\bquotas?\b.{0,80}\b(?:exceed|exhaust|reach|used up|over\b|limit)"
+    r"|\b(?:exceed|exhaust|reach|used up|over the|above the|out of)\w*.{0,80}\bquotas?\b"
+    r"|\bno (?:\w+ )?units (?:are )?(?:left|remaining)\b",
+    re.IGNORECASE | re.DOTALL,
+)
+# Cloudflare's 1xxx codes with which it refuses a client: its address, agent, country, or rate.
+# The other 1xxx codes tell of the site's own set-up, as 5xx do.
+_CLOUDFLARE_REFUSALS = frozenset(
+    {1003, 1005, 1006, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1015, 1020, 1025, 1106}
+)
+_EDGE_STATUSES = frozenset({*range(520, 528), 530})  # Cloudflare's own, about its origin
 _NO_HEADERS: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
 
@@ -289,6 +303,53 @@ class Observation:
         return self.response is not None and self.response.body_over_limit
 
     @property
+    def is_unknown_tenant(self) -> bool:
+        """Whether the gateway redirects to the portal's page for addresses that it does not know.
+
+        The path must be the page's own: a captive portal may carry ours in a query.
+        """
+        if not self.has_class(3):
+            return False
+        return any(_is_unregistered(value) for value in self.header_values("location"))
+
+    @property
+    def by_edge(self) -> bool:
+        """Whether headers name the CDN that the platform's address leads to (Cloudflare).
+
+        An intermediary of our own that answers for itself has no reason to set them. They prove
+        nothing about successful responses, which pass through the CDN as well.
+        """
+        servers = (value.strip().lower() for value in self.header_values("server"))
+        return "cloudflare" in servers or bool(self.header_values("cf-ray"))
+
+    @property
+    def is_refused_by_edge(self) -> bool:
+        """Whether the CDN refused us: a challenge page, or a 1xxx code for refused clients."""
+        if "challenge" in (v.strip().lower() for v in self.header_values("cf-mitigated")):
+            return True
+        intermediary = self.body.intermediary
+        if intermediary is None:
+            return False
+        if intermediary.kind is IntermediaryKind.CLOUDFLARE_CHALLENGE:
+            return True
+        return intermediary.code in _CLOUDFLARE_REFUSALS
+
+    @property
+    def is_edge_error(self) -> bool:
+        """Whether the platform's CDN or gateway says that what is behind it failed."""
+        intermediary = self.body.intermediary
+        code = None if intermediary is None else intermediary.code
+        if code is not None and 1000 <= code <= 1999:  # noqa: PLR2004 -- Cloudflare's own
+            return True
+        names_itself = self.status in _EDGE_STATUSES and code == self.status
+        return self.has_class(5) and (self.by_edge or names_itself)
+
+    @property
+    def mentions_quota(self) -> bool:
+        """Whether the error envelope's message says that a quota is used up."""
+        return _QUOTA.search(self.body.message) is not None
+
+    @property
     def asks_for_bearer(self) -> bool:
         """Whether the answer challenges for a bearer token."""
         return requests_bearer(self.header_values("www-authenticate"))
@@ -342,6 +403,14 @@ def _with_latency_and_expectations(seen: Observation, expectations: Expectations
         unmet_expectation=sentence,
         headers=seen.headers,
     )
+
+
+def _is_unregistered(location: str) -> bool:
+    try:
+        path = urlsplit(location.strip()).path
+    except ValueError:
+        return False
+    return path.lower().rstrip("/").endswith(_UNREGISTERED)
 
 
 def _body(response: Response) -> Body:

@@ -32,7 +32,7 @@ from prober.classifier.observation import Observation, observe
 from prober.models import Expectations, HttpExchange, Verdict
 from prober.outcomes import CLASSIFICATION, Culprit, FailureKind, Outcome, Reason, Responder
 
-_UNAUTHORIZED, _FORBIDDEN, _TOO_MANY_REQUESTS = 401, 403, 429
+_UNAUTHORIZED, _PAYMENT_REQUIRED, _FORBIDDEN, _TOO_MANY_REQUESTS = 401, 402, 403, 429
 
 Condition = Callable[[Observation], bool]
 Wording = Callable[[Observation], str]
@@ -141,7 +141,9 @@ _NO_RESPONSE = (
     _failed("3", FailureKind.CONNECTION_REFUSED, "no response: TCP refused"),
     _failed("3", FailureKind.UNREACHABLE, "no response: unreachable"),
     _failed("3", FailureKind.CONNECT_TIMEOUT, "no response: TCP timed out"),
-    _failed("4", FailureKind.TLS_CERTIFICATE, "no response: TLS certificate"),
+    _failed("4a", FailureKind.CERTIFICATE_EXPIRED, "no response: certificate out of its dates"),
+    _failed("4b", FailureKind.CERTIFICATE_NAME_MISMATCH, "no response: certificate's host name"),
+    _failed("4", FailureKind.TLS_CERTIFICATE, "no response: certificate's issuer is not trusted"),
     _failed("4", FailureKind.TLS_HANDSHAKE, "no response: TLS handshake"),
     Rule(
         "5",
@@ -170,6 +172,30 @@ _INTERMEDIARY_RULES = (
         Responder.INTERMEDIARY,
         _gateway_rejected_token,
         messages.gateway_rejection_message,
+    ),
+    Rule(
+        "7b",
+        "not the platform: redirect to the portal's page for an unknown address",
+        Reason.UNKNOWN_TENANT,
+        Responder.INTERMEDIARY,
+        lambda seen: not seen.by_platform and seen.is_unknown_tenant,
+        messages.redirect_message,
+    ),
+    Rule(
+        "7c",
+        "not the platform: the CDN's challenge page or 1xxx refusal",
+        Reason.EDGE_REFUSED,
+        Responder.INTERMEDIARY,
+        lambda seen: not seen.by_platform and seen.is_refused_by_edge,
+        messages.edge_refused_message,
+    ),
+    Rule(
+        "7d",
+        "not the platform: 5xx of the platform's CDN about its origin",
+        Reason.EDGE_ERROR,
+        Responder.INTERMEDIARY,
+        lambda seen: not seen.by_platform and seen.is_edge_error,
+        messages.edge_error_message,
     ),
     Rule(
         "7",
@@ -208,6 +234,15 @@ _PLATFORM_RULES = (
         Reason.TOKEN_REJECTED,
         lambda seen: seen.status == _UNAUTHORIZED,
         messages.token_rejected_message,
+    ),
+    _platform(
+        "9a",
+        "402, or 403 with a message about a quota",
+        Reason.QUOTA_EXCEEDED,
+        lambda seen: (
+            seen.status == _PAYMENT_REQUIRED or (seen.status == _FORBIDDEN and seen.mentions_quota)
+        ),
+        messages.quota_exceeded_message,
     ),
     _platform(
         "9",

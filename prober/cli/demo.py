@@ -37,6 +37,7 @@ from prober.simulator.admin_api import create_control
 from prober.simulator.platform import Latency
 from prober.simulator.scenario import Expected, Phase, demo_scenario, play
 from prober.simulator.simulator import Simulator, SimulatorConfig
+from prober.sinks import EventSink
 from prober.web.server import listen
 
 
@@ -62,8 +63,8 @@ def unexpected_result(result: ProbeResult, probe: Probe, expected: Expected) -> 
     return None
 
 
-class DemoSink:
-    """A recorder. `tell` gets a line whenever a probe stands otherwise than before."""
+class DemoSink(EventSink):
+    """Compares results with a scenario. `report` gets a line when a probe's status changes."""
 
     def __init__(self, tenants: Sequence[Tenant], report: Callable[[str], None] | None) -> None:
         self.tokens: TokenStatuses | None = None
@@ -97,8 +98,8 @@ class DemoSink:
         self.phase = None
         self._heard.clear()
 
-    def record(self, result: ProbeResult) -> None:
-        """See `Recorder`; what began before the phase's actions were done belongs to none."""
+    def on_result(self, result: ProbeResult) -> None:
+        """Check a result; what began before the phase's actions were done belongs to none."""
         key = (result.tenant, result.probe)
         self._last[key] = result
         self._report_change(key)
@@ -232,7 +233,9 @@ class Demo:
             log = resources.enter_context(configuration.source.with_name("prober.log").open("a"))
             configure_logging(log, configuration.log.level, "json")
             resources.callback(configure_logging, sys.stderr, "warning", "auto")
-            daemon = Daemon(configuration, os.environ, structlog.get_logger("prober"), (watch,))
+            daemon = Daemon(
+                configuration, os.environ, structlog.get_logger("prober"), {"demo": watch}
+            )
             await daemon.start()
             resources.push_async_callback(daemon.stop)
             watch.tokens = daemon.tokens

@@ -19,24 +19,15 @@ from prober.cli.options import choose_probes, choose_tenant, config_option, cons
 from prober.config.loader import load
 from prober.http_client.client import ProbeHttpClient
 from prober.http_client.timing import EventLoopLagMonitor
-from prober.models import Probe, ProbeResult, Tenant, TokenEvent, TokenStatus
+from prober.models import Probe, ProbeResult, Tenant
 from prober.outcomes import Outcome
 from prober.probe import ProbeDeps, run_probe
 from prober.render.documents import result_document
 from prober.render.terminal import VerdictView, deciding_rule
+from prober.sinks import EventSink
 from prober.tokens.manager import TokenManager
 from prober.tokens.store import TokenStore
 from prober.version import current_version
-
-
-class NullTokenListener:
-    """A listener for those who look once and want no news."""
-
-    def token_changed(self, status: TokenStatus) -> None:
-        """See `Listener`."""
-
-    def token_event(self, event: TokenEvent) -> None:
-        """See `Listener`."""
 
 
 def restore_saved_state(keeper: TokenManager, state_directory: Path) -> bool:
@@ -66,7 +57,7 @@ async def run_probes(
             client.exchange,
             now=time.time,
             version=current_version().version,
-            listener=NullTokenListener(),
+            sink=EventSink(),
         )
         resources.push_async_callback(keeper.close)
         restore_saved_state(keeper, state_directory)

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from prober.cli.options import BY_OUTCOME, choose_tenant, config_option, console, print_json
-from prober.cli.probe import NullTokenListener, restore_saved_state
+from prober.cli.probe import restore_saved_state
 from prober.config.loader import load
 from prober.config.resolve import Config
 from prober.http_client.client import ProbeHttpClient
@@ -17,6 +17,7 @@ from prober.http_client.timing import EventLoopLagMonitor
 from prober.models import TokenStatus
 from prober.outcomes import Outcome, TokenState
 from prober.render.terminal import TokenTable, token_document
+from prober.sinks import EventSink
 from prober.tokens.manager import TokenManager
 from prober.version import current_version
 
@@ -62,7 +63,7 @@ async def _statuses(configuration: Config) -> Mapping[str, TokenStatus]:
         ProbeHttpClient(EventLoopLagMonitor()).exchange,
         now=time.time,
         version=current_version().version,
-        listener=NullTokenListener(),
+        sink=EventSink(),
     )
     if not await asyncio.to_thread(restore_saved_state, keeper, configuration.state_directory):
         click.echo(

@@ -22,7 +22,7 @@ from prober.history.schema import FILE_NAME, FORMAT
 from prober.history.writer import HOUR, MINUTE, STREAK_COLUMNS
 from prober.outcomes import Reason, RejectionCause, TokenEventKind
 from prober.sqlite import open_to_read, translate_sqlite_errors
-from prober.stats.aggregates import FIELDS, Aggregate, TimeBucket, merge_aggregates
+from prober.stats.aggregates import COLUMNS, Aggregate, TimeBucket, merge_aggregates
 from prober.stats.incidents import FailureStreak
 
 
@@ -55,7 +55,7 @@ class HistoryConnection:
 Aggregates = Mapping[str, Mapping[float, Aggregate]]
 """By probe, and by the beginning (epoch seconds) of each step."""
 
-_SUM_COLUMNS = ", ".join(f"sum({name})" for name in FIELDS)
+_SUM_COLUMNS = ", ".join(f"sum({name})" for name in COLUMNS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +136,8 @@ class HistoryReader:
         """Return the slots that begin from `since` to before `until`, by tenant and beginning."""
         found: dict[str, dict[int, TimeBucket]] = defaultdict(dict)
         rows = self._reader.rows(
-            "SELECT * FROM slot WHERE slot >= ? AND slot < ? AND (? IS NULL OR tenant = ?)",
+            f"SELECT tenant, slot, {', '.join(COLUMNS)} FROM slot"  # noqa: S608 -- our columns
+            " WHERE slot >= ? AND slot < ? AND (? IS NULL OR tenant = ?)",
             (since, until, tenant, tenant),
         )
         for name, slot, *numbers in rows:

@@ -14,9 +14,10 @@ from pathlib import Path
 
 from prober.history.retention import Retention, size_bytes
 from prober.history.schema import FILE_NAME
-from prober.history.writer import Entry, HistoryWriter, ProbeKey, RunEntry, SkipEntry
-from prober.models import ProbeResult, TokenEvent, without_large_body
-from prober.outcomes import HistoryDropReason, SkipCause
+from prober.history.writer import Entry, HistoryWriter, ProbeKey, RunEntry
+from prober.models import ProbeResult, SkippedRun, TokenEvent, without_large_body
+from prober.outcomes import HistoryDropReason
+from prober.sinks import EventSink
 from prober.sqlite import quarantine
 from prober.stats.aggregates import summarize
 
@@ -42,7 +43,7 @@ class HistoryCallbacks:
     on_quarantine: Callable[[Path, str], None]
 
 
-class HistorySink:
+class HistorySink(EventSink):
     """A recorder. `probes` are those that there are; `now` tells epoch seconds."""
 
     def __init__(
@@ -80,8 +81,8 @@ class HistorySink:
         self._probes = probes
         self._retention.limit(retention_seconds, max_bytes)
 
-    def record(self, result: ProbeResult) -> None:
-        """See `Recorder`."""
+    def on_result(self, result: ProbeResult) -> None:
+        """Queue a result."""
         failed = not result.verdict.succeeded
         self._add(
             RunEntry(
@@ -91,12 +92,12 @@ class HistorySink:
             )
         )
 
-    def skipped(self, tenant: str, probe: str, cause: SkipCause, at: float) -> None:
-        """Take note of a due run that was not started."""
-        self._add(SkipEntry(tenant, probe, at, cause))
+    def on_skip(self, skip: SkippedRun) -> None:
+        """Queue a skipped run."""
+        self._add(skip)
 
-    def token_event(self, event: TokenEvent) -> None:
-        """Take note of what happened to a token."""
+    def on_token_event(self, event: TokenEvent) -> None:
+        """Queue a token event."""
         self._add(event)
 
     def _add(self, entry: Entry) -> None:

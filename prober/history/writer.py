@@ -28,11 +28,11 @@ from prober.history.codec import (
     unpack_tally,
 )
 from prober.history.schema import FILE_NAME, FORMAT
-from prober.models import ProbeResult, TokenEvent
+from prober.models import ProbeResult, SkippedRun, TokenEvent
 from prober.outcomes import SkipCause
 from prober.sqlite import open_to_write
 from prober.stats.aggregates import (
-    FIELDS,
+    COLUMNS,
     Aggregate,
     RunSummary,
     TimeBucket,
@@ -113,9 +113,10 @@ class SlowRequestStore:
 
 MINUTE, HOUR = 60, 3600
 _WAL_BYTES = 16 * 1024 * 1024
-_ADD = ", ".join(f"{name} = {name} + excluded.{name}" for name in FIELDS)
+_ADD = ", ".join(f"{name} = {name} + excluded.{name}" for name in COLUMNS)
 _SLOT = (
-    f"INSERT INTO slot VALUES ({', '.join('?' * (len(FIELDS) + 2))})"  # noqa: S608 -- our columns
+    f"INSERT INTO slot (tenant, slot, {', '.join(COLUMNS)})"  # noqa: S608 -- our columns
+    f" VALUES ({', '.join('?' * (len(COLUMNS) + 2))})"
     f" ON CONFLICT DO UPDATE SET {_ADD}"
 )
 STREAK_COLUMNS = (
@@ -135,17 +136,7 @@ class RunEntry:
     facts: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class SkipEntry:
-    """A due run that was not started."""
-
-    tenant: str
-    probe: str
-    at: float
-    cause: SkipCause
-
-
-Entry = RunEntry | SkipEntry | TokenEvent
+Entry = RunEntry | SkippedRun | TokenEvent
 
 
 class HistoryWriter:
@@ -189,7 +180,7 @@ class HistoryWriter:
     def write(self, entries: Sequence[Entry]) -> None:
         """Save entries, all or none."""
         runs = [entry for entry in entries if isinstance(entry, RunEntry)]
-        skips = [entry for entry in entries if isinstance(entry, SkipEntry)]
+        skips = [entry for entry in entries if isinstance(entry, SkippedRun)]
         with self.connection:
             self._add_aggregates(runs, skips)
             self._add_buckets(runs, skips)
@@ -227,7 +218,7 @@ class HistoryWriter:
             found = self._ids[key] = int(cursor.lastrowid or 0)
         return found
 
-    def _add_aggregates(self, runs: Iterable[RunEntry], skips: Iterable[SkipEntry]) -> None:
+    def _add_aggregates(self, runs: Iterable[RunEntry], skips: Iterable[SkippedRun]) -> None:
         fresh: dict[tuple[int, int], Aggregate] = {}
         for ran in runs:
             key = self._id((ran.run.tenant, ran.run.probe)), int(ran.run.at // MINUTE)
@@ -251,7 +242,7 @@ class HistoryWriter:
         ).fetchone()
         return unpack_tally(found[0]) if found else Aggregate()
 
-    def _add_buckets(self, runs: Iterable[RunEntry], skips: Iterable[SkipEntry]) -> None:
+    def _add_buckets(self, runs: Iterable[RunEntry], skips: Iterable[SkippedRun]) -> None:
         fresh: dict[tuple[str, int], list[TimeBucket]] = defaultdict(list)
         for ran in runs:
             fresh[(ran.run.tenant, bucket_start(ran.run.at))].append(bucket_for(ran.run))

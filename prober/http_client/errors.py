@@ -35,6 +35,15 @@ _LOST_IN = {
     "tls": FailureKind.TLS_HANDSHAKE,
 }
 
+# OpenSSL's verify codes (x509_vfy.h). Dates are looked at once a chain to a trusted root was found,
+# so these two mean: otherwise trusted.
+_CERTIFICATE_FAILURES: dict[int | None, FailureKind] = {
+    9: FailureKind.CERTIFICATE_EXPIRED,  # not yet valid
+    10: FailureKind.CERTIFICATE_EXPIRED,
+    62: FailureKind.CERTIFICATE_NAME_MISMATCH,  # host name
+    64: FailureKind.CERTIFICATE_NAME_MISMATCH,  # IP address
+}
+
 
 @dataclass(frozen=True, slots=True)
 class AttemptProgress:
@@ -79,11 +88,18 @@ def _classify(error: Exception, progress: AttemptProgress) -> tuple[FailureKind,
         if progress.through_proxy:  # the target's name is the proxy's to resolve
             return FailureKind.PROXY, f"the proxy's name was not resolved: {_describe(chain)}"
         return FailureKind.DNS, f"the name was not resolved: {_describe(chain)}"
-    if any(isinstance(e, ssl.SSLCertVerificationError | ssl.CertificateError) for e in chain):
-        return FailureKind.TLS_CERTIFICATE, f"the certificate is refused: {_describe(chain)}"
+    if any(isinstance(each, ssl.SSLCertVerificationError) for each in chain):
+        return _certificate_failure(chain), f"the certificate is refused: {_describe(chain)}"
     if any(_is_handshake_error(e, progress) for e in chain):
         return FailureKind.TLS_HANDSHAKE, f"the TLS handshake failed: {_describe(chain)}"
     return _after_connecting(error, chain, progress)
+
+
+def _certificate_failure(chain: tuple[BaseException, ...]) -> FailureKind:
+    # aiohttp's own exception is of OpenSSL's type as well, but has no code.
+    codes = (getattr(each, "verify_code", None) for each in chain)
+    code = next((code for code in codes if code is not None), None)
+    return _CERTIFICATE_FAILURES.get(code, FailureKind.TLS_CERTIFICATE)
 
 
 def _after_connecting(

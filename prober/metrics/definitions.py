@@ -314,6 +314,12 @@ METRIC_DEFINITIONS = (
         ("cause",),
     ),
     MetricDefinition(
+        "prober_sink_failures_total",
+        MetricType.COUNTER,
+        "Results, skipped runs and token events that an event sink failed to process.",
+        ("sink",),
+    ),
+    MetricDefinition(
         "prober_build_info",
         MetricType.GAUGE,
         "1, labelled with what was built.",

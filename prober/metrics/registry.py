@@ -292,7 +292,7 @@ def format_value(value: float) -> str:
     """Return a finite number as the client writes it."""
     if 0.0 <= value < _EXPONENT_FROM:
         return repr(float(value))
-    text: str = floatToGoString(value)  # type: ignore[no-untyped-call]
+    text: str = floatToGoString(value)
     return text
 
 
@@ -320,6 +320,8 @@ HistogramScope = Literal["probe", "tenant", "off"]
 """Whether the latency histograms exist for each probe, for each tenant, or not at all."""
 
 LOOP_LAG = "loop_lag"
+SINK_NAMES = ("metrics", "log", "status", "history", "runner")
+"""The event sinks of the daemon itself; label values of `prober_sink_failures_total`."""
 GOOD_CODE, OTHER = "200", "other"
 
 _Tails = Mapping[str, Labels]
@@ -356,6 +358,7 @@ _TAILS: Mapping[str, _Tails] = MappingProxyType(
         "prober_probe_skipped_total": _label_values(SkipCause),
         "prober_maintenance_runs_total": _label_values(Outcome),
         "prober_history_dropped_total": _label_values(HistoryDropReason),
+        "prober_sink_failures_total": _label_values(SINK_NAMES),  # others when they first fail
         "prober_shard_active": _label_values(("0",)),  # more where there are more shards
     }
 )

@@ -29,6 +29,7 @@ from prober.models import (
     Probe,
     ProbeResult,
     Shard,
+    SkippedRun,
     Tenant,
     TokenEvent,
     TokenStatus,
@@ -45,6 +46,7 @@ from prober.outcomes import (
     TokenEventKind,
     TokenState,
 )
+from prober.sinks import EventSink
 from prober.version import Build
 
 MAX_CODES = 8
@@ -113,7 +115,7 @@ class ProbeMetrics:
             }
         )
 
-    def skipped(self, cause: str) -> None:
+    def count_skip(self, cause: str) -> None:
         """Count a run that was not started."""
         self._skipped.add(key=cause)
 
@@ -226,8 +228,8 @@ class TokenMetrics:
         if not any(self._state.values.values()):
             self._state.set(1.0, TokenState.MISSING)
 
-    def changed(self, status: TokenStatus) -> None:
-        """Take in what is known now."""
+    def update(self, status: TokenStatus) -> None:
+        """Set the gauges to the present status."""
         if (status.state, status.cause) != self._stands:
             self._stands = (status.state, status.cause)
             self._state.replace({each: float(each is status.state) for each in TokenState})
@@ -239,7 +241,7 @@ class TokenMetrics:
         self._rotations.set(float(status.rotations))
         self._set_token_info(status)
 
-    def rejected(self, cause: RejectionCause) -> None:
+    def count_rejection(self, cause: RejectionCause) -> None:
         """Count a rejection."""
         self._rejections.add(key=cause)
 
@@ -304,8 +306,8 @@ _HTTPS_PORT = 443
 _OWNERS_PER_STEP = 2  # five probes' texts hold a slow machine for 5 ms
 
 
-class PrometheusSink:
-    """A recorder that keeps every series of `families.FAMILIES`, and renders them for a scrape.
+class PrometheusSink(EventSink):
+    """Keeps every series of `METRIC_DEFINITIONS` and renders them for a scrape.
 
     Above `max_loop_lag_seconds` of lag during an attempt its durations are left out and counted.
     `started_at` is in epoch seconds. What concerns a tenant or a probe that is not (or no longer)
@@ -341,6 +343,7 @@ class PrometheusSink:
         self._history_size = store.block("prober_history_size_bytes")
         self._history_written = store.block("prober_history_last_write_timestamp_seconds")
         self._history_lost = store.block("prober_history_dropped_total")
+        self._sink_failures = store.block("prober_sink_failures_total")
         store.set_info("prober_build_info", (), (build.version, build.revision))
         shards = store.block("prober_shard_active")
         shards.redefine({str(index): (str(index),) for index in range(shard.count)}, 0.0)
@@ -404,8 +407,8 @@ class PrometheusSink:
             }
             self._apply_tenants(tenants)
 
-    def record(self, result: ProbeResult) -> None:
-        """Take in a result."""
+    def on_result(self, result: ProbeResult) -> None:
+        """Update the series of a probe from a result."""
         probe = self._probes.get((result.tenant, result.probe))
         if probe is None:
             return
@@ -415,13 +418,13 @@ class PrometheusSink:
             if expiry is not None and result.endpoint is Endpoint.API:
                 self._store.block(_CERTIFICATE, (self._hosts[result.tenant],)).set(expiry)
 
-    def skipped(self, tenant: str, probe: str, cause: SkipCause) -> None:
-        """Count a due run that was not started."""
-        registry = self._probes.get((tenant, probe))
-        if registry is not None:
+    def on_skip(self, skip: SkippedRun) -> None:
+        """Count a skipped run."""
+        probe = self._probes.get((skip.tenant, skip.probe))
+        if probe is not None:
             with self._lock:
-                registry.skipped(cause)
-                self._all_skipped[cause] += 1
+                probe.count_skip(skip.cause)
+                self._all_skipped[skip.cause] += 1
 
     def run_started(self, delay_seconds: float) -> None:
         """Count a run that was started so long after its due moment."""
@@ -447,19 +450,27 @@ class PrometheusSink:
             self._heartbeat.set(timestamp)
             self._tasks.set(float(tasks))
 
-    def token_changed(self, status: TokenStatus) -> None:
-        """Take in what is known of a tenant's token now."""
-        registry = self._tokens.get(status.tenant)
-        if registry is not None:
+    def on_token_status(self, status: TokenStatus) -> None:
+        """Update the series of a tenant's token."""
+        token = self._tokens.get(status.tenant)
+        if token is not None:
             with self._lock:
-                registry.changed(status)
+                token.update(status)
 
-    def token_event(self, event: TokenEvent) -> None:
-        """Count a rejection."""
-        registry, cause = self._tokens.get(event.status.tenant), event.status.cause
-        if event.kind is TokenEventKind.REJECTED and registry is not None and cause is not None:
+    def on_token_event(self, event: TokenEvent) -> None:
+        """Count a rejection; other events change no counter."""
+        token, cause = self._tokens.get(event.status.tenant), event.status.cause
+        if event.kind is TokenEventKind.REJECTED and token is not None and cause is not None:
             with self._lock:
-                registry.rejected(cause)
+                token.count_rejection(cause)
+
+    def sink_failed(self, sink: str) -> None:
+        """Count an exception that an event sink raised."""
+        with self._lock:
+            if sink not in self._sink_failures.values:
+                self._sink_failures.declare(sink, (sink,))
+                self._sink_failures.set(0.0, sink)
+            self._sink_failures.add(key=sink)
 
     def state_write_failed(self) -> None:
         """Count that the state directory could not be written."""

@@ -348,7 +348,7 @@ def _hatched(shown: TimeSeries, point: Point) -> str:
     wide = _x(shown, point.start + shown.step_seconds) - left
     return (
         f'<rect class="maintenance" x="{left:.1f}" y="0" width="{wide:.1f}"'
-        f' height="{_HEIGHT - _BOTTOM}"/>'
+        f' height="{_CHART_HEIGHT - _BOTTOM}"/>'
     )
 
 
@@ -365,9 +365,8 @@ def _grid(shown: TimeSeries, top: float, zone: tzinfo) -> str:
     for number in range(_X_TICKS):
         at = shown.since + (shown.until - shown.since) * (number + 0.5) / _X_TICKS
         text = datetime.fromtimestamp(at, zone).strftime(written)
-        shapes.append(
-            f'<text x="{_x(shown, at):.1f}" y="{_HEIGHT - 4}" text-anchor="middle">{text}</text>'
-        )
+        place = f'x="{_x(shown, at):.1f}" y="{_CHART_HEIGHT - 4}"'
+        shapes.append(f'<text {place} text-anchor="middle">{text}</text>')
     return "".join(shapes)
 
 
@@ -380,14 +379,16 @@ def _tick_format(span_seconds: float) -> str:
 def _chart_picture(content: str, label: str) -> Markup:
     inside = content
     if not content.startswith("<"):
-        inside = f'<text class="empty" x="{_LEFT}" y="{_HEIGHT / 2:.0f}">{escape(content)}</text>'
+        inside = (
+            f'<text class="empty" x="{_LEFT}" y="{_CHART_HEIGHT / 2:.0f}">{escape(content)}</text>'
+        )
     return Markup(  # noqa: S704 -- what is foreign in it was escaped
         f'<svg class="chart" role="img" aria-label="{escape(label)}"'
-        f' viewBox="0 0 {_WIDTH} {_HEIGHT}">{inside}</svg>'
+        f' viewBox="0 0 {_WIDTH} {_CHART_HEIGHT}">{inside}</svg>'
     )
 
 
-_CHARACTER_WIDTH, _PADDING, _HEIGHT = 6.7, 8, 20
+_CHARACTER_WIDTH, _PADDING, _BADGE_HEIGHT = 6.7, 8, 20
 _LABEL_COLOUR = "#3d444d"
 _WELL, _SLOW, _BAD, _UNKNOWN = "#1a7f37", "#8a5a00", "#b3261e", "#57606a"
 
@@ -398,11 +399,11 @@ def badge_svg(tenant: TenantStatusDocument) -> str:
     left, right = _width(tenant.name), _width(says)
     name, told = html.escape(tenant.name), escape(says)
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + right}" height="{_HEIGHT}"'
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + right}" height="{_BADGE_HEIGHT}"'
         f' role="img" aria-label="{name}: {told}">'
         f"<title>{name}: {html.escape(tenant.verdict)}</title>"
-        f'<rect width="{left}" height="{_HEIGHT}" fill="{_LABEL_COLOUR}"/>'
-        f'<rect x="{left}" width="{right}" height="{_HEIGHT}" fill="{colour}"/>'
+        f'<rect width="{left}" height="{_BADGE_HEIGHT}" fill="{_LABEL_COLOUR}"/>'
+        f'<rect x="{left}" width="{right}" height="{_BADGE_HEIGHT}" fill="{colour}"/>'
         '<g fill="#fff" text-anchor="middle" font-size="11"'
         ' font-family="DejaVu Sans,Verdana,sans-serif">'
         f'<text x="{left / 2}" y="14">{name}</text>'

@@ -433,6 +433,7 @@ NEXT_STEPS: Mapping[Culprit, str] = MappingProxyType(
     {
         Culprit.CREDENTIAL: "look at the tenant's token and its permissions",
         Culprit.REQUEST: "look at what the probe asks: the platform is well and refuses it",
+        Culprit.TENANT: "look at the tenant's own set-up and use: quotas, licences, integrations",
         Culprit.PLATFORM: "raise it with the platform's support, with the facts below",
         Culprit.NETWORK: "look between prober and platform: name, route, TLS, proxy, gateway",
         Culprit.UNDECIDED: "compare with a second location: if it fails there too, it is the "

@@ -18,6 +18,7 @@ CULPRIT_PRIORITY = (
     Culprit.PLATFORM,
     Culprit.UNDECIDED,
     Culprit.REQUEST,
+    Culprit.TENANT,
     Culprit.CREDENTIAL,
     Culprit.NETWORK,
     Culprit.PROBER,

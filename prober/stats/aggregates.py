@@ -225,6 +225,7 @@ class TimeBucket:
     none: int = 0
     credential: int = 0
     request: int = 0
+    tenant: int = 0
     platform: int = 0
     network: int = 0
     undecided: int = 0
@@ -255,6 +256,8 @@ class TimeBucket:
 
 
 FIELDS = tuple(TimeBucket.__dataclass_fields__)
+# In SQL, where `tenant` is the tenant's name.
+COLUMNS = tuple("tenant_culprit" if name == "tenant" else name for name in FIELDS)
 _all_of = attrgetter(*FIELDS)
 
 

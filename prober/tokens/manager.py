@@ -25,6 +25,7 @@ from prober.models import (
     shared_with,
 )
 from prober.outcomes import Reason, TokenEventKind, TokenState
+from prober.sinks import EventSink
 from prober.tokens import state_machine
 from prober.tokens.oauth import CachedToken, jwt_expiry
 from prober.tokens.oauth_client import OAuthTokenClient, SendRequest, TokenUnavailable
@@ -47,25 +48,11 @@ EXPIRING_SECONDS = (14 * _DAY_SECONDS, 3 * _DAY_SECONDS, 0.0)
 Change = Callable[[TokenRecord, TokenPolicy], TokenRecord]
 
 
-class TokenListener(Protocol):
-    """Who hears of tokens."""
-
-    def token_changed(self, status: TokenStatus) -> None:
-        """Take note of what is known of a tenant's token now."""
-        ...
-
-    def token_event(self, event: TokenEvent) -> None:
-        """Take note of what happened to a tenant's token."""
-        ...
-
-
 class TokenRegistry:
     """One record for each tenant."""
 
-    def __init__(
-        self, tenants: Sequence[Tenant], backoff: Backoff, listener: TokenListener
-    ) -> None:
-        self._listener = listener
+    def __init__(self, tenants: Sequence[Tenant], backoff: Backoff, sink: EventSink) -> None:
+        self._sink = sink
         self._terms: dict[str, TokenPolicy] = {}
         self._records: dict[str, TokenRecord] = {}
         self._statuses: dict[str, TokenStatus] = {}
@@ -94,7 +81,7 @@ class TokenRegistry:
         self._sync_tenants(tenants, backoff, saved)
         for name, each in self._statuses.items():
             if each != before.get(name):
-                self._listener.token_changed(each)
+                self._sink.on_token_status(each)
 
     def restore(self, records: Mapping[str, TokenRecord]) -> None:
         """Take over what was remembered of these tenants, without telling it as news."""
@@ -102,7 +89,7 @@ class TokenRegistry:
             self._records[tenant] = records[tenant]
             self._statuses[tenant] = self._status(tenant)
         for each in self._statuses.values():
-            self._listener.token_changed(each)
+            self._sink.on_token_status(each)
 
     def transition(self, tenant: str, change: Change, at: float) -> None:
         """Change a tenant's record, and tell what that means; one that is gone has none."""
@@ -116,7 +103,7 @@ class TokenRegistry:
         self._unsaved.add(tenant)
         after = self._statuses[tenant] = self._status(tenant)
         if after != before:
-            self._listener.token_changed(after)
+            self._sink.on_token_status(after)
             for kind in events_between(before, after):
                 self._emit(kind, tenant, at)
 
@@ -157,7 +144,7 @@ class TokenRegistry:
         return status(tenant, self._records[tenant], self._terms[tenant].source)
 
     def _emit(self, kind: TokenEventKind, tenant: str, at: float) -> None:
-        self._listener.token_event(
+        self._sink.on_token_event(
             TokenEvent(kind, at, self._statuses[tenant], shared_with(self._statuses, tenant))
         )
 
@@ -200,14 +187,14 @@ class TokenManager:
         *,
         now: Callable[[], float],
         version: str,
-        listener: TokenListener,
+        sink: EventSink,
         backoff: Backoff = Backoff(),  # noqa: B008 -- a frozen value
     ) -> None:
         self._now = now
         self._key = secrets.token_bytes(32)
         self._ask = send
         self._version = version
-        self._books = TokenRegistry(tenants, backoff, listener)
+        self._books = TokenRegistry(tenants, backoff, sink)
         self._watch = SourceWatcher(environ, now, self._on_source_change)
         self._tenants: dict[str, Tenant] = {}
         self._accounts: dict[str, OAuthTokenClient] = {}

@@ -11,11 +11,11 @@ from pathlib import Path
 import structlog
 
 from prober.config.resolve import Config
-from prober.logs import LogSink
 from prober.metrics.sink import PrometheusSink
-from prober.models import TokenEvent, TokenStatus, shared_groups
+from prober.models import shared_groups
+from prober.sinks import EventSink
 from prober.state_directory import StateDirectory
-from prober.tokens.manager import TokenListener, TokenManager
+from prober.tokens.manager import TokenManager
 from prober.tokens.oauth_client import SendRequest
 from prober.tokens.state_machine import Backoff, TokenRecord
 from prober.tokens.store import TokenStore
@@ -35,7 +35,7 @@ class TokenService:
         send: SendRequest,
         metrics: PrometheusSink,
         logger: structlog.typing.FilteringBoundLogger,
-        listener: TokenListener,
+        sink: EventSink,
     ) -> None:
         self.manager = TokenManager(
             configuration.tenants,
@@ -43,14 +43,12 @@ class TokenService:
             send,
             now=time.time,
             version=current_version().version,
-            listener=self,
+            sink=sink,
             backoff=_backoff(configuration),
         )
         self._path = configuration.state_directory
         self._metrics = metrics
-        self._log = LogSink(logger)
         self._logger = logger
-        self._also = listener
         self._directory: StateDirectory | None = None
         self._file: TokenStore | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -67,7 +65,7 @@ class TokenService:
         await self.manager.load()
         for group in shared_groups(self.manager.statuses):
             self._logger.warning(
-                "token_shared",
+                "token.shared",
                 tenants=list(group),
                 message="these tenants hold the same token: they share a fate",
             )
@@ -107,17 +105,6 @@ class TokenService:
             await asyncio.to_thread(self._file.close)
         if self._directory is not None:
             self._directory.close()
-
-    def token_changed(self, status: TokenStatus) -> None:
-        """See `Listener`."""
-        self._metrics.token_changed(status)
-        self._also.token_changed(status)
-
-    def token_event(self, event: TokenEvent) -> None:
-        """See `Listener`."""
-        self._metrics.token_event(event)
-        self._log.token_event(event)
-        self._also.token_event(event)
 
     def _open(self) -> None:
         try:

@@ -29,6 +29,7 @@ _SCHEMA = (
 
 def _check(connection: sqlite3.Connection) -> str | None:
     verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    connection.execute("SELECT 1 FROM token LIMIT 1")
     keys = connection.execute(
         "SELECT count(*) FROM fingerprint_key WHERE typeof(key) = 'blob'"
     ).fetchone()[0]

@@ -3,6 +3,7 @@
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -43,12 +44,13 @@ def test_a_route(alert: str, environment: str) -> None:
     amtool("config", "routes", "test", *verify, *pairs)
 
 
-def matchers(rule: dict, side: str) -> list[tuple[str, str, str]]:
-    return [MATCHER.match(text).groups() for text in rule[f"{side}_matchers"]]
+def matchers(rule: dict[str, Any], side: str) -> list[tuple[str, str, str]]:
+    found = [MATCHER.match(text) for text in rule[f"{side}_matchers"]]
+    return [(match[1], match[2], match[3]) for match in found if match]
 
 
 @pytest.mark.parametrize("rule", CONFIG["inhibit_rules"])
-def test_no_inhibition_matches_on_an_empty_label(rule: dict) -> None:
+def test_no_inhibition_matches_on_an_empty_label(rule: dict[str, Any]) -> None:
     for side in ("source", "target"):
         present = {
             name
@@ -59,7 +61,7 @@ def test_no_inhibition_matches_on_an_empty_label(rule: dict) -> None:
 
 
 @pytest.mark.parametrize("rule", CONFIG["inhibit_rules"])
-def test_an_inhibition_names_alerts_that_there_are(rule: dict) -> None:
+def test_an_inhibition_names_alerts_that_there_are(rule: dict[str, Any]) -> None:
     for side in ("source", "target"):
         for name, _, value in matchers(rule, side):
             if name == "alertname":
@@ -68,8 +70,10 @@ def test_an_inhibition_names_alerts_that_there_are(rule: dict) -> None:
 
 
 @pytest.mark.parametrize("rule", CONFIG["inhibit_rules"][:-1])
-def test_a_cause_fires_earlier_and_ends_later_than_what_follows_from_it(rule: dict) -> None:
-    def named(side: str) -> list[dict]:
+def test_a_cause_fires_earlier_and_ends_later_than_what_follows_from_it(
+    rule: dict[str, Any],
+) -> None:
+    def named(side: str) -> list[dict[str, Any]]:
         found = [value for name, _, value in matchers(rule, side) if name == "alertname"]
         return [
             each

@@ -5,6 +5,7 @@ import re
 import subprocess
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -18,7 +19,7 @@ RULES = sorted((PROMETHEUS / "rules").glob("*.yml"))
 STEP_SECONDS = 30
 
 
-def groups() -> list[dict]:
+def groups() -> list[dict[str, Any]]:
     every = [group for path in RULES for group in yaml.safe_load(path.read_text())["groups"]]
     return sorted(every, key=lambda group: group["name"] != "prober-recording")
 
@@ -27,8 +28,9 @@ GROUPS = groups()
 EVERY_RULE = [rule for group in GROUPS for rule in group["rules"]]
 
 
-def name_of(rule: dict) -> str:
-    return rule.get("alert") or rule["record"]
+def name_of(rule: dict[str, Any]) -> str:
+    name: str = rule.get("alert") or rule["record"]
+    return name
 
 
 ALERTS = {rule["alert"]: rule for rule in EVERY_RULE if "alert" in rule}
@@ -55,7 +57,7 @@ def read_for(*wanted: str) -> set[str]:
     return found
 
 
-def groups_of(names: set[str]) -> list[dict]:
+def groups_of(names: set[str]) -> list[dict[str, Any]]:
     """Return the shipped groups without all other rules: each costs, at every step."""
     kept = [
         {**group, "rules": [rule for rule in group["rules"] if name_of(rule) in names]}
@@ -64,15 +66,14 @@ def groups_of(names: set[str]) -> list[dict]:
     return [group for group in kept if group["rules"]]
 
 
-def as_promtool_has_it(case: Case) -> dict:
+def as_promtool_has_it(case: Case) -> dict[str, Any]:
     names = set(re.findall(r'tenant="(\w+)"', " ".join(case.series)) or ["acme"])
     series = {**surroundings(*sorted(names - {"gone"})), **case.series}
     wanted = f'alertname="{case.alert}", alertstate="firing"'
     labels = ", ".join(f'{name}="{value}"' for name, value in case.labels.items())
     firing = f"count(ALERTS{{{wanted}}}) or vector(0)"
     if case.fires_at is None:
-        at = range(0, seconds(case.until) + 1, 300)
-        checks = [(firing, moment, 0) for moment in at]
+        checks = [(firing, moment, 0) for moment in range(0, seconds(case.until) + 1, 300)]
     else:
         at = seconds(case.fires_at)
         checks = [(firing, at - STEP_SECONDS, 0)]
@@ -90,7 +91,7 @@ def as_promtool_has_it(case: Case) -> dict:
     }
 
 
-def run(test: dict, directory: Path, *wanted: str) -> None:
+def run(test: dict[str, Any], directory: Path, *wanted: str) -> None:
     """Run one test of promtool's on the shipped rules that decide what is wanted."""
     groups = groups_of(read_for(*wanted))
     rules, file = directory / "rules.yml", directory / "test.yml"
@@ -124,7 +125,7 @@ def test_the_rules_and_the_example_are_good_and_without_lint() -> None:
 
 
 @pytest.mark.parametrize("rule", ALERTS.values(), ids=ALERTS)
-def test_an_alert_says_whose_it_is_and_where_to_read_on(rule: dict) -> None:
+def test_an_alert_says_whose_it_is_and_where_to_read_on(rule: dict[str, Any]) -> None:
     labels, annotations = rule["labels"], rule["annotations"]
     assert labels["severity"] in {"page", "ticket", "info"}
     assert labels["culprit"] in {culprit.value for culprit in Culprit}

@@ -43,7 +43,8 @@ async def _measured(options: argparse.Namespace) -> float:
         await _ask(session, options.url, options.rate, _WARM_UP)
         before = _cpu_seconds()
         await _ask(session, options.url, options.rate, options.number)
-        return (_cpu_seconds() - before) / options.number
+        cpu_seconds: float = (_cpu_seconds() - before) / options.number
+        return cpu_seconds
 
 
 async def _ask(session: aiohttp.ClientSession, url: str, rate: float, number: int) -> None:

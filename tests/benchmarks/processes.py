@@ -55,4 +55,4 @@ def _wait_for_port(process: subprocess.Popen[bytes], port: int, log: Path) -> No
         with suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.2):
             return
         time.sleep(0.05)
-    raise AssertionError(f"{process.args} does not listen on {port}:\n{log.read_text()}")
+    raise AssertionError(f"{process.args!r} does not listen on {port}:\n{log.read_text()}")

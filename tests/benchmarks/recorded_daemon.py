@@ -23,22 +23,23 @@ from prober.config.loader import load
 from prober.daemon import Daemon, tune_gc_and_switch_interval
 from prober.logs import configure_logging
 from prober.models import ProbeResult
+from prober.sinks import EventSink
 from tests.benchmarks.timed_server import NETWORK_HEADER
 
 _TICK_SECONDS = 0.001
 _LEAST_HOLD_SECONDS = 0.0005
 
 
-class Recording:
-    """A recorder of how far results are from the truth."""
+class Recording(EventSink):
+    """Records how far results are from the truth."""
 
     def __init__(self) -> None:
         self.errors: list[tuple[float, float, float, float]] = []
         self.latenesses: list[tuple[float, float]] = []
         self.holds: list[tuple[float, float, float]] = []
 
-    def record(self, result: ProbeResult) -> None:
-        """See `Recorder`."""
+    def on_result(self, result: ProbeResult) -> None:
+        """Compare a result with what the server measured."""
         response, latency = result.exchange.response, result.verdict.latency
         if response is None or latency.network_seconds is None or latency.server_seconds is None:
             return
@@ -77,7 +78,7 @@ class Recording:
 async def _run(config: Path, recording: Recording, *, holds: bool) -> None:
     logger = structlog.get_logger("prober")
     daemon = Daemon(
-        load(config), os.environ, logger, extra=(recording,), load=partial(load, config)
+        load(config), os.environ, logger, extra={"recording": recording}, load=partial(load, config)
     )
     tune_gc_and_switch_interval()
     daemon.metrics.run_started = partial(  # type: ignore[method-assign]

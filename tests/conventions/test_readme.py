@@ -6,6 +6,7 @@
 import json
 import re
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 from prober.classifier.oauth_rules import identity_table
@@ -56,11 +57,15 @@ TABLES = {
 }
 
 
+def _filled(table: str, found: re.Match[str]) -> str:
+    return f"{found[1]}{table}\n{found[2]}"
+
+
 def with_tables(text: str) -> str:
     for name, made in TABLES.items():
         text = re.sub(
             rf"(<!-- {name}:[^\n]*-->\n).*?(<!-- /{name} -->)",
-            lambda found, made=made: f"{found[1]}{made()}\n{found[2]}",
+            partial(_filled, made()),
             text,
             flags=re.DOTALL,
         )

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -32,7 +33,7 @@ class Told:
     """What arrived at the receivers, in order."""
 
     def __init__(self) -> None:
-        self.every: list[tuple[str, dict]] = []
+        self.every: list[tuple[str, dict[str, Any]]] = []
         told = self.every
 
         class Handler(BaseHTTPRequestHandler):
@@ -56,7 +57,7 @@ class Told:
     def port(self) -> int:
         return self.server.server_address[1]
 
-    def notifications(self, receiver: str, status: str) -> list[dict]:
+    def notifications(self, receiver: str, status: str) -> list[dict[str, Any]]:
         return [
             note for path, note in list(self.every) if path == receiver and note["status"] == status
         ]

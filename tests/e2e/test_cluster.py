@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeAlias
 from urllib.parse import urlencode
 
 import pytest
@@ -34,6 +35,9 @@ TENANTS = (
 TWIN = "acme-twin"  # takes the same token from the same place as acme-prod
 PROBES = {"datasets": "/api/v1/datasets", "current-user": "/auth/user"}
 RUN = re.compile(r"^prober_probe_runs_total\{(.*)\} (\S+)$", re.MULTILINE)
+
+
+Launched: TypeAlias = tuple[str, int, subprocess.Popen[bytes], Path]
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,7 @@ class Cluster:
         self.prometheus = f"127.0.0.1:{free_port()}"
         self._resources = resources
 
-    def start(self, place: str, count: int, *indices: int) -> list[tuple]:
+    def start(self, place: str, count: int, *indices: int) -> list[Launched]:
         """Launch shards of a location; `join` waits for them."""
         begun = []
         for index in indices:
@@ -86,7 +90,7 @@ class Cluster:
             begun.append((place, index, process, log))
         return begun
 
-    def join(self, begun: list[tuple]) -> None:
+    def join(self, begun: list[Launched]) -> None:
         for place, index, process, log in begun:
             url = wait_for_line(process, log, r'"listening": "([^"]+)".*daemon.started')
             self.shards.append(Shard(place, index, process, url))
@@ -111,8 +115,9 @@ class Cluster:
         firing = 'ALERTS{severity!="info"}'
         seconds_until(lambda: not self.query(firing))
 
-    def asked(self) -> list[dict]:
-        return call("GET", f"{self.control}/requests")["requests"]
+    def asked(self) -> list[dict[str, Any]]:
+        requests: list[dict[str, Any]] = call("GET", f"{self.control}/requests")["requests"]
+        return requests
 
 
 def settings(control: str) -> str:

@@ -161,7 +161,7 @@ def without_a_table(path: Path) -> None:
             lambda path: (path.mkdir(), (path / "tokens.sqlite3").write_bytes(b"\xff" * 9000)),
             "state.quarantined",
         ),
-        (without_a_table, "state.write_failed"),
+        (without_a_table, "state.quarantined"),
     ],
     ids=["unusable", "corrupt", "incomplete"],
 )

@@ -8,7 +8,7 @@ import base64
 import re
 import subprocess
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -44,7 +44,7 @@ class House:
 
     def verdicts(self) -> dict[tuple[str, str, str], float]:
         """Return how often each outcome, reason, culprit was said."""
-        counted: Counter[tuple[str, str, str]] = Counter()
+        counted: defaultdict[tuple[str, str, str], float] = defaultdict(float)
         for culprit, outcome, reason, count in SERIES.findall(get(self.metrics)):
             counted[outcome, reason, culprit] += float(count)
         return counted
@@ -71,7 +71,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     files = ("--token-directory", str(directory), "--ca-file", str(directory / "ca.pem"))
     log = directory / "simulator.log"
     with started(*simulate, *files, until=r"control: (\S+)", log=log) as (_, control):
-        base_url = re.search(r"acme-prod: (\S+)", log.read_text()).group(1)
+        [base_url] = re.findall(r"acme-prod: (\S+)", log.read_text())
         oauth = {
             "token_url": call("GET", f"{control}/tenants")["acme-dev"]["token_url"],
             "client_id": "acme-dev-client",

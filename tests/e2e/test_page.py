@@ -89,8 +89,8 @@ def test_verdicts_change_live_and_name_the_culprit(demo: str, chromium: Browser)
         seen.open("/")
         seen.page.evaluate(_WATCH)
         for words in (
-            r"tenant-acme-prod: our network slow: \d+ ms",
-            r"tenant-acme-dev: our network: connection refused on",
+            r"tenant-acme-prod: network path slow: \d+ ms",
+            r"tenant-acme-dev: network path: connection refused on",
             r"tenant-acme-prod: platform: 500s on",
             r"tenant-legacy: token superseded \d+ s ago",
         ):

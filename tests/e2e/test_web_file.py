@@ -147,7 +147,9 @@ def test_prometheus_and_prober_agree_on_the_example(tmp_path: Path, documented: 
         check=False,
         timeout=LIMIT_SECONDS,
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    of_old_pythons = "curve_preferences: cannot be set by this Python"  # such as Debian 12's
+    said = [line for line in done.stderr.splitlines() if of_old_pythons not in line]
+    assert (done.returncode, said) == (0, [])
     older = text.partition("rate_limit:")[0]  # which Debian's promtool does not know yet
     older = older.replace("  client_allowed_sans: [prometheus.example.org]", "  ")
     (tmp_path / "older.yml").write_text(older)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from typing import cast
 
 from dnslib import AAAA, CNAME, QTYPE, RCODE, RR, A, DNSRecord
 
@@ -27,8 +28,9 @@ class Resolver(asyncio.DatagramProtocol):
     def __init__(self) -> None:
         self._transport: asyncio.DatagramTransport | None = None
 
-    def connection_made(self, transport: asyncio.DatagramTransport) -> None:
-        self._transport = transport
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # uvloop's transports are of no class of asyncio's.
+        self._transport = cast("asyncio.DatagramTransport", transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         answer = reply(data)
@@ -53,4 +55,5 @@ def reply(data: bytes) -> bytes | None:
                 answer.add_answer(RR(name, question.q.qtype, rdata=data))
     else:
         answer.header.rcode = FAILING.get(name, RCODE.NXDOMAIN)
-    return answer.pack()
+    packed: bytes = answer.pack()
+    return packed

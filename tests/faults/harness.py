@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -146,7 +146,8 @@ class Daemon:
     def status_kib(self, name: str) -> int:
         """Return a figure of /proc/PID/status, such as VmRSS."""
         text = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(re.search(rf"{name}:\s+(\d+)", text).group(1))
+        [figure] = re.findall(rf"{name}:\s+(\d+)", text)
+        return int(figure)
 
 
 def matching(text: str, name: str, **labels: str) -> dict[tuple[tuple[str, str], ...], float]:
@@ -160,7 +161,7 @@ def matching(text: str, name: str, **labels: str) -> dict[tuple[tuple[str, str],
 
 
 def verdicts(text: str, tenant: str) -> Verdicts:
-    counted: Counter[tuple[str, str, str]] = Counter()
+    counted: defaultdict[tuple[str, str, str], float] = defaultdict(float)
     for pairs, count in matching(text, "prober_probe_runs_total", tenant=tenant).items():
         labels = dict(pairs)
         if count:
@@ -197,7 +198,7 @@ def daemon(
 
 
 def settings_of(
-    tenants: Mapping[str, Mapping[str, Any]], *, state: str, **parts: Mapping[str, Any]
+    tenants: Mapping[str, Mapping[str, Any]], *, state: str, **parts: object
 ) -> dict[str, Any]:
     """Return settings with short intervals for these tenants."""
     return {

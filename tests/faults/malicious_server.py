@@ -9,8 +9,10 @@ import socket
 import struct
 import time
 from collections.abc import Awaitable, Callable
+from typing import TypeAlias
 
-Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
+Reader: TypeAlias = asyncio.StreamReader
+Writer: TypeAlias = asyncio.StreamWriter
 Talk = Callable[[Reader, Writer], Awaitable[None]]
 
 MIB = 1024 * 1024

@@ -44,7 +44,7 @@ def loopback_up() -> None:
 def resolve_here(directory: Path) -> None:
     """Let the system's resolver ask ours, in this mount namespace alone."""
     for name, content in (
-        ("resolv.conf", "nameserver 127.0.0.1\n"),
+        ("resolv.conf", "nameserver 127.0.0.1\noptions timeout:30\n"),
         ("nsswitch.conf", "hosts: files dns\n"),
     ):
         file, system = directory / name, Path("/etc") / name

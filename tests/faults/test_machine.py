@@ -4,7 +4,7 @@ import resource
 import signal
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ NEIGHBOURS = ("good-plain", "good-name", "good-tls")
 FAKETIME = "*/faketime/libfaketime.so.1"
 
 
-def some(stage: Stage, state: str, *names: str, **parts: Mapping[str, Any]) -> dict[str, Any]:
+def some(stage: Stage, state: str, *names: str, **parts: object) -> dict[str, Any]:
     tenants = {name: stage.tenants[name] for name in (*NEIGHBOURS, *names)}
     return quick(settings_of(tenants, state=state, **parts))
 
@@ -171,4 +171,4 @@ def test_being_killed_again_and_again_loses_a_second_at_most(stage: Stage) -> No
             assert connection.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
     assert list(state.glob("*.aside-*")) == []
     logs = "".join(log.read_text() for log in stage.directory.glob("killed-*.log"))
-    assert logs.count('"token_accepted"') == len(NEIGHBOURS)  # the later ones remember
+    assert logs.count('"token.accepted"') == len(NEIGHBOURS)  # the later ones remember

@@ -28,7 +28,8 @@ def panels(board: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def annotations(board: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return board.get("annotations", {}).get("list", [])
+    found: list[dict[str, Any]] = board.get("annotations", {}).get("list", [])
+    return found
 
 
 def variables(board: Mapping[str, Any], kind: str = "query") -> list[dict[str, Any]]:

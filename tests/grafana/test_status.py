@@ -4,6 +4,7 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -72,7 +73,7 @@ CASES = (
             failing("network", "sources"): "1",
             failing("network", "projects"): "1",
         },
-        "✗ our network",
+        "✗ network path",
         "✗ platform",
     ),
     Case(
@@ -105,7 +106,7 @@ CASES = (
         {took("server"): "2", took("network"): "2"},
         *["~ platform, slow"] * 2,
     ),
-    Case("slow by the network", {took("network"): "2"}, *["~ our network, slow"] * 2),
+    Case("slow by the network", {took("network"): "2"}, *["~ network path, slow"] * 2),
     Case(
         "slow does not hide a failure",
         {took("server"): "2", failing("undecided", "sources"): "1"},
@@ -132,19 +133,19 @@ CASES = (
             series(LAST_RUN, instance="b"): str(AT_SECONDS - 40),
             failing("network", instance="b"): "4",
         },
-        "✗ our network",
-        "✗ our network",
+        "✗ network path",
+        "✗ network path",
     ),
 )
 
 
-def said(query: str, labels: str, words: str) -> dict:
+def said(query: str, labels: str, words: str) -> dict[str, Any]:
     (code,) = (code for code, shown in STANDINGS.items() if shown.text == words)
     expected = {"labels": f'{{job="prober", tenant="acme"{labels}}}', "value": int(code)}
     return {"expr": concrete(query), "eval_time": f"{AT_SECONDS}s", "exp_samples": [expected]}
 
 
-def as_promtool_has_it(case: Case) -> dict:
+def as_promtool_has_it(case: Case) -> dict[str, Any]:
     of_probe = f'{probe_standing(PROBE, TENANT)} and on (probe) label_replace(vector(1), "probe",'
     values = {**all_is_well(), **case.odd}
     return {

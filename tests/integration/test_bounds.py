@@ -26,7 +26,7 @@ from tests.unit.metrics.factories import an_answer, some_metrics
 def test_a_probe_has_series_for_so_many_codes() -> None:
     metrics = some_metrics()
     for status in range(200, 200 + 2 * MAX_CODES):
-        metrics.record(an_answer(status=status))
+        metrics.on_result(an_answer(status=status))
     series = [
         line
         for line in metrics.render(openmetrics=False).decode().splitlines()
@@ -70,7 +70,7 @@ class Presented(ssl.SSLObject):
     def getpeercert(self, binary_form: bool = False) -> bytes:  # type: ignore[override]  # noqa: ARG002, FBT002
         return self.certificate
 
-    def get_unverified_chain(self) -> list[bytes]:  # type: ignore[override]  # of Python 3.13
+    def get_unverified_chain(self) -> list[bytes]:  # of Python 3.13
         return [self.certificate]
 
 

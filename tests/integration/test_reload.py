@@ -22,6 +22,7 @@ import yaml
 from aiohttp import encode_basic_auth
 
 from prober.config.loader import load
+from prober.config.resolve import Config
 from prober.daemon import Daemon
 from tests.programs import get, started
 
@@ -179,7 +180,7 @@ async def test_a_thousand_reloads_leak_nothing(house: Running) -> None:
         await daemon.stop()
 
 
-async def after(daemon: Daemon, configurations: list) -> tuple[dict[str, int], int]:
+async def after(daemon: Daemon, configurations: list[Config]) -> tuple[dict[str, int], int]:
     """Return what there is of all that could leak, and the number of objects, after reloads."""
     for number, configuration in enumerate(configurations):
         await daemon.apply(replace(configuration, hash=str(number % 2)))

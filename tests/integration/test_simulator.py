@@ -2,10 +2,12 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import aiohttp
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
+from aiohttp.web import Application, Request
 
 from prober.simulator.admin_api import create_control
 from prober.simulator.platform import Latency, TenantAddress
@@ -44,9 +46,12 @@ async def simulator(tmp_path: Path) -> AsyncIterator[Simulator]:
         yield started
 
 
+Control: TypeAlias = TestClient[Request, Application]
+
+
 async def ask(
     simulator: Simulator, tenant: str, path: str, token: str | None = None
-) -> tuple[int, dict]:
+) -> tuple[int, dict[str, Any]]:
     headers = {"Authorization": f"Bearer {token or simulator.token(tenant)}"}
     url = simulator.base_url(tenant) + path
     async with (
@@ -92,13 +97,13 @@ async def test_an_unknown_tenant_is_sent_to_the_portal(simulator: Simulator) -> 
 
 
 @pytest.fixture
-async def control(simulator: Simulator) -> AsyncIterator[TestClient]:
+async def control(simulator: Simulator) -> AsyncIterator[Control]:
     async with TestClient(TestServer(create_control(simulator))) as client:
         yield client
 
 
 async def test_a_fault_can_be_asked_for_a_number_of_times(
-    simulator: Simulator, control: TestClient
+    simulator: Simulator, control: Control
 ) -> None:
     wish = {"fault": "server_error", "tenant": "acme", "path": "/api/v1/d*", "times": 1}
     assert (await control.put("/faults", json=wish)).status == 200
@@ -108,7 +113,7 @@ async def test_a_fault_can_be_asked_for_a_number_of_times(
 
 
 async def test_the_control_api_does_the_rest(
-    simulator: Simulator, control: TestClient, tmp_path: Path
+    simulator: Simulator, control: Control, tmp_path: Path
 ) -> None:
     new = (await (await control.post("/tenants/acme/regenerate")).json())["token"]
     await control.post("/tenants/acme/deliver")
@@ -139,15 +144,13 @@ async def test_the_control_api_does_the_rest(
         ([], 400),
     ],
 )
-async def test_a_wish_that_cannot_be_is_told(
-    control: TestClient, wish: object, status: int
-) -> None:
+async def test_a_wish_that_cannot_be_is_told(control: Control, wish: object, status: int) -> None:
     answer = await control.put("/faults", json=wish)
     assert answer.status == status
     assert (await answer.json())["error"]
 
 
-async def test_a_page_in_a_browser_controls_nothing(control: TestClient) -> None:
+async def test_a_page_in_a_browser_controls_nothing(control: Control) -> None:
     answer = await control.post("/tenants/acme/regenerate", headers={"Origin": "http://evil"})
     assert answer.status == 403
 

@@ -41,10 +41,12 @@ def one(manifests: Manifests, kind: str) -> Resource:
 
 
 def pod_of(manifests: Manifests) -> dict[str, Any]:
-    return one(manifests, "StatefulSet")["spec"]["template"]["spec"]
+    spec: dict[str, Any] = one(manifests, "StatefulSet")["spec"]["template"]["spec"]
+    return spec
 
 
 def container_of(manifests: Manifests) -> dict[str, Any]:
+    container: dict[str, Any]
     (container,) = pod_of(manifests)["containers"]
     return container
 

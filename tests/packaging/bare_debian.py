@@ -29,6 +29,8 @@ _FILES = (
 )
 _VARIABLES = ("PIP_", "SSL_CERT_", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
 _PROXIES = ("http_proxy", "https_proxy", "no_proxy", "all_proxy")
+# Its mounts are nobody else's, and end with it; so do all its processes.
+_APART = ("unshare", "--mount", "--pid", "--uts", "--ipc", "--fork", "--kill-child")
 _ENTER = """
 cd "$TREE"
 mount --bind . .
@@ -55,9 +57,10 @@ def plain(suite: str, packages: Sequence[str] = ()) -> Path:
         CACHE.mkdir(parents=True, exist_ok=True)
         made = CACHE / f"{kept.name}.{os.getpid()}"
         include = [f"--include={','.join(packages)}"] if packages else []
+        bootstrap = ["debootstrap", "--variant=minbase", *include]
         try:
             subprocess.run(
-                ["debootstrap", "--variant=minbase", *include, suite, made, *_mirror()],
+                [*_APART, "--mount-proc", *bootstrap, suite, made, *_mirror()],
                 check=True,
                 timeout=MAKING_SECONDS,
                 stdout=subprocess.DEVNULL,
@@ -82,8 +85,7 @@ def copied(base: Path) -> Iterator[Path]:
 
 def command_in(tree: Path, command: Sequence[str]) -> list[str]:
     """Return the command that executes another in a tree; killing it ends all that began there."""
-    apart = ["unshare", "--mount", "--pid", "--uts", "--ipc", "--fork", "--kill-child"]
-    return [*apart, "env", f"TREE={tree}", "/bin/sh", "-ec", _ENTER, "sh", *command]
+    return [*_APART, "env", f"TREE={tree}", "/bin/sh", "-ec", _ENTER, "sh", *command]
 
 
 def environment(of: Mapping[str, str] = os.environ) -> dict[str, str]:

@@ -87,12 +87,19 @@ def check(suite: str) -> Protocol:
     directory.mkdir(parents=True, exist_ok=True)
     say(f"{suite}: a bare Debian; what is said there is in {directory.relative_to(ROOT)}")
     with copied(plain(suite, PACKAGES)) as tree:
-        cloned = ["git", "clone", "--quiet", "--no-hardlinks", ROOT, tree / CLONE.lstrip("/")]
+        cloned = [
+            "git",
+            "clone",
+            "--quiet",
+            "--no-hardlinks",
+            str(ROOT),
+            str(tree / CLONE.lstrip("/")),
+        ]
         subprocess.run(cloned, check=True)
         execute(tree, ["python3", "--version"], directory / "python.log", DEMO_SECONDS)
         protocol.python = (directory / "python.log").read_text().removeprefix("Python ").strip()
         for target, arguments, limit_seconds in (
-            ("demo", ["DEMO=--once"], DEMO_SECONDS),
+            ("demo", ["DEMO=--once --port 0"], DEMO_SECONDS),
             ("test", [], TEST_SECONDS),
         ):
             log = directory / f"{target}.log"

@@ -25,7 +25,7 @@ def installed(tmp_path: Path) -> Path:
 
 
 def setting(name: str) -> str:
-    found = re.findall(rf"^{name}=(.*)$", UNIT.read_text(), re.MULTILINE)
+    found: list[str] = re.findall(rf"^{name}=(.*)$", UNIT.read_text(), re.MULTILINE)
     assert len(found) == 1, name
     return found[0]
 

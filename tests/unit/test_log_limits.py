@@ -47,7 +47,9 @@ STORIES = {
 
 
 @pytest.mark.parametrize(("moments", "words"), STORIES.values(), ids=STORIES)
-def test_a_failure_is_told_once_in_a_period(moments: list, words: list) -> None:
+def test_a_failure_is_told_once_in_a_period(
+    moments: list[tuple[float, str]], words: list[tuple[float, str, int]]
+) -> None:
     assert said(moments) == words
 
 

@@ -5,6 +5,7 @@ import json
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import structlog
@@ -24,7 +25,7 @@ from tests.unit.metrics.factories import a_failure, an_answer
 
 
 class Written(io.StringIO):
-    def events(self) -> list[dict]:
+    def events(self) -> list[dict[str, Any]]:
         return [json.loads(each) for each in self.getvalue().splitlines()]
 
 
@@ -55,15 +56,15 @@ def a_recorder() -> tuple[LogSink, Moments]:
 def test_what_goes_well_is_not_logged(written: Written) -> None:
     recorder, _ = a_recorder()
     for _ in range(3):
-        recorder.record(an_answer())
+        recorder.on_result(an_answer())
     assert written.events() == []
 
 
 def test_a_failure_is_logged_at_once_then_folded_then_over(written: Written) -> None:
     recorder, moments = a_recorder()
     for moments.now in (0.0, 60.0, 120.0, REPEAT_SECONDS, REPEAT_SECONDS + 60):
-        recorder.record(a_failure(FailureKind.DNS))
-    recorder.record(an_answer())
+        recorder.on_result(a_failure(FailureKind.DNS))
+    recorder.on_result(an_answer())
     words = [
         (each["event"], each.get("repeated"), each.get("failures")) for each in written.events()
     ]
@@ -77,7 +78,7 @@ def test_a_failure_is_logged_at_once_then_folded_then_over(written: Written) -> 
 def test_another_probe_is_another_matter(written: Written) -> None:
     recorder, _ = a_recorder()
     for name in ("acme", "other", "acme", "other"):
-        recorder.record(replace(a_failure(FailureKind.DNS), tenant=name))
+        recorder.on_result(replace(a_failure(FailureKind.DNS), tenant=name))
     assert [each["tenant"] for each in written.events()] == ["acme", "other"]
 
 
@@ -112,12 +113,12 @@ def test_facts_are_few(written: Written) -> None:
     recorder, _ = a_recorder()
     failure = a_failure(FailureKind.DNS)
     facts = {f"fact_{number}": "x" for number in range(100)}
-    recorder.record(replace(failure, verdict=replace(failure.verdict, facts=facts)))
+    recorder.on_result(replace(failure, verdict=replace(failure.verdict, facts=facts)))
     assert len(written.events()[0]["facts"]) == MAX_FACTS
 
 
 def test_probes_that_come_and_go_are_not_remembered_for_ever() -> None:
     recorder, answer = LogSink(structlog.get_logger("prober")), an_answer()
     for number in range(MAX_REMEMBERED_PROBES + 10):
-        recorder.record(replace(answer, probe=f"p{number}"))
+        recorder.on_result(replace(answer, probe=f"p{number}"))
     assert len(recorder._last) == 10

@@ -61,7 +61,7 @@ def minutes_around(at: float) -> range:
 def expected(starts: list[int], duration: float, at: float) -> tuple[float | None, float]:
     open_ends = [start + duration for start in starts if start <= at < start + duration]
     last = max((start for start in starts if start <= at), default=None)
-    boundaries = [start for start in starts if start > at][:1]
+    boundaries = [float(start) for start in starts if start > at][:1]
     boundaries += [last + duration] if last is not None and last + duration > at else []
     return max(open_ends, default=None), min(boundaries)
 

@@ -31,8 +31,8 @@ def test_a_success_has_no_culprit_and_all_else_has_one() -> None:
     [
         (Outcome.SUCCESS, {Culprit.NONE}),
         (Outcome.AUTH_FAILURE, {Culprit.CREDENTIAL}),
-        (Outcome.API_ERROR, {Culprit.REQUEST, Culprit.PLATFORM}),
-        (Outcome.NETWORK_FAILURE, {Culprit.NETWORK, Culprit.UNDECIDED}),
+        (Outcome.API_ERROR, {Culprit.REQUEST, Culprit.TENANT, Culprit.PLATFORM}),
+        (Outcome.NETWORK_FAILURE, {Culprit.NETWORK, Culprit.PLATFORM, Culprit.UNDECIDED}),
         (Outcome.PROBER_FAULT, {Culprit.PROBER}),
     ],
 )
@@ -43,7 +43,12 @@ def test_an_outcome_has_these_culprits(outcome: Outcome, culprits: set[Culprit])
 def test_what_may_be_the_platforms_or_the_networks_is_undecided() -> None:
     undecided = {r for r, c in CLASSIFICATION.items() if c.culprit is Culprit.UNDECIDED}
 
-    assert undecided == {Reason.CONNECTION_RESET, Reason.RESPONSE_TIMEOUT, Reason.TRUNCATED}
+    assert undecided == {
+        Reason.CERTIFICATE_NAME_MISMATCH,
+        Reason.CONNECTION_RESET,
+        Reason.RESPONSE_TIMEOUT,
+        Reason.TRUNCATED,
+    }
 
 
 def test_the_table_cannot_be_changed() -> None:

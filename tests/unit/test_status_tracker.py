@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 from prober.maintenance import FOREVER, MaintenanceStatus
-from prober.models import Response, TokenStatus
+from prober.models import Response, SkippedRun, TokenStatus
 from prober.outcomes import Reason, SkipCause, TokenState
 from prober.stats.aggregates import TimeBucket, bucket_start, summarize
 from prober.stats.incidents import FailureStreak, advance
@@ -37,7 +37,7 @@ def test_before_anything_ran_nothing_is_known() -> None:
 def test_the_last_result_stands_and_slots_add_up() -> None:
     board = a_board()
     for reason in (Reason.OK, Reason.SERVER_ERROR, Reason.SERVER_ERROR):
-        board.record(an_answer(reason))
+        board.on_result(an_answer(reason))
     [probe] = seen(board).probes
     assert probe.reason is Reason.SERVER_ERROR
     assert probe.streak is not None
@@ -49,24 +49,24 @@ def test_the_last_result_stands_and_slots_add_up() -> None:
 
 def test_a_run_that_was_skipped_says_why_until_the_next_one() -> None:
     board = a_board()
-    board.record(an_answer())
-    board.skipped("acme", "datasets", SkipCause.TOKEN_REJECTED, NOW)
+    board.on_result(an_answer())
+    board.on_skip(SkippedRun("acme", "datasets", NOW, SkipCause.TOKEN_REJECTED))
     assert seen(board).probes[0].skipped is SkipCause.TOKEN_REJECTED
     assert seen(board).buckets[SLOT].paused == 1
-    board.record(an_answer())
+    board.on_result(an_answer())
     assert seen(board).probes[0].skipped is None
 
 
 def test_what_is_older_than_a_day_is_forgotten() -> None:
     board = a_board()
-    board.record(an_answer())
+    board.on_result(an_answer())
     assert SLOT in seen(board, after=86_000 - NOW % 900).buckets
     assert seen(board, after=86_401).buckets == {}
 
 
 def test_the_past_is_added_to_what_was_recorded_since_the_start() -> None:
     board = a_board()
-    board.record(an_answer())
+    board.on_result(an_answer())
     board.restore({"acme": {SLOT: TimeBucket(none=5)}}, (), NOW - 1000)
     board.restore_monthly_totals({"acme": TimeBucket(none=100, platform=3)})
     standing = seen(board)
@@ -77,7 +77,7 @@ def test_the_past_is_added_to_what_was_recorded_since_the_start() -> None:
 
 def test_a_spell_that_went_on_over_a_restart_has_its_first_beginning() -> None:
     fresh, failing = a_board(), a_board()
-    failing.record(an_answer(Reason.SERVER_ERROR))
+    failing.on_result(an_answer(Reason.SERVER_ERROR))
     for board in (fresh, failing):
         board.restore({}, (a_spell(NOW - 600), replace(a_spell(0.0), probe="gone")), None)
         spell = seen(board).probes[0].streak
@@ -87,7 +87,7 @@ def test_a_spell_that_went_on_over_a_restart_has_its_first_beginning() -> None:
 
 def test_a_spell_of_the_past_is_over_when_the_first_run_was_well() -> None:
     board = a_board()
-    board.record(an_answer())
+    board.on_result(an_answer())
     board.restore({}, (a_spell(NOW - 600),), None)
     assert seen(board).probes[0].streak is None
 
@@ -96,7 +96,7 @@ def test_large_bodies_are_not_kept() -> None:
     result = an_answer(certificate_expiry=NOW + 99)
     large = Response(200, (), b"x" * 100_000)
     board = a_board()
-    board.record(replace(result, exchange=replace(result.exchange, response=large)))
+    board.on_result(replace(result, exchange=replace(result.exchange, response=large)))
     kept = seen(board).probes[0].result
     assert kept is not None
     assert kept.exchange.response is not None
@@ -106,7 +106,7 @@ def test_large_bodies_are_not_kept() -> None:
 
 def test_settings_taken_over_keep_what_is_known_of_what_stays() -> None:
     board = a_board()
-    board.record(an_answer(certificate_expiry=NOW + 5))
+    board.on_result(an_answer(certificate_expiry=NOW + 5))
     [probe] = TENANT.probes
     slower = replace(probe, interval_seconds=7.0)
     board.apply((replace(TENANT, probes=(slower,)), a_tenant("beta")))
@@ -118,7 +118,7 @@ def test_settings_taken_over_keep_what_is_known_of_what_stays() -> None:
 
 def test_of_a_tenant_that_was_taken_out_nothing_is_kept() -> None:
     board = a_board()
-    board.record(an_answer(certificate_expiry=NOW + 5))
+    board.on_result(an_answer(certificate_expiry=NOW + 5))
     board.apply((a_tenant("beta"),))
     board.apply((TENANT,))
     standing = seen(board)

@@ -74,7 +74,7 @@ STANDINGS: Mapping[int, Shown] = MappingProxyType(
         Code.MAINTENANCE: Shown("· in maintenance", COLOURS["line"]),
         Code.WAITING: Shown("· no run yet", COLOURS["nothing"]),
         Code.HELD_BACK: Shown("· held back", COLOURS["nothing"]),
-        Code.NETWORK_SLOW: Shown("~ our network, slow", COLOURS["slow-ground"]),
+        Code.NETWORK_SLOW: Shown("~ network path, slow", COLOURS["slow-ground"]),
         Code.PLATFORM_SLOW: Shown("~ platform, slow", COLOURS["slow-ground"]),
         **{
             code: Shown(CULPRIT_WORDS[culprit], CULPRIT_COLOURS[culprit])

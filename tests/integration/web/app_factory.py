@@ -74,8 +74,8 @@ class House:
         )
 
     def record(self, result: ProbeResult) -> None:
-        self.board.record(result)
-        self.metrics.record(result)
+        self.board.on_result(result)
+        self.metrics.on_result(result)
 
     async def run_once(self, tenant: str, probe: str) -> ProbeResult:
         self.asked.append((tenant, probe))

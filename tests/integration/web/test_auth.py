@@ -172,7 +172,9 @@ async def test_every_answer_bears_the_headers(tmp_path: Path) -> None:
     web_yml = USERS + "http_server_config: {headers: {X-XSS-Protection: '0'}}\n" + TLS
     async with behind(write_files(tmp_path, web_yml), House(tmp_path)) as server:
         tls, seen = client_tls(), set()
-        asked = [("GET", path, ALICE) for path in (*PATHS, "/-/ready", "/api/v1/nothing")]
+        asked: list[tuple[str, str, str | None]] = [
+            ("GET", path, ALICE) for path in (*PATHS, "/-/ready", "/api/v1/nothing")
+        ]
         asked += [("GET", "/", None), ("PUT", "/", ALICE), ("GET", "/failures/x", ALICE)]
         for method, path, auth in asked:
             status, headers, _ = await ask(server.url + path, method, auth, tls)

@@ -5,11 +5,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.errors import Unsatisfiable
+from schemathesis.core.result import Ok
 
 from prober.outcomes import Reason
 from prober.web.app import create_app
@@ -47,7 +49,7 @@ def test_every_answer_is_as_described(tmp_path: Path) -> None:
 def ask_everything(url: str, *, examples: int) -> None:
     """Ask all that is described, rightly and wrongly; fail if an answer is not as described."""
     schema = schemathesis.openapi.from_url(f"{url}/api/v1/openapi.json")
-    operations = [each.ok() for each in schema.get_all_operations()]
+    operations = [each.ok() for each in schema.get_all_operations() if isinstance(each, Ok)]
     assert len(operations) == 9
     for operation in operations:
         for mode in schemathesis.GenerationMode:
@@ -66,7 +68,7 @@ def _ask(
         suppress_health_check=list(HealthCheck),
     )
     @given(case=operation.as_strategy(generation_mode=mode))
-    def check(case: schemathesis.Case) -> None:
+    def check(case: schemathesis.Case[Any]) -> None:
         case.call_and_validate(timeout=10)
 
     try:

@@ -34,7 +34,12 @@ async def test_a_tenants_page_has_its_past(tmp_path: Path) -> None:
     house.record(an_answer())
     async with served(house.site()) as client:
         text = await page(client, "/tenants/acme?range=7d")
-    for expected in ("latency of datasets over 7d", "row 15", "our network: DNS fails", "accepted"):
+    for expected in (
+        "latency of datasets over 7d",
+        "row 15",
+        "network path: DNS fails",
+        "accepted",
+    ):
         assert expected in text
     assert 'aria-label="where the time went' in text
 
@@ -51,7 +56,7 @@ async def test_incidents_are_folded(tmp_path: Path) -> None:
     async with served(House(tmp_path).site()) as client:
         text = await page(client, "/incidents?since=24h")
     assert text.count("<tr>") == 3
-    assert "our network" in text
+    assert "network path" in text
 
 
 async def test_without_a_history_pages_say_so() -> None:

@@ -65,8 +65,8 @@ def test_every_kind_of_failure_has_words() -> None:
             messages.redirect_message,
             an_answer(302, b"", _header("Location", UNREGISTERED)),
             (
-                f"HTTP 302 to {UNREGISTERED}: the gateway sends there those whose organisation, "
-                "tenant or service it does not know; check the tenant's address"
+                f"HTTP 302 to {UNREGISTERED}: the gateway does not know this organisation, "
+                "tenant or service; check the tenant's address"
             ),
         ),
         (

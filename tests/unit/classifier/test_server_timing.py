@@ -128,8 +128,8 @@ def test_hostile_headers_take_linear_time(hostile: str) -> None:
 
 def _seconds(value: str) -> float:
     def once() -> float:
-        begin = time.perf_counter()
+        begin = time.thread_time()  # what others do meanwhile does not count
         server_total_seconds(['total;desc="' + value, value])
-        return time.perf_counter() - begin
+        return time.thread_time() - begin
 
     return min(once() for _ in range(15))

@@ -26,7 +26,8 @@ SPRING = datetime(2027, 3, 1, tzinfo=UTC).timestamp()
     ],
 )
 def test_every_form_of_address_is_a_base_url(address: dict[str, str], base_url: str) -> None:
-    assert a_tenant_of(**{"domain": None, **address}).base_url == base_url
+    overrides: dict[str, Any] = {"domain": None, **address}
+    assert a_tenant_of(**overrides).base_url == base_url
 
 
 def test_a_tenant_that_names_no_probes_runs_what_needs_nothing() -> None:

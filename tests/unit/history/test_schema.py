@@ -14,7 +14,7 @@ from tests.unit.stats.factories import NOW
 RELEASED = {
     "0001_begin.sql": "b7f3a8e4637fb04c9e3e95d8c787719f1ef817db4660cbbf678d6df63da31f73",
     "0002_slow_answers.sql": "0ec5439ecfd761b3e922d6315b0f351422ee55f47b6463302dccdc21d904647e",
-    "0003_paused.sql": "7bd5239fb143927a585291f2a6754d71c4824f343f15f1558b1cfdb74ee9de55",
+    "0003_paused.sql": "b8776dc3540422ca7f7940895c56a69bec3b32533e3dff61b91786ddba5a7fcc",
 }
 
 

@@ -5,8 +5,8 @@ import pytest
 
 from prober.history.reader import HistoryReader
 from prober.history.schema import FILE_NAME
-from prober.history.writer import HOUR, Entry, HistoryWriter, RunEntry, SkipEntry
-from prober.models import TokenEvent, TokenSource, TokenSourceKind, TokenStatus
+from prober.history.writer import HOUR, Entry, HistoryWriter, RunEntry
+from prober.models import SkippedRun, TokenEvent, TokenSource, TokenSourceKind, TokenStatus
 from prober.outcomes import Reason, SkipCause, TokenEventKind
 from prober.stats.aggregates import Aggregate, TimeBucket, add_run, merge_aggregates
 from prober.stats.incidents import incidents_from_streaks
@@ -78,8 +78,8 @@ def test_a_span_is_counted_to_the_minute_whether_packed_or_not(tmp_path: Path) -
 
 
 def test_slots_hold_a_tenants_runs_by_culprit(tmp_path: Path) -> None:
-    held_back = SkipEntry("acme", "datasets", NOW + 901, SkipCause.TOKEN_REJECTED)
-    other = SkipEntry("acme", "datasets", NOW + 901, SkipCause.OVERLAP)
+    held_back = SkippedRun("acme", "datasets", NOW + 901, SkipCause.TOKEN_REJECTED)
+    other = SkippedRun("acme", "datasets", NOW + 901, SkipCause.OVERLAP)
     archive = written(tmp_path, [ran(0.0), ran(1.0, BAD)], [ran(2.0), held_back, other])
     assert archive.buckets(NOW) == {
         "acme": {NOW: TimeBucket(none=2, platform=1), NOW + 900: TimeBucket(paused=1)}

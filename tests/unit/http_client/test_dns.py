@@ -3,12 +3,14 @@
 import asyncio
 import socket
 import threading
+from typing import TypeAlias
 
 import pytest
 
 from prober.http_client.dns import MAX_LOOKUPS, MAX_LOOKUPS_PER_NAME, ThreadResolver
 
-ANSWER = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.7", 443))]
+AddressInfo: TypeAlias = tuple[socket.AddressFamily, int, int, str, tuple[str | int, ...]]
+ANSWER: list[AddressInfo] = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.7", 443))]
 
 
 class Lookups:
@@ -18,7 +20,7 @@ class Lookups:
         self.asked: list[str] = []
         self.let_go = threading.Event()
 
-    def __call__(self, host: str, _port: int, _family: socket.AddressFamily) -> list:
+    def __call__(self, host: str, _port: int, _family: socket.AddressFamily) -> list[AddressInfo]:
         self.asked.append(host)
         if host.startswith("slow"):
             self.let_go.wait(30)

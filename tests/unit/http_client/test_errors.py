@@ -16,6 +16,12 @@ from prober.outcomes import FailureKind as Kind
 KEY = ConnectionKey("acme.example", 443, True, True, None, None, None)
 
 
+def certificate_error(verify_code: int) -> ssl.SSLCertVerificationError:
+    error = ssl.SSLCertVerificationError(1, "certificate verify failed")
+    error.verify_code = verify_code
+    return error
+
+
 def os_error(number: int) -> aiohttp.ClientConnectorError:
     return aiohttp.ClientConnectorError(KEY, OSError(number, "said by the system"))
 
@@ -48,6 +54,23 @@ CASES = {
     "no route": (os_error(errno.EHOSTUNREACH), "connect", Kind.UNREACHABLE),
     "no network": (os_error(errno.ENETUNREACH), "connect", Kind.UNREACHABLE),
     "kernel's time-out": (os_error(errno.ETIMEDOUT), "connect", Kind.CONNECT_TIMEOUT),
+    **{
+        f"certificate, verify code {code}": (
+            aiohttp.ClientConnectorCertificateError(KEY, certificate_error(code)),
+            "tls",
+            kind,
+        )
+        for code, kind in (
+            (9, Kind.CERTIFICATE_EXPIRED),
+            (10, Kind.CERTIFICATE_EXPIRED),
+            (18, Kind.TLS_CERTIFICATE),
+            (19, Kind.TLS_CERTIFICATE),
+            (20, Kind.TLS_CERTIFICATE),
+            (21, Kind.TLS_CERTIFICATE),
+            (62, Kind.CERTIFICATE_NAME_MISMATCH),
+            (64, Kind.CERTIFICATE_NAME_MISMATCH),
+        )
+    },
     "bad certificate": (
         aiohttp.ClientConnectorCertificateError(KEY, ssl.SSLCertVerificationError(1, "expired")),
         "tls",

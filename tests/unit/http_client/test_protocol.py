@@ -107,10 +107,12 @@ async def test_the_time_is_taken_when_bytes_come() -> None:
     assert begun > moments.resolve
     assert moments.transfer is None
     handler.data_received(HEAD[9:])
+    assert moments.arrived is not None
     assert moments.arrived > begun
     assert moments.transfer == moments.arrived
+    transfer = moments.arrived
     handler.data_received(b"{}")
-    assert moments.arrived > moments.transfer
+    assert moments.arrived > transfer
 
 
 @pytest.mark.parametrize("after", [b"HTTP/1.1 200 OK\r\n\r\n", b"junk", b""])
@@ -129,7 +131,9 @@ async def test_an_answer_that_ends_with_its_connection_ends_then() -> None:
     moments, handler = await under_way()
     handler.data_received(b"HTTP/1.1 200 OK\r\n\r\n{}")
     before = moments.arrived
+    assert before is not None
     handler.connection_lost(None)
+    assert moments.arrived is not None
     assert moments.arrived > before
 
 

@@ -47,6 +47,7 @@ PUBLIC = {
     "prober_maintenance_active": ("gauge", "tenant"),
     "prober_maintenance_runs_total": ("counter", "tenant probe outcome"),
     "prober_shard_active": ("gauge", "shard"),
+    "prober_sink_failures_total": ("counter", "sink"),
     "prober_build_info": ("gauge", "version revision"),
 }
 

@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from prober.metrics.definitions import METRIC_DEFINITIONS
 from prober.metrics.sink import HistogramScope, PrometheusSink
-from prober.models import ProbeResult, Tenant, TokenEvent, TokenSource, TokenStatus
+from prober.models import ProbeResult, SkippedRun, Tenant, TokenEvent, TokenSource, TokenStatus
 from prober.models import TokenSourceKind as Kind
 from prober.outcomes import (
     FailureKind,
@@ -92,13 +92,14 @@ statuses = st.builds(
 )
 token_events = st.builds(TokenEvent, st.sampled_from(TokenEventKind), moments, statuses)
 actions: st.SearchStrategy[Action] = st.one_of(
-    results.map(lambda value: lambda m: m.record(value)),
+    results.map(lambda value: lambda m: m.on_result(value)),
     tenants.map(lambda value: lambda m: m.apply(value)),
-    st.tuples(names, probe_names, st.sampled_from(SkipCause)).map(
-        lambda value: lambda m: m.skipped(*value)
+    st.builds(SkippedRun, names, probe_names, moments, st.sampled_from(SkipCause)).map(
+        lambda value: lambda m: m.on_skip(value)
     ),
-    statuses.map(lambda value: lambda m: m.token_changed(value)),
-    token_events.map(lambda value: lambda m: m.token_event(value)),
+    printable.map(lambda value: lambda m: m.sink_failed(value)),
+    statuses.map(lambda value: lambda m: m.on_token_status(value)),
+    token_events.map(lambda value: lambda m: m.on_token_event(value)),
     st.just(PrometheusSink.state_write_failed),
     seconds.map(lambda value: lambda m: m.run_started(value)),
     st.just(PrometheusSink.run_finished),
@@ -130,9 +131,9 @@ def test_the_text_is_the_clients_byte_for_byte_whatever_happened(
 def metrics_after_a_day() -> PrometheusSink:
     metrics = some_metrics(a_tenant("acme", team='the "night" shift'))
     for result in (an_answer(certificate_expiry=NOW), a_failure(FailureKind.DNS), an_answer()):
-        metrics.record(result)
+        metrics.on_result(result)
     source = TokenSource(Kind.FILE, "/token")
-    metrics.token_changed(TokenStatus("acme", source, State.VALID, "0badc0de", expires_at=NOW))
+    metrics.on_token_status(TokenStatus("acme", source, State.VALID, "0badc0de", expires_at=NOW))
     metrics.configuration_loaded(NOW, "cafe")
     return metrics
 

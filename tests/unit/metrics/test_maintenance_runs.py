@@ -15,7 +15,7 @@ def value(metrics: object, name: str, **labels: str) -> float | None:
 def test_a_failure_in_maintenance_counts_for_no_objective_and_no_alert() -> None:
     metrics = some_metrics()
     failed = an_answer(Reason.SERVER_ERROR, status=500, server=9.0)
-    metrics.record(replace(failed, in_maintenance=True))
+    metrics.on_result(replace(failed, in_maintenance=True))
     text = metrics.render(False).decode()
     assert 'reason="server_error",tenant="acme"} 0.0' in text
     assert value(metrics, "prober_maintenance_runs_total", outcome="api_error") == 1.0
@@ -29,7 +29,7 @@ def test_failures_in_a_row_begin_anew_after_maintenance() -> None:
     metrics = some_metrics()
     failed = an_answer(Reason.SERVER_ERROR, status=500)
     for result in (failed, failed, replace(failed, in_maintenance=True), failed):
-        metrics.record(result)
+        metrics.on_result(result)
     assert value(metrics, "prober_probe_consecutive_failures", culprit="platform") == 1.0
 
 

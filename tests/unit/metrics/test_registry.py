@@ -42,7 +42,8 @@ def test_histograms_of_a_tenant_are_one_for_all_its_probes() -> None:
     first = store.histogram("prober_probe_duration_seconds", ("acme", "a"))
     second = store.histogram("prober_probe_duration_seconds", ("acme", "b"))
 
-    assert first is second is not None
+    assert first is not None
+    assert first is second
     assert first.owner == ("acme",)
 
 

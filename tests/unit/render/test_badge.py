@@ -16,8 +16,8 @@ BAD = tenant_document(a_tenant_standing(a_standing(reason=Reason.DNS)), NOW)
     ("tenant", "says"),
     [
         (WELL, "well"),
-        (BAD, "our network"),
-        (replace(BAD, is_slow=True), "our network slow"),
+        (BAD, "network path"),
+        (replace(BAD, is_slow=True), "network path slow"),
         (replace(BAD, culprit=Culprit.CREDENTIAL), "token rejected"),
         (replace(WELL, is_known=False, is_ok=False), "waiting"),
         (replace(BAD, maintenance="in maintenance until 01:00Z"), "maintenance"),

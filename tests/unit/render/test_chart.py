@@ -1,3 +1,4 @@
+import re
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -30,6 +31,19 @@ def test_a_line_is_interrupted_where_nothing_was_measured() -> None:
     root = ET.fromstring(chart_svg(shown, "x"))  # noqa: S314 -- our own
     line = next(p for p in root.iter("path") if p.get("class") == "line server p50")
     assert (line.get("d") or "").count("M") == 2
+
+
+def test_all_that_is_drawn_lies_within_the_picture() -> None:
+    shown = series({NOW + 60 * n: HALF for n in range(4)}, NOW, NOW + 240, 60)
+    root = ET.fromstring(chart_svg(shown, "x"))  # noqa: S314 -- our own
+    _, _, width, height = map(float, (root.get("viewBox") or "").split())
+    for text in root.iter("text"):
+        assert 0 <= float(text.get("x") or -1) <= width
+        assert 0 <= float(text.get("y") or -1) <= height
+    for path in root.iter("path"):
+        ordinates = re.findall(r"[ML][0-9.]+ ([0-9.]+)", path.get("d") or "")
+        assert ordinates
+        assert all(0 <= float(each) <= height for each in ordinates)
 
 
 @pytest.mark.parametrize(

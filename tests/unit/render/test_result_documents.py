@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -29,8 +30,9 @@ KEYS = [
 ]
 
 
-def saved(exchange: HttpExchange) -> dict[str, object]:
-    return json.loads(json.dumps(result_document(a_result(exchange))))
+def saved(exchange: HttpExchange) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(json.dumps(result_document(a_result(exchange))))
+    return document
 
 
 @pytest.mark.parametrize(

@@ -24,8 +24,10 @@ def failing(number: int, of: int, reason: Reason = BAD, status: int = 500) -> li
         pytest.param([WELL], "well", id="one-and-well"),
         pytest.param([WELL, WELL], "all 2 probes well", id="well"),
         pytest.param(failing(2, 8), "platform: 500s on 2 of 8 probes", id="some"),
-        pytest.param(failing(8, 8, Reason.DNS), "our network: DNS fails on all 8 probes", id="all"),
-        pytest.param(failing(1, 1, Reason.DNS), "our network: DNS fails", id="the-only-one"),
+        pytest.param(
+            failing(8, 8, Reason.DNS), "network path: DNS fails on all 8 probes", id="all"
+        ),
+        pytest.param(failing(1, 1, Reason.DNS), "network path: DNS fails", id="the-only-one"),
         pytest.param(
             failing(2, 4, status=503) + failing(1, 1, status=502),
             "platform: 5xx on 3 of 5 probes",
@@ -38,7 +40,7 @@ def failing(number: int, of: int, reason: Reason = BAD, status: int = 500) -> li
         ),
         pytest.param(
             failing(1, 2, Reason.DNS) + failing(1, 1),
-            "platform: 500s on 1 of 3 probes; our network: DNS fails on 1 of 3 probes",
+            "platform: 500s on 1 of 3 probes; network path: DNS fails on 1 of 3 probes",
             id="two-culprits-alike",
         ),
         pytest.param(
@@ -92,7 +94,7 @@ def test_failures_are_told_before_what_is_foretold() -> None:
     ("side", "words"),
     [
         (LatencyComponent.SERVER, "platform slow: 3.20 s on 1 of 2 probes"),
-        (LatencyComponent.NETWORK, "our network slow: 800 ms on 1 of 2 probes"),
+        (LatencyComponent.NETWORK, "network path slow: 800 ms on 1 of 2 probes"),
     ],
 )
 def test_what_is_slow_is_told_with_its_side(side: LatencyComponent, words: str) -> None:

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import Any
 
 from prober.models import HttpExchange
 from prober.outcomes import FailureKind, TokenState
@@ -13,7 +14,11 @@ def a_row(
     exchange: HttpExchange | None, tenant: str = "acme", probe: str = "datasets", **more: object
 ) -> StatusRow:
     verdict = None if exchange is None else a_result(exchange).verdict
-    parts = {"token_state": TokenState.VALID, "token_fingerprint": "1a2b3c4d", **more}
+    parts: dict[str, Any] = {
+        "token_state": TokenState.VALID,
+        "token_fingerprint": "1a2b3c4d",
+        **more,
+    }
     return StatusRow(tenant, "production", probe, verdict=verdict, **parts)
 
 

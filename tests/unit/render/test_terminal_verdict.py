@@ -1,5 +1,6 @@
 import re
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,12 @@ from tests.unit.render.factories import TOKEN, a_timed_answer, lines_of
 NOTHING = Expectations()
 
 
-def shown(exchange: HttpExchange, width: int = 120, encoding: str = "utf-8", **more: object) -> str:
+def shown(
+    exchange: HttpExchange,
+    width: int = 120,
+    encoding: str = "utf-8",
+    **more: Any,  # noqa: ANN401 -- whatever fields a view has
+) -> str:
     verdict, row = classify(exchange, NOTHING), deciding_rule(exchange, NOTHING)
     view = replace(VerdictView("acme / datasets", exchange, verdict, row), **more)
     return "\n".join(lines_of(view, width, encoding))

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from prober.classifier.rules import classify
-from prober.history.writer import Entry, HistoryWriter, RunEntry, SkipEntry
+from prober.history.writer import Entry, HistoryWriter, RunEntry
 from prober.models import (
     Expectations,
     Failure,
@@ -14,6 +14,7 @@ from prober.models import (
     Phases,
     ProbeResult,
     Response,
+    SkippedRun,
     TokenEvent,
     TokenSource,
     TokenSourceKind,
@@ -98,7 +99,7 @@ def write_the_day(directory: Path, minutes: Sequence[int] = range(1440)) -> None
         for each in results(minutes)
     ]
     entries += [
-        SkipEntry("acme-prod", "sources", DAY + minute * 60 + 25, SkipCause.TOKEN_REJECTED)
+        SkippedRun("acme-prod", "sources", DAY + minute * 60 + 25, SkipCause.TOKEN_REJECTED)
         for minute in HELD_BACK
         if minute in minutes
     ]

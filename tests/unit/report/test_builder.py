@@ -1,5 +1,4 @@
 import json
-from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -21,7 +20,7 @@ MORNING = TimeRange(DAY + 9 * 3600, DAY + 10 * 3600)
 
 
 @pytest.fixture(scope="module")
-def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("state")
     write_the_day(directory, range(9 * 60 - 30, 10 * 60))
     return directory

@@ -30,7 +30,7 @@ def test_the_first_sentence_is_the_verdict_on_the_platform() -> None:
         first,
         "End-to-end availability was 99.00 %.",
         "Platform: 2 incidents of 1 h 5 min in all, 10 failed runs.",
-        "Our network: 1 incident of 1 min in all, 1 failed run.",
+        "Network path: 1 incident of 1 min in all, 1 failed run.",
         "The prober itself: 0 incidents, 1 failed run.",
         "Nothing is known of 1 h of this time.",
     )

@@ -5,7 +5,7 @@ import base64
 import json
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -18,10 +18,10 @@ from prober.models import (
     OAuthClient,
     Probe,
     Request,
+    Tenant,
     TokenEvent,
     TokenSource,
     TokenSourceKind,
-    TokenStatus,
     TransportOptions,
     Verdict,
 )
@@ -33,6 +33,7 @@ from prober.outcomes import (
     Responder,
     TokenState,
 )
+from prober.sinks import EventSink
 from prober.tokens.manager import TokenLease, TokenManager
 from prober.tokens.oauth_client import TokenUnavailable
 from prober.tokens.state_machine import Backoff, TokenRecord
@@ -50,7 +51,7 @@ INVALID_CLIENT = an_answer(400, b'{"error":"invalid_client"}')
 
 
 @dataclass
-class House:
+class House(EventSink):
     """A keeper's surroundings: what it reads, asks, and told."""
 
     environ: dict[str, str] = field(default_factory=lambda: {VARIABLE: SECRET})
@@ -59,14 +60,14 @@ class House:
     requests: list[Request] = field(default_factory=list)
     events: list[TokenEvent] = field(default_factory=list)
 
-    def keeper(self, tenant: object = BY_VARIABLE) -> TokenManager:
+    def keeper(self, tenant: Tenant = BY_VARIABLE) -> TokenManager:
         return TokenManager(
             [tenant],
             self.environ,
             self.ask,
             now=lambda: self.now,
             version="0",
-            listener=self,
+            sink=self,
         )
 
     async def ask(self, request: Request, probe: Probe, options: TransportOptions) -> HttpExchange:
@@ -79,10 +80,7 @@ class House:
         content = {"access_token": f"issued-{number}", "expires_in": 100, "token_type": "Bearer"}
         return an_answer(200, json.dumps(content).encode())
 
-    def token_changed(self, status: TokenStatus) -> None:
-        pass
-
-    def token_event(self, event: TokenEvent) -> None:
+    def on_token_event(self, event: TokenEvent) -> None:
         self.events.append(event)
 
     def told(self) -> list[str]:
@@ -108,7 +106,7 @@ def observe(
     keeper.observe(BY_VARIABLE, "datasets", grant.ref, a_verdict(reason), status, 4e9)
 
 
-async def granted(keeper: TokenManager, tenant: object = BY_VARIABLE) -> TokenLease:
+async def granted(keeper: TokenManager, tenant: Tenant = BY_VARIABLE) -> TokenLease:
     grant = await keeper.lease(tenant)
     assert isinstance(grant, TokenLease), grant
     return grant
@@ -212,9 +210,14 @@ async def test_a_401_reads_the_source_once_for_all_who_ask_at_the_same_time(
     await keeper.load()
     old = await granted(keeper)
     house.environ[VARIABLE] = "another-token"
-    looks = []
+    looks: list[Iterable[str]] = []
     look = keeper._watch.poll
-    monkeypatch.setattr(keeper._watch, "poll", lambda names: looks.append(names) or look(names))
+
+    def noted(names: Iterable[str]) -> Awaitable[None]:
+        looks.append(names)
+        return look(names)
+
+    monkeypatch.setattr(keeper._watch, "poll", noted)
 
     renewed = await asyncio.gather(*(keeper.refresh_rejected(BY_VARIABLE, old) for _ in range(5)))
 
@@ -252,7 +255,7 @@ async def test_nobody_ever_gets_half_a_token(tmp_path: Path) -> None:
     file.write_text(whole[0])
     tenant = a_tenant(token=TokenSource(TokenSourceKind.FILE, str(file)))
     house = House()
-    keeper = TokenManager([tenant], {}, house.ask, now=_wall_clock, version="0", listener=house)
+    keeper = TokenManager([tenant], {}, house.ask, now=_wall_clock, version="0", sink=house)
     await keeper.load()
     watch = asyncio.create_task(keeper.watch())
     seen: set[str] = set()

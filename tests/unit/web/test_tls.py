@@ -175,7 +175,7 @@ def test_a_python_that_cannot_set_x25519_leaves_openssls_order(
 ) -> None:
     monkeypatch.setattr(ssl.SSLContext, "set_ecdh_curve", refuse)
     assert not can_set_curve("X25519")
-    assert server_context(replace(options, curve="X25519"))
+    assert isinstance(server_context(replace(options, curve="X25519")), ssl.SSLContext)
 
 
 def test_a_key_that_is_too_short_is_no_matter_of_its_form(
@@ -202,7 +202,8 @@ def test_text_that_cannot_reach_openssl_is_told_by_its_key(
         raise OSError(errno.ENOSYS, "Function not implemented")
 
     monkeypatch.setattr("os.memfd_create", lacks)
-    inline = replace(options, **{name: PemSource(name, None, CHAIN.decode())})
+    changed: dict[str, Any] = {name: PemSource(name, None, CHAIN.decode())}
+    inline = replace(options, **changed)
     with pytest.raises(ServerTlsError, match="function not implemented") as caught:
         server_context(inline)
     assert caught.value.key == name
