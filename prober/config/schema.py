@@ -61,13 +61,27 @@ def reject_inline_secret(value: object) -> object:
     return value
 
 
+# In the first and last year of the calendar, a time in one zone has no counterpart in another.
+_YEARS = range(1970, 3000)
+
+
+def _check_year(time: date) -> None:
+    if time.year not in _YEARS:
+        raise ValueError(f"write a year from {_YEARS[0]} to {_YEARS[-1]}")
+
+
 def _parse_timestamp(value: object) -> object:
-    if value is None or isinstance(value, date):  # YAML itself reads 2027-03-01 as a date
+    if value is None:
         return value
-    try:
-        return datetime.fromisoformat(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        raise ValueError("write a date such as 2027-03-01, or 2027-03-01T12:00:00Z") from None
+    if isinstance(value, date):  # YAML itself reads 2027-03-01 as a date
+        time = value
+    else:
+        try:
+            time = datetime.fromisoformat(value)  # type: ignore[arg-type]
+        except (TypeError, ValueError):
+            raise ValueError("write a date such as 2027-03-01, or 2027-03-01T12:00:00Z") from None
+    _check_year(time)
+    return time
 
 
 Timestamp = Annotated[
@@ -325,8 +339,6 @@ class CustomProbe(ProbeOptions, Consents):
 # Maintenance windows
 
 _MAX_WINDOW = timedelta(days=366)
-# In the first and last year of the calendar, a time in one zone has no counterpart in another.
-_YEARS = range(1970, 3000)
 
 
 def _parse_wall_clock(value: object) -> object:
@@ -340,8 +352,7 @@ def _parse_wall_clock(value: object) -> object:
         raise ValueError("write a time such as 2026-12-01T22:00")  # noqa: TRY004 -- pydantic
     if time.tzinfo is not None:
         raise ValueError("write it without a zone, such as 2026-12-01T22:00: see 'time_zone'")
-    if time.year not in _YEARS:
-        raise ValueError(f"write a year from {_YEARS[0]} to {_YEARS[-1]}")
+    _check_year(time)
     return time
 
 

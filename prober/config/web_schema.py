@@ -28,6 +28,8 @@ _MIN_BCRYPT_COST, _MAX_BCRYPT_COST = 4, 18
 _GO_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _GO_PART = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ns|us|µs|ms|s|m|h)")
 _GO_DURATION = re.compile(rf"(?:{_GO_PART.pattern})+")
+_GO_MAX_INT = 2**63 - 1
+_GO_MAX_HOURS = 2_562_047  # Go counts nanoseconds in 63 bits
 _HEADER_VALUE = re.compile(r"[\x20-\x7e]*")
 
 
@@ -37,10 +39,14 @@ def go_duration_seconds(value: object) -> float:
     Raises ValueError.
     """
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return value / 1e9
-    if isinstance(value, str) and _GO_DURATION.fullmatch(value):
-        return sum(float(number) * _GO_UNITS[unit] for number, unit in _GO_PART.findall(value))
-    raise ValueError("write a duration such as '1s' or '500ms', or 0")
+        seconds = min(value, _GO_MAX_INT + 1) / 1e9
+    elif isinstance(value, str) and _GO_DURATION.fullmatch(value):
+        seconds = sum(float(number) * _GO_UNITS[unit] for number, unit in _GO_PART.findall(value))
+    else:
+        raise ValueError("write a duration such as '1s' or '500ms', or 0")
+    if seconds > _GO_MAX_HOURS * 3600:
+        raise ValueError(f"is too long: write at most '{_GO_MAX_HOURS}h'")
+    return seconds
 
 
 class TlsServerConfig(StrictModel):
@@ -99,7 +105,7 @@ class RateLimitConfig(StrictModel):
     """A token bucket for all requests together."""
 
     interval: Annotated[float, BeforeValidator(go_duration_seconds)] = 0.0
-    burst: int = 0
+    burst: int = Field(default=0, le=_GO_MAX_INT)
 
     @model_validator(mode="after")
     def _validate_burst(self) -> "RateLimitConfig":

@@ -1,3 +1,5 @@
+from datetime import date
+
 import pytest
 from pydantic import ValidationError
 
@@ -142,6 +144,14 @@ def test_a_model_version_is_nothing_else(given: object) -> None:
 def test_a_token_never_stands_in_the_file(literal: object) -> None:
     with pytest.raises(ValidationError, match="a token must not be in this file"):
         an_entry(token=literal)
+
+
+@pytest.mark.parametrize(
+    "time", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", date(3000, 1, 1)]
+)
+def test_an_expiry_that_some_time_zone_cannot_show_is_refused(time: object) -> None:
+    with pytest.raises(ValidationError, match="write a year from 1970 to 2999"):
+        an_entry(token={"env": "T", "expires_at": time})
 
 
 @pytest.mark.parametrize("moment", [20270301, 1.5, True, "soon", "", "2027-13-01"])

@@ -134,6 +134,12 @@ def test_a_duration_is_read_as_go_reads_it(written: object, seconds: float) -> N
     assert go_duration_seconds(written) == seconds
 
 
+@pytest.mark.parametrize("written", [10**400, 2**63, "9" * 400 + "h", "2562048h"])
+def test_a_duration_that_go_cannot_hold_is_refused(written: object) -> None:
+    with pytest.raises(ValueError, match="is too long: write at most '2562047h'"):
+        go_duration_seconds(written)
+
+
 def settings(directory: Path, web: str) -> Path:
     file = directory / "prober.yaml"
     file.write_text(f"web: {{{web}}}\ntenants: [{{name: a, domain: a, token: {{env: A}}}}]\n")
