@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test e2e faults bench profile fuzz soak picture pictures dashboards lint format lock programs audit sbom dist image-check fresh debootstrap clean
+.PHONY: help demo test unit e2e faults bench profile fuzz soak picture pictures dashboards coverage lint format lock programs audit sbom dist image-check fresh debootstrap clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -17,6 +17,9 @@ DEMO ?=
 test: $(VENV)/.development programs ## run every test, with coverage
 	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --cov --cov-report=
 	$(BIN)/coverage report
+
+unit: $(VENV)/.development ## run the pure tests alone, in half a minute; ARGS="-k name" selects
+	$(BIN)/pytest tests/unit tests/conventions -n 2 --hypothesis-profile quick -q $(ARGS)
 
 e2e: $(VENV)/.development programs ## the full run alone: faults, Prometheus, Alertmanager, who is told what
 	$(BIN)/pytest tests/e2e/test_alerting.py -v
@@ -47,13 +50,17 @@ picture: $(VENV)/.development ## draw docs/demo.svg anew
 pictures: $(VENV)/.development programs ## take docs/pictures anew, from the tests of pages and report in Chromium
 	PICTURES_DIRECTORY=docs/pictures $(BIN)/pytest tests/e2e/test_page.py tests/e2e/test_report.py -q
 
-dashboards: $(VENV)/.development ## make config/grafana/dashboards anew
+dashboards: $(VENV)/.development ## make config/grafana/dashboards and Kubernetes' PrometheusRule anew
 	$(BIN)/python -m tools.grafana
 
-lint: $(VENV)/.development ## ruff, ruff format, mypy --strict, import contracts, hadolint
+coverage: $(VENV)/.development programs ## measure what alerts and how soon, some minutes: docs/alerts-coverage.md
+	$(BIN)/python -m tests.alerting.coverage
+
+lint: $(VENV)/.development ## ruff, ruff format, mypy --strict, vulture (dead code), import contracts, hadolint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/vulture
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/hadolint Dockerfile
 
@@ -68,9 +75,9 @@ lock: | $(VENV)/bin/uv ## renew the locked dependencies
 
 LOCK_FLAGS := --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links --upgrade
 
-programs: ## install the Debian programs that tests use (prometheus, alertmanager, chromium, systemd-analyze, curl, openssl, faketime, libatomic)
-	@{ command -v promtool && command -v amtool && command -v prometheus-alertmanager && command -v chromium && command -v systemd-analyze && command -v curl && command -v openssl && command -v faketime && /sbin/ldconfig -p | grep libatomic.so.1; } >/dev/null \
-	  || ./.ci/install-programs prometheus prometheus-alertmanager chromium systemd curl openssl faketime libatomic1
+programs: ## install the Debian programs that tests use (prometheus, alertmanager, chromium, systemd-analyze, curl, openssl, faketime, ip, libatomic)
+	@{ command -v promtool && command -v amtool && command -v prometheus-alertmanager && command -v chromium && command -v systemd-analyze && command -v curl && command -v openssl && command -v faketime && command -v ip && /sbin/ldconfig -p | grep libatomic.so.1; } >/dev/null \
+	  || ./.ci/install-programs prometheus prometheus-alertmanager chromium systemd curl openssl faketime iproute2 libatomic1
 
 image-check: $(VENV)/.development debootstrap ## build and run the image without Docker, on a plain Debian; needs root
 	$(BIN)/python -m tests.packaging.image_check

@@ -20,6 +20,7 @@ from types import MappingProxyType
 import structlog
 
 from prober.classifier.rules import classify
+from prober.config.addresses import is_loopback
 from prober.config.diff import ConfigDiff, config_diff, with_restart_only_settings
 from prober.config.limits import check_series_limit
 from prober.config.resolve import Config
@@ -87,8 +88,7 @@ class Daemon:
         self._watchdog = Watchdog(self._systemd, logger)
         self._stall_timeout_seconds = stall_timeout_seconds(configuration.tenants)
         self.metrics = _create_metrics(configuration)
-        self._loop_lag = EventLoopLagMonitor(self.metrics.loop_lag)
-        self._client = ProbeHttpClient(self._loop_lag)
+        self._client = ProbeHttpClient(EventLoopLagMonitor(self.metrics.loop_lag))
         self.status = StatusService(configuration, self.metrics, logger)
         sinks = self._create_sinks(extra)
         self._token_service = TokenService(
@@ -96,7 +96,7 @@ class Daemon:
         )
         self.tokens = self._token_service.manager
         self._runner = ProbeRunner(
-            ProbeDeps(self.tokens, self._client, classify, time.time),
+            ProbeDeps(self.tokens, self._client, classify, time.time, asyncio.to_thread),
             self.tokens,
             sinks,
             self.metrics,
@@ -141,8 +141,6 @@ class Daemon:
         await self._token_service.start()
         self._resources.push_async_callback(self.status.close)
         await self.status.start()
-        self._loop_lag.start()
-        self._resources.callback(self._loop_lag.stop)
         self.metrics.configuration_loaded(time.time(), configuration.hash)
         self._runner.enable()
         self._scheduler.start(configuration.tenants)
@@ -233,6 +231,7 @@ class Daemon:
             run_once=self._runner.run_once if web.enable_run_now else None,
             reload=reloader.reload if web.enable_reload and reloader is not None else None,
             allowed_hosts=web.allowed_hosts,
+            is_loopback=is_loopback(web.host),
         )
 
     def _status(self, tenant: str) -> TenantStatus:

@@ -1,6 +1,6 @@
 """Durations, moments and shares as people read them. Pure.
 
-Foreign text made fit to show: one line, bounded, and encodable. Pure.
+Foreign text made fit to show: one line, bounded, encodable, without secrets. Pure.
 
 Durations and sizes as people write them: `30s`, `1h30m`, `1MiB`. Pure.
 """
@@ -10,6 +10,8 @@ from datetime import UTC, datetime, tzinfo
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field
+
+from prober.redaction import NO_SECRETS, Redactor
 
 NOTHING = "-"
 _UNITS = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
@@ -89,19 +91,24 @@ _ELLIPSIS = "..."
 _SCANNED_CHARACTERS = 4
 
 
-def one_line(text: str, limit_characters: int) -> str:
+def one_line(text: str, limit_characters: int, redactor: Redactor = NO_SECRETS) -> str:
     """Return the beginning of `text` in one line of at most `limit_characters` (at least 4).
 
     What cannot be printed (control and format characters, line ends, lone surrogates) becomes a
     space, runs of spaces become one; a cut ends in `...`. The result can be encoded as UTF-8.
+    Secrets are taken out before anything is cut, since the half of one is not found any more.
     """
     if len(text) <= limit_characters and text.isprintable():  # nearly all that is met
-        return " ".join(text.split())
+        text = redactor.text(text)
+        if len(text) <= limit_characters:
+            return " ".join(text.split())
     start = text.lstrip()
     head = start[: limit_characters * _SCANNED_CHARACTERS]
-    printable = "".join(char if char.isprintable() else " " for char in head)
+    is_whole = len(head) == len(start)
+    redacted = redactor.text(head, is_cut=not is_whole)
+    printable = "".join(char if char.isprintable() else " " for char in redacted)
     line = " ".join(printable.split())
-    if len(line) <= limit_characters and len(head) == len(start):
+    if len(line) <= limit_characters and is_whole:
         return line
     return line[: limit_characters - len(_ELLIPSIS)].rstrip() + _ELLIPSIS
 

@@ -21,7 +21,6 @@ class LoggedStreak:
     """The failures in a row of one probe for one reason, and those not told since `told_at`."""
 
     reason: str
-    began_at: float
     logged_at: float
     failures: int = 1
     unlogged: int = 0
@@ -38,7 +37,7 @@ class LogDecision:
 def on_failure(before: LoggedStreak | None, reason: str, now: float) -> LogDecision:
     """Return what is to be done about a failure; the row to keep tells nothing any more if told."""
     if before is None or before.reason != reason:
-        return LogDecision(True, LoggedStreak(reason, now, now))
+        return LogDecision(True, LoggedStreak(reason, now))
     row = replace(before, failures=before.failures + 1, unlogged=before.unlogged + 1)
     return LogDecision(now - before.logged_at >= REPEAT_SECONDS, row)
 

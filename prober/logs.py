@@ -29,6 +29,9 @@ MAX_FACTS = 20
 MAX_REMEMBERED_PROBES = 20_000
 """Of how many probes it is known what was last logged; reloads may rename them for ever."""
 
+MAX_COUNTED_EVENTS = 200
+"""Of so many kinds of lines the rates are apart; all others have one together."""
+_OTHER_EVENTS = "others"
 _OWN_LOGGER = "prober"
 _WARNING_EVENTS = frozenset(
     {TokenEventKind.REJECTED, TokenEventKind.EXPIRING, TokenEventKind.MISSING}
@@ -64,12 +67,16 @@ def configure_logging(stream: TextIO, level: str, log_format: LogFormat) -> None
 
 
 class RateLimitedHandler(logging.StreamHandler[TextIO]):
-    """Writes lines up to a rate; beyond it they are left out, and the next one says how many."""
+    """Writes lines up to a rate; beyond it they are left out, and the next one says how many.
+
+    Each event has a rate of its own, so that none can displace another: what clients of the pages
+    do wrong, for instance, the failures of probes. Libraries have one each.
+    """
 
     def __init__(self, stream: TextIO, now: Callable[[], float] = time.monotonic) -> None:
         super().__init__(stream)
         self._now = now
-        self._allowance = TokenBucket(now())
+        self._allowances: dict[str, TokenBucket] = {}
         self._saying = False
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -77,17 +84,25 @@ class RateLimitedHandler(logging.StreamHandler[TextIO]):
         if self._saying:
             super().emit(record)
             return
-        passage = log_limits.take_token(self._allowance, self._now())
-        self._allowance = passage.then
+        event, now = self._event_of(record), self._now()
+        passage = log_limits.take_token(self._allowances.get(event, TokenBucket(now)), now)
+        self._allowances[event] = passage.then
         if passage.report_dropped:
-            self._report_dropped(passage.report_dropped)
+            self._report_dropped(event, passage.report_dropped)
         if passage.write:
             super().emit(record)
 
-    def _report_dropped(self, lines: int) -> None:
+    def _event_of(self, record: logging.LogRecord) -> str:
+        """Return whose rate a line counts for; there are not more of them than a bound."""
+        event = record.msg.get("event") if isinstance(record.msg, dict) else None
+        name = event if record.name == _OWN_LOGGER and isinstance(event, str) else record.name
+        known = name in self._allowances or len(self._allowances) < MAX_COUNTED_EVENTS
+        return name if known else _OTHER_EVENTS
+
+    def _report_dropped(self, event: str, lines: int) -> None:
         self._saying = True
         try:
-            structlog.get_logger(_OWN_LOGGER).warning("log.lines_dropped", lines=lines)
+            structlog.get_logger(_OWN_LOGGER).warning("log.lines_dropped", of=event, lines=lines)
         finally:
             self._saying = False
 

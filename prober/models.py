@@ -31,9 +31,11 @@ from prober.outcomes import (
     Responder,
     ServerTimingAnomaly,
     SkipCause,
+    TimingFallback,
     TokenEventKind,
     TokenState,
 )
+from prober.redaction import NO_SECRETS, Redactor
 
 
 class TokenSourceKind(StrEnum):
@@ -173,6 +175,13 @@ MAX_SHARDS = 1000
 _NO_PAIRS: Mapping[str, str] = MappingProxyType({})
 
 
+class AlertSeverity(StrEnum):
+    """What an alert about one probe alone is: it wakes somebody, or waits for the morning."""
+
+    PAGE = "page"
+    TICKET = "ticket"
+
+
 class ConnectionPolicy(StrEnum):
     """Whether every attempt opens its own connection, or may find one open."""
 
@@ -208,12 +217,13 @@ class Expectations:
 class Probe:
     """One request against a tenant, when to make it, and what a good answer looks like.
 
-    `path` is percent-encoded, begins with `/`, and follows the tenant's `base_url`. Defaults are in
+    `path` is percent-encoded, begins with `/`, and follows the tenant's `base_url`. It and the
+    headers may contain `secrets`, which are removed from everything that is shown. Defaults are in
     `prober.config.schema` alone.
     """
 
     name: str
-    path: str
+    path: str = field(repr=False)
     method: str
     interval_seconds: float
     timeout_seconds: float
@@ -222,8 +232,10 @@ class Probe:
     max_response_bytes: int
     server_objective_seconds: float
     network_objective_seconds: float
+    severity: AlertSeverity
     body: bytes | None = None
-    headers: tuple[tuple[str, str], ...] = ()
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    secrets: tuple[SecretStr, ...] = ()
     expectations: Expectations = Expectations()
 
 
@@ -291,7 +303,8 @@ class Phases:
     """How long each part took, in seconds; None where there was no such part.
 
     A reused connection has no `resolve`, `connect`, `tls`; plain HTTP has no `tls`; a failure ends
-    with the phase in which it happened.
+    with the phase in which it happened. The phases hold time on the wire (and at the server) alone;
+    `own` is what the prober itself took, in between and until it noticed the end.
     """
 
     resolve: float | None = None
@@ -300,6 +313,7 @@ class Phases:
     send: float | None = None
     wait: float | None = None
     transfer: float | None = None
+    own: float | None = None
 
     def as_pairs(self) -> tuple[tuple[str, float], ...]:
         """Return (name, seconds) of the phases that took place, in order."""
@@ -310,11 +324,12 @@ class Phases:
             ("send", self.send),
             ("wait", self.wait),
             ("transfer", self.transfer),
+            ("own", self.own),
         )
         return tuple((name, seconds) for name, seconds in every if seconds is not None)
 
 
-PHASE_NAMES = ("resolve", "connect", "tls", "send", "wait", "transfer")
+PHASE_NAMES = ("resolve", "connect", "tls", "send", "wait", "transfer", "own")
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,13 +337,13 @@ class Response:
     """An HTTP answer. `body` is decompressed and cut at the probe's limit.
 
     `unreadable_coding` names the content coding on account of which the body is as it came: one
-    that was not asked for, and that is not known. The client has already replaced the token, should
-    a hostile server echo it.
+    that was not asked for, and that is not known. Secrets that a hostile server echoes are taken
+    out of the headers already; what is decoded from the body goes through `Exchange.redactor`.
     """
 
     status: int
     headers: tuple[tuple[str, str], ...]
-    body: bytes
+    body: bytes = field(repr=False)
     body_over_limit: bool = False
     unreadable_coding: str = ""
 
@@ -347,11 +362,32 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class TcpEvidence:
+    """What the kernel says of one attempt's connection when the attempt ends. Seconds.
+
+    `retransmissions` are those of this attempt. `acknowledged`: every byte that was sent has been
+    acknowledged. `since_heard_seconds`: how long ago the last segment of any kind came, an empty
+    acknowledgement included; `since_data_seconds` of one with data in it.
+    `lost_addresses` are those that were tried before, or beside, the one that connected first.
+    """
+
+    rtt_seconds: float
+    retransmissions: int
+    acknowledged: bool
+    since_heard_seconds: float
+    since_data_seconds: float
+    lost_addresses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class HttpExchange:
     """What one request brought: phases, and a response or a failure (then `response` is partial).
 
-    `loop_lag_seconds` is the event loop's greatest delay during the attempt: an upper bound of
-    the error of every duration here.
+    `timing_bound_seconds` is the greatest error of the phases' sum, `own` left out, and of `own`
+    itself. With a `timing_fallback` an arrival was not timed by the kernel, and the event loop's
+    greatest delay during the attempt, `loop_lag_seconds`, is the doubt instead.
+    `tcp` is what the kernel knew of the connection at the end; None where it does not say.
+    `redactor` takes what was secret in the request out of what came back.
     """
 
     method: str
@@ -364,6 +400,11 @@ class HttpExchange:
     remote_address: str | None = None
     certificate_expiry_timestamp_seconds: float | None = None
     loop_lag_seconds: float = 0.0
+    timing_bound_seconds: float = 0.0
+    timing_fallback: TimingFallback | None = None
+    tcp: TcpEvidence | None = None
+    via_proxy: bool = False
+    redactor: Redactor = field(default=NO_SECRETS, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.response is None and self.failure is None:
@@ -372,11 +413,16 @@ class HttpExchange:
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """The split of one exchange: `network` = `total` - `server`; both None where there is none."""
+    """The parts of one exchange: `total` = `server` + `network` + `own`.
+
+    `own` is what the prober itself took. `server` and `network` are None where nothing tells them
+    apart: then they are together `total` - `own`.
+    """
 
     total_seconds: float
     server_seconds: float | None = None
     network_seconds: float | None = None
+    own_seconds: float = 0.0
     anomaly: ServerTimingAnomaly | None = None
 
 

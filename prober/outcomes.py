@@ -63,6 +63,9 @@ class Reason(StrEnum):
     TLS_HANDSHAKE = "tls_handshake"
     PROXY = "proxy"
     CONNECTION_RESET = "connection_reset"
+    RESPONSE_TIMEOUT_UNACKNOWLEDGED = "response_timeout_unacknowledged"
+    RESPONSE_TIMEOUT_FAR_END_SILENT = "response_timeout_far_end_silent"
+    RESPONSE_TIMEOUT_PATH_LOST = "response_timeout_path_lost"
     RESPONSE_TIMEOUT = "response_timeout"
     TRUNCATED = "truncated"
     PROTOCOL_ERROR = "protocol_error"
@@ -85,7 +88,11 @@ class Reason(StrEnum):
 
 
 class FailureKind(StrEnum):
-    """Why there was no whole answer. Each is also a `Reason` of the same name."""
+    """Why there was no whole answer. Each is also a `Reason` of the same name.
+
+    What a RESPONSE_TIMEOUT means is decided from what the kernel knew of the connection, so it has
+    further reasons.
+    """
 
     TOKEN_MISSING = "token_missing"  # noqa: S105 -- a reason, not a token
     RESOURCE_EXHAUSTED = "resource_exhausted"
@@ -167,6 +174,19 @@ class LatencyComponent(StrEnum):
     NETWORK = "network"
 
 
+class TimingFallback(StrEnum):
+    """Why the arrivals of an attempt are those that the event loop saw, not the kernel's stamps."""
+
+    UNSUPPORTED = "unsupported"  # the system refuses the option
+    MISSING_STAMP = "missing_stamp"  # data came without a stamp
+    END_OF_STREAM = "end_of_stream"  # the response ended with its connection: a FIN has no stamp
+    FUTURE_STAMP = "future_stamp"
+    STAMP_BEFORE_SEND = "stamp_before_send"
+    CLOCK_STEPPED = "clock_stepped"  # the system clock was set during the attempt
+    SYN_RETRANSMITTED = "syn_retransmitted"  # the handshake's round trip was not measured
+    OUT_OF_ORDER = "out_of_order"  # a segment overtook another: the last byte's stamp is too early
+
+
 class ServerTimingAnomaly(StrEnum):
     """Why an answer of the platform yielded no latency split."""
 
@@ -209,6 +229,9 @@ CLASSIFICATION = MappingProxyType(
         Reason.TLS_HANDSHAKE: _NETWORK,
         Reason.PROXY: _NETWORK,
         Reason.CONNECTION_RESET: _UNDECIDED,
+        Reason.RESPONSE_TIMEOUT_UNACKNOWLEDGED: _NETWORK,
+        Reason.RESPONSE_TIMEOUT_FAR_END_SILENT: _PLATFORM,
+        Reason.RESPONSE_TIMEOUT_PATH_LOST: _NETWORK,
         Reason.RESPONSE_TIMEOUT: _UNDECIDED,
         Reason.TRUNCATED: _UNDECIDED,
         Reason.PROTOCOL_ERROR: _NETWORK,

@@ -6,7 +6,7 @@ now, and if it does, ask once more with that.
 From tenant, probe and token to the request that is sent.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
@@ -26,6 +26,7 @@ from prober.models import (
     Verdict,
 )
 from prober.outcomes import Endpoint, FailureKind, Reason
+from prober.redaction import Redactor
 from prober.tokens.manager import TokenLease
 from prober.tokens.oauth_client import TokenUnavailable
 from prober.version import current_version
@@ -42,7 +43,7 @@ def build_request(tenant: Tenant, probe: Probe, token: SecretStr, *, version: st
         headers=_headers(version, probe.headers, has_body=probe.body is not None),
         body=probe.body,
         authorization=SecretStr(f"Bearer {token.get_secret_value()}"),
-        secrets=(token,),
+        secrets=(token, *probe.secrets),
     )
 
 
@@ -79,10 +80,10 @@ class TokenProvider(Protocol):
         self,
         tenant: Tenant,
         probe: str,
-        view: TokenRef,
+        token: TokenRef,
         verdict: Verdict,
         status: int | None,
-        began_at: float,
+        started_at: float,
     ) -> None:
         """Take note of an answer."""
         ...
@@ -100,12 +101,16 @@ class HttpClient(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ProbeDeps:
-    """What an attempt needs of the rest of the house. `now` tells epoch seconds."""
+    """What a run needs from others. `now` returns epoch seconds.
+
+    `in_thread` calls a function without holding up the event loop; if None, the loop calls it.
+    """
 
     tokens: TokenProvider
     client: HttpClient
     classify: Callable[[HttpExchange, Expectations], Verdict]
     now: Callable[[], float]
+    in_thread: Callable[[Callable[[], Verdict]], Awaitable[Verdict]] | None = None
 
 
 async def run_probe(tenant: Tenant, probe: Probe, deps: ProbeDeps) -> ProbeResult:
@@ -122,11 +127,23 @@ async def run_probe(tenant: Tenant, probe: Probe, deps: ProbeDeps) -> ProbeResul
     return result
 
 
+MAX_INLINE_BODY_BYTES = 64 * 1024
+"""A larger body is classified in a thread: its JSON may have very many keys."""
+
+
+async def _classified(exchange: HttpExchange, probe: Probe, deps: ProbeDeps) -> Verdict:
+    """Classify an exchange; a large body in a thread, since reading it takes long."""
+    response = exchange.response
+    if deps.in_thread is None or response is None or len(response.body) <= MAX_INLINE_BODY_BYTES:
+        return deps.classify(exchange, probe.expectations)
+    return await deps.in_thread(lambda: deps.classify(exchange, probe.expectations))
+
+
 async def _send(tenant: Tenant, probe: Probe, lease: TokenLease, deps: ProbeDeps) -> ProbeResult:
     started_at = deps.now()
     request = build_request(tenant, probe, lease.token, version=current_version().version)
     exchange = await deps.client.exchange(request, probe, tenant.transport)
-    verdict = deps.classify(exchange, probe.expectations)
+    verdict = await _classified(exchange, probe, deps)
     return ProbeResult(tenant.name, probe.name, started_at, exchange, verdict, lease.ref)
 
 
@@ -153,7 +170,7 @@ def _without_token(
         )
     exchange = HttpExchange(
         method=probe.method,
-        url=tenant.base_url + probe.path,
+        url=Redactor(probe.secrets).text(tenant.base_url + probe.path),
         total_seconds=0.0,
         failure=Failure(FailureKind.TOKEN_MISSING, unavailable.problem),
     )

@@ -17,7 +17,7 @@ from prober.file_signature import file_version
 from prober.metrics.sink import PrometheusSink
 from prober.systemd import SystemdNotifier
 
-WATCH_SECONDS = 1.0
+WATCH_SECONDS = 5.0
 
 LoadConfig = Callable[[], Config]
 """Reads the configuration. Blocks; raises SettingsError."""

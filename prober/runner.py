@@ -22,6 +22,7 @@ from prober.models import (
 )
 from prober.outcomes import FailureKind, SkipCause, TokenEventKind
 from prober.probe import ProbeDeps, run_probe
+from prober.redaction import Redactor
 from prober.scheduler.planner import ConcurrencyLimits, InFlight, skip_reason
 from prober.sinks import EventSink
 from prober.tokens.manager import TokenManager
@@ -56,6 +57,7 @@ class ProbeRunner(EventSink):
         self._logger = logger
         self._running: dict[asyncio.Task[None], tuple[str, str]] = {}
         self._in_flight: Counter[str | tuple[str, str]] = Counter()
+        self._busy_tenants = 0  # those with a run in flight
 
     def apply(self, tenants: Sequence[Tenant], scheduler: SchedulerSettings) -> None:
         """Take over settings; what is in flight goes on, by the settings that it began with."""
@@ -127,7 +129,8 @@ class ProbeRunner(EventSink):
 
     def _skip_reason(self, tenant: str, probe: str, delay_seconds: float) -> SkipCause | None:
         same_probe = self._in_flight[(tenant, probe)]
-        load = InFlight(same_probe, self._in_flight[tenant], len(self._running))
+        shared = len(self._running) - self._busy_tenants
+        load = InFlight(same_probe, self._in_flight[tenant], shared)
         may_ask = self._tokens.may_probe(self.tenants[tenant], probe)
         return skip_reason(delay_seconds, load, self._limits[tenant], may_use_token=may_ask)
 
@@ -137,6 +140,7 @@ class ProbeRunner(EventSink):
         key = (tenant, probe)
         self._in_flight[key] += 1
         self._in_flight[tenant] += 1
+        self._busy_tenants += self._in_flight[tenant] == 1
         run = self._run(self.tenants[tenant], self._probes[key])
         task = asyncio.create_task(run, name=f"probe {tenant}/{probe}")
         self._running[task] = key
@@ -160,11 +164,12 @@ class ProbeRunner(EventSink):
             self._in_flight[each] -= 1
             if not self._in_flight[each]:
                 del self._in_flight[each]
+                self._busy_tenants -= each == key[0]
         self._metrics.run_finished()
 
     def _internal_error_result(self, tenant: Tenant, probe: Probe, error: Exception) -> ProbeResult:
         failure = Failure(FailureKind.INTERNAL_ERROR, f"{type(error).__name__} in the prober")
-        url = tenant.base_url + probe.path
+        url = Redactor(probe.secrets).text(tenant.base_url + probe.path)
         exchange = HttpExchange(probe.method, url, total_seconds=0.0, failure=failure)
         verdict = self._house.classify(exchange, probe.expectations)
         return ProbeResult(tenant.name, probe.name, time.time(), exchange, verdict)

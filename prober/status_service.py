@@ -112,7 +112,9 @@ class StatusService:
         return HistorySink(
             self._directory,
             _probes(configuration),
-            Retention(settings.retention_seconds, settings.max_bytes, lost),
+            Retention(
+                settings.retention_seconds, settings.max_bytes, lost, self._on_loop(self._on_held)
+            ),
             HistoryCallbacks(
                 on_written=self._on_loop(self._on_written),
                 on_dropped=lost,
@@ -129,6 +131,14 @@ class StatusService:
                 self._loop.call_soon_threadsafe(callback, *what)
 
         return tell
+
+    def _on_held(self, cutoff: float, oldest: float) -> None:
+        self._logger.warning(
+            "history.sweep_held",
+            would_forget_days=round((cutoff - oldest) / 86_400, 1),
+            message="the clock may have jumped ahead: nothing is forgotten until it has run evenly"
+            " for an hour",
+        )
 
     async def _refresh(self) -> None:
         """Let the sums of 30 days follow the days."""

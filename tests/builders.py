@@ -3,6 +3,7 @@
 from typing import Any
 
 from prober.models import (
+    AlertSeverity,
     ConnectionPolicy,
     Probe,
     Tenant,
@@ -24,6 +25,7 @@ def a_probe(**overrides: Any) -> Probe:  # noqa: ANN401 -- whatever fields a Pro
         "max_response_bytes": 1024 * 1024,
         "server_objective_seconds": 2.5,
         "network_objective_seconds": 0.5,
+        "severity": AlertSeverity.TICKET,
     }
     return Probe(**{**defaults, **overrides})
 

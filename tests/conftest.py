@@ -1,4 +1,4 @@
-"""What holds for every test: a clean environment, and no deadline where time is not the subject."""
+"""For every test: a clean environment, markers, and the profiles of hypothesis."""
 
 import os
 import sys
@@ -10,15 +10,26 @@ import pytest
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 # jsonschema would read a grammar of IRIs, 2 s in every worker; no schema here has such a format.
-sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment] # as importlib has it: "not importable"
+# None means "not importable" to the import system.
+sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
 
 hypothesis.settings.register_profile("prober", deadline=None)
+hypothesis.settings.register_profile("quick", deadline=None, max_examples=15)  # `make unit`
 hypothesis.settings.load_profile("prober")
 
 
+MARKER_OF_FIXTURE = {"stage": "netns", "chromium": "chromium"}
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` selects by markers
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Trace no test that takes the same lines a hundred times: tracing doubles what it costs."""
+    """Mark tests by what their fixtures need; measure no coverage of property-based tests.
+
+    Those take the same lines a hundred times, and tracing doubles what it costs.
+    """
     for item in items:
+        for fixture in MARKER_OF_FIXTURE.keys() & set(getattr(item, "fixturenames", ())):
+            item.add_marker(MARKER_OF_FIXTURE[fixture])
         if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
             item.add_marker(pytest.mark.no_cover)
 

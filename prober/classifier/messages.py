@@ -6,7 +6,7 @@ an error envelope is quoted.
 Named details that are worth showing beside a verdict: bounded, single-line, encodable. Pure.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from prober.classifier.observation import (
@@ -17,8 +17,13 @@ from prober.classifier.observation import (
     excerpt,
 )
 from prober.formatting import one_line
-from prober.outcomes import FailureKind
+from prober.models import TcpEvidence
+from prober.outcomes import FailureKind, Reason
 
+_SLOW_NETWORK_SECONDS = 0.1
+_MOST_ROUND_TRIPS = 8
+"""TCP, TLS and the request itself take two to four; a large response some more."""
+_ADDRESSES_CHARACTERS = 120
 _DETAIL_CHARACTERS = 200
 _MESSAGE_CHARACTERS = 160
 _LOCATION_CHARACTERS = 160
@@ -71,6 +76,60 @@ def failure_message(seen: Observation) -> str:
     detail = one_line(failure.detail, _DETAIL_CHARACTERS)
     began = f"; HTTP {seen.status} had begun" if seen.status else ""
     return sentence + (f" ({detail})" if detail else "") + began
+
+
+def silence_message(seen: Observation) -> str:
+    """Word a time-out that the kernel explains; the far end is whoever acknowledges for it."""
+    tcp = seen.tcp
+    if tcp is None:
+        return failure_message(seen)
+    began = f" HTTP {seen.status} had begun." if seen.status else ""
+    return f"{_SILENCES[seen.silence](seen, tcp)}.{began} TCP: {tcp_words(tcp)}"
+
+
+def tcp_words(tcp: TcpEvidence) -> str:
+    """Return what the kernel knew of a connection, in words."""
+    again = "nothing" if not tcp.retransmissions else f"{tcp.retransmissions} segment(s)"
+    words = [
+        f"round trip {tcp.rtt_seconds * 1e3:.1f} ms",
+        f"{again} sent again",
+        f"last heard {tcp.since_heard_seconds:.1f} s before the end",
+    ]
+    if tcp.lost_addresses:
+        words.append(
+            f"connected after {one_line(', '.join(tcp.lost_addresses), _ADDRESSES_CHARACTERS)}"
+        )
+    return ", ".join(words)
+
+
+def _unacknowledged(seen: Observation, tcp: TcpEvidence) -> str:
+    return (
+        f"The request to {seen.host} was lost on the way: {seen.far_end} never acknowledged it,"
+        f" though it was sent again {tcp.retransmissions} time(s)"
+    )
+
+
+def _far_end_silent(seen: Observation, tcp: TcpEvidence) -> str:
+    return (
+        f"{seen.host} does not respond: {seen.far_end} acknowledged the whole request and still"
+        f" answered {tcp.since_heard_seconds:.1f} s before the time ran out"
+    )
+
+
+def _path_lost(seen: Observation, tcp: TcpEvidence) -> str:
+    return (
+        f"The path to {seen.host} was lost after the request: {seen.far_end} acknowledged it, and"
+        f" for the last {tcp.since_heard_seconds:.1f} s not even keep-alive probes were answered"
+    )
+
+
+_SILENCES: Mapping[Reason | None, Callable[[Observation, TcpEvidence], str]] = MappingProxyType(
+    {
+        Reason.RESPONSE_TIMEOUT_UNACKNOWLEDGED: _unacknowledged,
+        Reason.RESPONSE_TIMEOUT_FAR_END_SILENT: _far_end_silent,
+        Reason.RESPONSE_TIMEOUT_PATH_LOST: _path_lost,
+    }
+)
 
 
 def gateway_rejection_message(seen: Observation) -> str:
@@ -209,7 +268,21 @@ def _times(seen: Observation) -> str:
     latency = seen.latency
     if latency.server_seconds is None or latency.network_seconds is None:
         return ""
-    return f"; server {latency.server_seconds:.3f} s, network {latency.network_seconds:.3f} s"
+    network = f"network {latency.network_seconds:.3f} s"
+    return f"; server {latency.server_seconds:.3f} s, {network}{_why_slow(seen)}"
+
+
+def _why_slow(seen: Observation) -> str:
+    """Say of a network part that is worth a word whether loss or distance explains it."""
+    network_seconds, tcp = seen.latency.network_seconds, seen.tcp
+    if tcp is None or network_seconds is None or network_seconds < _SLOW_NETWORK_SECONDS:
+        return ""
+    rtt = f"round trip {tcp.rtt_seconds * 1e3:.0f} ms"
+    if tcp.retransmissions:
+        return f" (loss: {tcp.retransmissions} segment(s) sent again, {rtt})"
+    if network_seconds <= _MOST_ROUND_TRIPS * tcp.rtt_seconds:
+        return f" (distance: {rtt}, nothing sent again)"
+    return f" (neither our loss nor distance explains it: {rtt}, nothing sent again)"
 
 
 def _noted(seen: Observation) -> str:
@@ -241,9 +314,20 @@ _HEADERS = tuple((name, name.replace("-", "_")) for name in _HEADER_NAMES)
 
 
 def extract_attributes(seen: Observation) -> Mapping[str, str]:
-    """Return the facts of an answer, empty when there was none; names are in snake case."""
-    if seen.response is None:
-        return MappingProxyType({})
+    """Return the facts of an exchange; names are in snake case.
+
+    Of the connection there is one only where something went wrong, or was sent again.
+    """
+    found: dict[str, str] = {}
+    if seen.response is not None:
+        found = _response_attributes(seen)
+    tcp = seen.tcp
+    if tcp is not None and (seen.failure is not None or tcp.retransmissions or tcp.lost_addresses):
+        found["tcp"] = tcp_words(tcp)
+    return MappingProxyType({name: value for name, value in found.items() if value})
+
+
+def _response_attributes(seen: Observation) -> dict[str, str]:
     found = {"http_status": str(seen.status), "message": seen.body.message}
     found["path"] = _bounded(seen.body.path)
     if seen.has_class(3):
@@ -255,7 +339,7 @@ def extract_attributes(seen: Observation) -> Mapping[str, str]:
             found[fact] = _header(seen, name)
     found["marker"] = _marker(seen)
     found["excerpt"] = _excerpt(seen)
-    return MappingProxyType({name: value for name, value in found.items() if value})
+    return found
 
 
 def _header(seen: Observation, name: str) -> str:
@@ -281,4 +365,4 @@ def _excerpt(seen: Observation) -> str:
         return ""
     if seen.has_class(2) and foreign.kind in MAYBE_CUSTOMER_DATA:
         return ""
-    return excerpt(seen.response.body)
+    return excerpt(seen.response.body, seen.redactor)

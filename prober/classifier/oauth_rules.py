@@ -6,6 +6,7 @@ the text `error` (RFC 6749, 5.2) is its own form of answer, and proves that it a
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pydantic import SecretStr
@@ -23,6 +24,7 @@ _SERVER_FAILED = frozenset({"server_error", "temporarily_unavailable"})
 _UNAUTHORIZED, _TOO_MANY_REQUESTS = 401, 429
 _DESCRIPTION_CHARACTERS = 160
 _MAX_TOKEN_CHARACTERS = 16 * 1024
+_TYPE_CHARACTERS = 40
 _MAX_LIFETIME_SECONDS = 10 * 366 * 86_400.0
 
 
@@ -39,16 +41,38 @@ def issued_token(response: Response) -> IssuedToken | None:
     if not 200 <= response.status <= 299 or response.body_over_limit:  # noqa: PLR2004
         return None
     document = read_body(response.body).document
-    if not isinstance(document, dict):
+    if not isinstance(document, dict) or _unusable_because(document):
         return None
+    return IssuedToken(SecretStr(document["access_token"]), _lifetime(document.get("expires_in")))
+
+
+def _unusable_because(document: Mapping[str, object]) -> str:
+    """Return what is wrong with the token in an answer, and nothing of it; empty if it is good."""
     token, kind = document.get("access_token"), document.get("token_type", "Bearer")
-    if not isinstance(token, str) or not 0 < len(token) <= _MAX_TOKEN_CHARACTERS:
-        return None
+    if token is None:
+        return "no access_token"
+    if not isinstance(token, str):
+        return "an access_token that is no text"
+    if not token:
+        return "an empty access_token"
+    if len(token) > _MAX_TOKEN_CHARACTERS:
+        return f"an access_token of more than {_MAX_TOKEN_CHARACTERS} characters"
     if not (token.isascii() and token.isprintable()) or " " in token:
-        return None
-    if not isinstance(kind, str) or kind.lower() != "bearer":
-        return None
-    return IssuedToken(SecretStr(token), _lifetime(document.get("expires_in")))
+        return "an access_token with characters that no HTTP header can carry"
+    if not isinstance(kind, str):
+        return "a token_type that is no text"
+    if kind.lower() != "bearer":
+        return f"the token_type '{one_line(kind, _TYPE_CHARACTERS)}', where 'Bearer' is needed"
+    return ""
+
+
+def tokens_in(response: Response) -> tuple[SecretStr, ...]:
+    """Return all that an answer calls a token, usable or not."""
+    document = read_body(response.body).document
+    if not isinstance(document, dict):
+        return ()
+    named = (value for key, value in document.items() if key.lower().endswith("token"))
+    return tuple(SecretStr(value) for value in named if isinstance(value, str))
 
 
 def classify_token_response(exchange: HttpExchange) -> Verdict:
@@ -93,8 +117,8 @@ def _error(seen: Observation) -> str:
 def _description(seen: Observation) -> str:
     document = seen.body.document
     told = document.get("error_description") if isinstance(document, dict) else None
-    words = one_line(told, _DESCRIPTION_CHARACTERS) if isinstance(told, str) else ""
-    error = one_line(_error(seen), _DESCRIPTION_CHARACTERS)
+    words = one_line(told, _DESCRIPTION_CHARACTERS, seen.redactor) if isinstance(told, str) else ""
+    error = one_line(_error(seen), _DESCRIPTION_CHARACTERS, seen.redactor)
     return f" ({': '.join(each for each in (error, words) if each)})" if error else ""
 
 
@@ -108,6 +132,15 @@ def _wording(meaning: str) -> Wording:
         return f"HTTP {seen.status} from {server}: {meaning}{_description(seen)}"
 
     return words
+
+
+def _unusable_words(seen: Observation) -> str:
+    document = seen.body.document
+    why = _unusable_because(document) if isinstance(document, dict) else ""
+    return (
+        f"HTTP {seen.status} from the identity server {seen.host}: its answer holds no usable"
+        f" token, but {why or 'a body over the limit'}"
+    )
 
 
 def _rule(row: str, when: str, reason: Reason, applies: Condition, meaning: str) -> Rule:
@@ -156,12 +189,13 @@ _RESPONSES = (
         "it finds fault with the request for a token",
     ),
     _rule("15i", "2xx with a token", Reason.OK, _issued, "a token was issued"),
-    _rule(
+    Rule(
         "12i",
-        "2xx with a JSON object, no usable token",
+        "identity server: 2xx with a JSON object, no usable token",
         Reason.MALFORMED_ENVELOPE,
+        Responder.PLATFORM,
         lambda seen: seen.has_class(2) and isinstance(seen.body.document, dict),
-        "its answer holds no usable token",
+        _unusable_words,
     ),
     Rule(
         "7i",

@@ -17,7 +17,7 @@ import json
 import re
 from codecs import BOM_UTF8
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import lru_cache
 from types import MappingProxyType
@@ -26,9 +26,19 @@ from urllib.parse import urlsplit
 
 from prober.classifier.expectations import first_unmet_expectation
 from prober.classifier.server_timing import requests_bearer, server_total_seconds
+from prober.classifier.silence import attribute_silence
 from prober.formatting import one_line
-from prober.models import Expectations, Failure, HttpExchange, Latency, Probe, Response
-from prober.outcomes import LatencyComponent, ServerTimingAnomaly
+from prober.models import (
+    Expectations,
+    Failure,
+    HttpExchange,
+    Latency,
+    Probe,
+    Response,
+    TcpEvidence,
+)
+from prober.outcomes import FailureKind, LatencyComponent, Reason, ServerTimingAnomaly
+from prober.redaction import NO_SECRETS, Redactor
 
 
 class IntermediaryKind(StrEnum):
@@ -84,7 +94,7 @@ def foreign_coding(coding: str) -> IntermediaryBody:
     return IntermediaryBody(IntermediaryKind.UNREADABLE_CODING, words)
 
 
-def intermediary_from_text(text: str) -> IntermediaryBody:
+def intermediary_from_text(text: str, redactor: Redactor = NO_SECRETS) -> IntermediaryBody:
     """Return what a body is that is not JSON."""
     head = text.lstrip()[:_SCANNED_CHARACTERS]
     if not head:
@@ -101,7 +111,7 @@ def intermediary_from_text(text: str) -> IntermediaryBody:
             IntermediaryKind.CLOUDFLARE_ERROR, f"Cloudflare's error code {code[1]}", int(code[1])
         )
     if is_html:
-        return IntermediaryBody(IntermediaryKind.HTML, "an HTML page" + _titled(head))
+        return IntermediaryBody(IntermediaryKind.HTML, "an HTML page" + _titled(head, redactor))
     if lowered.startswith(("{", "[")):
         return UNREADABLE_JSON
     return IntermediaryBody(IntermediaryKind.TEXT, "plain text")
@@ -126,9 +136,9 @@ def intermediary_from_json(document: object) -> IntermediaryBody:
     return IntermediaryBody(IntermediaryKind.OTHER_JSON, "JSON of an unknown form")
 
 
-def _titled(html: str) -> str:
+def _titled(html: str, redactor: Redactor) -> str:
     title = _TITLE.search(html)
-    words = "" if title is None else one_line(title[1], _TITLE_CHARACTERS)
+    words = "" if title is None else one_line(title[1], _TITLE_CHARACTERS, redactor)
     return f' titled "{words}"' if words else ""
 
 
@@ -163,8 +173,8 @@ class Body:
 NO_BODY = Body(None, intermediary=EMPTY)
 
 
-def read_body(body: bytes) -> Body:
-    """Return what `body` is; never raises.
+def read_body(body: bytes, redactor: Redactor = NO_SECRETS) -> Body:
+    """Return what `body` is, with `redactor`'s secrets out of its texts; never raises.
 
     Tolerated, since who answered matters more than how well: invalid UTF-8, a byte order mark,
     NaN and Infinity, numbers of any length, repeated keys (the last counts).
@@ -173,26 +183,26 @@ def read_body(body: bytes) -> Body:
     try:
         document = _DECODER.decode(text)
     except (ValueError, RecursionError):
-        return Body(None, intermediary=intermediary_from_text(text))
+        return Body(None, intermediary=intermediary_from_text(text, redactor))
     if isinstance(document, dict):
         status = document.get("status")
         if status == "ok":
             return Body("ok", document=document)
         if status == "error":
-            return Body("error", _line(document, "message"), _line(document, "path"), document)
+            message, path = (_line(document, key, redactor) for key in ("message", "path"))
+            return Body("error", message, path, document)
     return Body(None, document=document, intermediary=intermediary_from_json(document))
 
 
-def excerpt(body: bytes) -> str:
+def excerpt(body: bytes, redactor: Redactor = NO_SECRETS) -> str:
     """Return the beginning of a body that is not the platform's: one line, 200 characters."""
-    return one_line(
-        body.lstrip()[:_EXCERPT_BYTES].decode("utf-8-sig", "replace"), EXCERPT_CHARACTERS
-    )
+    text = body.lstrip()[:_EXCERPT_BYTES].decode("utf-8-sig", "replace")
+    return one_line(text, EXCERPT_CHARACTERS, redactor)
 
 
-def _line(document: dict[str, object], key: str) -> str:
+def _line(document: dict[str, object], key: str, redactor: Redactor) -> str:
     value = document.get(key)
-    return one_line(value, MESSAGE_CHARACTERS) if isinstance(value, str) else ""
+    return one_line(value, MESSAGE_CHARACTERS, redactor) if isinstance(value, str) else ""
 
 
 def _number(digits: str) -> int | float:
@@ -202,25 +212,29 @@ def _number(digits: str) -> int | float:
 _DECODER = json.JSONDecoder(parse_int=_number)
 
 
-def split(total_seconds: float, server: float | ServerTimingAnomaly) -> Latency:
-    """Split an answer's time into server and network; an anomaly is passed on, without a split.
+def split(total_seconds: float, own_seconds: float, server: float | ServerTimingAnomaly) -> Latency:
+    """Split a response's time into server, network and the prober's own.
 
-    A server time larger than the total is EXCEEDS_TOTAL: one of both clocks is wrong, and a
-    negative network time would hide which.
+    An anomaly is passed on, without a split. A server time larger than all that passed outside the
+    prober is EXCEEDS_TOTAL: one of both clocks is wrong, and a negative network time would hide
+    which.
     """
+    outside_seconds = total_seconds - own_seconds
     if isinstance(server, ServerTimingAnomaly):
-        return Latency(total_seconds, anomaly=server)
-    if server > total_seconds:
-        return Latency(total_seconds, anomaly=ServerTimingAnomaly.EXCEEDS_TOTAL)
-    return Latency(total_seconds, server, total_seconds - server)
+        return Latency(total_seconds, own_seconds=own_seconds, anomaly=server)
+    if server > outside_seconds:
+        anomaly = ServerTimingAnomaly.EXCEEDS_TOTAL
+        return Latency(total_seconds, own_seconds=own_seconds, anomaly=anomaly)
+    return Latency(total_seconds, server, outside_seconds - server, own_seconds)
 
 
-def is_trustworthy(loop_lag_seconds: float, threshold_seconds: float) -> bool:
+def is_trustworthy(exchange: HttpExchange, max_loop_lag_seconds: float) -> bool:
     """Tell whether a latency may enter the histograms.
 
-    The event loop's lag during the attempt is an upper bound of the measurement's error.
+    What the kernel has timed is. Where an arrival was timed by the event loop, its lag during the
+    attempt is the measurement's error.
     """
-    return loop_lag_seconds <= threshold_seconds
+    return exchange.timing_fallback is None or exchange.loop_lag_seconds <= max_loop_lag_seconds
 
 
 def slow_components(latency: Latency, probe: Probe) -> tuple[LatencyComponent, ...]:
@@ -233,6 +247,7 @@ def slow_components(latency: Latency, probe: Probe) -> tuple[LatencyComponent, .
 
 
 _HOST_CHARACTERS = 100
+_ADDRESS_CHARACTERS = 60
 _UNREGISTERED = "/portal_/unregistered"
 _QUOTA = re.compile(
     r"\bquotas?\b.{0,80}\b(?:exceed|exhaust|reach|used up|over\b|limit)"
@@ -255,7 +270,9 @@ class Observation:
 
     With a `failure`, a `response` is partial: its status is a fact, and nothing else of it counts.
     `headers` are the answer's, by name in lower case.
-    `unmet` is set only where the answer has the form that the probe asks for.
+    `unmet` is set only where the answer has the form that the probe asks for. `silence` is what a
+    wait without a whole response means, None where there was none. `far_end` names who holds the
+    other end of our connection.
     """
 
     host: str
@@ -266,7 +283,11 @@ class Observation:
     server: float | ServerTimingAnomaly = ServerTimingAnomaly.MISSING
     expected_status: int | None = None
     unmet_expectation: str | None = None
+    silence: Reason | None = None
+    tcp: TcpEvidence | None = None
+    far_end: str = "the far end"
     headers: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: _NO_HEADERS)
+    redactor: Redactor = field(default=NO_SECRETS, repr=False, compare=False)
 
     @property
     def status(self) -> int:
@@ -365,7 +386,35 @@ class Observation:
 
 def observe(exchange: HttpExchange, expectations: Expectations) -> Observation:
     """Read an exchange; never raises."""
-    host, latency = _host(exchange.url), Latency(exchange.total_seconds)
+    seen = _observe(exchange, expectations)
+    if exchange.tcp is None and exchange.failure is None:
+        return seen
+    return replace(seen, silence=_silence(exchange), tcp=exchange.tcp, far_end=_far_end(exchange))
+
+
+def _silence(exchange: HttpExchange) -> Reason | None:
+    failure, phases = exchange.failure, exchange.phases
+    if failure is None or failure.kind is not FailureKind.RESPONSE_TIMEOUT:
+        return None
+    waited_seconds = sum(each or 0.0 for each in (phases.send, phases.wait, phases.transfer))
+    return attribute_silence(
+        exchange.tcp,
+        waited_seconds,
+        response_begun=phases.transfer is not None,
+        via_proxy=exchange.via_proxy,
+    )
+
+
+def _far_end(exchange: HttpExchange) -> str:
+    whose = "the proxy" if exchange.via_proxy else "the far end"
+    if exchange.remote_address is None:
+        return f"{whose} of the connection"
+    return f"{whose} ({one_line(exchange.remote_address, _ADDRESS_CHARACTERS)})"
+
+
+def _observe(exchange: HttpExchange, expectations: Expectations) -> Observation:
+    host = _host(exchange.url)
+    latency = Latency(exchange.total_seconds, own_seconds=exchange.phases.own or 0.0)
     response = exchange.response
     if response is None:
         return Observation(host, latency, failure=exchange.failure)
@@ -377,7 +426,8 @@ def observe(exchange: HttpExchange, expectations: Expectations) -> Observation:
         host,
         latency,
         response=response,
-        body=_body(response),
+        body=_body(response, exchange.redactor),
+        redactor=exchange.redactor,
         server=server,
         expected_status=expectations.status,
         headers=headers,
@@ -387,7 +437,7 @@ def observe(exchange: HttpExchange, expectations: Expectations) -> Observation:
 
 def _with_latency_and_expectations(seen: Observation, expectations: Expectations) -> Observation:
     """Add what only a platform's answer has: the latency split, and expectations to meet."""
-    latency = split(seen.latency.total_seconds, seen.server)
+    latency = split(seen.latency.total_seconds, seen.latency.own_seconds, seen.server)
     sentence = None
     if seen.is_ok or seen.is_expected_error:
         sentence = first_unmet_expectation(
@@ -402,6 +452,7 @@ def _with_latency_and_expectations(seen: Observation, expectations: Expectations
         expected_status=seen.expected_status,
         unmet_expectation=sentence,
         headers=seen.headers,
+        redactor=seen.redactor,
     )
 
 
@@ -413,10 +464,10 @@ def _is_unregistered(location: str) -> bool:
     return path.lower().rstrip("/").endswith(_UNREGISTERED)
 
 
-def _body(response: Response) -> Body:
+def _body(response: Response, redactor: Redactor) -> Body:
     if response.body_over_limit:  # what was cut may by chance still be JSON; it is not read
         return Body(None, intermediary=OVER_LIMIT)
-    body = read_body(response.body)
+    body = read_body(response.body, redactor)
     # A server may name a coding, and not encode: an envelope that can be read is one.
     if response.unreadable_coding and body.status is None and response.body:
         return Body(None, intermediary=foreign_coding(response.unreadable_coding))

@@ -115,6 +115,17 @@ def _failed(
     return Rule(row, when, Reason(kind.value), provenance, applies, messages.failure_message)
 
 
+def _silent(reason: Reason, when: str) -> Rule:
+    """Make a rule on a time-out that the kernel can explain."""
+
+    def applies(seen: Observation) -> bool:
+        return seen.silence is reason
+
+    return Rule(
+        "6", f"sent, timed out: {when}", reason, Responder.NOBODY, applies, messages.silence_message
+    )
+
+
 def _proxy_answered(seen: Observation) -> bool:
     failure = seen.failure
     return failure is not None and failure.kind is FailureKind.PROXY and seen.status > 0
@@ -155,6 +166,18 @@ _NO_RESPONSE = (
     ),
     _failed("5", FailureKind.PROXY, "no response: the proxy"),
     _failed("6", FailureKind.CONNECTION_RESET, "sent, no whole answer: reset"),
+    _silent(
+        Reason.RESPONSE_TIMEOUT_UNACKNOWLEDGED,
+        "the request was never acknowledged",
+    ),
+    _silent(
+        Reason.RESPONSE_TIMEOUT_FAR_END_SILENT,
+        "the far end has it, is up, and does not respond",
+    ),
+    _silent(
+        Reason.RESPONSE_TIMEOUT_PATH_LOST,
+        "the far end had it, then the path was lost",
+    ),
     _failed("6", FailureKind.RESPONSE_TIMEOUT, "sent, no whole answer: timed out"),
     _failed("6", FailureKind.TRUNCATED, "sent, no whole answer: cut short"),
     _failed(

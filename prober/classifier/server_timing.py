@@ -51,6 +51,9 @@ def requests_bearer(header_values: Iterable[str]) -> bool:
 # A whole day: the prober's time-outs are seconds, so a larger number is no time of this answer.
 ABSURD_SECONDS = 86_400.0
 TOTAL = "total"
+MAX_VALUES = 16
+MAX_VALUE_CHARACTERS = 2048
+"""So much of the header is read: a hostile one takes 2 ms for each kilobyte."""
 
 _NAME = re.compile(rf"[ \t]*+({TOKEN})")
 _PARAMETER = re.compile(
@@ -84,8 +87,9 @@ def server_total_seconds(header_values: Sequence[str]) -> float | ServerTimingAn
     by an intermediary. MISSING: no header, or no such metric. UNPARSABLE: it has no duration, or
     one that is negative, not finite or over `ABSURD_SECONDS`.
     """
-    for value in header_values:
-        for metric in parse(value):
+    # A cut may leave an unclosed quote, and what follows one is not read anyway.
+    for value in header_values[:MAX_VALUES]:
+        for metric in parse(value[:MAX_VALUE_CHARACTERS]):
             if metric.name == TOTAL:
                 return _seconds(metric.duration_milliseconds)
     return ServerTimingAnomaly.MISSING

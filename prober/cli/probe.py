@@ -45,11 +45,8 @@ async def run_probes(
     tenant: Tenant, probes: Sequence[Probe], environ: Mapping[str, str], state_directory: Path
 ) -> AsyncIterator[ProbeResult]:
     """Yield the result of each probe, one after the other; what is learned is not saved."""
-    loop_lag = EventLoopLagMonitor()
     async with AsyncExitStack() as resources:
-        loop_lag.start()
-        resources.callback(loop_lag.stop)
-        client = await resources.enter_async_context(ProbeHttpClient(loop_lag))
+        client = await resources.enter_async_context(ProbeHttpClient(EventLoopLagMonitor()))
         await client.reload_tls([tenant.transport])
         keeper = TokenManager(
             [tenant],

@@ -82,14 +82,5 @@ def wait_for_stop_signal(on_hangup: Callable[[], None] | None = None) -> asyncio
 
 
 def run_loop(main: Coroutine[Any, Any, _T]) -> _T:
-    """Run `main` to its end on uvloop where it is available, else on asyncio's own loop."""
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(main)
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    try:
-        import uvloop  # noqa: PLC0415 -- not available on every platform
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
+    """Run `main` to its end; the timed sockets need asyncio's own event loop."""
+    return asyncio.run(main)

@@ -2,10 +2,12 @@
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
+from prober.classifier.silence import LEAST_DECIDABLE_TIMEOUT_SECONDS
 from prober.cli.options import OTHER_ERROR, web_config_option
 from prober.config.limits import check_series_limit
 from prober.config.loader import load
@@ -14,7 +16,7 @@ from prober.config.schema import ConfigFile
 from prober.config.sharding import assign_shards
 from prober.errors import SettingsError
 from prober.metrics.registry import series_estimate
-from prober.models import MAX_SHARDS
+from prober.models import MAX_SHARDS, Tenant
 
 
 @click.command()
@@ -71,6 +73,24 @@ def _summary(configuration: Config) -> list[str]:
         rates = ", ".join(f"{count} every {interval}" for interval, count in intervals.items())
         lines.append(f"  {tenant.name} ({tenant.environment}) {tenant.base_url}: probes {rates}")
     lines.append(f"  total: {per_second:.3g} requests per second, {series:,} time series at start")
+    return lines + _undecided_timeouts(tenants)
+
+
+def _undecided_timeouts(tenants: Sequence[Tenant]) -> list[str]:
+    """Name the probes that give up before keep-alive can tell why there is no response."""
+    lines = []
+    for tenant in tenants:
+        names = [
+            probe.name
+            for probe in tenant.probes
+            if probe.timeout_seconds < LEAST_DECIDABLE_TIMEOUT_SECONDS
+        ]
+        if names:
+            lines.append(
+                f"  {tenant.name}: {', '.join(names)}: with a timeout under"
+                f" {LEAST_DECIDABLE_TIMEOUT_SECONDS:g}s, a response that does not come in time"
+                " stays undecided (platform or network path)"
+            )
     return lines
 
 

@@ -44,6 +44,7 @@ from prober.config.sections import (
     TokenSettings,
     WebSettings,
 )
+from prober.config.texts import with_texts
 from prober.config.web_config import WebConfig, read_web_config
 from prober.config.yaml import KeyPath, Note, YamlDocument, format_key_path, read_text, read_yaml
 from prober.errors import ConfigProblem, SettingsError
@@ -238,8 +239,9 @@ class _Validator:
             self._valid(Slug, name, at)
             probe = self._valid(CustomProbe, entry, at)
             if probe is not None:
-                custom[name] = probe
-                self._notes += [((*at, *path), message) for path, message in check_custom(probe)]
+                custom[name], problems = with_texts(probe, self._directory, environ)
+                problems += check_custom(probe)
+                self._notes += [((*at, *path), message) for path, message in problems]
         return custom, frozenset(given) - custom.keys()
 
     def _maintenance(self, given: object) -> list[MaintenanceWindow]:

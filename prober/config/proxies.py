@@ -8,6 +8,7 @@ from prober.config.yaml import KeyPath, Note
 from prober.errors import ConfigProblem
 from prober.models import Tenant, TransportOptions
 from prober.proxy_environment import EnvironmentProblem, ProxyEnvironment
+from prober.redaction import secrets_of_url
 
 
 def proxy_problems(
@@ -37,6 +38,9 @@ def proxy_warnings(
     """
     warnings: list[Note] = []
     for number, tenant in zip(numbers, tenants, strict=True):
+        if secrets_of_url(tenant.transport.proxy_url or ""):
+            message = "contains a password: set the proxy with the variable HTTPS_PROXY instead"
+            warnings.append((("tenants", number, "proxy"), message))
         urls: list[tuple[KeyPath, str, str]] = [(("base_url",), tenant.base_url, "token")]
         if tenant.token.client is not None:
             urls.append((("token", "oauth", "token_url"), tenant.token.location, "secret"))

@@ -11,7 +11,9 @@ from datetime import UTC, date, datetime, time
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Self, TypeVar
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, quote, unquote, urlencode
+
+from pydantic import SecretStr
 
 from prober.config.addresses import is_loopback, is_remote_plaintext
 from prober.config.builtin_probes import CATALOGUE, DEFAULT_PROBES, BuiltinProbe, path_segment
@@ -38,6 +40,7 @@ from prober.config.sections import (
     TokenSettings,
     WebSettings,
 )
+from prober.config.text_schema import is_name_of_secret
 from prober.config.yaml import KeyPath, Note
 from prober.errors import ConfigProblem
 from prober.maintenance import MaintenanceWindow
@@ -182,6 +185,7 @@ class _Request:
     body: bytes | None
     headers: tuple[tuple[str, str], ...]
     expectations: Expectations
+    secrets: tuple[SecretStr, ...] = ()
 
 
 def _route(custom: CustomProbe) -> str:
@@ -209,15 +213,30 @@ def _missing_consents(
 
 
 def _custom_request(use: ProbeRef, custom: CustomProbe) -> _Request:
+    """Return the request of a custom probe with values already read: see `texts.with_texts`."""
     expect = custom.expect
+    query = urlencode(
+        {name: text.value or "" for name, text in custom.query.items()}, quote_via=quote
+    )
+    separator = "&" if "?" in custom.path else "?"
     return _Request(
         use.name or use.use,
-        custom.path,
+        f"{custom.path}{separator}{query}" if query else custom.path,
         custom.method,
         None if custom.json_body is None else _json(custom.json_body),
-        tuple(custom.headers.items()),
+        tuple((name, text.value or "") for name, text in custom.headers.items()),
         Expectations(expect.status, expect.jmespath, expect.max_server_time),
+        tuple(map(SecretStr, _secrets(custom))),
     )
+
+
+def _secrets(custom: CustomProbe) -> list[str]:
+    """Return the secret values of headers, query and path of a custom probe, each once."""
+    texts = [*custom.headers.items(), *custom.query.items()]
+    found = [text.value or "" for name, text in texts if text.is_secret(name)]
+    in_path = parse_qsl(custom.path.partition("?")[2])
+    found += [value for name, value in in_path if is_name_of_secret(name)]
+    return [each for each in dict.fromkeys(found) if each]
 
 
 def _builtin_path(builtin: BuiltinProbe, use: ProbeRef) -> tuple[str, Problems]:
@@ -276,6 +295,7 @@ def _build_probe(
         method=request.method,
         body=request.body,
         headers=request.headers,
+        secrets=request.secrets,
         expectations=request.expectations,
         interval_seconds=interval,
         timeout_seconds=timeout,
@@ -284,6 +304,7 @@ def _build_probe(
         max_response_bytes=layers.value("max_response_size"),
         server_objective_seconds=layers.objective("server_latency"),
         network_objective_seconds=layers.objective("network_latency"),
+        severity=layers.value("severity"),
     )
     return probe, []
 

@@ -35,15 +35,15 @@ from prober.config.sections import (
     WebSettings,
 )
 from prober.config.strict_model import StrictModel, default
+from prober.config.text_schema import VARIABLE, Text, WrittenText, is_header_value
 from prober.formatting import Duration, Size
 from prober.maintenance import MaintenanceWindow, first_moment, validate_cron
-from prober.models import ConnectionPolicy
+from prober.models import AlertSeverity, ConnectionPolicy
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 LABEL_PATTERN = r"^[a-zA-Z_][a-zA-Z0-9_]{0,62}$"
 LabelName = Annotated[str, StringConstraints(pattern=LABEL_PATTERN)]
 AddressPart = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$")]
-_VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
 
 _PROXY_URL = re.compile(r"https?://[^\s/?#]+/?")
 _BASE_URL_FORM = "write http(s)://HOST[:PORT]/PATH, with no '/' at the end, no '?', '#', '@'"
@@ -94,7 +94,7 @@ class Secret(StrictModel):
 
     file: str | None = Field(default=None, min_length=1)
     """A file that contains only the secret; relative to this configuration file."""
-    env: str | None = Field(default=None, pattern=_VARIABLE)
+    env: str | None = Field(default=None, pattern=VARIABLE)
     """An environment variable that contains the secret."""
 
     @model_validator(mode="after")
@@ -134,7 +134,7 @@ class Token(StrictModel):
 
     file: str | None = Field(default=None, min_length=1)
     """A file that contains only the token; relative to this configuration file."""
-    env: str | None = Field(default=None, pattern=_VARIABLE)
+    env: str | None = Field(default=None, pattern=VARIABLE)
     """An environment variable that contains the token."""
     oauth: OAuth | None = None
     """An identity server that issues tokens."""
@@ -188,6 +188,8 @@ class ProbeOptions(StrictModel):
     """`fresh` opens a connection for every run, `reuse` keeps one open."""
     max_response_size: Size | None = None
     """How much of a response body is read, counted after decompression."""
+    severity: AlertSeverity | None = None
+    """The severity of an alert about this probe alone: `page` or `ticket`."""
     objectives: LatencyObjectives = LatencyObjectives()
     """The latency objectives of this probe."""
 
@@ -307,8 +309,10 @@ class CustomProbe(ProbeOptions, Consents):
     """What follows the tenant's base URL, percent-encoded: `/api/v1/...`."""
     json_body: JsonBody = Field(default=None, alias="json")
     """The request body."""
-    headers: dict[str, str] = Field(default_factory=dict)
-    """Additional request headers."""
+    headers: dict[str, WrittenText] = Field(default_factory=dict)
+    """Additional request headers. A secret value comes from `{env: NAME}` or `{file: PATH}`."""
+    query: dict[str, WrittenText] = Field(default_factory=dict)
+    """Parameters that are added to the path, not percent-encoded; secrets as in `headers`."""
     expect: Expectation = Expectation()
     """What a successful response looks like."""
 
@@ -325,13 +329,13 @@ class CustomProbe(ProbeOptions, Consents):
 
     @field_validator("headers")
     @classmethod
-    def _validate_headers(cls, value: dict[str, str]) -> dict[str, str]:
+    def _validate_headers(cls, value: dict[str, Text]) -> dict[str, Text]:
         for name, content in value.items():
             if name.lower() in _RESERVED_HEADERS:
                 raise ValueError(f"the header {name} is set by prober itself")
             if not _HEADER_NAME.fullmatch(name):
                 raise ValueError("a header's name contains characters that HTTP does not allow")
-            if not content.isprintable() or not content.isascii():
+            if content.value is not None and not is_header_value(content.value):
                 raise ValueError(f"the header {name} contains characters that HTTP does not allow")
         return value
 
@@ -485,6 +489,8 @@ class Defaults(ProbeOptions, TransportConfig):
     """`fresh` opens a connection for every run, `reuse` keeps one open."""
     max_response_size: Size = default("1MiB")
     """How much of a response body is read, counted after decompression."""
+    severity: AlertSeverity = AlertSeverity.TICKET
+    """The severity of an alert about a single probe: `page` or `ticket`."""
     proxy: str = "environment"
     """`environment` (HTTPS_PROXY, NO_PROXY, ...), `none`, or a proxy's URL."""
     concurrency: int = Field(default=10, gt=0)

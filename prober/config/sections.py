@@ -30,8 +30,9 @@ class WebSettings(StrictModel):
     enable_reload: bool = False
     """Allow authenticated clients to reload this file with `POST /-/reload`, as SIGHUP does."""
     allowed_hosts: tuple[str, ...] = ()
-    """Host names under which browsers may send requests that change something; `localhost` and IP
-    addresses are always allowed."""
+    """Host names that clients may use besides `localhost` and IP addresses. Requests under other
+    names are rejected with 421, except for health checks. If empty: any name may be used, unless
+    `listen` is a loopback address."""
 
     @field_validator("listen")
     @classmethod
@@ -64,7 +65,7 @@ class SchedulerSettings(StrictModel):
     """Limits on probe runs."""
 
     max_concurrent: int = Field(default=200, gt=0)
-    """How many probes of all tenants together may be in flight."""
+    """How many probes of all tenants together may be in flight, beside one of each tenant."""
     max_start_delay: Duration = default("5s")
     """A run that would start later than this after its due time is skipped and counted."""
 

@@ -3,7 +3,9 @@
 Size, depth and number of values are limited, so that no file can exhaust memory or time.
 """
 
+import os
 import re
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -175,14 +177,23 @@ def _syntax_problem(error: yaml.YAMLError, text: str, file: str) -> ConfigProble
 MAX_FILE_BYTES = 4 * 1024 * 1024
 
 
+def _open_without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
 def read_text(path: Path) -> str:
     """Return the text of the file `path`; raises SettingsError."""
     try:
-        with path.open("rb") as file:
+        # To open a pipe waits for a writer, maybe for ever; what is replaced in between is read
+        # without waiting all the same.
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise SettingsError((ConfigProblem(str(path), None, "", "is no regular file"),))
+        with open(path, "rb", opener=_open_without_waiting) as file:
             content = file.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
         raise SettingsError(
-            (ConfigProblem(str(path), None, "", f"cannot be read: {error.strerror}"),)
+            (ConfigProblem(str(path), None, "", f"cannot be read: {why}"),)
         ) from error
     if len(content) > MAX_FILE_BYTES:
         raise SettingsError((ConfigProblem(str(path), None, "", "is larger than 4 MiB"),))

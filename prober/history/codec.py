@@ -9,9 +9,9 @@ a character for each: its distance from the least of them.
 
 import json
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
-from typing import Any
+from typing import Any, TypeVar
 
 from prober.models import ProbeResult
 from prober.outcomes import CLASSIFICATION, Reason
@@ -22,6 +22,13 @@ from prober.stats.incidents import FailureStreak
 MAX_HEADERS = 40
 MAX_TEXT_CHARACTERS = 512
 _LEVEL = 6
+UNREADABLE: tuple[type[Exception], ...] = (
+    *(ValueError, TypeError, LookupError, AttributeError, ArithmeticError),
+    *(RecursionError, zlib.error),
+)
+"""What decoding raises when a row holds something else than it should."""
+_R = TypeVar("_R")
+_T = TypeVar("_T")
 
 StreakRow = tuple[str, str, str, str, str, float, float, float | None, int, int]
 """tenant, probe, reason, rule, evidence, started, last failed, ended, failures, in maintenance."""
@@ -47,14 +54,28 @@ def streak_from_row(row: StreakRow) -> FailureStreak:
         probe,
         CLASSIFICATION[Reason(reason)].culprit,
         Reason(reason),
-        rule,
-        evidence,
-        started,
-        last_failed,
-        ended,
-        failures,
+        str(rule),
+        str(evidence),
+        float(started),
+        float(last_failed),
+        None if ended is None else float(ended),
+        int(failures),
         bool(planned),
     )
+
+
+def decode_rows(rows: Iterable[_R], decode: Callable[[_R], _T]) -> Iterator[_T]:
+    """Yield what rows say; what cannot be read is passed over.
+
+    A later prober may have written reasons that this one does not know, and a disk may have damaged
+    what a row holds: the rest of the past is shown all the same.
+    """
+    for row in rows:
+        try:
+            value = decode(row)
+        except UNREADABLE:
+            continue
+        yield value
 
 
 def _bounded(value: object) -> object:

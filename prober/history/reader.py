@@ -11,19 +11,25 @@ Single calls of the past, for who has to choose among them; methods block, and r
 import json
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from prober.history.codec import streak_from_row, unpack_document, unpack_minutes, unpack_tally
+from prober.history.codec import (
+    decode_rows,
+    streak_from_row,
+    unpack_document,
+    unpack_minutes,
+    unpack_tally,
+)
 from prober.history.schema import FILE_NAME, FORMAT
 from prober.history.writer import HOUR, MINUTE, STREAK_COLUMNS
 from prober.outcomes import Reason, RejectionCause, TokenEventKind
 from prober.sqlite import open_to_read, translate_sqlite_errors
 from prober.stats.aggregates import COLUMNS, Aggregate, TimeBucket, merge_aggregates
-from prober.stats.incidents import FailureStreak
+from prober.stats.incidents import FailureStreak, Incident, IncidentKey, newest_incidents
 
 
 class HistoryConnection:
@@ -50,6 +56,16 @@ class HistoryConnection:
         """Return all rows of a query, none without a usable file."""
         with self.reading() as connection:
             return [] if connection is None else connection.execute(query, values).fetchall()
+
+    def stream(self, query: str, values: tuple[object, ...]) -> Generator[Any, None, None]:
+        """Yield the rows of a query one by one, so that they are not all held in memory.
+
+        Close it if it is not read to its end: it holds the file open.
+        """
+        with self.reading() as connection:
+            if connection is not None:
+                connection.execute("PRAGMA temp_store = MEMORY")  # there may be no other place
+                yield from connection.execute(query, values)
 
 
 Aggregates = Mapping[str, Mapping[float, Aggregate]]
@@ -158,14 +174,39 @@ class HistoryReader:
         self, since: float, until: float, tenant: str | None = None
     ) -> tuple[FailureStreak, ...]:
         """Return the spells that were going on at some time in a span."""
-        rows = self._reader.rows(
-            f"SELECT {STREAK_COLUMNS} FROM spell"  # noqa: S608 -- our columns
-            " JOIN probe ON probe.id = spell.probe"
+        return tuple(self._spells(since, until, tenant))
+
+    def incidents(
+        self,
+        since: float,
+        until: float,
+        tenant: str | None = None,
+        *,
+        limit: int,
+        before: IncidentKey | None = None,
+    ) -> tuple[Incident, ...]:
+        """Return the newest incidents that were going on at some time in a span.
+
+        `before`: only those that come after this one, since the newest come first. Spells are read
+        one by one: what is held does not grow with their number.
+        """
+        with closing(self._spells(since, until, tenant)) as spells:
+            return newest_incidents(spells, limit, before)
+
+    def _spells(
+        self, since: float, until: float, tenant: str | None
+    ) -> Generator[FailureStreak, None, None]:
+        # The limit keeps the inner query apart, so that SQLite sorts numbers and not whole rows.
+        rows = self._reader.stream(
+            f"SELECT {STREAK_COLUMNS} FROM"  # noqa: S608 -- our columns
+            " (SELECT spell.id AS number FROM spell JOIN probe ON probe.id = spell.probe"
             " WHERE (ended_at IS NULL OR ended_at >= ?) AND started_at <= ?"
-            " AND (? IS NULL OR probe.tenant = ?) ORDER BY started_at",
+            " AND (? IS NULL OR probe.tenant = ?) ORDER BY started_at LIMIT -1)"
+            " CROSS JOIN spell ON spell.id = number CROSS JOIN probe ON probe.id = spell.probe",
             (since, until, tenant, tenant),
         )
-        return tuple(streak_from_row(row) for row in rows)
+        with closing(rows):
+            yield from decode_rows(rows, streak_from_row)
 
     def failures(
         self, tenant: str, since: float, *, limit: int, probe: str | None = None
@@ -179,7 +220,7 @@ class HistoryReader:
             " AND at >= ? ORDER BY at DESC LIMIT ?",
             (tenant, probe, probe, since, limit),
         )
-        return tuple(_failure(row) for row in rows)
+        return tuple(decode_rows(rows, _failure))
 
     def failure(self, number: int) -> FailureRecord | None:
         """Return one failure by its number."""
@@ -188,7 +229,7 @@ class HistoryReader:
             " JOIN probe ON probe.id = failure.probe WHERE failure.id = ?",
             (number,),
         )
-        return next((_failure(row) for row in rows), None)
+        return next(decode_rows(rows, _failure), None)
 
     def verdict_changes(
         self, tenant: str, since: float, *, limit: int
@@ -200,10 +241,7 @@ class HistoryReader:
             " WHERE probe.tenant = ? AND at >= ? ORDER BY at DESC LIMIT ?",
             (tenant, since, limit),
         )
-        return tuple(
-            VerdictChange(probe, at, None if before is None else Reason(before), Reason(reason))
-            for probe, at, before, reason in rows
-        )
+        return tuple(decode_rows(rows, _verdict_change))
 
     def token_events(self, tenant: str, *, limit: int) -> tuple[TokenEventRecord, ...]:
         """Return what last happened to a tenant's token, the newest first."""
@@ -212,17 +250,7 @@ class HistoryReader:
             " WHERE tenant = ? ORDER BY at DESC LIMIT ?",
             (tenant, limit),
         )
-        return tuple(
-            TokenEventRecord(
-                name,
-                at,
-                TokenEventKind(kind),
-                fingerprint,
-                None if cause is None else RejectionCause(cause),
-                problem,
-            )
-            for name, at, kind, fingerprint, cause, problem in rows
-        )
+        return tuple(decode_rows(rows, _token_event))
 
     def oldest(self) -> float | None:
         """Return since when there is anything, in epoch seconds."""
@@ -238,8 +266,7 @@ def _hours(
         " WHERE tenant = ? AND hour >= ? AND hour < ?",
         (tenant, since // HOUR, until / HOUR),
     )
-    for probe, hour, tally in rows:
-        yield probe, hour * HOUR, unpack_tally(tally)
+    yield from decode_rows(rows, lambda row: (row[0], row[1] * HOUR, unpack_tally(row[2])))
 
 
 def _packed_minutes(
@@ -250,9 +277,10 @@ def _packed_minutes(
         " WHERE tenant = ? AND hour >= ? AND hour < ?",
         (tenant, since // HOUR, until / HOUR),
     )
-    for probe, hour, minutes in rows:
-        for number, tally in unpack_minutes(minutes).items():
-            at = hour * HOUR + number * MINUTE
+    unpacked = decode_rows(rows, lambda row: (row[0], row[1] * HOUR, unpack_minutes(row[2])))
+    for probe, hour_at, minutes in unpacked:
+        for number, tally in minutes.items():
+            at = hour_at + number * MINUTE
             if since <= at < until:
                 yield probe, at, tally
 
@@ -265,13 +293,29 @@ def _loose_minutes(
         " WHERE tenant = ? AND minute >= ? AND minute < ?",
         (tenant, -(-since // MINUTE), until / MINUTE),
     )
-    for probe, minute, tally in rows:
-        yield probe, minute * MINUTE, unpack_tally(tally)
+    yield from decode_rows(rows, lambda row: (row[0], row[1] * MINUTE, unpack_tally(row[2])))
+
+
+def _verdict_change(row: tuple[str, float, str | None, str]) -> VerdictChange:
+    probe, at, before, reason = row
+    return VerdictChange(
+        probe, float(at), None if before is None else Reason(before), Reason(reason)
+    )
+
+
+def _token_event(
+    row: tuple[str, float, str, str | None, str | None, str | None],
+) -> TokenEventRecord:
+    name, at, kind, fingerprint, cause, problem = row
+    known = None if cause is None else RejectionCause(cause)
+    return TokenEventRecord(name, float(at), TokenEventKind(kind), fingerprint, known, problem)
 
 
 def _failure(row: tuple[int, str, str, float, str, bytes]) -> FailureRecord:
     number, tenant, probe, at, reason, document = row
-    return FailureRecord(number, tenant, probe, at, Reason(reason), unpack_document(document))
+    return FailureRecord(
+        number, tenant, probe, float(at), Reason(reason), unpack_document(document)
+    )
 
 
 _BATCH_ROWS = 500  # SQLite binds no more than 999 values everywhere
@@ -307,6 +351,11 @@ class RetentionHorizon:
     everything: float | None = None
 
 
+def _slow_request(row: tuple[str, float, str, float, float | None, str]) -> SlowRequestRow:
+    probe, at, reason, server, network, facts = row
+    return SlowRequestRow(probe, at, Reason(reason), server, network, json.loads(facts))
+
+
 class Calls:
     """The single calls in a state directory."""
 
@@ -324,17 +373,22 @@ class Calls:
             " AND at >= ? AND at < ? ORDER BY at LIMIT ?",
             (tenant, since, until, limit),
         )
-        return tuple(FailureSummary(n, probe, at, Reason(reason)) for n, probe, at, reason in rows)
+        return tuple(
+            decode_rows(
+                rows, lambda row: FailureSummary(row[0], row[1], float(row[2]), Reason(row[3]))
+            )
+        )
 
     def failure_documents(self, numbers: Iterable[int]) -> Mapping[int, Mapping[str, Any]]:
         """Return the documents of failures by their numbers, as far as they are still there."""
-        wanted, found = list(numbers), {}
+        wanted = list(numbers)
+        found: dict[int, Mapping[str, Any]] = {}
         for first in range(0, len(wanted), _BATCH_ROWS):
             some = wanted[first : first + _BATCH_ROWS]
             marks = ", ".join("?" * len(some))
             query = f"SELECT id, document FROM failure WHERE id IN ({marks})"  # noqa: S608 -- marks
-            for number, document in self._reader.rows(query, tuple(some)):
-                found[number] = unpack_document(document)
+            rows = self._reader.rows(query, tuple(some))
+            found |= dict(decode_rows(rows, lambda row: (row[0], unpack_document(row[1]))))
         return found
 
     def slow_requests(
@@ -346,10 +400,7 @@ class Calls:
             " WHERE tenant = ? AND at >= ? AND at < ? ORDER BY server_seconds DESC, at LIMIT ?",
             (tenant, since, until, limit),
         )
-        return tuple(
-            SlowRequestRow(probe, at, Reason(reason), server, network, json.loads(facts))
-            for probe, at, reason, server, network, facts in rows
-        )
+        return tuple(decode_rows(rows, _slow_request))
 
     def recorded_spans(self, since: float, until: float) -> frozenset[int]:
         """Return the beginnings of the slots in which anything is known of any tenant."""

@@ -38,15 +38,36 @@ _BY_TIME = (
     ),
 )
 
+MOST_AT_ONCE_RATIO = 0.1
+"""A sweep that takes more than this share of the time that is remembered is suspicious: the clock
+may have jumped ahead, and nothing brings back what is deleted."""
+TRUSTED_SECONDS = 3600.0
+"""So long the clock must have run evenly before such a sweep is made."""
+_EVEN_STEP_SECONDS = 60.0
+
 OnDropped = Callable[[HistoryDropReason, int], None]
+OnHeld = Callable[[float, float], None]
 
 
 class Retention:
-    """Keeps a file below `max_bytes` and no older than `seconds`; `on_lost` hears of the former."""
+    """Keeps a file below `max_bytes` and no older than `seconds`.
 
-    def __init__(self, seconds: float, max_bytes: int, on_dropped: OnDropped) -> None:
+    `on_lost` hears of the former; `on_held(cutoff, oldest)` of a sweep that waits, once.
+    """
+
+    def __init__(
+        self,
+        seconds: float,
+        max_bytes: int,
+        on_dropped: OnDropped,
+        on_held: OnHeld = lambda _cutoff, _oldest: None,
+    ) -> None:
         self.limit(seconds, max_bytes)
         self._on_lost = on_dropped
+        self._on_held = on_held
+        self._is_held = False
+        self._last_now = float("-inf")
+        self._trusted_seconds = 0.0
         self._probes: list[int] = []
         self._next_round_at = 0.0
         self._not_before = 0.0
@@ -58,11 +79,30 @@ class Retention:
     def enforce(self, file: HistoryWriter, now: float) -> None:
         """Do the next bit of work; raises sqlite3.Error."""
         connection = file.connection
+        step_seconds, self._last_now = now - self._last_now, now
+        is_even = 0 <= step_seconds <= _EVEN_STEP_SECONDS
+        self._trusted_seconds = self._trusted_seconds + step_seconds if is_even else 0.0
         with connection:
-            self._delete_expired(connection, now)
+            if not self._must_wait(connection, now):
+                self._delete_expired(connection, now)
             if size_bytes(connection) > self._full_bytes:
                 self._make_room(connection, now)
         connection.execute(f"PRAGMA incremental_vacuum({_BATCH_PAGES})").fetchall()
+
+    def _must_wait(self, connection: sqlite3.Connection, now: float) -> bool:
+        """Tell whether a sweep would take much, and the clock is not yet to be believed."""
+        cutoff = now - self._seconds
+        oldest, newest = connection.execute("SELECT min(slot), max(slot) FROM slot").fetchone()
+        takes_much = oldest is not None and (
+            cutoff - oldest > MOST_AT_ONCE_RATIO * max(newest - oldest, HOUR)
+        )
+        was_held, self._is_held = (
+            self._is_held,
+            (takes_much and self._trusted_seconds < TRUSTED_SECONDS),
+        )
+        if self._is_held and not was_held:
+            self._on_held(cutoff, float(oldest))
+        return self._is_held
 
     def _delete_expired(self, connection: sqlite3.Connection, now: float) -> None:
         cutoff = max(now - self._seconds, self._not_before)

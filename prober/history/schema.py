@@ -28,7 +28,43 @@ def _migrations() -> tuple[tuple[str, ...], ...]:
     return tuple(split_statements(script.read_text()) for _, script in ordered)
 
 
-FORMAT = SchemaSpec("history", _APPLICATION_ID, _migrations())
+def _missing(connection: sqlite3.Connection) -> str | None:
+    """Return what a file of the current version lacks, None if nothing."""
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version != len(_MIGRATIONS):
+        return None
+    found = _columns(connection)
+    lacking = sorted(
+        name for name, columns in _EXPECTED.items() if columns - found.get(name, set())
+    )
+    return f"it lacks {', '.join(lacking)}" if lacking else None
+
+
+def _columns(connection: sqlite3.Connection) -> dict[str, set[str]]:
+    rows = connection.execute(
+        "SELECT m.name, c.name FROM sqlite_master AS m, pragma_table_info(m.name) AS c"
+        " WHERE m.type = 'table'"
+    )
+    tables: dict[str, set[str]] = {}
+    for table, column in rows:
+        tables.setdefault(table, set()).add(column)
+    return tables
+
+
+def _expected() -> dict[str, set[str]]:
+    connection = sqlite3.connect(":memory:")
+    try:
+        for migration in _MIGRATIONS:
+            for statement in migration:
+                connection.execute(statement)
+        return _columns(connection)
+    finally:
+        connection.close()
+
+
+_MIGRATIONS = _migrations()
+_EXPECTED = _expected()
+FORMAT = SchemaSpec("history", _APPLICATION_ID, _MIGRATIONS, check=_missing)
 
 
 def migrate(directory: Path, on_quarantine: Callable[[Path, str], None]) -> None:

@@ -21,7 +21,9 @@ from prober.sinks import EventSink
 from prober.sqlite import quarantine
 from prober.stats.aggregates import summarize
 
-BATCH_SECONDS = 0.5
+BATCH_SECONDS = 0.8  # a crash loses a second at most
+"""What happens within this time is written in one transaction."""
+_TIDY_SECONDS = 10.0  # how often to look for what is old, where nothing is to be written
 QUEUE_ENTRIES = 20_000
 _BATCH_ENTRIES = 5000
 _RETRY_SECONDS = 2.0
@@ -41,6 +43,9 @@ class HistoryCallbacks:
     on_dropped: Callable[[HistoryDropReason, int], None]
     on_error: Callable[[str], None]
     on_quarantine: Callable[[Path, str], None]
+
+
+_BROKEN_SCHEMA = ("no such table", "no such column", "has no column named", "malformed database")
 
 
 class HistorySink(EventSink):
@@ -63,15 +68,18 @@ class HistorySink(EventSink):
         self._queue: deque[Entry] = deque()
         self._file: HistoryWriter | None = None
         self._stopping = threading.Event()
+        self._has_work = threading.Event()
         self._thread = threading.Thread(target=self._work, name="history", daemon=True)
 
     def start(self) -> None:
         """Begin to write."""
+        self._has_work.set()
         self._thread.start()
 
     def close(self, timeout_seconds: float) -> None:
         """Write what there is and close the file; a disk that hangs is not waited for longer."""
         self._stopping.set()
+        self._has_work.set()
         self._thread.join(timeout_seconds)
         if self._thread.is_alive() or self._queue:
             self._listeners.on_dropped(HistoryDropReason.QUEUE_FULL, len(self._queue))
@@ -80,6 +88,7 @@ class HistorySink(EventSink):
         """Take over settings; what went on for probes that are gone is ended."""
         self._probes = probes
         self._retention.limit(retention_seconds, max_bytes)
+        self._has_work.set()
 
     def on_result(self, result: ProbeResult) -> None:
         """Queue a result."""
@@ -105,11 +114,19 @@ class HistorySink(EventSink):
             self._queue.popleft()
             self._listeners.on_dropped(HistoryDropReason.QUEUE_FULL, 1)
         self._queue.append(entry)
+        if not self._has_work.is_set():
+            self._has_work.set()
 
     def _work(self) -> None:
-        while not self._stopping.wait(BATCH_SECONDS):
+        while not self._stopping.is_set():
+            if self._has_work.wait(_TIDY_SECONDS) and self._stopping.wait(BATCH_SECONDS):
+                break
+            self._has_work.clear()
             if not self._step():
+                self._has_work.set()
                 self._stopping.wait(_RETRY_SECONDS)
+            elif self._queue:  # a batch is bounded
+                self._has_work.set()
         while self._queue and self._step():
             pass
         self._discard_file()
@@ -154,7 +171,11 @@ class HistorySink(EventSink):
 
     def _on_error(self, error: Exception) -> None:
         self._discard_file()
-        if type(error) is sqlite3.DatabaseError:  # none of its kinds: the file itself is broken
+        # None of its kinds: the file itself is broken. A table that is not there never comes back.
+        is_broken = type(error) is sqlite3.DatabaseError or any(
+            sign in str(error) for sign in _BROKEN_SCHEMA
+        )
+        if is_broken:
             self._listeners.on_dropped(HistoryDropReason.FILE_LOST, 1)
             aside = quarantine(self._directory / FILE_NAME)
             self._listeners.on_quarantine(aside, f"it is corrupt: {error}")

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from prober.history.codec import (
     StreakRow,
+    decode_rows,
     pack_document,
     pack_minutes,
     pack_tally,
@@ -82,7 +83,7 @@ class SlowRequestStore:
         rows = self._connection.execute(
             "SELECT server_seconds FROM slow_answer WHERE tenant = ? AND day = ?", (tenant, day)
         )
-        times = [seconds for (seconds,) in rows]
+        times = list(decode_rows(rows, lambda row: float(row[0])))
         heapify(times)
         self._kept[tenant] = (day, times)
         return times
@@ -152,7 +153,11 @@ class HistoryWriter:
         self._last: dict[ProbeKey, str] = {}
         self._recent: dict[int, tuple[int, Aggregate]] = {}  # the minute that was last written
         self._going_on = dict(self._read_ongoing())
-        hours = connection.execute("SELECT DISTINCT probe, minute / ? FROM minute", (MINUTE,))
+        hours = connection.execute(
+            "SELECT DISTINCT probe, minute / ? FROM minute"
+            " WHERE typeof(probe) = 'integer' AND typeof(minute) = 'integer'",
+            (MINUTE,),
+        )
         self._unpacked: set[tuple[int, int]] = set(hours)
         self._slowest = SlowRequestStore(connection)
 
@@ -240,7 +245,7 @@ class HistoryWriter:
         found = self.connection.execute(
             "SELECT tally FROM minute WHERE probe = ? AND minute = ?", (probe, minute)
         ).fetchone()
-        return unpack_tally(found[0]) if found else Aggregate()
+        return next(decode_rows([found] if found else [], _aggregate), Aggregate())
 
     def _add_buckets(self, runs: Iterable[RunEntry], skips: Iterable[SkippedRun]) -> None:
         fresh: dict[tuple[str, int], list[TimeBucket]] = defaultdict(list)
@@ -330,11 +335,12 @@ class HistoryWriter:
         rows = execute(
             "SELECT minute, tally FROM minute WHERE probe = ? AND minute >= ? AND minute < ?", span
         )
-        minutes = {minute % MINUTE: unpack_tally(tally) for minute, tally in rows}
+        minutes = dict(decode_rows(rows, lambda row: (row[0] % MINUTE, unpack_tally(row[1]))))
         packed = execute(
             "SELECT minutes FROM hour_detail WHERE probe = ? AND hour = ?", (probe, hour)
         ).fetchone()
-        for number, tally in unpack_minutes(packed[0]).items() if packed else ():
+        before = decode_rows([packed] if packed else [], lambda row: unpack_minutes(row[0]))
+        for number, tally in next(before, {}).items():
             minutes[number] = merge_aggregates((tally, minutes.get(number, Aggregate())))
         whole = pack_tally(merge_aggregates(minutes.values()))
         execute("INSERT OR REPLACE INTO hour VALUES (?, ?, ?)", (probe, hour, whole))
@@ -350,9 +356,13 @@ class HistoryWriter:
             f"SELECT spell.id, {STREAK_COLUMNS}"  # noqa: S608 -- our columns
             " FROM spell JOIN probe ON probe.id = spell.probe WHERE ended_at IS NULL"
         )
-        for row, *columns in rows:
-            spell = streak_from_row(tuple(columns))  # type: ignore[arg-type]
+        # One that cannot be read is left as it is: `HistoryReader` passes it over.
+        for row, spell in decode_rows(rows, lambda row: (row[0], streak_from_row(row[1:]))):
             yield (spell.tenant, spell.probe), (row, spell)
+
+
+def _aggregate(row: tuple[bytes]) -> Aggregate:
+    return unpack_tally(row[0])
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -10,7 +10,6 @@ import asyncio
 import os
 import ssl
 import stat
-import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -23,27 +22,27 @@ from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver
+from pydantic import SecretStr
 from yarl import URL
 
 from prober.errors import TlsConfigurationError
 from prober.file_signature import Version, file_version
+from prober.formatting import one_line
 from prober.http_client.dns import ThreadResolver
 from prober.http_client.errors import AttemptProgress, map_exception, proxy_auth_failure
+from prober.http_client.kernel_timing import StampingEnabled
 from prober.http_client.protocol import (
     BodyCorruptError,
     LimitedBodyReader,
     LimitedConnector,
     content_codings,
 )
-from prober.http_client.redaction import SecretPatternCache, redact_response, redact_text
 from prober.http_client.timing import (
+    Attempt,
     EventLoopLagMonitor,
-    LagWindow,
-    RequestTimings,
-    TimedRequest,
     TimingSSLContext,
-    phases_until,
-    start_timing,
+    phases_of,
+    start_attempt,
     timed_socket,
 )
 from prober.http_client.tls import CertificateExpiry
@@ -58,6 +57,7 @@ from prober.models import (
 )
 from prober.outcomes import FailureKind
 from prober.proxy_environment import proxy_environment
+from prober.redaction import Redactor, RedactorCache, secrets_of_url
 
 # Gateways send long Content-Security-Policy lines; 32 KiB a line and 256 lines bound the head.
 MAX_HEADER_LINE_BYTES = 32 * 1024
@@ -139,7 +139,6 @@ def new_session(
         auto_decompress=False,
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
-        request_class=TimedRequest,
         max_line_size=MAX_HEADER_LINE_BYTES,
         max_field_size=MAX_HEADER_LINE_BYTES,
         max_headers=MAX_HEADER_LINES,
@@ -155,6 +154,12 @@ def _describe_error(error: OSError | ValueError) -> str:
     return getattr(error, "strerror", None) or str(error)
 
 
+MAX_SHOWN_HEADER_CHARACTERS = 32 * 1024
+"""So much of an answer's header fields is kept; what is more is cut off."""
+_NAME_CHARACTERS = 256
+_DETAIL_CHARACTERS = 1000
+
+
 class ProbeHttpClient:
     """Holds the sessions of all tenants; use as an asynchronous context manager."""
 
@@ -168,10 +173,15 @@ class ProbeHttpClient:
         self._users: Counter[aiohttp.ClientSession] = Counter()
         self._retired: set[aiohttp.ClientSession] = set()
         self._certificates = CertificateExpiry()
-        self._forms = SecretPatternCache()
+        self._redactors = RedactorCache()
+        self._proxy_secrets: dict[str, tuple[SecretStr, ...]] = {}
+        self._stamping: StampingEnabled | None = None
 
     async def __aenter__(self) -> Self:
-        """Return the client, ready."""
+        """Let the kernel stamp what arrives, or sample the event loop, and return the client."""
+        self._stamping = StampingEnabled()
+        if not self._stamping.supported:
+            self._loop_lag.start()
         return self
 
     async def __aexit__(
@@ -186,6 +196,9 @@ class ProbeHttpClient:
         self._sessions.clear()
         self._retired.clear()
         await self._resolver.close()
+        self._loop_lag.stop()
+        if self._stamping is not None:
+            self._stamping.close()
 
     async def reload_tls(self, every: Iterable[TransportOptions]) -> None:
         """Load the TLS contexts of all tenants, those whose files have changed anew.
@@ -212,25 +225,42 @@ class ProbeHttpClient:
         self, request: Request, probe: Probe, options: TransportOptions
     ) -> HttpExchange:
         """Send `request` once and return what it brought; raises nothing but cancellation."""
+        proxy = self._proxies.proxy_for(request.url, options)
+        redactor = self._redactors.of((*request.secrets, *self._secrets_of(proxy)))
         try:
             session = self._session(options, probe.connection)
         except TlsConfigurationError as error:
-            return failed_before_send(request, FailureKind.TLS_CONFIGURATION, str(error))
+            return failed_before_send(request, FailureKind.TLS_CONFIGURATION, str(error), redactor)
         self._users[session] += 1
         lag = self._loop_lag.open()
         try:
-            moments = start_timing()
-            proxy = self._proxies.proxy_for(request.url, options)
-            response, failure = await self._attempt(session, request, probe, moments, proxy)
-            end = time.perf_counter()
-            if failure is None and moments.arrived is not None:
-                end = moments.arrived
+            attempt = start_attempt(
+                through_tunnel=proxy is not None and request.url.startswith("https:")
+            )
+            response, failure = await self._attempt(session, request, probe, attempt, proxy)
+            total_seconds = attempt.end(failed=failure is not None)
+            self._loop_lag.observe(attempt.late_seconds)
         finally:
             self._loop_lag.close(lag)
             self._users[session] -= 1
             if session in self._retired:
                 await self._close_when_idle(session)
-        return self._build_exchange(request, moments, end, response, failure, lag)
+        exchange = self._build_exchange(
+            request, redactor, attempt, total_seconds, (response, failure)
+        )
+        return replace(
+            exchange,
+            via_proxy=proxy is not None,
+            loop_lag_seconds=max(lag.max_seconds, attempt.late_seconds),
+        )
+
+    def _secrets_of(self, proxy: str | None) -> tuple[SecretStr, ...]:
+        """Return what is secret in a proxy's URL: it may echo its password, too."""
+        if proxy is None or "@" not in proxy:
+            return ()
+        if proxy not in self._proxy_secrets:
+            self._proxy_secrets[proxy] = secrets_of_url(proxy)
+        return self._proxy_secrets[proxy]
 
     async def _close_when_idle(self, session: aiohttp.ClientSession) -> None:
         """Close a session that gets no more to do, as soon as nothing is under way by it."""
@@ -246,7 +276,7 @@ class ProbeHttpClient:
         session: aiohttp.ClientSession,
         request: Request,
         probe: Probe,
-        moments: RequestTimings,
+        attempt: Attempt,
         proxy: str | None,
     ) -> tuple[Response | None, Failure | None]:
         partial: list[Response] = []
@@ -255,7 +285,7 @@ class ProbeHttpClient:
         except asyncio.CancelledError:
             raise
         except Exception as error:  # noqa: BLE001 -- whatever it was becomes a verdict
-            failure = map_exception(error, AttemptProgress(moments.phase, proxy is not None))
+            failure = map_exception(error, AttemptProgress(attempt.timing.phase, proxy is not None))
             if isinstance(error, aiohttp.ClientHttpProxyError):
                 partial.append(_proxy_response(error))
             return (partial[0] if partial else None), failure
@@ -266,26 +296,28 @@ class ProbeHttpClient:
     def _build_exchange(
         self,
         request: Request,
-        moments: RequestTimings,
-        end: float,
-        response: Response | None,
-        failure: Failure | None,
-        lag: LagWindow,
+        redactor: Redactor,
+        attempt: Attempt,
+        total_seconds: float,
+        came: tuple[Response | None, Failure | None],
     ) -> HttpExchange:
-        secrets = self._forms.get(request.secrets)
+        response, failure = came
         return HttpExchange(
             method=request.method,
-            url=request.url,
-            total_seconds=end - moments.resolve,
-            phases=phases_until(moments, end),
-            response=None if response is None else redact_response(response, secrets),
+            url=redactor.text(request.url),
+            total_seconds=total_seconds,
+            phases=phases_of(attempt.timing, total_seconds),
+            response=None if response is None else _redacted(response, redactor),
             failure=None
             if failure is None
-            else Failure(failure.kind, redact_text(failure.detail, secrets)),
-            connection_reused=moments.reused,
-            remote_address=moments.remote_address,
-            certificate_expiry_timestamp_seconds=self._certificates.of(moments.tls_object),
-            loop_lag_seconds=lag.max_seconds,
+            else Failure(failure.kind, one_line(failure.detail, _DETAIL_CHARACTERS, redactor)),
+            connection_reused=attempt.timing.reused,
+            remote_address=attempt.remote_address,
+            certificate_expiry_timestamp_seconds=self._certificates.of(attempt.tls_object),
+            timing_bound_seconds=attempt.timing.bound_nanoseconds * 1e-9,
+            timing_fallback=attempt.timing.fallback,
+            tcp=attempt.evidence,
+            redactor=redactor,
         )
 
     def _session(
@@ -305,11 +337,27 @@ def _versions(options: TransportOptions) -> tuple[Version, ...]:
     return tuple(file_version(file) for file in files if file is not None)
 
 
-def failed_before_send(request: Request, kind: FailureKind, detail: str) -> HttpExchange:
+def _redacted(response: Response, redactor: Redactor) -> Response:
+    """Return a response with no secret in its headers, nor as it is in its body.
+
+    Headers that are longer than any that means something are cut: each character is looked at.
+    """
+    headers: list[tuple[str, str]] = []
+    room = MAX_SHOWN_HEADER_CHARACTERS
+    for name, value in response.headers:
+        shown = value[: max(0, room)]
+        room -= len(name) + len(shown)
+        text = redactor.text(shown, is_cut=len(shown) < len(value))
+        headers.append((redactor.text(name[:_NAME_CHARACTERS]), text))
+    return replace(response, headers=tuple(headers), body=redactor.data(response.body))
+
+
+def failed_before_send(
+    request: Request, kind: FailureKind, detail: str, redactor: Redactor
+) -> HttpExchange:
     """Return the exchange of a request that could not even be made."""
-    return HttpExchange(
-        method=request.method, url=request.url, total_seconds=0.0, failure=Failure(kind, detail)
-    )
+    url = redactor.text(request.url)
+    return HttpExchange(request.method, url, 0.0, failure=Failure(kind, detail), redactor=redactor)
 
 
 def _proxy_response(error: aiohttp.ClientHttpProxyError) -> Response:

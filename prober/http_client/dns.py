@@ -6,12 +6,16 @@ the process.
 """
 
 import asyncio
+import errno
 import socket
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 
 from aiohttp.abc import AbstractResolver, ResolveResult
+
+from prober.http_client.timing import current_attempt
 
 MAX_LOOKUPS = 64
 """So many lookups at a time; further ones wait for their turn."""
@@ -19,11 +23,12 @@ MAX_LOOKUPS_PER_NAME = 4
 """So many of them for one name; further ones share what the youngest finds."""
 
 _Name = tuple[str, int, socket.AddressFamily]
-_Found = list[tuple[socket.AddressFamily, int, int, str, tuple[str | int, ...]]]
-Lookup = Callable[[str, int, socket.AddressFamily], _Found]
+_Addresses = list[tuple[socket.AddressFamily, int, int, str, tuple[str | int, ...]]]
+_Found = tuple[_Addresses, int, int]  # with the nanoseconds at which the lookup began and ended
+Lookup = Callable[[str, int, socket.AddressFamily], _Addresses]
 
 
-def _system_lookup(host: str, port: int, family: socket.AddressFamily) -> _Found:
+def _system_lookup(host: str, port: int, family: socket.AddressFamily) -> _Addresses:
     return list(socket.getaddrinfo(host, port, family, socket.SOCK_STREAM))  # type: ignore[arg-type]
 
 
@@ -39,7 +44,11 @@ class ThreadResolver(AbstractResolver):
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
         """Return the addresses of `host`; raises OSError (socket.gaierror)."""
-        found = await asyncio.shield(self._pending((host, port, family)))
+        asked = time.perf_counter_ns()
+        found, began, ended = await asyncio.shield(self._pending((host, port, family)))
+        attempt = current_attempt()
+        if attempt is not None:  # of a lookup that it shares, it waited for a part alone
+            attempt.timing.looked_up(max(asked, began), max(asked, ended))
         return [
             ResolveResult(
                 hostname=host,
@@ -94,8 +103,9 @@ class ThreadResolver(AbstractResolver):
 
         def work() -> None:
             found: _Found | OSError
+            began = time.perf_counter_ns()
             try:
-                found = self._lookup(*name)
+                found = self._lookup(*name), began, time.perf_counter_ns()
             except OSError as error:
                 found = error
             except UnicodeError as error:  # a name that no name server can be asked for
@@ -103,5 +113,8 @@ class ThreadResolver(AbstractResolver):
             with suppress(RuntimeError):  # the loop has been closed meanwhile
                 loop.call_soon_threadsafe(tell, found)
 
-        threading.Thread(target=work, name=f"look up {name[0]}", daemon=True).start()
+        try:
+            threading.Thread(target=work, name=f"look up {name[0]}", daemon=True).start()
+        except RuntimeError as error:  # the machine's want, or a limit such as TasksMax
+            raise OSError(errno.EAGAIN, f"no thread to look up the name: {error}") from error
         return await answer

@@ -16,7 +16,9 @@ from prober.http_client.protocol import BodyCorruptError
 from prober.models import Failure
 from prober.outcomes import FailureKind
 
-_RESOURCE_ERRNOS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_RESOURCE_ERRNOS = frozenset(
+    {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EAGAIN}
+)
 _PROXY_AUTHENTICATION_REQUIRED = 407
 _SEND_PHASES = frozenset({"resolve", "connect", "tls"})
 

@@ -1,7 +1,4 @@
-"""What comes over the wire: when it came, and bounds on all of it beside the body.
-
-The time is taken as soon as bytes are here: how long they are then parsed, and wait for the task
-that asked, is the prober's own business and no network.
+"""What comes over the wire: bounds on all of it beside the body, and where a response ends.
 
 aiohttp bounds each line of a head and waits with a body that nobody reads, but it takes any number
 of interim answers (1xx) and chunk extensions of any length, as fast as they come: a server that
@@ -19,12 +16,15 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Protocol
 
+import aiohttp
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import BadHttpMessage
 from aiohttp.http_parser import RawResponseMessage
 from aiohttp.streams import StreamReader
 
-from prober.http_client.timing import RequestTimings, TimedConnector, current_attempt
+from prober.http_client.attempt_timing import Phase
+from prober.http_client.kernel_timing import TimedSocket
+from prober.http_client.timing import Attempt, current_attempt
 from prober.models import Response
 
 MAX_INTERIM_RESPONSES = 16
@@ -33,6 +33,7 @@ MAX_FRAMING_BYTES = 256 * 1024
 _SLICE_BYTES = 16 * 1024  # what is parsed before the bounds are looked at again
 
 _FINAL_STATUS = 200
+_FIRST_REDIRECT = 300
 _SWITCHING_PROTOCOLS = 101
 
 _Message = tuple[RawResponseMessage, StreamReader]
@@ -46,35 +47,55 @@ class LimitedResponseHandler(ResponseHandler):
         self._received_bytes = 0
         self._heads = 0
         self._body: StreamReader | None = None
-        self._moments: RequestTimings | None = None
+        self._attempt: Attempt | None = None
+        self._socket: TimedSocket | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take note which of the attempt's sockets this is."""
+        super().connection_made(transport)
+        attempt, connected = current_attempt(), transport.get_extra_info("socket")
+        if attempt is not None and connected is not None:
+            number = connected.fileno()
+            self._socket = next((s for s in attempt.sockets if s.fileno() == number), None)
 
     def set_response_params(self, **parameters: Any) -> None:  # noqa: ANN401 -- aiohttp's own
         """Take note that a request is under way: what comes now is its answer."""
         self._received_bytes, self._heads, self._body = 0, 0, None
-        self._moments = current_attempt()
+        self._attempt = current_attempt()
+        if self._attempt is not None and not self._attempt.timing.tunnel_pending:
+            self._attempt.use(self._socket)
         super().set_response_params(**parameters)
 
     def data_received(self, data: bytes) -> None:
         """Pass on what came, as long as it is within bounds."""
-        if data:  # none at all has a meaning as well
-            self._on_arrival()
         if len(data) <= _SLICE_BYTES:
             self._forward(data)
-            return
-        for start in range(0, len(data), _SLICE_BYTES):
-            self._forward(data[start : start + _SLICE_BYTES])
+        else:
+            for start in range(0, len(data), _SLICE_BYTES):
+                self._forward(data[start : start + _SLICE_BYTES])
+        self._on_whole()
 
     def eof_received(self) -> None:
         """Mark the end of an answer that ends with its connection."""
-        self._on_arrival()
+        self._on_end()
         super().eof_received()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Mark the end of an answer that ends with its connection."""
-        self._on_arrival()
+        self._on_end()
         super().connection_lost(exc)
         # The body knows this connection: held in a ring, both would wait for the collector.
-        self._body = self._moments = None
+        self._body = self._attempt = self._socket = None
+
+    def close(self) -> None:
+        """See `ResponseHandler.close`: with TLS something more is sent."""
+        self._release_attempt()
+        super().close()
+
+    def abort(self) -> None:
+        """See `ResponseHandler.abort`."""
+        self._release_attempt()
+        super().abort()
 
     def feed_data(self, data: _Message, size: int = 0) -> None:
         """Take note of a parsed head."""
@@ -83,22 +104,30 @@ class LimitedResponseHandler(ResponseHandler):
         self._on_head(data[0].code)
         super().feed_data(data, size)
 
-    def _on_arrival(self) -> None:
-        """Take the time, unless the answer was whole before."""
-        moments = self._moments
-        if moments is None:
-            return
-        if moments.transfer is not None and self._body is not None and self._body.is_eof():
-            self._moments = None
-        else:
-            moments.arrived = time.perf_counter()
-
     def _on_head(self, status: int) -> None:
-        moments = self._moments
-        if moments is None or moments.send is None:  # a proxy's answer to CONNECT
+        if self._attempt is None:
             return
-        if status >= _FINAL_STATUS or status == _SWITCHING_PROTOCOLS:
-            moments.transfer = moments.transfer or moments.arrived
+        timing = self._attempt.timing
+        if timing.tunnel_pending:
+            if _FINAL_STATUS <= status < _FIRST_REDIRECT:
+                timing.tunnel_opened()
+        elif status >= _FINAL_STATUS or status == _SWITCHING_PROTOCOLS:
+            timing.head_arrived()
+
+    def _on_whole(self) -> None:
+        """Take note that the response is complete: what comes from now on is none of it."""
+        if self._attempt is None or self._body is None or not self._body.is_eof():
+            return
+        if self._attempt.timing.phase is Phase.TRANSFER:
+            self._attempt.timing.whole = True
+
+    def _release_attempt(self) -> None:
+        if self._attempt is not None and self._socket is self._attempt.connection:
+            self._attempt.let_go()
+
+    def _on_end(self) -> None:
+        if self._attempt is not None:
+            self._attempt.timing.stream_ended(time.perf_counter_ns())
 
     def _forward(self, data: bytes) -> None:
         if self.exception() is not None:
@@ -125,7 +154,7 @@ class LimitedResponseHandler(ResponseHandler):
         return None
 
 
-class LimitedConnector(TimedConnector):
+class LimitedConnector(aiohttp.TCPConnector):
     """A connector whose connections keep to the bounds."""
 
     def __init__(self, **options: Any) -> None:  # noqa: ANN401 -- aiohttp's own
@@ -145,6 +174,8 @@ except ImportError:
 
 MAX_EMPTY_BYTES = 64 * 1024
 """So much more than the limit may come over the wire: members and blocks that hold nothing."""
+MAX_MEMBERS = 256
+"""So many gzip members or zstd frames may a body have: each takes time, even when it is empty."""
 MAX_CODINGS = 5
 """So many content codings may be stacked, as curl has it; more are not undone."""
 _PIECE_BYTES = 64 * 1024
@@ -224,10 +255,12 @@ class LimitedBodyReader:
         if self._fed_bytes[stage] > self._limit_bytes * 1.02 + MAX_EMPTY_BYTES:
             self.over_limit = True
             return
-        for piece in self._decoders[stage].pieces(data):
+        decoder = self._decoders[stage]
+        for piece in decoder.pieces(data):
             self._decode(piece, stage + 1)
             if self.over_limit:
                 return
+        self.over_limit = decoder.members > MAX_MEMBERS
 
     def _append(self, data: bytes) -> None:
         room = self._limit_bytes - self._size_bytes
@@ -270,6 +303,9 @@ def _is_text(body: bytes) -> bool:
 
 
 class _Decoder(Protocol):
+    members: int
+    """How many members were begun; after one more than `MAX_MEMBERS` no more is decoded."""
+
     @property
     def is_at_end(self) -> bool:
         """Whether what came so far is whole."""
@@ -284,6 +320,7 @@ class _Zlib:
     """Undoes gzip, of any number of members, or deflate."""
 
     def __init__(self, *, maybe_raw: bool) -> None:
+        self.members = 1
         self._decompressor = zlib.decompressobj(_GZIP_OR_ZLIB)
         self._maybe_raw = maybe_raw
         self._swallowed = b""
@@ -301,6 +338,9 @@ class _Zlib:
                 if not data.startswith(_GZIP_MAGIC):
                     return
                 self._after_end = b""
+                self.members += 1
+                if self.members > MAX_MEMBERS:
+                    return
                 self._decompressor = zlib.decompressobj(_GZIP_OR_ZLIB)
             try:
                 piece = self._decompressor.decompress(data, _PIECE_BYTES)
@@ -324,6 +364,7 @@ class _Zstd:
     """Undoes zstd, of any number of frames (RFC 8878, 3)."""
 
     def __init__(self) -> None:
+        self.members = 1
         self._decompressor = _zstd_decompressor()
         self._after_end = b""
 
@@ -339,6 +380,9 @@ class _Zstd:
                 if not data.startswith(_ZSTD_MAGIC):
                     return
                 self._after_end = b""
+                self.members += 1
+                if self.members > MAX_MEMBERS:
+                    return
                 self._decompressor = _zstd_decompressor()
             try:
                 piece = self._decompressor.decompress(data, _PIECE_BYTES)

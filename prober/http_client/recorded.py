@@ -13,8 +13,8 @@ from pydantic import BaseModel, Field, ValidationError
 
 from prober.errors import ProberError
 from prober.http_client.protocol import content_codings, decoded, unreadable_coding
-from prober.models import Expectations, Failure, HttpExchange, Phases, Response
-from prober.outcomes import Endpoint, FailureKind, Reason
+from prober.models import Expectations, Failure, HttpExchange, Phases, Response, TcpEvidence
+from prober.outcomes import Endpoint, FailureKind, Reason, TimingFallback
 
 _USAGE = "save the answer with `curl --silent --include ... > FILE`"
 _HEAD = re.compile(
@@ -172,6 +172,8 @@ class _RecordedFailure(BaseModel):
 
 class _RecordedLatency(BaseModel):
     total_seconds: _Seconds | None = None
+    bound_seconds: _Seconds = 0.0
+    timing_fallback: TimingFallback | None = None
     loop_lag_seconds: _Seconds = 0.0
 
 
@@ -182,15 +184,30 @@ class _RecordedPhases(BaseModel):
     send: _Seconds | None = None
     wait: _Seconds | None = None
     transfer: _Seconds | None = None
+    own: _Seconds | None = None
 
     def value(self) -> Phases:
         return Phases(**self.model_dump())
+
+
+class _RecordedTcp(BaseModel):
+    rtt_seconds: _Seconds
+    retransmissions: Annotated[int, Field(ge=0)]
+    acknowledged: bool
+    since_heard_seconds: _Seconds
+    since_data_seconds: _Seconds
+    lost_addresses: tuple[str, ...] = ()
+
+    def value(self) -> TcpEvidence:
+        return TcpEvidence(**self.model_dump())
 
 
 class _RecordedConnection(BaseModel):
     reused: bool = False
     remote_address: str | None = None
     certificate_expiry_timestamp_seconds: float | None = None
+    via_proxy: bool = False
+    tcp: _RecordedTcp | None = None
 
 
 class _RecordedVerdict(BaseModel):
@@ -273,6 +290,10 @@ def _exchange(document: _Document) -> HttpExchange:
         remote_address=connection.remote_address,
         certificate_expiry_timestamp_seconds=connection.certificate_expiry_timestamp_seconds,
         loop_lag_seconds=document.latency.loop_lag_seconds,
+        timing_bound_seconds=document.latency.bound_seconds,
+        timing_fallback=document.latency.timing_fallback,
+        tcp=None if connection.tcp is None else connection.tcp.value(),
+        via_proxy=connection.via_proxy,
     )
 
 

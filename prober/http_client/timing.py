@@ -1,15 +1,14 @@
-"""Moments of one attempt, marked by hooks of aiohttp, asyncio and ssl, and their arithmetic.
+"""The attempt that a task makes, and what of its connection is timed.
 
-The hooks are public: the connector's `connect` and its `socket_factory`, the session's
-`request_class`, and `wrap_bio` of an `ssl.SSLContext` subclass. (`aiohttp.TraceConfig` knows as
-much, and costs a sixth of a request on a kept connection.) They find the attempt through a context
-variable, since connecting may run in tasks of its own (RFC 8305).
+aiohttp and asyncio know nothing of an attempt: the sockets that they make, the TLS objects, and the
+protocol of a connection find it through a context variable, since connecting may run in tasks of
+its own (RFC 8305).
 
-How late the event loop is: the doubt that every measurement carries.
-
-A stalled loop reads the clock late, so the loop's lag during an attempt is an upper bound of the
-error of its durations. A stall is seen by the sample that it delays: all of it but what passed
-before that sample was due, less than `SAMPLE_INTERVAL_SECONDS`.
+How late the event loop is: where the kernel stamps arrivals, each read tells how late it came, and
+nothing more is needed. Elsewhere the loop is sampled: one that is stalled reads the clock late, so
+its lag during an attempt is an upper bound of the error of that attempt's durations. A stall is
+seen by the sample that it delays: all of it but what passed before that sample was due, less than
+`SAMPLE_INTERVAL_SECONDS`.
 """
 
 import asyncio
@@ -18,96 +17,136 @@ import ssl
 import time
 from collections.abc import Callable
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-import aiohttp
-from aiohttp.abc import AbstractStreamWriter
-from aiohttp.connector import Connection
-from aiohttp.tracing import Trace
+from prober.http_client.attempt_timing import AttemptTiming, Phase
+from prober.http_client.kernel_timing import TimedSocket, read_tcp_info
+from prober.http_client.tcp_info import TcpInfo
+from prober.models import Phases, TcpEvidence
 
-from prober.models import Phases
+_SECONDS_PER_NANOSECOND = 1e-9
 
 
 @dataclass(slots=True)
-class RequestTimings:
-    """When each phase began, on the monotonic clock, and what was met on the way.
+class Attempt:
+    """One attempt: its moments, the sockets that it made, and the connection that it uses.
 
-    `connect`, `tls`, `send`, `wait`, `transfer` are None until their phase begins; `resolve`
-    begins with the attempt. `arrived` is when the last bytes came, before anybody looked at them.
+    `sockets` are those that it connected, several where a name has several addresses; none on a
+    connection that was there before. `connection` is the one that carries the request.
     """
 
-    resolve: float
-    connect: float | None = None
-    tls: float | None = None
-    send: float | None = None
-    wait: float | None = None
-    transfer: float | None = None
-    arrived: float | None = None
-    reused: bool = False
-    tcp_socket: socket.socket | None = None
+    timing: AttemptTiming
+    sockets: list[TimedSocket] = field(default_factory=list)
+    connection: TimedSocket | None = None
     tls_object: ssl.SSLObject | None = None
     remote_address: str | None = None
+    evidence: TcpEvidence | None = None
+    _before: TcpInfo | None = None
+    _out_of_order: bool = False
+
+    def use(self, connection: TimedSocket | None) -> None:
+        """Send the request on this connection: one of our own sockets, or one that is kept."""
+        self.connection = connection
+        if connection is None:
+            return
+        self.remote_address = connection.address
+        if connection not in self.sockets:
+            connection.use_for(self.timing)
+            self._before = connection.last_info
+        self.timing.request_begins()
+
+    def let_go(self) -> None:
+        """Take down what the kernel knows of the connection, before anything else is sent on it."""
+        connection, self.connection = self.connection, None
+        if connection is None:
+            return
+        after = read_tcp_info(connection)
+        if after is not None:
+            self.evidence = _evidence(self._before, after, self._lost_addresses(connection))
+            self._out_of_order = _count(after.out_of_order_segments) > _count(
+                None if self._before is None else self._before.out_of_order_segments
+            )
+        connection.last_info = after
+        if connection.fileno() >= 0:
+            connection.use_for(None)
+
+    def end(self, *, failed: bool) -> float:
+        """End the attempt; return how long it took, in seconds."""
+        now = time.perf_counter_ns()
+        self.let_go()
+        if failed:
+            self.timing.failed(now)
+        else:
+            self.timing.finished(out_of_order=self._out_of_order)
+        return (now - self.timing.began) * _SECONDS_PER_NANOSECOND
 
     @property
-    def phase(self) -> str:
-        """Return the name of the phase that is under way."""
-        for name in ("transfer", "wait", "send", "tls", "connect"):
-            if getattr(self, name) is not None:
-                return name
-        return "resolve"
+    def late_seconds(self) -> float:
+        """How late the event loop read what had arrived, at worst."""
+        return self.timing.late_nanoseconds * _SECONDS_PER_NANOSECOND
+
+    def _lost_addresses(self, winner: TimedSocket) -> tuple[str, ...]:
+        return tuple(each.address for each in self.sockets if each is not winner)
 
 
-_current: ContextVar[RequestTimings | None] = ContextVar("moments", default=None)
+_current: ContextVar[Attempt | None] = ContextVar("attempt", default=None)
 
 
-def start_timing() -> RequestTimings:
-    """Start the clock of an attempt; the hooks of this task mark its moments."""
-    moments = RequestTimings(resolve=time.perf_counter())
-    _current.set(moments)
-    return moments
+def start_attempt(*, through_tunnel: bool = False) -> Attempt:
+    """Start an attempt; what this task, and the tasks that it begins, do belongs to it.
+
+    `through_tunnel`: a proxy is asked by CONNECT first, which is part of connecting.
+    """
+    attempt = Attempt(AttemptTiming(time.perf_counter_ns(), tunnel_pending=through_tunnel))
+    _current.set(attempt)
+    return attempt
 
 
-def current_attempt() -> RequestTimings | None:
-    """Return the moments of the attempt that this task, or the one that began it, makes."""
+def current_attempt() -> Attempt | None:
+    """Return the attempt that this task, or the one that began it, makes."""
     return _current.get()
 
 
-def phases_until(moments: RequestTimings, end: float) -> Phases:
-    """Return the phases up to `end`; they add up to `end - moments.resolve`. Pure.
+def phases_of(timing: AttemptTiming, total_seconds: float) -> Phases:
+    """Return what each phase took on the wire, and as `own` all the rest of the total. Pure.
 
-    A phase ends where the next one that took place begins; the last one ends with the attempt. A
-    reused connection has no resolve, connect and tls: its attempt begins with sending.
+    A reused connection has no `resolve`, `connect` and `tls`.
     """
-    if moments.reused:
-        resolve = connect = tls = None
-        send: float | None = moments.resolve
-    else:
-        resolve, connect, tls, send = moments.resolve, moments.connect, moments.tls, moments.send
-    begun = [resolve, connect, tls, send, moments.wait, moments.transfer]
-    took: list[float | None] = [None] * len(begun)
-    until = end
-    for index in range(len(begun) - 1, -1, -1):
-        at = begun[index]
-        if at is not None:
-            took[index] = max(0.0, until - at)
-            until = at
-    return Phases(*took)
+    took = {
+        phase: nanoseconds * _SECONDS_PER_NANOSECOND
+        for phase, nanoseconds in timing.wire_nanoseconds.items()
+    }
+    own = max(0.0, total_seconds - sum(took.values()))
+    return Phases(**{phase.value: took.get(phase) for phase in Phase}, own=own)
 
 
 def timed_socket(address: tuple[int, int, int, str, tuple[object, ...]]) -> socket.socket:
-    """Create the socket that aiohttp asks for, and mark where TCP begins."""
+    """Create the socket that aiohttp asks for."""
     family, kind, protocol, _, _ = address
-    made = socket.socket(family=family, type=kind, proto=protocol)
-    moments = _current.get()
-    if moments is not None:
-        moments.tcp_socket = made
-        if moments.connect is None:
-            moments.connect = time.perf_counter()
+    attempt = _current.get()
+    made = TimedSocket(family, kind, protocol, None if attempt is None else attempt.timing)
+    if attempt is not None:
+        attempt.sockets.append(made)
     return made
 
 
+class TimingSSLObject(ssl.SSLObject):
+    """TLS on one connection, which tells where its handshake ends."""
+
+    timing: AttemptTiming | None = None
+
+    def do_handshake(self) -> None:
+        """See `ssl.SSLObject.do_handshake`: it raises until the handshake is over."""
+        super().do_handshake()
+        if self.timing is not None:
+            self.timing.tls_done()
+            self.timing = None
+
+
 class TimingSSLContext(ssl.SSLContext):
-    """A TLS context that marks where the handshake begins."""
+    """A TLS context that tells where handshakes begin."""
+
+    sslobject_class = TimingSSLObject
 
     def wrap_bio(
         self,
@@ -119,68 +158,30 @@ class TimingSSLContext(ssl.SSLContext):
     ) -> ssl.SSLObject:
         """See `ssl.SSLContext.wrap_bio`."""
         made = super().wrap_bio(incoming, outgoing, server_side, server_hostname, session)
-        moments = _current.get()
-        if moments is not None:
-            moments.tls_object = made
-            if moments.tls is None:
-                moments.tls = time.perf_counter()
+        attempt = _current.get()
+        if attempt is not None and isinstance(made, TimingSSLObject):
+            attempt.tls_object = made
+            attempt.timing.tls_began()
+            made.timing = attempt.timing
         return made
 
 
-class TimedConnector(aiohttp.TCPConnector):
-    """A connector that marks where connecting, TLS included, is over."""
-
-    async def connect(
-        self,
-        req: aiohttp.ClientRequest,
-        traces: list[Trace],
-        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 -- aiohttp's signature
-    ) -> Connection:
-        """See `aiohttp.BaseConnector.connect`."""
-        moments = _current.get()
-        if moments is not None and moments.send is None:
-            moments.resolve = time.perf_counter()  # what aiohttp took until here is no network
-        connection = await super().connect(req, traces, timeout)
-        if moments is not None:
-            moments.send = time.perf_counter()
-            if moments.tcp_socket is None:
-                moments.reused = True
-            else:
-                moments.remote_address = _peer(moments.tcp_socket)
-        return connection
+def _evidence(before: TcpInfo | None, after: TcpInfo, lost: tuple[str, ...]) -> TcpEvidence:
+    unsent = _count(after.unsent_bytes)
+    return TcpEvidence(
+        rtt_seconds=after.rtt_seconds,
+        retransmissions=after.retransmissions - (0 if before is None else before.retransmissions),
+        acknowledged=after.unacknowledged_segments == 0 and unsent == 0,
+        since_heard_seconds=min(
+            after.since_ack_received_seconds, after.since_data_received_seconds
+        ),
+        since_data_seconds=after.since_data_received_seconds,
+        lost_addresses=lost,
+    )
 
 
-class TimedRequest(aiohttp.ClientRequest):
-    """A request that marks where it has been handed to the system, its body included."""
-
-    async def send(self, conn: Connection) -> aiohttp.ClientResponse:
-        """See `aiohttp.ClientRequest.send`."""
-        response = await super().send(conn)
-        _mark_sent()
-        return response
-
-    async def write_bytes(
-        self, writer: AbstractStreamWriter, conn: Connection, content_length: int | None = None
-    ) -> None:
-        """See `aiohttp.ClientRequest.write_bytes`; runs beside the wait for an answer."""
-        await super().write_bytes(writer, conn, content_length)
-        _mark_sent()
-
-
-def _mark_sent() -> None:
-    moments = _current.get()
-    if moments is not None and moments.transfer is None:
-        moments.wait = time.perf_counter()
-
-
-def _peer(connected: socket.socket | None) -> str | None:
-    if connected is None:
-        return None
-    try:
-        host, port = connected.getpeername()[:2]
-    except OSError:
-        return None
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+def _count(number: int | None) -> int:
+    return number or 0
 
 
 SAMPLE_INTERVAL_SECONDS = 0.02  # a sample costs a sixth of a probe, in a loop that sleeps more
@@ -217,6 +218,11 @@ class EventLoopLagMonitor:
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
+
+    def observe(self, lag_seconds: float) -> None:
+        """Pass on a lag that a read has shown, unless the loop is sampled."""
+        if self._handle is None:
+            self._on_sample(lag_seconds)
 
     def open(self) -> LagWindow:
         """Return a watch that sees all until it is closed."""

@@ -54,6 +54,8 @@ _START_DELAY_BUCKETS = (
 )
 _LOOP_LAG_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 
+_OWN_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
+
 LATENCY_HISTOGRAMS = (
     "prober_probe_duration_seconds",
     "prober_probe_server_seconds",
@@ -78,6 +80,12 @@ METRIC_DEFINITIONS = (
         MetricType.GAUGE,
         "Failures in a row of this culprit, 0 for all others.",
         (*_PROBE, "culprit"),
+    ),
+    MetricDefinition(
+        "prober_probe_info",
+        MetricType.GAUGE,
+        "1, labelled with the severity of alerts about this probe alone, to join on.",
+        (*_PROBE, "severity"),
     ),
     MetricDefinition(
         "prober_probe_interval_seconds",
@@ -114,14 +122,21 @@ METRIC_DEFINITIONS = (
     MetricDefinition(
         "prober_probe_network_seconds",
         MetricType.HISTOGRAM,
-        "Duration without the platform's own time.",
+        "Duration without the platform's own time and without the prober's.",
         _PROBE,
         _NETWORK_BUCKETS,
     ),
     MetricDefinition(
+        "prober_probe_own_seconds",
+        MetricType.HISTOGRAM,
+        "What the prober itself took of a duration; in no other part.",
+        ("tenant",),
+        _OWN_BUCKETS,
+    ),
+    MetricDefinition(
         "prober_probe_last_duration_seconds",
         MetricType.GAUGE,
-        "The last run's time by side, absent when it could not be split.",
+        "The last run's time by server, network and own, absent when it could not be split.",
         (*_PROBE, "component"),
     ),
     MetricDefinition(
@@ -167,6 +182,24 @@ METRIC_DEFINITIONS = (
         (*_PROBE, "cause"),
     ),
     MetricDefinition(
+        "prober_probe_timing_fallbacks_total",
+        MetricType.COUNTER,
+        "Runs of which an arrival was timed by the event loop, not by the kernel, by why.",
+        ("reason",),
+    ),
+    MetricDefinition(
+        "prober_probe_tcp_retransmissions_total",
+        MetricType.COUNTER,
+        "TCP segments that were sent again, since nobody had acknowledged them.",
+        _PROBE,
+    ),
+    MetricDefinition(
+        "prober_probe_last_tcp_rtt_seconds",
+        MetricType.GAUGE,
+        "TCP round-trip time to the far end at the end of the last run, absent where unknown.",
+        _PROBE,
+    ),
+    MetricDefinition(
         "prober_token_state",
         MetricType.GAUGE,
         "1 for the state that the token is in, 0 for all others.",
@@ -181,7 +214,7 @@ METRIC_DEFINITIONS = (
     MetricDefinition(
         "prober_token_info",
         MetricType.GAUGE,
-        "1, labelled with the fingerprint of the present token and the kind of its source.",
+        "1, labelled with the kind of the token's source, and its fingerprint if there is one.",
         ("tenant", "fingerprint", "source"),
     ),
     MetricDefinition(
@@ -265,7 +298,7 @@ METRIC_DEFINITIONS = (
     MetricDefinition(
         "prober_event_loop_lag_seconds",
         MetricType.HISTOGRAM,
-        "How late the event loop was: the greatest error of a measurement.",
+        "How late the event loop read what had arrived; sampled where the kernel does not tell.",
         (),
         _LOOP_LAG_BUCKETS,
     ),

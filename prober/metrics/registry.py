@@ -39,6 +39,7 @@ from prober.outcomes import (
     RejectionCause,
     ServerTimingAnomaly,
     SkipCause,
+    TimingFallback,
     TokenState,
 )
 
@@ -320,6 +321,7 @@ HistogramScope = Literal["probe", "tenant", "off"]
 """Whether the latency histograms exist for each probe, for each tenant, or not at all."""
 
 LOOP_LAG = "loop_lag"
+OWN = "own"
 SINK_NAMES = ("metrics", "log", "status", "history", "runner")
 """The event sinks of the daemon itself; label values of `prober_sink_failures_total`."""
 GOOD_CODE, OTHER = "200", "other"
@@ -345,13 +347,14 @@ _TAILS: Mapping[str, _Tails] = MappingProxyType(
         "prober_probe_consecutive_failures": _label_values(
             c for c in Culprit if c is not Culprit.NONE
         ),
-        "prober_probe_last_duration_seconds": _label_values(LatencyComponent),
+        "prober_probe_last_duration_seconds": _label_values((*LatencyComponent, OWN)),
         "prober_probe_last_phase_duration_seconds": _label_values(PHASE_NAMES),
         "prober_probe_latency_objective_missed_total": _label_values(LatencyComponent),
         "prober_probe_latency_objective_seconds": _label_values(LatencyComponent),
         "prober_probe_http_responses_total": _label_values((GOOD_CODE, OTHER)),
         "prober_probe_server_timing_anomalies_total": _label_values(ServerTimingAnomaly),
         "prober_measurements_discarded_total": _label_values((LOOP_LAG,)),
+        "prober_probe_timing_fallbacks_total": _label_values(TimingFallback),
         "prober_token_state": _label_values(TokenState),
         "prober_token_rejected_cause": _label_values(RejectionCause),
         "prober_token_rejections_total": _label_values(RejectionCause),
@@ -366,6 +369,7 @@ _ABSENT_AT_START = frozenset(
     {
         "prober_probe_last_duration_seconds",
         "prober_probe_last_phase_duration_seconds",
+        "prober_probe_last_tcp_rtt_seconds",
         "prober_token_info",
         "prober_token_expiry_timestamp_seconds",
         "prober_tls_certificate_expiry_timestamp_seconds",
@@ -441,8 +445,8 @@ class MetricRegistry:
 def series_estimate(tenants: Sequence[Tenant], histograms: HistogramScope) -> int:
     """Return how many series these settings yield at start, by arithmetic alone.
 
-    Later come at most 15 for each probe (two sides, six phases, seven more status codes), two for
-    each token, one for each host.
+    Later come at most 18 for each probe (three parts, seven phases, seven more status codes, a
+    round trip), two for each token, one for each host.
     """
     owners = {
         (): 1,

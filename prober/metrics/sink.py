@@ -22,7 +22,7 @@ from prometheus_client.registry import CollectorRegistry
 from prober.classifier.observation import is_trustworthy, slow_components
 from prober.metrics import registry
 from prober.metrics.exposition import RegistryCollector, iter_exposition
-from prober.metrics.registry import LOOP_LAG, NO_LABELS, OTHER, HistogramScope, MetricRegistry
+from prober.metrics.registry import LOOP_LAG, NO_LABELS, OTHER, OWN, HistogramScope, MetricRegistry
 from prober.models import (
     SINGLE_SHARD,
     HttpExchange,
@@ -30,6 +30,7 @@ from prober.models import (
     ProbeResult,
     Shard,
     SkippedRun,
+    TcpEvidence,
     Tenant,
     TokenEvent,
     TokenStatus,
@@ -73,17 +74,23 @@ class ProbeMetrics:
         "_maintenance_runs",
         "_network",
         "_objective",
+        "_own",
+        "_owner",
         "_phases",
         "_probe",
+        "_retransmissions",
+        "_round_trip",
         "_runs",
         "_server",
         "_skipped",
         "_slow",
+        "_store",
         "_success",
     )
 
     def __init__(self, store: MetricRegistry, tenant: Tenant, probe: Probe) -> None:
-        owner = (tenant.name, probe.name)
+        self._store = store
+        self._owner = owner = (tenant.name, probe.name)
         self._runs = store.block("prober_probe_runs_total", owner)
         self._success = store.block("prober_probe_success", owner)
         self._consecutive = store.block("prober_probe_consecutive_failures", owner)
@@ -93,6 +100,9 @@ class ProbeMetrics:
         self._duration = store.histogram("prober_probe_duration_seconds", owner)
         self._server = store.histogram("prober_probe_server_seconds", owner)
         self._network = store.histogram("prober_probe_network_seconds", owner)
+        self._own = store.histogram("prober_probe_own_seconds", owner)
+        self._retransmissions = store.block("prober_probe_tcp_retransmissions_total", owner)
+        self._round_trip = store.block("prober_probe_last_tcp_rtt_seconds", owner)
         self._last_seconds = store.block("prober_probe_last_duration_seconds", owner)
         self._phases = store.block("prober_probe_last_phase_duration_seconds", owner)
         self._slow = store.block("prober_probe_latency_objective_missed_total", owner)
@@ -107,6 +117,7 @@ class ProbeMetrics:
     def configure(self, probe: Probe) -> None:
         """Take over the probe's settings; its counters stay."""
         self._probe = probe
+        self._store.set_info("prober_probe_info", self._owner, (probe.severity.value,))
         self._interval.set(probe.interval_seconds)
         self._objective.replace(
             {
@@ -130,12 +141,13 @@ class ProbeMetrics:
             self._phases.replace({})
             self._last_seconds.replace({})
             return False
+        self._record_connection(exchange.tcp)
         if exchange.failure is None and exchange.response is not None:
             self._count_code(str(exchange.response.status))
         answered = _answered_by_platform(exchange, verdict)
         if answered and verdict.latency.anomaly is not None:
             self._anomalies.add(key=verdict.latency.anomaly)
-        if not is_trustworthy(exchange.loop_lag_seconds, max_loop_lag_seconds):
+        if not is_trustworthy(exchange, max_loop_lag_seconds):
             self._discarded.add(key=LOOP_LAG)
             return True
         self._phases.replace(dict(exchange.phases.as_pairs()))
@@ -144,6 +156,11 @@ class ProbeMetrics:
         else:
             self._last_seconds.replace({})
         return False
+
+    def _record_connection(self, tcp: TcpEvidence | None) -> None:
+        self._round_trip.replace({} if tcp is None else {NO_LABELS: tcp.rtt_seconds})
+        if tcp is not None and tcp.retransmissions:
+            self._retransmissions.add(float(tcp.retransmissions))
 
     def _record_verdict(self, result: ProbeResult) -> None:
         verdict = result.verdict
@@ -180,9 +197,12 @@ class ProbeMetrics:
         if self._server is not None and self._network is not None and counts:
             self._server.observe(latency.server_seconds)
             self._network.observe(latency.network_seconds)
+        if self._own is not None and counts:
+            self._own.observe(latency.own_seconds)
         sides: dict[str, float] = {
             LatencyComponent.SERVER: latency.server_seconds,
             LatencyComponent.NETWORK: latency.network_seconds,
+            OWN: latency.own_seconds,
         }
         self._last_seconds.replace(sides)
         for side in slow_components(latency, self._probe) if counts else ():
@@ -246,8 +266,8 @@ class TokenMetrics:
         self._rejections.add(key=cause)
 
     def _set_token_info(self, status: TokenStatus) -> None:
-        name = status.fingerprint
-        told = None if name is None else (name, status.source.kind.value)
+        # Without a token the source is known all the same: to Prometheus, an empty label is none.
+        told = (status.fingerprint or "", status.source.kind.value)
         if told != self._told:
             self._told = told
             self._store.set_info("prober_token_info", self._owner, told)
@@ -309,7 +329,8 @@ _OWNERS_PER_STEP = 2  # five probes' texts hold a slow machine for 5 ms
 class PrometheusSink(EventSink):
     """Keeps every series of `METRIC_DEFINITIONS` and renders them for a scrape.
 
-    Above `max_loop_lag_seconds` of lag during an attempt its durations are left out and counted.
+    Where the event loop timed an attempt, its durations are left out and counted above
+    `max_loop_lag_seconds` of lag.
     `started_at` is in epoch seconds. What concerns a tenant or a probe that is not (or no longer)
     configured is ignored.
     """
@@ -335,6 +356,7 @@ class PrometheusSink(EventSink):
         self._heartbeat = store.block("prober_scheduler_heartbeat_timestamp_seconds")
         self._lateness = store.histogram("prober_scheduler_delay_seconds")
         self._lag = store.histogram("prober_event_loop_lag_seconds")
+        self._fallbacks = store.block("prober_probe_timing_fallbacks_total")
         self._in_flight = store.block("prober_probes_in_flight")
         self._tasks = store.block("prober_asyncio_tasks")
         self._loaded = store.block("prober_config_last_reload_successful")
@@ -414,6 +436,9 @@ class PrometheusSink(EventSink):
             return
         with self._lock:
             self._all_discarded += probe.record(result, self.max_loop_lag_seconds)
+            fallback = result.exchange.timing_fallback
+            if fallback is not None:
+                self._fallbacks.add(key=fallback)
             expiry = result.exchange.certificate_expiry_timestamp_seconds
             if expiry is not None and result.endpoint is Endpoint.API:
                 self._store.block(_CERTIFICATE, (self._hosts[result.tenant],)).set(expiry)

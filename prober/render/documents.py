@@ -11,7 +11,7 @@ among the facts is kept. Cookies are dropped. The token is known by its fingerpr
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
@@ -40,6 +40,7 @@ from prober.outcomes import (
     SkipCause,
     TokenState,
 )
+from prober.redaction import Redactor
 from prober.render.text import maintenance_text, status_text
 from prober.stats.aggregates import BUCKET_SECONDS, TimeBucket, bucket_start, sum_buckets
 from prober.stats.slo import availability_from_bucket, budget_left
@@ -348,12 +349,14 @@ def _classified(
         "phase_seconds": _phases(exchange.phases),
         "facts": dict(verdict.facts),
         "request": {"method": exchange.method, "url": _without_credentials(exchange.url)},
-        "response": None if exchange.response is None else _response(exchange.response, verdict),
+        "response": _response(exchange, verdict),
         "failure": _failure(exchange.failure),
         "connection": {
             "reused": exchange.connection_reused,
             "remote_address": exchange.remote_address,
             "certificate_expiry_timestamp_seconds": exchange.certificate_expiry_timestamp_seconds,
+            "via_proxy": exchange.via_proxy,
+            "tcp": None if exchange.tcp is None else asdict(exchange.tcp),
         },
         "expectations": _expectations(expectations),
     }
@@ -366,6 +369,11 @@ def _latency(exchange: HttpExchange, verdict: Verdict) -> dict[str, object]:
         "server_seconds": latency.server_seconds,
         "network_seconds": latency.network_seconds,
         "anomaly": None if latency.anomaly is None else latency.anomaly.value,
+        "own_seconds": latency.own_seconds,
+        "bound_seconds": exchange.timing_bound_seconds,
+        "timing_fallback": None
+        if exchange.timing_fallback is None
+        else exchange.timing_fallback.value,
         "loop_lag_seconds": exchange.loop_lag_seconds,
     }
 
@@ -375,7 +383,10 @@ def _phases(phases: Phases) -> dict[str, float | None]:
     return {name: known.get(name) for name in PHASE_NAMES}
 
 
-def _response(response: Response, verdict: Verdict) -> dict[str, object]:
+def _response(exchange: HttpExchange, verdict: Verdict) -> dict[str, object] | None:
+    response = exchange.response
+    if response is None:
+        return None
     by_platform = verdict.responder is Responder.PLATFORM
     return {
         "status": response.status,
@@ -383,13 +394,13 @@ def _response(response: Response, verdict: Verdict) -> dict[str, object]:
             [name, value] for name, value in response.headers if name.lower() not in _SECRET_HEADERS
         ],
         "body_over_limit": response.body_over_limit,
-        "envelope": _envelope(response) if by_platform else None,
+        "envelope": _envelope(response, exchange.redactor) if by_platform else None,
         "excerpt": None if by_platform else _excerpt(verdict),
     }
 
 
-def _envelope(response: Response) -> dict[str, str] | None:
-    body = read_body(b"" if response.body_over_limit else response.body)
+def _envelope(response: Response, redactor: Redactor) -> dict[str, str] | None:
+    body = read_body(b"" if response.body_over_limit else response.body, redactor)
     if body.status is None:
         return None
     optional = {"message": body.message, "path": body.path}

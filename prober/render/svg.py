@@ -119,18 +119,19 @@ def waterfall_svg(
     *,
     failed: bool,
 ) -> Markup:
-    """Return a bar for each phase, the server's share of waiting marked."""
+    """Return a bar for each phase, the server's share of waiting and our own time marked."""
     known = [(name, seconds) for name, seconds in phases.items() if seconds is not None]
     whole = max(total_seconds, sum(seconds for _, seconds in known))
     if not known or whole <= 0:
         return Markup("")
     left, row, shapes = 0.0, 18, []
     scale = 560 / whole
+    last = max((at for at, (name, _) in enumerate(known) if name != "own"), default=-1)
     for number, (name, seconds) in enumerate(known):
         top, start = number * row, 90 + left * scale
         wide = max(seconds * scale, 1.0)
-        ends = failed and number == len(known) - 1
-        kind = "failed" if ends else "network"
+        ends = failed and number == last
+        kind = "failed" if ends else "own" if name == "own" else "network"
         shapes.append(f'<text x="0" y="{top + 13}">{escape(name)}</text>')
         shapes.append(_rect(kind, start, top + 2, wide, row - 4))
         if name == "wait" and server_seconds is not None:

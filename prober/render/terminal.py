@@ -37,6 +37,8 @@ from prober.models import (
     HttpExchange,
     Latency,
     TokenRef,
+    TokenSource,
+    TokenSourceKind,
     TokenStatus,
     Verdict,
     shared_token_rejected_for,
@@ -193,6 +195,7 @@ def _milliseconds(seconds: float | None) -> str:
     return _NOTHING if seconds is None else milliseconds(seconds)
 
 
+_CREDENTIALS = "/run/credentials/"
 _NO_VALUE = "-"
 _SCHEMA_VERSION = 1
 
@@ -253,14 +256,30 @@ def token_remark(statuses: Mapping[str, TokenStatus], tenant: str) -> str | None
     if status.state is TokenState.MISSING:
         return f"there is no token: {status.problem or 'its source has not been read'}"
     if status.state is TokenState.REJECTED:
-        return (
-            f"rejected since {_moment(status.rejected_since)}; put the user's present token into"
-            f" {status.source}, it is picked up without a restart"
-        )
+        return f"rejected since {_moment(status.rejected_since)}; {token_remedy(status.source)}"
     other = shared_token_rejected_for(statuses, tenant)
     if other is not None:
         return f"holds the token that is already rejected for {other}: its next run will tell"
     return None
+
+
+def token_remedy(source: TokenSource) -> str:
+    """Return what to do about a rejected token, which depends on where it comes from."""
+    if source.client is not None:
+        secret = source.client.secret
+        return (
+            f"check the rights and the scope of the OAuth client {source.client.client_id}, and"
+            f" put its present secret into {secret}, {_taking_effect(secret)}"
+        )
+    return f"put the user's present token into {source}, {_taking_effect(source)}"
+
+
+def _taking_effect(source: TokenSource) -> str:
+    if source.kind is TokenSourceKind.ENVIRONMENT:
+        return "and restart the prober: a running process does not see a changed environment"
+    if source.location.startswith(_CREDENTIALS):
+        return "at its origin, and restart the service: systemd copies a credential at the start"
+    return "it is picked up without a restart"
 
 
 def token_document(statuses: Mapping[str, TokenStatus], tenant: str) -> dict[str, object]:
@@ -305,8 +324,8 @@ _NAME_CELLS = 8  # "transfer"
 _WIDEST = 120
 _UNIT = " ms"
 _WATERFALL_INDENT = "  "
-_SERVER, _NETWORK, _UNKNOWN = "█", "░", "▒"
-_STYLES = {_SERVER: "cyan", _NETWORK: "blue", _UNKNOWN: "dim"}
+_SERVER, _NETWORK, _UNKNOWN, _OWN = "█", "░", "▒", "·"
+_STYLES = {_SERVER: "cyan", _NETWORK: "blue", _UNKNOWN: "dim", _OWN: "magenta"}
 _NO_SPLIT = {
     ServerTimingAnomaly.MISSING: "no Server-Timing total",
     ServerTimingAnomaly.UNPARSABLE: "an unreadable Server-Timing total",
@@ -335,7 +354,7 @@ class Waterfall:
         fixed_cells = 2 * len(_WATERFALL_INDENT) + _NAME_CELLS + 1 + number_cells + len(_UNIT)
         bar_cells = max(min(options.max_width, _WIDEST) - fixed_cells, 1)
         for (name, _), bar, number in zip(pairs, self._bars(bar_cells), numbers, strict=True):
-            failed = self.exchange.failure is not None and name == pairs[-1][0]
+            failed = self.exchange.failure is not None and name == _last_on_the_wire(pairs)
             yield to_terminal_line(
                 Text("✗ " if failed else _WATERFALL_INDENT)
                 + Text(f"{name:<{_NAME_CELLS}} ", "bold" if failed else "")
@@ -362,7 +381,7 @@ class Waterfall:
             first = min(round(start / whole * bar_cells), bar_cells - 1)
             last = max(round(end / whole * bar_cells), first + 1)
             share = self._server_share(name, seconds)
-            filled = _filled(last - first, share, name == "wait")
+            filled = _filled(last - first, share, name)
             yield Text(" " * first) + filled + Text(" " * (bar_cells - last))
 
     def _server_share(self, name: str, seconds: float) -> float | None:
@@ -378,18 +397,23 @@ class Waterfall:
     def _legend(self) -> Text:
         latency, legend = self.latency, Text(_WATERFALL_INDENT)
         if latency.server_seconds is not None and latency.network_seconds is not None:
-            total = round(latency.total_seconds * _TENTHS_PER_SECOND)
-            server = min(round(latency.server_seconds * _TENTHS_PER_SECOND), total)
+            parts = [latency.server_seconds, latency.network_seconds, latency.own_seconds]
+            server, network, own = printed_tenths(parts, latency.total_seconds)
             legend += Text(_SERVER, _STYLES[_SERVER]) + Text(f" server {_number(server)} ms   ")
             legend += Text(_NETWORK, _STYLES[_NETWORK])
-            legend += Text(f" network {_number(total - server)} ms")
+            legend += Text(f" network {_number(network)} ms")
+            if own:
+                legend += Text("   ") + Text(_OWN, _STYLES[_OWN]) + Text(f" own {_number(own)} ms")
         elif self.exchange.failure is not None:
             legend += Text("✗ failed in this phase", "dim")
         else:
             why = "" if latency.anomaly is None else f": {_NO_SPLIT[latency.anomaly]}"
             legend += Text(_UNKNOWN, _STYLES[_UNKNOWN]) + Text(f" not split{why}", "dim")
-        if self.exchange.loop_lag_seconds >= _MIN_SHOWN_SECONDS:
-            doubt = _number(round(self.exchange.loop_lag_seconds * _TENTHS_PER_SECOND))
+        exchange = self.exchange
+        timed_by_kernel = exchange.timing_fallback is None
+        bound = exchange.timing_bound_seconds if timed_by_kernel else exchange.loop_lag_seconds
+        if bound >= _MIN_SHOWN_SECONDS:
+            doubt = _number(round(bound * _TENTHS_PER_SECOND))
             legend += Text(f"   measured to within {doubt} ms", "dim")
         return legend
 
@@ -408,11 +432,18 @@ def printed_tenths(parts_seconds: Sequence[float], total_seconds: float) -> list
     return [int(each) + (at in raised) for at, each in enumerate(exact)]
 
 
-def _filled(cells: int, share: float | None, is_wait: bool) -> Text:  # noqa: FBT001
+def _last_on_the_wire(pairs: Sequence[tuple[str, float]]) -> str:
+    """Return the phase in which a failure happened: our own time is none."""
+    return next((name for name, _ in reversed(pairs) if name != "own"), "")
+
+
+def _filled(cells: int, share: float | None, name: str) -> Text:
+    if name == "own":
+        return Text(_OWN * cells, _STYLES[_OWN])
     if share is None:
         return Text(_UNKNOWN * cells, _STYLES[_UNKNOWN])
     server = round(cells * share)
-    if is_wait and share > 0:
+    if name == "wait" and share > 0:
         server = max(server, 1)
     return Text(_SERVER * server, _STYLES[_SERVER]) + Text(
         _NETWORK * (cells - server), _STYLES[_NETWORK]

@@ -40,20 +40,27 @@ class ScheduleGroup:
 
 @dataclass(frozen=True, slots=True)
 class InFlight:
-    """What is in flight when a run falls due."""
+    """What is in flight when a run falls due.
+
+    `shared`: of all tenants, but without one run of each.
+    """
 
     same_probe: int
     same_tenant: int
-    everywhere: int
+    shared: int
 
 
 @dataclass(frozen=True, slots=True)
 class ConcurrencyLimits:
-    """How much may be in flight, and how late a run may start."""
+    """How much may be in flight, and how late a run may start.
+
+    `shared` is for the runs of all tenants beyond the first of each: that one has a place of its
+    own, or tenants that hang would take all places, and others would not be probed.
+    """
 
     per_tenant: int
-    everywhere: int
-    misfire_grace_seconds: float
+    shared: int
+    max_start_delay_seconds: float
 
 
 def schedule_groups(tenants: Sequence[Tenant]) -> tuple[ScheduleGroup, ...]:
@@ -94,9 +101,11 @@ def skip_reason(
         return SkipCause.TOKEN_REJECTED
     if in_flight.same_probe > 0:
         return SkipCause.OVERLAP
-    if delay_seconds > limits.misfire_grace_seconds:
+    if delay_seconds > limits.max_start_delay_seconds:
         return SkipCause.MISFIRE
-    if in_flight.same_tenant >= limits.per_tenant or in_flight.everywhere >= limits.everywhere:
+    if in_flight.same_tenant >= limits.per_tenant:
+        return SkipCause.CONCURRENCY
+    if in_flight.same_tenant > 0 and in_flight.shared >= limits.shared:
         return SkipCause.CONCURRENCY
     return None
 

@@ -23,8 +23,8 @@ from prober.scheduler.planner import ScheduleGroup, due_times, schedule_groups
 
 HEARTBEAT_SECONDS = 15.0
 _MIN_PLAN_SECONDS = 10.0  # a job run costs as much as a probe
-_CLOCK_CHECK_SECONDS = 1.0
-_STEP_SECONDS = 0.5  # what NTP slews in a second is far less
+_CLOCK_CHECK_SECONDS = 2.0  # less than `_ahead` of the shortest plan
+_STEP_SECONDS = 0.5  # what NTP slews meanwhile is far less
 
 OnDue = Callable[[str, str, float], None]
 _Key = tuple[str, float]

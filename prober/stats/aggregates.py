@@ -59,13 +59,6 @@ def bucket_index(seconds: float) -> int:
     return max(0, math.ceil(math.log(max(seconds, _MIN_SECONDS) / _MIN_SECONDS) / _LOG_GROWTH))
 
 
-def sketch_of(durations_seconds: Iterable[float]) -> DurationHistogram:
-    """Return the sketch of some durations."""
-    return merge_histograms(
-        DurationHistogram({bucket_index(seconds): 1}) for seconds in durations_seconds
-    )
-
-
 def add_duration(sketch: DurationHistogram, seconds: float | None) -> DurationHistogram:
     """Return a sketch and one duration more; None is none."""
     if seconds is None:

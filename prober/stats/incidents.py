@@ -5,8 +5,10 @@ tenant suffered: the spells of one culprit that overlap, or follow each other cl
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from heapq import heappop, heappush
+from operator import itemgetter
 
 from prober.outcomes import Culprit, Reason
 from prober.stats.aggregates import RunSummary
@@ -15,6 +17,10 @@ QUIET_SECONDS = 300.0
 """A culprit that is back within this time has never left: it is one incident."""
 
 _UNOBSERVED_SECONDS = 3600.0  # longer than the pauses of any canary by default
+
+
+IncidentKey = tuple[float, str, str, bool]
+"""When an incident began, its tenant, its culprit, and whether it was in maintenance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,11 @@ class Incident:
     evidence: str
     in_maintenance: bool = False
 
+    @property
+    def key(self) -> IncidentKey:
+        """What no other incident has, and by which incidents are ordered."""
+        return (self.started_at, self.tenant, self.culprit.value, self.in_maintenance)
+
     def seconds(self, now: float) -> float:
         """Return how long it lasted, up to now if it goes on."""
         return (now if self.ended_at is None else self.ended_at) - self.started_at
@@ -84,18 +95,41 @@ def incidents_from_streaks(spells: Iterable[FailureStreak]) -> tuple[Incident, .
 
     Takes time in proportion to the number of spells, apart from sorting them.
     """
+    ordered = sorted(spells, key=lambda each: each.started_at)
+    begun = [each for each, is_first in _folded(ordered) if is_first]
+    return tuple(each.incident() for each in begun)
+
+
+def newest_incidents(
+    ordered: Iterable[FailureStreak], limit: int, before: IncidentKey | None = None
+) -> tuple[Incident, ...]:
+    """Fold spells, and return at most `limit` incidents, the newest first.
+
+    `ordered` are in the order of their beginnings, and are not kept: what is held does not grow
+    with their number. `before` leaves out incidents from this one on.
+    """
+    newest: list[tuple[IncidentKey, _OpenIncident]] = []  # a heap, the oldest on top
+    for each, is_first in _folded(ordered):
+        if not is_first or (before is not None and each.key >= before):
+            continue
+        heappush(newest, (each.key, each))
+        if len(newest) > limit:
+            heappop(newest)
+    return tuple(each.incident() for _, each in sorted(newest, reverse=True, key=itemgetter(0)))
+
+
+def _folded(ordered: Iterable[FailureStreak]) -> Iterator[tuple["_OpenIncident", bool]]:
+    """Yield for each spell the incident that it is of, and whether it begins it."""
     current: dict[tuple[str, Culprit, bool], _OpenIncident] = {}
-    found: list[_OpenIncident] = []
-    for spell in sorted(spells, key=lambda each: each.started_at):
-        key = (spell.tenant, spell.culprit, spell.in_maintenance)
-        latest = current.get(key)
+    for spell in ordered:
+        group = (spell.tenant, spell.culprit, spell.in_maintenance)
+        latest = current.get(group)
         if latest is not None and spell.started_at <= latest.end + QUIET_SECONDS:
             latest.add(spell)
+            yield latest, False
         else:
-            current[key] = opened = _OpenIncident(spell)
-            found.append(opened)
-    # `found` is in the order of beginnings already: an incident begins with its first spell.
-    return tuple(each.incident() for each in found)
+            current[group] = opened = _OpenIncident(spell)
+            yield opened, True
 
 
 class _OpenIncident:
@@ -104,10 +138,11 @@ class _OpenIncident:
     The end is kept, not searched for: a search for each spell takes quadratic time.
     """
 
-    __slots__ = ("_failures", "_first", "_probes", "_reasons", "end")
+    __slots__ = ("_failures", "_first", "_probes", "_reasons", "end", "key")
 
     def __init__(self, first: FailureStreak) -> None:
         self._first = first
+        self.key = (first.started_at, first.tenant, first.culprit.value, first.in_maintenance)
         self._failures = 0
         self._probes: dict[str, None] = {}  # in the order of their first failures
         self._reasons: dict[Reason, None] = {}

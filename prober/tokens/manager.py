@@ -58,6 +58,7 @@ class TokenRegistry:
         self._statuses: dict[str, TokenStatus] = {}
         self._expiry_told: dict[str, tuple[str | None, float | None]] = {}
         self._unsaved: set[str] = set()
+        self.has_unsaved = asyncio.Event()
         self._sync_tenants(tenants, backoff, {})
 
     @property
@@ -101,6 +102,7 @@ class TokenRegistry:
             return
         self._records[tenant] = changed
         self._unsaved.add(tenant)
+        self.has_unsaved.set()
         after = self._statuses[tenant] = self._status(tenant)
         if after != before:
             self._sink.on_token_status(after)
@@ -123,11 +125,13 @@ class TokenRegistry:
         """Return the records that have changed since they were last taken."""
         taken = {tenant: self._records[tenant] for tenant in self._unsaved}
         self._unsaved.clear()
+        self.has_unsaved.clear()
         return taken
 
     def mark_unsaved(self, tenants: Mapping[str, TokenRecord]) -> None:
         """Note that these could not be saved."""
         self._unsaved |= tenants.keys()
+        self.has_unsaved.set()
 
     def _sync_tenants(
         self, tenants: Sequence[Tenant], backoff: Backoff, saved: Mapping[str, TokenRecord]
@@ -149,7 +153,7 @@ class TokenRegistry:
         )
 
 
-WATCH_SECONDS = 0.5
+WATCH_SECONDS = 2.5
 _FINGERPRINT_HEX_DIGITS = 8
 
 
@@ -228,14 +232,17 @@ class TokenManager:
         """Read every source."""
         await self._watch.load()
 
-    async def watch(self) -> None:
-        """Look at every source again and again, and renew OAuth tokens; never ends by itself."""
-        while True:
-            await self._watch.poll_all(WATCH_SECONDS)
-            self._books.notify_expiries(self._now())
-            for account in self._accounts.values():
-                if account.held is not None and account.held.is_to_be_renewed(self._now()):
-                    account.start_fetch()
+    async def poll(self) -> None:
+        """Look at every source once, within `WATCH_SECONDS`, and renew OAuth tokens."""
+        await self._watch.poll_all(WATCH_SECONDS)
+        self._books.notify_expiries(self._now())
+        for account in self._accounts.values():
+            if account.held is not None and account.held.is_to_be_renewed(self._now()):
+                account.start_fetch()
+
+    async def wait_for_unsaved(self) -> None:
+        """Wait until something has changed since the last time that it was saved."""
+        await self._books.has_unsaved.wait()
 
     async def save(self, store: TokenRecordStore) -> None:
         """Save what has changed since the last time; raises OSError, and then loses nothing."""

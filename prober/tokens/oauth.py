@@ -41,6 +41,8 @@ _MAX_LEAD_SECONDS = 300.0
 _LEAD_SHARE = 0.2
 _MAX_MARGIN_SECONDS = 5.0
 _MARGIN_SHARE = 0.1
+MIN_RENEWAL_SECONDS = 10.0
+"""So long a token is used at least before the next one is asked for, unless it is rejected."""
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.0, 60.0
 
 
@@ -48,21 +50,34 @@ _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.0, 60.0
 class CachedToken:
     """A token from the identity server, and its life in epoch seconds; None: not known.
 
-    `asked_at` is when it was asked for: no server can have begun to count before.
+    `asked_at` is when it was asked for: no server can have begun to count before. `problem` says
+    what is odd about its expiry.
     """
 
     token: SecretStr
     requested_at: float
     expires_at: float | None
+    problem: str = ""
+
+    def is_fresh(self, now: float) -> bool:
+        """Tell whether it is too young to be renewed; a clock that was set back makes none so."""
+        return 0 <= now - self.requested_at < MIN_RENEWAL_SECONDS
 
     def is_usable(self, now: float) -> bool:
-        """Tell whether a request that is sent now will still arrive with a living token."""
+        """Tell whether a request that is sent now will still arrive with a living token.
+
+        One that was just issued is used whatever it says: the next one would say the same.
+        """
+        if self.is_fresh(now):
+            return True
         return self.expires_at is None or now < self.expires_at - self._share(
             _MARGIN_SHARE, _MAX_MARGIN_SECONDS
         )
 
     def is_to_be_renewed(self, now: float) -> bool:
         """Tell whether it is time to ask for the next one."""
+        if self.is_fresh(now):
+            return False
         return self.expires_at is not None and now >= self.expires_at - self._share(
             _LEAD_SHARE, _MAX_LEAD_SECONDS
         )
@@ -73,10 +88,19 @@ class CachedToken:
 
 
 def cached_token(issued: IssuedToken, asked_at: float) -> CachedToken:
-    """Return an issued token with its expiry: as the answer has it, else as the token says."""
+    """Return an issued token with its expiry: as the answer has it, else as the token says.
+
+    A token that had expired when it was issued says that one of two clocks is wrong: it is used,
+    and its expiry is not known.
+    """
     if issued.lifetime_seconds is not None:
         return CachedToken(issued.token, asked_at, asked_at + issued.lifetime_seconds)
-    return CachedToken(issued.token, asked_at, jwt_expiry(issued.token.get_secret_value()))
+    expires_at = jwt_expiry(issued.token.get_secret_value())
+    if expires_at is not None and expires_at <= asked_at + _MAX_MARGIN_SECONDS:
+        ago = asked_at - expires_at
+        problem = f"it had expired {ago:.0f} s before it was issued: compare the clocks"
+        return CachedToken(issued.token, asked_at, None, problem)
+    return CachedToken(issued.token, asked_at, expires_at)
 
 
 def token_request(source: TokenSource, secret: SecretStr, *, version: str) -> Request:

@@ -1,13 +1,15 @@
 """One tenant's tokens from the identity server: asked for one at a time, and kept."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
+import structlog
 from pydantic import SecretStr
 
-from prober.classifier.oauth_rules import classify_token_response, issued_token
+from prober.classifier.oauth_rules import classify_token_response, issued_token, tokens_in
 from prober.models import (
+    AlertSeverity,
     ConnectionPolicy,
     HttpExchange,
     Probe,
@@ -16,10 +18,12 @@ from prober.models import (
     TransportOptions,
     Verdict,
 )
+from prober.redaction import Redactor
 from prober.tokens.oauth import CachedToken, cached_token, retry_delay_seconds, token_request
 
 SendRequest = Callable[[Request, Probe, TransportOptions], Awaitable[HttpExchange]]
 
+_logger = structlog.get_logger("prober")
 _PROBE = Probe(
     name="token",
     path="",
@@ -31,6 +35,7 @@ _PROBE = Probe(
     max_response_bytes=64 * 1024,
     server_objective_seconds=2.5,
     network_objective_seconds=0.5,
+    severity=AlertSeverity.TICKET,
 )
 """The limits of a token request: timeouts and the size of the response. No setting changes them."""
 
@@ -67,6 +72,7 @@ class OAuthTokenClient:
         self._secret: SecretStr | None = None
         self._withheld = TokenUnavailable("the client's secret has not been read yet")
         self._failures = 0
+        self._problem_logged = False
         self._ask_again_at = 0.0
         self._asking: asyncio.Task[CachedToken | TokenUnavailable] | None = None
 
@@ -108,7 +114,8 @@ class OAuthTokenClient:
             return self._withheld
         request = token_request(self._tenant.token, secret, version=self._version)
         exchange = await self._ask(request, _PROBE, self._tenant.transport)
-        answer = _read(exchange, asked_at)
+        known = [secret] if self.held is None else [secret, self.held.token]
+        answer = _read(exchange, asked_at, known)
         if secret is not self._secret:  # replaced while it was asked with
             return await self._fetch()
         self._store_response(answer)
@@ -117,6 +124,11 @@ class OAuthTokenClient:
 
     def _store_response(self, answer: CachedToken | TokenUnavailable) -> None:
         if isinstance(answer, CachedToken):
+            if answer.problem and not self._problem_logged:
+                self._problem_logged = True
+                _logger.warning(
+                    "token_expiry_ignored", tenant=self._tenant.name, problem=answer.problem
+                )
             self.held, self._failures, self._ask_again_at = answer, 0, 0.0
             return
         self._withheld = answer
@@ -124,14 +136,29 @@ class OAuthTokenClient:
         self._ask_again_at = self._now() + retry_delay_seconds(self._failures)
 
 
-def _read(exchange: HttpExchange, asked_at: float) -> CachedToken | TokenUnavailable:
+def _read(
+    exchange: HttpExchange, asked_at: float, known: Sequence[SecretStr]
+) -> CachedToken | TokenUnavailable:
+    issued = None if exchange.response is None else issued_token(exchange.response)
+    # A token may stand in a header, or in the words for an error: who asked need not know it yet.
+    secrets = [*known, *(() if exchange.response is None else tokens_in(exchange.response))]
+    exchange = _redacted(exchange, Redactor(secrets, token_shaped=True))
     verdict = classify_token_response(exchange)
-    issued = None
-    if verdict.succeeded and exchange.response is not None:
-        issued = issued_token(exchange.response)
+    if not verdict.succeeded:
+        issued = None
     if issued is not None:
         return cached_token(issued, asked_at)
     return TokenUnavailable(verdict.evidence, _redact_tokens(exchange), verdict)
+
+
+def _redacted(exchange: HttpExchange, redactor: Redactor) -> HttpExchange:
+    response, failure = exchange.response, exchange.failure
+    if response is not None:
+        headers = tuple((name, redactor.text(value)) for name, value in response.headers)
+        response = replace(response, headers=headers)
+    if failure is not None:
+        failure = replace(failure, detail=redactor.text(failure.detail))
+    return replace(exchange, response=response, failure=failure, redactor=redactor)
 
 
 def _redact_tokens(exchange: HttpExchange) -> HttpExchange:

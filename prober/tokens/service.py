@@ -71,7 +71,7 @@ class TokenService:
             )
         await self._save()
         self._tasks = [
-            asyncio.create_task(self._supervise(self.manager.watch), name="token watch"),
+            asyncio.create_task(self._supervise(self._keep_watching), name="token watch"),
             asyncio.create_task(self._supervise(self._keep_saving), name="token saving"),
         ]
 
@@ -113,8 +113,13 @@ class TokenService:
         except OSError as error:
             self._on_error(error)
 
+    async def _keep_watching(self) -> None:
+        while True:
+            await self.manager.poll()
+
     async def _keep_saving(self) -> None:
         while True:
+            await self.manager.wait_for_unsaved()
             await asyncio.sleep(SAVE_SECONDS)
             await self._save()
 

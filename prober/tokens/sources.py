@@ -9,6 +9,7 @@ What lies in every tenant's source, as far as it is to be believed.
 import asyncio
 import errno
 import os
+import re
 import stat
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from prober.errors import TokenUnavailableError
 from prober.file_signature import stat_signature
 from prober.models import TokenSource, TokenSourceKind
 
+_QUOTES = frozenset("\"'`\u201c\u201d\u2018\u2019")
+_ASSIGNMENT = re.compile(r"(export\s+)?[A-Z][A-Z0-9_]*_[A-Z0-9_]*\s*=\s*[^=\s]")
 MAX_TOKEN_BYTES = 16 * 1024
 _RESOURCE_ERRNOS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 STABLE_SECONDS = 0.25
@@ -73,6 +76,12 @@ def parse_token(content: bytes, where: str) -> SecretStr:
         raise TokenUnavailableError(f"{where} is not UTF-8 text") from None
     if not text:
         raise TokenUnavailableError(f"{where} is empty: write the token into it")
+    if text[0] in _QUOTES or text[-1] in _QUOTES:
+        raise TokenUnavailableError(f"{where} has quotes: write the token without them")
+    if text.lower().startswith("bearer "):
+        raise TokenUnavailableError(f"{where} begins with 'Bearer': write the token alone")
+    if _ASSIGNMENT.match(text):
+        raise TokenUnavailableError(f"{where} has the form NAME=value: write the value alone")
     if any(character.isspace() for character in text):
         raise TokenUnavailableError(f"{where} has white space inside: one token alone may be there")
     if not (text.isascii() and text.isprintable()):
@@ -114,6 +123,8 @@ class FileSource:
                 if known is not None and known.version == version:
                     return known
                 content = file.read(MAX_TOKEN_BYTES + 1)
+        except ValueError:  # a NUL within, which no path can have
+            return SourceReading(problem=f"{where!r} is no path")
         except OSError as error:
             if error.errno in _RESOURCE_ERRNOS and known is not None:
                 return known  # it says nothing about the file
@@ -142,6 +153,14 @@ def _reading(
 _POLL_BATCH = 25
 _MAX_POLLS = 12
 """So often a source that keeps changing is looked at in one go: three seconds."""
+
+
+def _guarded(source: SecretSource, known: SourceReading | None) -> SourceReading:
+    """Read a source; whatever is wrong with one, the others are read all the same."""
+    try:
+        return source.read(known)
+    except Exception as error:  # noqa: BLE001 -- it becomes a problem of this source alone
+        return SourceReading(problem=f"it cannot be read: {type(error).__name__}")
 
 
 class SourceWatcher:
@@ -199,7 +218,7 @@ class SourceWatcher:
             if name in self._sources
         ]
         sightings = await asyncio.to_thread(
-            lambda: [source.read(known) for _, source, known in asked]
+            lambda: [_guarded(source, known) for _, source, known in asked]
         )
         for (name, source, _), sighting in zip(asked, sightings, strict=True):
             if self._sources.get(name) is source:  # else a reload has taken it away meanwhile

@@ -9,8 +9,9 @@
     anything that is not the platform's answer.
 3.  An answer counts for the token that the request bore, and an acceptance only if the request
     began after the rejection: what was on its way when a token died proves nothing about now.
-4.  Why it was rejected is told from its life: `expired` when a known expiry had passed,
-    `superseded` when it had been accepted before, else `never_accepted`.
+4.  Why it was rejected is told from its life: `expired` when its stated expiry had passed
+    and it was not accepted since (a `max_age` is no expiry), `superseded` when it had been accepted
+    before, else `never_accepted`.
 5.  While it is rejected, one canary run at a time goes on, ever more seldom, by another probe than
     the last one that was refused: so a 401 that concerns one operation alone is found out. From
     then on that probe's 401 says nothing, until it is accepted or the token changes.
@@ -183,11 +184,16 @@ def known_expiry(record: TokenRecord, source: TokenSource) -> float | None:
 
     What the token says comes before what the settings say; `max_age` can only shorten it.
     """
-    stated = source.expires_at if record.stated_expiry is None else record.stated_expiry
+    stated = stated_expiry(record, source)
     if source.max_age_seconds is None or record.first_accepted_at is None:
         return stated
     aged = record.first_accepted_at + source.max_age_seconds
     return aged if stated is None else min(stated, aged)
+
+
+def stated_expiry(record: TokenRecord, source: TokenSource) -> float | None:
+    """Return the expiry that the token states, else the one in the settings, else None."""
+    return source.expires_at if record.stated_expiry is None else record.stated_expiry
 
 
 def status(tenant: str, record: TokenRecord, source: TokenSource) -> TokenStatus:
@@ -232,10 +238,21 @@ def _refused(record: TokenRecord, probe: str, policy: TokenPolicy, at: float) ->
         return record
     if record.state is TokenState.REJECTED:
         return replace(record, refused_probe=probe)
-    expiry = known_expiry(record, policy.source)
-    passed = expiry is not None and expiry <= at
-    cause = RejectionCause.EXPIRED if passed else _rejection_cause(record)
+    expired = _has_expired(record, policy.source, at)
+    cause = RejectionCause.EXPIRED if expired else _rejection_cause(record)
     return replace(_rejected(record, cause, policy, at), refused_probe=probe)
+
+
+def _has_expired(record: TokenRecord, source: TokenSource, at: float) -> bool:
+    """Tell whether an expiry explains a 401.
+
+    `max_age` is the user's own rule and no expiry, and an expiry after which the platform accepted
+    the token was none either.
+    """
+    expiry = stated_expiry(record, source)
+    if expiry is None or expiry > at:
+        return False
+    return record.last_accepted_at is None or record.last_accepted_at <= expiry
 
 
 def _rejected(

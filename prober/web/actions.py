@@ -9,7 +9,6 @@ at us (against DNS rebinding), and its form bears a word that only our pages kno
 
 import asyncio
 import hmac
-import ipaddress
 import secrets
 from collections import defaultdict
 
@@ -18,6 +17,7 @@ from aiohttp import web
 from prober.models import ProbeResult
 from prober.render.documents import result_document
 from prober.web import queries
+from prober.web.auth import host_name, is_ip_address
 from prober.web.context import SITE, WebContext
 from prober.web.rendering import render_page
 
@@ -56,8 +56,8 @@ def csrf_error(
 
     `host`, `origin` and `fetch_site` are the headers of these names.
     """
-    name = _name(host)
-    if not (name in _LOCAL_NAMES or name in hosts or _is_address(name)):
+    name = host_name(host)
+    if not (name in _LOCAL_NAMES or name in hosts or is_ip_address(name)):
         return f"'{name}' is not in web.allowed_hosts: add it if browsers use this host name"
     if fetch_site not in {None, "same-origin", "none"}:
         return "another site's page asked for this"
@@ -67,7 +67,10 @@ def csrf_error(
 
 
 async def _on_page(request: web.Request) -> web.Response:
-    form = await request.post()
+    try:
+        form = await request.post()
+    except (ValueError, LookupError, AssertionError, RuntimeError) as error:
+        raise web.HTTPBadRequest(text="the form cannot be read") from error
     given = form.get(CSRF_FIELD, "")
     ours = request.app[_RUN_NOW].word
     if not isinstance(given, str) or not hmac.compare_digest(given.encode(), ours.encode()):
@@ -114,19 +117,6 @@ def _authorized(request: web.Request, site: WebContext) -> tuple[str, str]:
     if probe not in probes:
         raise web.HTTPNotFound(text=f"{tenant} has no probe '{probe}'")
     return tenant, probe
-
-
-def _name(host: str) -> str:
-    name, colon, port = host.rpartition(":")
-    return (name if colon and port.isdigit() else host).strip("[]").lower()
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
 
 
 PATH = "/-/reload"

@@ -5,9 +5,10 @@ What may be said in an address, and how it is read: one list for routes and Open
 The API's description (OpenAPI 3.1), made from the table of operations and their types. Pure.
 """
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from aiohttp import web
@@ -17,6 +18,7 @@ from prober.formatting import duration_seconds
 from prober.history.reader import FailureRecord
 from prober.render.documents import TenantStatusDocument
 from prober.render.svg import RANGES, badge_svg
+from prober.stats.incidents import IncidentKey
 from prober.web import queries
 from prober.web.context import SITE, WebContext
 from prober.web.queries import (
@@ -32,6 +34,7 @@ from prober.web.queries import (
 
 DEFAULT_RANGE = "24h"
 _SINCE_PATTERN = "^[1-9][0-9]{0,3}(s|m|h|d)$"
+_CURSOR = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)~([a-z]{1,16})~([01])~([a-z0-9_-]{1,63})")
 _MOST = 200
 _GREATEST_NUMBER = 2**63 - 1
 
@@ -77,6 +80,13 @@ def _number(text: str) -> int:
     return int(text)
 
 
+def _cursor(text: str) -> IncidentKey:
+    found = _CURSOR.fullmatch(text)
+    if found is None:
+        raise ValueError("write what 'next_cursor' of an answer says")
+    return float(found[1]), found[4], found[2], found[3] == "1"
+
+
 TENANT = Parameter("tenant", "path", "The tenant's name.", {"type": "string"}, str)
 PROBE = Parameter("probe", "path", "The probe's name.", {"type": "string"}, str)
 OF_PROBE = Parameter("probe", "query", "Of this probe alone.", {"type": "string"}, str)
@@ -111,6 +121,16 @@ LIMIT = Parameter(
     _limit,
     "50",
 )
+
+
+CURSOR = Parameter(
+    "cursor",
+    "query",
+    "The answer's `next_cursor`: what comes after it.",
+    {"type": "string", "pattern": f"^{_CURSOR.pattern}$"},
+    _cursor,
+)
+INCIDENTS_LIMIT = replace(LIMIT, schema={**LIMIT.schema, "default": _MOST}, default=str(_MOST))
 
 
 class BadParameterError(ValueError):
@@ -246,15 +266,18 @@ async def _events(site: WebContext, tenant: str, since: float) -> EventsDocument
     return await queries.events_of(site, tenant, since)
 
 
-async def _incidents(site: WebContext, since: float) -> IncidentsDocument:
-    return await queries.incidents_since(site, since)
-
-
-async def _tenant_incidents(site: WebContext, tenant: str, since: float) -> IncidentsDocument:
-    return await queries.incidents_since(site, since, tenant)
+async def _incidents(
+    site: WebContext,
+    since: float,
+    limit: int,
+    cursor: IncidentKey | None,
+    tenant: str | None = None,
+) -> IncidentsDocument:
+    return await queries.incidents_since(site, since, tenant, limit=limit, cursor=cursor)
 
 
 _TENANT, _SINCE = TENANT, SINCE
+_PAGE = (_SINCE, INCIDENTS_LIMIT, CURSOR)
 OPERATIONS = (
     Operation(
         "overview", "/api/v1/overview", "How everything stands.", (), OverviewDocument,
@@ -270,7 +293,7 @@ OPERATIONS = (
     ),
     Operation(
         "tenant_incidents", "/api/v1/tenants/{tenant}/incidents", "A tenant's incidents.",
-        (_TENANT, _SINCE), IncidentsDocument, _tenant_incidents,
+        (_TENANT, *_PAGE), IncidentsDocument, _incidents,
     ),
     Operation(
         "failures", "/api/v1/tenants/{tenant}/failures", "Its last failures, with evidence.",
@@ -285,7 +308,7 @@ OPERATIONS = (
         (NUMBER,), FailureRecord, _failure,
     ),
     Operation(
-        "incidents", "/api/v1/incidents", "All tenants' incidents.", (_SINCE,),
+        "incidents", "/api/v1/incidents", "All tenants' incidents.", _PAGE,
         IncidentsDocument, _incidents,
     ),
     Operation(
@@ -325,7 +348,9 @@ def _handler(operation: Operation) -> Callable[[web.Request], Awaitable[web.Resp
             return error_answer(404, str(error))
         except OSError as error:
             return error_answer(503, f"the history cannot be read: {error.strerror or error}")
-        return _json(adapter, document)
+        # A long document takes longer to write than a measurement may wait.
+        body = await asyncio.to_thread(adapter.dump_json, document)
+        return web.Response(body=body, content_type="application/json")
 
     return handle
 

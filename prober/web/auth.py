@@ -17,7 +17,7 @@ import hashlib
 import hmac
 import ipaddress
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
@@ -152,6 +152,36 @@ def credentials(authorization: str | None) -> tuple[bytes, bytes] | None:
         return None
     user, colon, password = decoded.partition(b":")
     return (user, password) if colon else None
+
+
+def host_objection(host: str | None, allowed: Sequence[str], *, is_loopback: bool) -> str | None:
+    """Return why a request for a host is not answered, None if it is.
+
+    A page of another site can have its own name resolved to this server's address (DNS rebinding),
+    and then reads the answers as its own; an address cannot be rebound. Without `allowed` names
+    every name is good, but for a server that only this machine can reach: `is_loopback`.
+    """
+    name = host_name(host or "")
+    if not name or name == "localhost" or name in allowed or is_ip_address(name):
+        return None
+    if not allowed and not is_loopback:
+        return None
+    return f"'{name[:80]}' is not in web.allowed_hosts: add it if clients use this host name"
+
+
+def host_name(host: str) -> str:
+    """Return the name or address in a Host field, in lower case."""
+    name, colon, port = host.rpartition(":")
+    return (name if colon and port.isdigit() else host).strip("[]").lower()
+
+
+def is_ip_address(name: str) -> bool:
+    """Tell whether a host is an IP address."""
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def client_network(address: str | None) -> str:

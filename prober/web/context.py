@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TypeVar
 
 from aiohttp import web
 
@@ -11,6 +12,9 @@ from prober.history.reader import HistoryReader
 from prober.metrics.sink import SelfHealth
 from prober.models import ProbeResult, Tenant
 from prober.stats.status import TenantStatus
+
+_T = TypeVar("_T")
+MAX_READERS = 2
 
 RunOnce = Callable[[str, str], Awaitable[ProbeResult]]
 """Runs a tenant's probe once, out of turn; its result counts for nothing."""
@@ -39,9 +43,20 @@ class WebContext:
     run_once: RunOnce | None = None
     reload: Reload | None = None
     allowed_hosts: tuple[str, ...] = ()
+    is_loopback: bool = False
+    """Whether the server listens where only this machine can reach it."""
     refresh_metrics: Callable[[], int] = lambda: 0
     """Prepares `render_metrics` a little on the event loop; returns how many more steps there
     are."""
+    readers: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_READERS))
+
+    async def in_thread(self, read: Callable[[], _T]) -> _T:
+        """Read the history in a thread; of those who ask at the same time, few read at once.
+
+        Each reader takes memory, a thread that others need, and its share of the interpreter.
+        """
+        async with self.readers:
+            return await asyncio.to_thread(read)
 
 
 async def iter_tenant_status(site: WebContext, names: Iterable[str]) -> AsyncIterator[TenantStatus]:

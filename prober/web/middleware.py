@@ -7,11 +7,13 @@ The headers that every answer bears, whoever asked and whatever came of it. Pure
 
 import asyncio
 import math
+import zlib
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 
 import structlog
-from aiohttp import web
+from aiohttp import ClientPayloadError, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from prober.web.api import error_answer, wants_json
 from prober.web.auth import (
@@ -25,7 +27,9 @@ from prober.web.auth import (
     authorize,
     client_network,
     credentials,
+    host_objection,
 )
+from prober.web.context import SITE
 from prober.web.tls import WebConfigReloader
 
 _CSP = "Content-Security-Policy"
@@ -97,11 +101,24 @@ class AuthMiddleware:
             refusal = await self._refusal(request)
         except TooBusyError:
             refusal = _response(request, 503, "too many passwords are being checked", _BUSY_SECONDS)
-        return await handler(request) if refusal is None else refusal
+        if refusal is None:
+            return await handler(request)
+        if not request.content.at_eof():  # of a request that is refused nothing more is read
+            refusal.force_close()
+        return refusal
 
     async def _refusal(self, request: web.Request) -> web.Response | None:
         access, resource = self._keeper.access, request.match_info.route.resource
         route = None if resource is None else resource.canonical
+        context = request.app.get(SITE)
+        if context is not None and route not in HEALTH:
+            objection = host_objection(
+                request.headers.get("Host"),
+                context.allowed_hosts,
+                is_loopback=context.is_loopback,
+            )
+            if objection is not None:
+                return _response(request, 421, objection)
         if access.rate_limit is not None and route not in HEALTH:
             wait_seconds = self._over_rate(access.rate_limit)
             if wait_seconds > 0:
@@ -158,6 +175,9 @@ class AuthMiddleware:
             return _response(request, 408, "the request's body did not come in time")
         except web.HTTPRequestEntityTooLarge:
             return _response(request, 413, "the request's body is too large")
+        except (ValueError, OSError, zlib.error, ClientPayloadError, HttpProcessingError):
+            # RequestPayloadError among them: the body is not what the head says.
+            return _response(request, 400, "the request's body cannot be read")
         return None
 
     async def _add_headers(self, request: web.Request, response: web.StreamResponse) -> None:

@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from itertools import groupby
+from typing import cast
 
 from aiohttp import web
 
 from prober.render.documents import TenantStatusDocument
+from prober.stats.incidents import IncidentKey
 from prober.web import actions, api, queries
 from prober.web.api import BadParameterError
 from prober.web.context import SITE
@@ -15,6 +17,7 @@ from prober.web.rendering import CARDS, render_page
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _SHOWN_FAILURES = 20
+_SHOWN_INCIDENTS = 50
 _WEEK_SECONDS = 7 * 86_400.0
 _YOUNG_SECONDS = 2 * 3600.0
 _FIRST_ENVIRONMENT = "production"
@@ -67,7 +70,7 @@ async def _tenant(request: web.Request) -> web.Response:
     series, failures, incidents, events = await asyncio.gather(
         queries.series_of(site, name, range_name),
         queries.failures_of(site, name, _WEEK_SECONDS, _SHOWN_FAILURES),
-        queries.incidents_since(site, _WEEK_SECONDS, name),
+        queries.incidents_since(site, _WEEK_SECONDS, name, limit=_SHOWN_INCIDENTS),
         queries.events_of(site, name, _WEEK_SECONDS),
     )
     return await render_page(
@@ -89,9 +92,12 @@ def _environment_order(tenant: TenantStatusDocument) -> tuple[bool, str]:
 
 
 async def _incidents(request: web.Request) -> web.Response:
-    seconds = api.read((api.SINCE,), {}, request.query)["since"]
+    values = api.read((api.SINCE, api.CURSOR), {}, request.query)
+    seconds, cursor = values["since"], values["cursor"]
     assert isinstance(seconds, float)  # noqa: S101 -- as its parameter reads it
-    found = await queries.incidents_since(request.app[SITE], seconds)
+    found = await queries.incidents_since(
+        request.app[SITE], seconds, cursor=cast("IncidentKey | None", cursor)
+    )
     since = request.query.get("since", api.SINCE.default)
     return await render_page(request, "incidents.html", found=found, since=since)
 

@@ -21,7 +21,7 @@ from prober.render.documents import (
     tenant_document,
 )
 from prober.render.svg import TimeSeries, series, span
-from prober.stats.incidents import Incident, incidents_from_streaks
+from prober.stats.incidents import Incident, IncidentKey
 from prober.stats.status import TenantStatus
 from prober.web.context import WebContext, iter_tenant_status
 
@@ -70,11 +70,15 @@ class IncidentDocument:
 
 @dataclass(frozen=True, slots=True)
 class IncidentsDocument:
-    """The incidents that were going on at some time since a moment, the newest first."""
+    """The incidents that were going on at some time since a moment, the newest first.
+
+    `next_cursor` asks for the ones that follow; it is null when there are no more.
+    """
 
     since: float
     until: float
     incidents: tuple[IncidentDocument, ...]
+    next_cursor: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +121,7 @@ def incident_document(incident: Incident, environment: str | None, now: float) -
 
 
 MOST_FAILURES = 200
+MOST_INCIDENTS = 200
 _MOST_EVENTS = 100
 
 
@@ -149,28 +154,49 @@ async def series_of(site: WebContext, name: str, range_name: str) -> SeriesDocum
     now = site.now()
     since, until, step = span(range_name, now)
     found: dict[str, TimeSeries] = {}
-    if site.history is not None:
-        tallies = await asyncio.to_thread(site.history.aggregates, name, since, until, step)
-        found = {probe: series(each, since, until, step) for probe, each in tallies.items()}
+    archive = site.history
+    if archive is not None:
+        tallies = await site.in_thread(lambda: archive.aggregates(name, since, until, step))
+        found = await asyncio.to_thread(
+            lambda: {probe: series(each, since, until, step) for probe, each in tallies.items()}
+        )
     empty = TimeSeries(since, until, step, ())
     return SeriesDocument(now, {probe: found.get(probe, empty) for probe in probes})
 
 
 async def incidents_since(
-    site: WebContext, seconds: float, name: str | None = None
+    site: WebContext,
+    seconds: float,
+    name: str | None = None,
+    *,
+    limit: int = MOST_INCIDENTS,
+    cursor: IncidentKey | None = None,
 ) -> IncidentsDocument:
-    """Return the incidents of one tenant, or of all."""
+    """Return the newest incidents of one tenant, or of all; `cursor` is the last one before."""
     if name is not None:
         probe_names(site, name)
     now = site.now()
     found: tuple[Incident, ...] = ()
-    if site.history is not None:
-        spells = await asyncio.to_thread(site.history.streaks, now - seconds, now, name)
-        found = incidents_from_streaks(spells)
+    limit = min(limit, MOST_INCIDENTS)
+    archive = site.history
+    if archive is not None:
+        found = await site.in_thread(
+            lambda: archive.incidents(now - seconds, now, name, limit=limit + 1, before=cursor)
+        )
     environments = {each.name: each.environment for each in site.tenants.values()}
-    documents = (incident_document(each, environments.get(each.tenant), now) for each in found)
-    newest = sorted(documents, key=lambda each: -each.started_at)
-    return IncidentsDocument(now - seconds, now, tuple(newest))
+    shown = found[:limit]
+    return IncidentsDocument(
+        now - seconds,
+        now,
+        tuple(incident_document(each, environments.get(each.tenant), now) for each in shown),
+        cursor_text(shown[-1].key) if len(found) > limit else None,
+    )
+
+
+def cursor_text(key: IncidentKey) -> str:
+    """Return what asks for the incidents after one."""
+    started_at, tenant, culprit, in_maintenance = key
+    return f"{started_at!r}~{culprit}~{int(in_maintenance)}~{tenant}"
 
 
 async def failures_of(
@@ -184,7 +210,7 @@ async def failures_of(
         return FailuresDocument(())
     since = site.now() - seconds
     archive = site.history
-    found = await asyncio.to_thread(
+    found = await site.in_thread(
         lambda: archive.failures(name, since, limit=min(limit, MOST_FAILURES), probe=probe)
     )
     return FailuresDocument(found)
@@ -193,8 +219,9 @@ async def failures_of(
 async def failure(site: WebContext, number: int) -> FailureRecord:
     """Return one failure."""
     found = None
-    if site.history is not None:
-        found = await asyncio.to_thread(site.history.failure, number)
+    archive = site.history
+    if archive is not None:
+        found = await site.in_thread(lambda: archive.failure(number))
     if found is None:
         raise NotFoundError(f"there is no failure {number}, or no longer")
     return found
@@ -206,7 +233,7 @@ async def events_of(site: WebContext, name: str, seconds: float) -> EventsDocume
     if site.history is None:
         return EventsDocument((), ())
     archive, since = site.history, site.now() - seconds
-    return await asyncio.to_thread(
+    return await site.in_thread(
         lambda: EventsDocument(
             archive.token_events(name, limit=_MOST_EVENTS),
             archive.verdict_changes(name, since, limit=_MOST_EVENTS),

@@ -9,19 +9,35 @@ and each connection takes the certificate that is in force when it is made.
 import asyncio
 import os
 import socket
+import zlib
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from aiohttp import web
+from aiohttp import ClientPayloadError, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from prober.errors import ListenError
-from prober.web.auth import san_allowed
+from prober.web.auth import client_network, san_allowed
 from prober.web.middleware import response_headers
 from prober.web.tls import WebConfigReloader
 
 _AFTER_AN_ERROR_SECONDS = 0.2
+MAX_UNANSWERED_BYTES = 256 * 1024
+"""So much may come over a connection before a request on it is answered: heads, bodies, and what
+holds nothing, such as the extensions of chunks (RFC 9112, 7.1.1)."""
+RESERVED_CONNECTIONS = 16
+"""So many are kept for addresses that have none yet: for health and metrics."""
+# What reading a request raises when it is not what its head says.
+_CLIENTS_MISTAKES = (
+    web.RequestPayloadError,
+    HttpProcessingError,
+    ClientPayloadError,
+    ConnectionError,
+    zlib.error,
+)
 _FULL = (
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nConnection: close\r\n"
     b"Content-Length: 46\r\n\r\ntoo many connections: see web.max_connections\n"
@@ -32,11 +48,14 @@ _FULL = (
 class ConnectionLimits:
     """How many connections there may be, and how long each may dawdle.
 
+    One address has at most `share_of_address` of them.
+
     `head_seconds` is for TLS, then for a request's head; `stalled_seconds` for who reads slowly,
     from the moment that sending has to wait until nearly all is sent.
     """
 
     connections: int = 512
+    share_of_address: float = 0.5
     header_timeout_seconds: float = 10.0
     idle_timeout_seconds: float = 75.0
     write_timeout_seconds: float = 60.0
@@ -50,7 +69,8 @@ class ConnectionManager:
     ) -> None:
         self.keeper = keeper or WebConfigReloader()
         self.bounds = bounds or ConnectionLimits()
-        self._open: set[LimitedRequestHandler] = set()
+        self._open: dict[LimitedRequestHandler, str] = {}
+        self._of_address: Counter[str] = Counter()
         self._handshakes: set[asyncio.Task[None]] = set()
 
     @property
@@ -63,22 +83,40 @@ class ConnectionManager:
         loop = asyncio.get_running_loop()
         while True:
             try:
-                accepted, _ = await loop.sock_accept(listener)
+                accepted, peer = await loop.sock_accept(listener)
             except OSError:  # out of descriptors, or whoever it was has left
                 await asyncio.sleep(_AFTER_AN_ERROR_SECONDS)
                 continue
-            if self.count >= self.bounds.connections:
+            address = client_network(str(peer[0]))
+            if not self._has_room_for(address):
                 self._reject(accepted)
                 continue
             door = LimitedRequestHandler(self, server, loop)
-            self._open.add(door)
+            self._open[door] = address
+            self._of_address[address] += 1
             task = loop.create_task(self._handshake(accepted, door), name="new connection")
             self._handshakes.add(task)
             task.add_done_callback(self._handshakes.discard)
 
     def on_closed(self, door: "LimitedRequestHandler") -> None:
         """Count a connection no longer."""
-        self._open.discard(door)
+        address = self._open.pop(door, None)
+        if address is not None:
+            self._of_address[address] -= 1
+            if not self._of_address[address]:
+                del self._of_address[address]
+
+    def _has_room_for(self, address: str) -> bool:
+        """Tell whether an address may have one more connection.
+
+        One that has none yet may have it while there is any; others leave a few for such ones.
+        """
+        most, mine = self.bounds.connections, self._of_address[address]
+        if mine == 0:
+            return self.count < most
+        reserved = min(RESERVED_CONNECTIONS, most // 4)
+        share = max(1, int(most * self.bounds.share_of_address))
+        return self.count < most - reserved and mine < share
 
     def close(self) -> None:
         """End what has not got as far as a request; the rest ends with its server."""
@@ -115,10 +153,12 @@ class LimitedRequestHandler(web.RequestHandler):
             loop=loop,
             access_log=None,  # type: ignore[arg-type]  # as the library's own runner takes it
             keepalive_timeout=doors.bounds.idle_timeout_seconds,
+            lingering_time=0,  # what was refused is not read to its end
         )
         self._doors = doors
         self._reads_head = False
         self._requests = 0
+        self._unanswered_bytes = 0
         self._alarm: asyncio.TimerHandle | None = None
         self._stall: asyncio.TimerHandle | None = None
 
@@ -133,6 +173,10 @@ class LimitedRequestHandler(web.RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """Read on; from the first byte of a request on, its head has to come in time."""
+        self._unanswered_bytes += len(data)
+        if self._unanswered_bytes > MAX_UNANSWERED_BYTES:
+            self._on_timeout()
+            return
         if not (self._reads_head or self._requests):
             self._reads_head = True
             self._set_timeout(self._doors.bounds.header_timeout_seconds)
@@ -148,6 +192,7 @@ class LimitedRequestHandler(web.RequestHandler):
             yield
         finally:
             self._requests -= 1
+            self._unanswered_bytes = 0
             self._set_timeout(self._doors.bounds.idle_timeout_seconds)
 
     def pause_writing(self) -> None:
@@ -179,14 +224,19 @@ class LimitedRequestHandler(web.RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         """Answer what is no HTTP without a word in the log, and with the headers of all answers."""
-        if status == web.HTTPBadRequest.status_code:
-            answer: web.StreamResponse = web.Response(status=status, text="this is no HTTP\n")
+        if status == web.HTTPBadRequest.status_code or isinstance(exc, _CLIENTS_MISTAKES):
+            answer: web.StreamResponse = web.Response(status=400, text="this is no HTTP\n")
             answer.force_close()
         else:
             answer = super().handle_error(request, status, exc, message)
         headers = response_headers(self._doors.keeper.access.headers, is_tls=request.secure)
         answer.headers.update(headers)
         return answer
+
+    def log_exception(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 -- the library's
+        """Log a fault of ours; what a client does wrong is none."""
+        if not isinstance(kwargs.get("exc_info"), _CLIENTS_MISTAKES):
+            super().log_exception(*args, **kwargs)
 
     def _set_timeout(self, seconds: float) -> None:
         self._clear_timeout()

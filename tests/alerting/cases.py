@@ -103,7 +103,7 @@ CASES = (
         "ProberTokenExpiresSoon",
         "in 13.99 days",
         {tenant(EXPIRY): f"{14 * DAY}x200"},
-        "10m30s",
+        "1m30s",
         labels={"severity": "ticket", **CREDENTIAL},
     ),
     Case("ProberTokenExpiresSoon", "in 15 days", {tenant(EXPIRY): f"{15 * DAY}x200"}),
@@ -119,7 +119,7 @@ CASES = (
         "ProberTokenExpiresVerySoon",
         "in 3 days",
         {tenant(EXPIRY): f"{3 * DAY}x200"},
-        "10m30s",
+        "1m30s",
         labels={"severity": "page", **CREDENTIAL},
     ),
     Case("ProberTokenExpiresVerySoon", "in 4 days", {tenant(EXPIRY): f"{4 * DAY}x200"}),
@@ -175,7 +175,7 @@ CASES = (
     Case(
         "ProberPermissionDenied",
         "refusals with a rejected token",
-        {probe(FAILURES, 'culprit="credential"'): "0x9 3x200", VALID: "0x300"},
+        {probe(FAILURES, 'culprit="credential"'): "0x9 3x200", REJECTED: "1x300"},
     ),
     Case(
         "ProberErrorBudgetBurnsFast",
@@ -244,7 +244,7 @@ CASES = (
         "ProberRateLimited",
         "three times in a quarter",
         {runs("request", "rate_limited"): "0x9 1 2 3x200"},
-        "6m",
+        "7m",
         labels={"culprit": "request"},
     ),
     Case("ProberRateLimited", "twice", {runs("request", "rate_limited"): "0x9 1 1.9x200"}),
@@ -297,7 +297,7 @@ CASES = (
         "ProberTenantUnreachable",
         "one tenant alone",
         {network("acme"): "0x9 1 2 3x200", network("two"): "0x300"},
-        "8m",
+        "7m",
         labels={"tenant": "acme", "severity": "page", **NETWORK},
     ),
     Case(
@@ -321,7 +321,7 @@ CASES = (
             seen("network", "here"): "0x9 1 2 3x200",
             seen("network", "there"): "0x300",
         },
-        "8m",
+        "7m",
         labels={"tenant": "acme", "location": "here", "severity": "page", **NETWORK},
     ),
     Case(
@@ -339,7 +339,7 @@ CASES = (
             seen("network", "here"): "0x9 1 2 3x200",
             seen("network", "there"): "0x9 1 2 3x200",
         },
-        "8m",
+        "7m",
         labels={"tenant": "acme", "location": "", "severity": "page", **NETWORK},
     ),
     Case(
@@ -371,7 +371,7 @@ CASES = (
         "ProberTenantSilentFromLocation",
         "another location is answered",
         {seen("undecided", "here"): "0x9 1 2 3x200", **heard("there")},
-        "8m",
+        "7m",
         labels={"tenant": "acme", "location": "here", "severity": "page", **NETWORK},
     ),
     Case(
@@ -400,7 +400,7 @@ CASES = (
             seen("undecided", "here"): "0x9 1 2 3x200",
             seen("undecided", "there"): "0x9 1 2 3x200",
         },
-        "8m",
+        "7m",
         labels={"tenant": "acme", "severity": "page", "environment": "production", **PLATFORM},
     ),
     Case(
@@ -412,7 +412,7 @@ CASES = (
             seen("undecided", "there"): "0x300",
             seen("platform", "there"): "0x9 1 2 3x200",
         },
-        "8m",
+        "7m",
         labels={"tenant": "acme", **PLATFORM},
     ),
     Case(
@@ -467,7 +467,7 @@ CASES = (
         "ProberTenantSilent",
         "no probe is answered",
         {probe(FAILURES, 'culprit="undecided"'): "0x9 1 2 3x200"},
-        "8m",
+        "7m",
         labels={"culprit": "undecided", "severity": "page"},
     ),
     Case(

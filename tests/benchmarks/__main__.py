@@ -19,9 +19,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import cpu_per_probe, history_size, size
-from tests.benchmarks import schedule_delay as punctuality
-from tests.benchmarks import timing_accuracy as split_truth
+from tests.benchmarks import cpu_per_probe, history_size, schedule_delay, size, timing_accuracy
+from tests.benchmarks.blackbox import blackbox_version
 from tests.benchmarks.results import Figure, Surroundings, document, from_document, told
 from tests.conventions.test_readme import BENCHMARKS as JSON_FILE
 from tests.conventions.test_readme import README, with_tables
@@ -30,8 +29,8 @@ Measure = Callable[[Path, bool], list[Figure]]
 
 MODULES: Mapping[str, Measure] = {
     "cpu": cpu_per_probe.measure,
-    "split": split_truth.measure,
-    "punctuality": punctuality.measure,
+    "timing": timing_accuracy.measure,
+    "punctuality": schedule_delay.measure,
     "size": size.measure,
     "history": history_size.measure,
 }
@@ -77,9 +76,8 @@ def surroundings() -> Surroundings:
         for line in Path("/proc/cpuinfo").read_text().splitlines()
         if line.startswith("model name")
     )
-    libraries = [f"{name} {version(name)}" for name in ("aiohttp", "uvloop")]
-    programs = ("nginx-light", "prometheus-blackbox-exporter")
-    packages = [f"{name} {_debian_version(name)}" for name in programs]
+    libraries = [f"{name} {version(name)}" for name in ("aiohttp",)]
+    packages = [f"nginx-light {_debian_version('nginx-light')}", blackbox_version()]
     python = f"Python {platform.python_version()}"
     return Surroundings(
         machine=f"{os.cpu_count()} cores of {cpu}",

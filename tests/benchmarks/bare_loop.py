@@ -10,7 +10,6 @@ import ssl
 from pathlib import Path
 
 import aiohttp
-import uvloop
 
 _WARM_UP = 50
 _HEADERS = {
@@ -30,8 +29,7 @@ def main() -> None:
     arguments.add_argument("--reuse", action="store_true")
     arguments.add_argument("--ca-file", type=Path)
     options = arguments.parse_args()
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        print(runner.run(_measured(options)))  # noqa: T201 -- its output is its result
+    print(asyncio.run(_measured(options)))  # noqa: T201 -- its output is its result
 
 
 async def _measured(options: argparse.Namespace) -> float:

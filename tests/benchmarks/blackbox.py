@@ -1,6 +1,8 @@
 """prometheus-blackbox-exporter, driven as Prometheus would: a scrape for each probe."""
 
 import http.client
+import shutil
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,12 +14,26 @@ import yaml
 from tests.benchmarks.processes import cpu_seconds, free_port, running
 
 
+def blackbox_program() -> str:
+    """Return the program: `blackbox_exporter` on the path, a newer build, else Debian's."""
+    return shutil.which("blackbox_exporter") or "prometheus-blackbox-exporter"
+
+
+def blackbox_version() -> str:
+    """Return which one it is, in words."""
+    command = [blackbox_program(), "--version"]
+    told = subprocess.run(command, check=True, capture_output=True, text=True)
+    first = (told.stdout + told.stderr).splitlines()[0]
+    return " ".join(first.split(" (")[0].split()).replace(", version", "")
+
+
 class Blackbox:
     """A running exporter."""
 
     def __init__(self, pid: int, port: int) -> None:
         self._pid = pid
         self._port = port
+        self.url = f"http://127.0.0.1:{port}"
 
     def cpu_seconds_per_probe(self, url: str, rate: float, number: int) -> float:
         """Ask for so many probes at that rate; return what each cost the exporter alone."""
@@ -41,7 +57,7 @@ def _ask(connection: http.client.HTTPConnection, path: str) -> None:
 
 
 @contextmanager
-def blackbox(directory: Path, ca_file: Path) -> Iterator[Blackbox]:
+def blackbox(directory: Path, ca_file: Path | None) -> Iterator[Blackbox]:
     """Start the exporter with one module that asks as the prober does."""
     module = {
         "prober": "http",
@@ -50,14 +66,14 @@ def blackbox(directory: Path, ca_file: Path) -> Iterator[Blackbox]:
             "preferred_ip_protocol": "ip4",
             "bearer_token": "a-token-of-the-benchmark",
             "headers": {"Accept": "application/json"},
-            "tls_config": {"ca_file": str(ca_file)},
+            "tls_config": {} if ca_file is None else {"ca_file": str(ca_file)},
         },
     }
     configuration = directory / "blackbox.yml"
     configuration.write_text(yaml.safe_dump({"modules": {"api": module}}))
     port = free_port()
     command = [
-        "prometheus-blackbox-exporter",
+        blackbox_program(),
         f"--config.file={configuration}",
         f"--web.listen-address=127.0.0.1:{port}",
     ]

@@ -21,13 +21,13 @@ from prober.stats.aggregates import (
     TimeBucket,
     bucket_start,
     merge_aggregates,
-    sketch_of,
     values,
 )
 from tests.benchmarks.background_load import onlookers
 from tests.benchmarks.daemon import PROBES_PER_TENANT, Load, recorded_daemon
 from tests.benchmarks.nginx import static_platform
 from tests.benchmarks.results import Figure, quantile, told
+from tests.unit.stats.factories import histogram_of
 
 GROUP = "thirty days"
 PROBES, DAYS = 1400, 30
@@ -142,8 +142,8 @@ def _hour(chance: random.Random) -> tuple[bytes, bytes]:
     minutes = {
         minute: Aggregate(
             {"ok": 1} if chance.random() > 1e-3 else {"server_error": 1},
-            sketch_of([chance.lognormvariate(-2.5, 0.3)]),
-            sketch_of([chance.lognormvariate(-3.0, 0.2)]),
+            histogram_of([chance.lognormvariate(-2.5, 0.3)]),
+            histogram_of([chance.lognormvariate(-3.0, 0.2)]),
         )
         for minute in range(60)
     }

@@ -1,9 +1,10 @@
 """The daemon as `prober run` runs it, which writes down each run and each hold of its loop.
 
-A program of its own: `python -m tests.benchmarks.recorded_daemon CONFIG OUT [--holds]`. At its end
-it writes OUT, as JSON: rows of [epoch seconds, server error, network error, bound of doubt] for
-answers of `known_target`, latenesses as [epoch seconds, seconds], and holds as [epoch seconds,
-seconds, CPU seconds of the loop's thread meanwhile]; all in seconds.
+A program of its own: `python -m tests.benchmarks.recorded_daemon CONFIG OUT [--holds] [--block]`.
+At its end it writes OUT, as JSON: rows of [epoch seconds, number of the request, seconds from
+request to response, bound of their error, own seconds] for responses of `timed_server`, latenesses
+as [epoch seconds, seconds], and holds as [epoch seconds, seconds, CPU seconds of the loop's thread
+meanwhile]; all in seconds.
 """
 
 import argparse
@@ -24,9 +25,10 @@ from prober.daemon import Daemon, tune_gc_and_switch_interval
 from prober.logs import configure_logging
 from prober.models import ProbeResult
 from prober.sinks import EventSink
-from tests.benchmarks.timed_server import NETWORK_HEADER
+from tests.benchmarks.timed_server import NUMBER_HEADER
 
 _TICK_SECONDS = 0.001
+_BLOCK_SECONDS = 0.05
 _LEAST_HOLD_SECONDS = 0.0005
 
 
@@ -34,29 +36,33 @@ class Recording(EventSink):
     """Records how far results are from the truth."""
 
     def __init__(self) -> None:
-        self.errors: list[tuple[float, float, float, float]] = []
+        self.measured: list[tuple[float, float, float, float, float]] = []
         self.latenesses: list[tuple[float, float]] = []
         self.holds: list[tuple[float, float, float]] = []
 
     def on_result(self, result: ProbeResult) -> None:
         """Compare a result with what the server measured."""
-        response, latency = result.exchange.response, result.verdict.latency
-        if response is None or latency.network_seconds is None or latency.server_seconds is None:
+        response = result.exchange.response
+        if response is None:
             return
-        known = response.header_values(NETWORK_HEADER)
-        if not known:
-            return
-        phases = dict(result.exchange.phases.as_pairs())
-        set_up = sum(phases.get(name, 0.0) for name in ("resolve", "connect", "tls"))
-        told = float(response.header_values("server-timing")[0].partition("dur=")[2]) / 1e3
-        self.errors.append(
-            (
-                result.started_at,
-                latency.server_seconds - told,
-                latency.network_seconds - set_up - float(known[0]) / 1e3,
-                result.exchange.loop_lag_seconds,
-            )
-        )
+        number = response.header_values(NUMBER_HEADER)
+        if number:
+            self._compare(result, int(number[0]))
+
+    def _compare(self, result: ProbeResult, number: int) -> None:
+        exchange = result.exchange
+        phases = dict(exchange.phases.as_pairs())
+        took = sum(phases.get(name, 0.0) for name in ("send", "wait", "transfer"))
+        bound, own = exchange.timing_bound_seconds, phases.get("own", 0.0)
+        if exchange.timing_fallback is not None:
+            bound = exchange.loop_lag_seconds
+        self.measured.append((result.started_at, number, took, bound, own))
+
+    async def block(self) -> None:
+        """Hold the loop again and again."""
+        while True:
+            await asyncio.sleep(1.0)
+            time.sleep(_BLOCK_SECONDS)  # noqa: ASYNC251 -- that is what it is for
 
     def heard(self, tell: Callable[[float], None], lateness_seconds: float) -> None:
         """Write a lateness down, and pass it on."""
@@ -75,7 +81,7 @@ class Recording(EventSink):
             last, used = now, now_used
 
 
-async def _run(config: Path, recording: Recording, *, holds: bool) -> None:
+async def _run(config: Path, recording: Recording, *, holds: bool, block: bool) -> None:
     logger = structlog.get_logger("prober")
     daemon = Daemon(
         load(config), os.environ, logger, extra={"recording": recording}, load=partial(load, config)
@@ -86,10 +92,11 @@ async def _run(config: Path, recording: Recording, *, holds: bool) -> None:
     )
     ended = wait_for_stop_signal(daemon.request_reload)
     await daemon.start()
-    watching = asyncio.create_task(recording.watch()) if holds else None
+    beside = [recording.watch()] * holds + [recording.block()] * block
+    tasks = [asyncio.create_task(each) for each in beside]
     await ended
-    if watching is not None:
-        watching.cancel()
+    for task in tasks:
+        task.cancel()
     await daemon.stop()
 
 
@@ -99,12 +106,13 @@ def main() -> None:
     arguments.add_argument("config", type=Path)
     arguments.add_argument("out", type=Path)
     arguments.add_argument("--holds", action="store_true")
+    arguments.add_argument("--block", action="store_true", help="for 50 ms once a second")
     options = arguments.parse_args()
     configure_logging(sys.stderr, "info", "json")
     recording = Recording()
-    run_loop(_run(options.config, recording, holds=options.holds))
+    run_loop(_run(options.config, recording, holds=options.holds, block=options.block))
     rows = {
-        "errors": recording.errors,
+        "measured": recording.measured,
         "latenesses": recording.latenesses,
         "holds": recording.holds,
     }

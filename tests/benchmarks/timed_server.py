@@ -1,53 +1,124 @@
-"""A platform and a network that take a known time: each answer tells how long they really took.
+"""An API and a network that take a known time, known by the kernel's own receive stamps.
 
-A program of its own. A timer of an event loop is exact to a millisecond, so what was ordered is not
-what was had: `Server-Timing` bears the server's true time, `X-Network` the true delay after it,
-both in milliseconds, measured up to the moment at which the answer is handed to the system. No two
-take equally long: at an even pace each answer would else come just when another run begins.
+A program of its own. Each response is delayed by a server's and a network's time. Whatever was
+ordered, what it really took is measured: from the kernel's stamp of the request to the moment
+before the response is sent. `Server-Timing` bears the server's part, `X-Network` the rest, both in
+milliseconds, and `X-Number` counts the requests. `GET /truth` returns, as a list by that number,
+[path, true seconds from request to response, seconds that the sending call took].
+No two responses take equally long: at an even pace each would else come just when another run
+begins.
 """
 
 import argparse
-import asyncio
+import heapq
+import json
 import random
+import selectors
+import socket
 import time
 
-import uvloop
+from prober.http_client.kernel_timing import (
+    StampingEnabled,
+    enable_receive_stamps,
+    read_clocks,
+    stamp_of,
+)
 
 NETWORK_HEADER = "x-network"
+NUMBER_HEADER = "x-number"
+TRUTH_PATH = "/truth"
 _BODY = b'{"status": "ok", "datasets": []}'
 _HEAD = (
     "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n"
-    "Connection: close\r\nServer-Timing: total;dur={server:.4f}\r\nX-Network: {network:.4f}\r\n\r\n"
+    "Connection: close\r\nServer-Timing: total;dur={server:.4f}\r\nX-Network: {network:.4f}\r\n"
+    "X-Number: {number}\r\n\r\n"
 )
+_ANCILLARY_BYTES = 128
+_MILLISECOND = 1e6
 
 
-class _Answering(asyncio.Protocol):
-    def __init__(self, server_seconds: float, network_seconds: float) -> None:
+class TimedServer:
+    """One thread, one selector, one heap of responses that are due."""
+
+    def __init__(self, port: int, server_seconds: float, network_seconds: float) -> None:
+        self._stamping = StampingEnabled()
         self._server_seconds = server_seconds
         self._network_seconds = network_seconds
-        self._received = b""
-        self._began = 0.0
-        self._done = 0.0
+        self._selector = selectors.DefaultSelector()
+        self._due: list[tuple[int, int, int, int, socket.socket]] = []
+        self._truth: list[tuple[str, float, float]] = []
+        self._listening = socket.create_server(("127.0.0.1", port), backlog=1024)
+        enable_receive_stamps(self._listening)  # accepted sockets inherit it
+        self._listening.setblocking(False)
+        self._selector.register(self._listening, selectors.EVENT_READ)
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport: asyncio.Transport = transport  # type: ignore[assignment]
+    def serve(self) -> None:
+        """Serve until ended."""
+        while True:
+            wait = None
+            if self._due:
+                wait = max(0.0, (self._due[0][0] - time.perf_counter_ns()) / 1e9)
+            for key, _ in self._selector.select(wait):
+                if key.fileobj is self._listening:
+                    self._accept()
+                else:
+                    self._receive(key.fileobj)  # type: ignore[arg-type]
+            while self._due and self._due[0][0] <= time.perf_counter_ns():
+                self._respond(*heapq.heappop(self._due)[1:])
 
-    def data_received(self, data: bytes) -> None:
-        self._received += data
-        if self._received.endswith(b"\r\n\r\n"):
-            self._began = time.perf_counter()
-            asyncio.get_running_loop().call_later(_about(self._server_seconds), self._served)
+    def _accept(self) -> None:
+        connection, _ = self._listening.accept()
+        enable_receive_stamps(connection)
+        connection.setblocking(False)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._selector.register(connection, selectors.EVENT_READ)
 
-    def _served(self) -> None:
-        self._done = time.perf_counter()
-        asyncio.get_running_loop().call_later(_about(self._network_seconds), self._arrived)
+    def _receive(self, connection: socket.socket) -> None:
+        try:
+            data, ancillary, _, _ = connection.recvmsg(65536, _ANCILLARY_BYTES)
+        except OSError:
+            data, ancillary = b"", []
+        clocks = read_clocks()
+        if not data.endswith(b"\r\n\r\n"):  # it closes: no client sends less than a whole head
+            self._selector.unregister(connection)
+            connection.close()
+            return
+        path = data.split(b" ", 2)[1].decode()
+        if path == TRUTH_PATH:
+            self._tell(connection)
+            return
+        stamp = stamp_of(ancillary)
+        arrived = clocks.monotonic if stamp is None else stamp - clocks.offset
+        server = round(_about(self._server_seconds) * 1e9)
+        due = arrived + server + round(_about(self._network_seconds) * 1e9)
+        number = len(self._truth)
+        self._truth.append((path, 0.0, 0.0))
+        heapq.heappush(self._due, (due, number, arrived, server, connection))
 
-    def _arrived(self) -> None:
-        server = (self._done - self._began) * 1e3
-        network = (time.perf_counter() - self._done) * 1e3
-        head = _HEAD.format(length=len(_BODY), server=server, network=network)
-        self._transport.write(head.encode() + _BODY)
-        self._transport.close()
+    def _respond(self, number: int, arrived: int, server: int, connection: socket.socket) -> None:
+        network = time.perf_counter_ns() - arrived - server
+        head = _HEAD.format(
+            length=len(_BODY),
+            server=server / _MILLISECOND,
+            network=network / _MILLISECOND,
+            number=number,
+        )
+        response = head.encode() + _BODY
+        before = time.perf_counter_ns()
+        try:
+            connection.send(response)
+        except OSError:
+            return
+        after = time.perf_counter_ns()
+        path = self._truth[number][0]
+        self._truth[number] = (path, (before - arrived) / 1e9, (after - before) / 1e9)
+
+    def _tell(self, connection: socket.socket) -> None:
+        body = json.dumps(self._truth).encode()
+        head = f"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
+        connection.setblocking(True)
+        connection.sendall(head.encode() + body)
+        connection.setblocking(False)
 
 
 def _about(seconds: float) -> float:
@@ -61,18 +132,7 @@ def main() -> None:
     arguments.add_argument("--server-ms", type=float, default=40.0)
     arguments.add_argument("--network-ms", type=float, default=20.0)
     options = arguments.parse_args()
-
-    async def serve() -> None:
-        server = await asyncio.get_running_loop().create_server(
-            lambda: _Answering(options.server_ms / 1e3, options.network_ms / 1e3),
-            "127.0.0.1",
-            options.port,
-            backlog=1024,
-        )
-        await server.serve_forever()
-
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve())
+    TimedServer(options.port, options.server_ms / 1e3, options.network_ms / 1e3).serve()
 
 
 if __name__ == "__main__":

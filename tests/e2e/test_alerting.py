@@ -25,6 +25,8 @@ from tests.prometheus import (
     scaled,
 )
 
+pytestmark = pytest.mark.prometheus
+
 CALM_SECONDS = 4
 ENVIRONMENTS = {"acme-prod": "production", "acme-dev": "development", "legacy": "production"}
 

@@ -25,6 +25,8 @@ from prober.cli.main import main
 from tests.programs import call, end, get, launched, seconds_until, started, wait_for_line
 from tests.prometheus import CONFIG, READY, free_port, running, scaled
 
+pytestmark = pytest.mark.prometheus
+
 ROOT = Path(__file__).parents[2]
 PLACES = ("frankfurt", "dublin")
 SHARDS = 3

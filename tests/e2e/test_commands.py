@@ -59,6 +59,7 @@ def test_ctrl_c_ends_the_demo_cleanly(tmp_path: Path) -> None:
         assert process.wait(20) == 0
 
 
+@pytest.mark.prometheus
 def test_the_daemon_ends_with_0_and_says_what_a_missing_token_means(
     settings: Path, tmp_path: Path
 ) -> None:

@@ -32,6 +32,8 @@ from tests.prometheus import READY, free_port, prometheus, running
 from tools.grafana.palette import STANDINGS, Code
 from tools.grafana.queries import TENANT, tenant_standing
 
+pytestmark = pytest.mark.prometheus
+
 pytestmark = pytest.mark.timeout(240)
 SPEED = 5
 WHOLE_SCENARIO_SECONDS = 120 / SPEED

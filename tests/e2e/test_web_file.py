@@ -133,6 +133,7 @@ def test_the_same_file_serves_prometheus_which_scrapes_with_it(documented: Docum
         assert health == {"up"}, targets
 
 
+@pytest.mark.prometheus
 def test_prometheus_and_prober_agree_on_the_example(tmp_path: Path, documented: Documented) -> None:
     for name in ("prober.crt", "prober.key"):
         (tmp_path / name).write_bytes((documented.directory / name).read_bytes())

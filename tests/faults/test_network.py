@@ -12,6 +12,7 @@ from prober.outcomes import CLASSIFICATION, Reason
 from prober.simulator.faults import Fault
 from tests.faults.cases import HEALTHY, OF_OUR_OWN, SIMULATED, Case
 from tests.faults.harness import Daemon, Stage, Verdicts, daemon, eventually, settings_of
+from tests.faults.test_silence import EXPECTED as EXPECTED_SILENCES
 
 MOST_MEMORY_KIB = 48 * 1024
 """What all faults together may cost beside a daemon that has just been started."""
@@ -92,6 +93,7 @@ def test_every_reason_is_produced() -> None:
         Reason.RESOURCE_EXHAUSTED,
     }  # see test_machine for the latter
     produced = {case.reason for case in OF_OUR_OWN} | {Reason(f.reason) for f in SIMULATED}
+    produced |= {Reason(reason) for reason, _ in EXPECTED_SILENCES.values()}
     assert produced == set(Reason) - unproduced
 
 

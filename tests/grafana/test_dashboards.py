@@ -19,7 +19,7 @@ from prober.outcomes import Culprit
 from tests.grafana.dashboards import BOARDS, FILES, GRAFANA, annotations, panels, variables
 from tools.grafana.__main__ import written
 from tools.grafana.field_config import CERTIFICATE_DAYS, SHARE_LOST, TOKEN_DAYS
-from tools.grafana.palette import CULPRITS, STANDINGS, TOKENS, Code
+from tools.grafana.palette import CULPRITS, PLAIN, STANDINGS, TOKENS, Code
 from tools.grafana.panels import RUNBOOKS
 from tools.grafana.self_monitoring import (
     HEARTBEAT_LIMIT_SECONDS,
@@ -214,12 +214,14 @@ def test_a_colour_turns_where_an_alert_does() -> None:
         for group in yaml.safe_load(file.read_text())["groups"]
         for rule in group["rules"]
     ]
-    alerts = {rule["alert"]: rule["expr"] for rule in rules if "alert" in rule}
+    alerts = {rule.get("alert") or rule["record"]: rule["expr"] for rule in rules}
     (_, (very_soon, _), (soon, _)), (_, (expires, _)) = TOKEN_DAYS.steps, CERTIFICATE_DAYS.steps
+    assert very_soon is not None
+    assert soon is not None
     (_, (lost, _)) = SHARE_LOST.steps
     limits = {
-        "ProberTokenExpiresVerySoon": f"< {very_soon:g} * 86400",
-        "ProberTokenExpiresSoon": f"< {soon:g} * 86400",
+        "tenant:prober_token_renewal_urgent:threshold_seconds": f"* 0 + {very_soon * 86400:.0f}",
+        "tenant:prober_token_renewal_overdue:threshold_seconds": f"* 0 + {soon * 86400:.0f}",
         "ProberCertificateExpires": f"< {expires:g} * 86400",
         "ProberRunsSkipped": f"> {lost:g}",
         "ProberMeasurementsDiscarded": f"> {lost:g}",
@@ -229,3 +231,30 @@ def test_a_colour_turns_where_an_alert_does() -> None:
     }
     for alert, limit in limits.items():
         assert re.search(rf"{re.escape(limit)}(?![\d.])", alerts[alert]), alert
+
+
+@ALL
+def test_an_empty_cell_has_no_colour_of_a_threshold(board: dict[str, Any]) -> None:
+    for panel in panels(board):
+        for override in panel["fieldConfig"]["overrides"]:
+            properties = {each["id"]: each["value"] for each in override["properties"]}
+            if "thresholds" not in properties:
+                continue
+            (empty,) = [each for each in properties["mappings"] if each["type"] == "special"]
+            assert empty["options"]["match"] == "null"
+            assert empty["options"]["result"]["color"] == PLAIN, panel["title"]
+
+
+@ALL
+def test_a_hidden_column_is_hidden_in_old_and_new_grafana(board: dict[str, Any]) -> None:
+    for panel in panels(board):
+        for override in panel["fieldConfig"]["overrides"]:
+            properties = {each["id"]: each["value"] for each in override["properties"]}
+            assert properties.get("custom.hidden") == properties.get("custom.hideFrom.viz")
+
+
+def test_an_alert_that_shares_a_runbook_leads_to_it() -> None:
+    queries = [
+        target["expr"] for panel in panels(BOARDS["prober-overview"]) for target in panel["targets"]
+    ]
+    assert any('"ProberDown", "alertname", "ProberAbsent|ProberDown"' in each for each in queries)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from tests.grafana.dashboards import concrete
@@ -162,6 +163,7 @@ def as_promtool_has_it(case: Case) -> dict[str, Any]:
     }
 
 
+@pytest.mark.prometheus
 def test_of_all_cases_the_timelines_say_what_the_page_says(tmp_path: Path) -> None:
     content = {"evaluation_interval": "30s", "tests": [as_promtool_has_it(case) for case in CASES]}
     file = tmp_path / "standings.yml"

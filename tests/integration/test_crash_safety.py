@@ -19,7 +19,7 @@ import sys
 from pathlib import Path
 from prober.history import sink
 from tests.unit.history.test_sink import Heard, a_history, an_answer, until
-sink.BATCH_SECONDS = 0.01
+sink.BATCH_SECONDS = sink._TIDY_SECONDS = 0.01
 heard, recorded = Heard(), 0
 with a_history(Path(sys.argv[1]), heard) as history:
     while True:

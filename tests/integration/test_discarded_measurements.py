@@ -1,4 +1,7 @@
-"""A stall of the loop during a real exchange: its durations are not believed, its outcome is."""
+"""A stall of the loop during a real exchange is our own time, and nobody else's.
+
+Where the kernel's stamps are refused its durations are not believed, its outcome is.
+"""
 
 import asyncio
 import threading
@@ -6,14 +9,16 @@ import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import aiohttp
 import pytest
 from pydantic import SecretStr
 from yarl import URL
 
 from prober.classifier.rules import classify
+from prober.http_client import kernel_timing
 from prober.http_client.client import ProbeHttpClient
 from prober.http_client.protocol import LimitedResponseHandler
-from prober.http_client.timing import EventLoopLagMonitor, TimedRequest
+from prober.http_client.timing import EventLoopLagMonitor
 from prober.metrics.sink import PrometheusSink
 from prober.models import ProbeResult
 from prober.probe import build_request
@@ -51,7 +56,7 @@ def platform() -> Iterator[str]:
 
 
 async def run_with_a_stall(
-    base_url: str, stall_seconds: float, threshold: float
+    base_url: str, stall_seconds: float, threshold: float = 0.05
 ) -> tuple[str, ProbeResult]:
     probe = a_probe(timeout_seconds=20.0)
     tenant = a_tenant(base_url=base_url, probes=(probe,))
@@ -62,15 +67,12 @@ async def run_with_a_stall(
         started_at=0.0,
         build=Build("1", ""),
     )
-    lag = EventLoopLagMonitor(metrics.loop_lag)
-    lag.start()
     request = build_request(tenant, probe, SecretStr("a-token"), version="1")
-    async with ProbeHttpClient(lag) as client:
+    async with ProbeHttpClient(EventLoopLagMonitor(metrics.loop_lag)) as client:
         asking = asyncio.create_task(client.exchange(request, probe, tenant.transport))
         await asyncio.sleep(SERVER_SECONDS / 4)
         time.sleep(stall_seconds)  # noqa: ASYNC251 -- the stall is the subject
         exchange = await asking
-    lag.stop()
     result = ProbeResult(
         tenant.name, probe.name, 1.0, exchange, classify(exchange, probe.expectations)
     )
@@ -78,6 +80,32 @@ async def run_with_a_stall(
     return metrics.render(False).decode(), result
 
 
+@pytest.fixture
+def refusing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the system know nothing of the option."""
+    monkeypatch.setattr(kernel_timing, "enable_receive_stamps", lambda _: False)
+
+
+async def test_a_stall_is_our_own_time(platform: str) -> None:
+    stall_seconds = SERVER_SECONDS * 1.5  # so that it ends after the answer has come
+    text, result = await run_with_a_stall(platform, stall_seconds)
+
+    latency = result.verdict.latency
+    assert result.exchange.timing_fallback is None
+    assert latency.own_seconds > STALL_SECONDS / 2
+    assert latency.network_seconds is not None
+    assert latency.server_seconds is not None
+    assert latency.total_seconds == pytest.approx(
+        latency.server_seconds + latency.network_seconds + latency.own_seconds
+    )
+    assert sum(seconds for _, seconds in result.exchange.phases.as_pairs()) == pytest.approx(
+        result.exchange.total_seconds
+    )
+    assert f'discarded_total{{cause="loop_lag",{OF_PROBE}}} 0.0' in text
+    assert "prober_event_loop_lag_seconds_count 1.0" in text
+
+
+@pytest.mark.usefixtures("refusing")
 async def test_over_the_threshold_durations_are_left_out_and_the_outcome_counts(
     platform: str,
 ) -> None:
@@ -91,6 +119,7 @@ async def test_over_the_threshold_durations_are_left_out_and_the_outcome_counts(
     assert f"prober_probe_success{{{OF_PROBE}}} 1.0" in text
 
 
+@pytest.mark.usefixtures("refusing")
 async def test_below_the_threshold_durations_count_and_bear_their_bound(platform: str) -> None:
     text, result = await run_with_a_stall(platform, STALL_SECONDS, threshold=20.0)
 
@@ -99,6 +128,7 @@ async def test_below_the_threshold_durations_count_and_bear_their_bound(platform
     assert f"prober_probe_duration_seconds_count{{{OF_PROBE}}} 1.0" in text
 
 
+@pytest.mark.usefixtures("refusing")
 async def test_the_bound_is_one_indeed(platform: str) -> None:
     """The stall makes the answer late by no more than the bound that the result carries."""
     stall_seconds = SERVER_SECONDS * 1.5  # so that it ends after the answer has come
@@ -109,27 +139,21 @@ async def test_the_bound_is_one_indeed(platform: str) -> None:
     assert 0.1 < latency.network_seconds <= result.exchange.loop_lag_seconds + 0.1
 
 
-async def test_what_aiohttp_takes_before_and_after_is_no_network(
+async def test_what_aiohttp_takes_before_and_after_is_our_own(
     platform: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Slow to make a request of, slow to look at what came: neither is told as the network's."""
-    parse, read_url = LimitedResponseHandler.data_received, TimedRequest.update_host
+    parse, make = LimitedResponseHandler.data_received, aiohttp.ClientRequest.update_host
 
     def parse_slowly(handler: LimitedResponseHandler, data: bytes) -> None:
-        parse(handler, data)
-        if data.endswith(b"}"):  # with the head alone, what follows would be read late as well
-            time.sleep(STALL_SECONDS)
-
-    def make_slowly(request: TimedRequest, url: URL) -> None:
         time.sleep(STALL_SECONDS)
-        read_url(request, url)
+        parse(handler, data)
+
+    def make_slowly(request: aiohttp.ClientRequest, url: URL) -> None:
+        time.sleep(STALL_SECONDS)
+        make(request, url)
 
     monkeypatch.setattr(LimitedResponseHandler, "data_received", parse_slowly)
-    monkeypatch.setattr(TimedRequest, "update_host", make_slowly)
-    _, result = await run_with_a_stall(platform, 0.0, threshold=STALL_SECONDS / 4)
-    network_seconds = result.verdict.latency.network_seconds
-    assert network_seconds is not None
-    assert network_seconds < STALL_SECONDS
-    assert sum(seconds for _, seconds in result.exchange.phases.as_pairs()) == pytest.approx(
-        result.exchange.total_seconds
-    )
+    monkeypatch.setattr(aiohttp.ClientRequest, "update_host", make_slowly)
+    _, result = await run_with_a_stall(platform, 0.0)
+    assert result.verdict.latency.own_seconds >= 2 * STALL_SECONDS

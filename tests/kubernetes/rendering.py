@@ -20,7 +20,7 @@ def rendered(directory: Path) -> dict[tuple[str, str], Resource]:
     content = yaml.safe_load((directory / "kustomization.yaml").read_text())
     assert set(content) <= _KNOWN, content
     found: dict[tuple[str, str], Resource] = {}
-    for name in content["resources"]:
+    for name in content.get("resources", []):
         path = directory / name
         if path.is_dir():
             found |= rendered(path)
@@ -47,9 +47,11 @@ def _key(resource: Resource) -> tuple[str, str]:
 
 def _config_map(generator: dict[str, Any], directory: Path) -> Resource:
     assert set(generator) == {"name", "files", "options"}, generator
-    assert generator["options"] == {"disableNameSuffixHash": True}, generator
-    data = {name: (directory / name).read_text() for name in generator["files"]}
-    metadata = {"name": generator["name"]}
+    options = dict(generator["options"])
+    assert options.pop("disableNameSuffixHash") is True, generator
+    data = {Path(name).name: (directory / name).read_text() for name in generator["files"]}
+    metadata = {"name": generator["name"], **options}
+    assert set(options) <= {"labels"}, generator
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
 
 

@@ -28,6 +28,7 @@ def run(command: str, root: Path) -> None:
     subprocess.run(words, cwd=ROOT, check=True, capture_output=True, input=b"a-token\n")
 
 
+@pytest.mark.systemd
 def test_its_commands_run_in_their_order(tmp_path: Path) -> None:
     targets = re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE)
     ran = []

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from prober.config.schema import ConfigFile
+from prober.config.sections import SchedulerSettings, WebSettings
 from prober.formatting import duration_seconds
+from prober.http_client.dns import MAX_LOOKUPS
 from prober.scheduler.scheduler import HEARTBEAT_SECONDS
 from tests.programs import PROBER
 
@@ -34,6 +36,7 @@ def seconds(name: str) -> float:
     return float(setting(name).removesuffix("s"))
 
 
+@pytest.mark.systemd
 def test_systemd_finds_nothing_wrong_with_it(installed: Path) -> None:
     seen = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", str(installed)],
@@ -44,6 +47,7 @@ def test_systemd_finds_nothing_wrong_with_it(installed: Path) -> None:
     assert (seen.returncode, seen.stdout, seen.stderr) == (0, "", "")
 
 
+@pytest.mark.systemd
 def test_little_is_exposed(installed: Path) -> None:
     seen = subprocess.run(
         ["systemd-analyze", "security", "--offline=true", "--no-pager", str(installed)],
@@ -60,6 +64,14 @@ def test_the_watchdog_waits_for_several_beats_and_the_stop_for_the_grace_period(
     assert seconds("WatchdogSec") >= 3 * HEARTBEAT_SECONDS
     shutdown_seconds = duration_seconds(ConfigFile.model_fields["shutdown_timeout"].default)
     assert seconds("TimeoutStopSec") >= 2 * shutdown_seconds
+
+
+def test_there_are_tasks_for_all_threads_and_files_for_all_connections() -> None:
+    executor_threads = 32  # at most: `concurrent.futures`
+    others = 16  # the main thread, the history's, passwords', and a command beside the daemon
+    assert int(setting("TasksMax")) >= MAX_LOOKUPS + executor_threads + others
+    connections = SchedulerSettings().max_concurrent + WebSettings().max_connections
+    assert int(setting("LimitNOFILE")) >= 2 * connections + 1000  # a connection for each tenant
 
 
 def test_a_configuration_that_cannot_be_used_is_not_tried_again_and_again() -> None:

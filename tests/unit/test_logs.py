@@ -12,6 +12,7 @@ import structlog
 
 from prober.log_limits import MAX_LINES_AT_ONCE, MAX_LINES_PER_SECOND, REPEAT_SECONDS
 from prober.logs import (
+    MAX_COUNTED_EVENTS,
     MAX_FACTS,
     MAX_REMEMBERED_PROBES,
     MAX_TRACEBACK_CHARACTERS,
@@ -92,10 +93,32 @@ def test_lines_beyond_the_rate_are_left_out_and_it_is_said(written: Written) -> 
         logger.info("a.line", number=number)
     assert len(written.events()) == MAX_LINES_AT_ONCE
     moments.now = 10 / MAX_LINES_PER_SECOND
-    logger.info("a.line.more")
+    logger.info("a.line", number="more")
     *_, said, last = written.events()
     assert (said["event"], said["lines"], said["level"]) == ("log.lines_dropped", 25, "warning")
-    assert last["event"] == "a.line.more"
+    assert (said["of"], last["number"]) == ("a.line", "more")
+
+
+def test_no_event_takes_the_place_of_another(written: Written) -> None:
+    handler = RateLimitedHandler(written, Moments())
+    handler.setFormatter(logging.getLogger().handlers[0].formatter)
+    logging.getLogger().handlers = [handler]
+    for number in range(int(MAX_LINES_AT_ONCE) + 25):
+        logging.getLogger("aiohttp.server").error("Unhandled exception %s", number)
+        structlog.get_logger("prober").warning("web.fault", number=number)
+    recorder, _ = a_recorder()
+    recorder.on_result(a_failure(FailureKind.DNS))
+    structlog.get_logger("prober").warning("token_rejected")
+    assert [each["event"] for each in written.events()][-2:] == ["probe.failed", "token_rejected"]
+
+
+def test_kinds_of_lines_are_not_counted_without_bound(written: Written) -> None:
+    handler = RateLimitedHandler(written, Moments())
+    handler.setFormatter(logging.getLogger().handlers[0].formatter)
+    logging.getLogger().handlers = [handler]
+    for number in range(2 * MAX_COUNTED_EVENTS):
+        structlog.get_logger("prober").warning(f"event.{number}")
+    assert len(handler._allowances) <= MAX_COUNTED_EVENTS + 1
 
 
 def test_long_values_are_cut_and_of_a_traceback_the_end_is_kept(written: Written) -> None:

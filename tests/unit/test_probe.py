@@ -1,21 +1,39 @@
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+import asyncio
+import errno
+import threading
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
 
 import pytest
+import yarl
+from aioresponses import aioresponses
+from aioresponses.core import RequestCall
 from pydantic import SecretStr
 
 from prober.classifier.oauth_rules import classify_token_response
 from prober.classifier.rules import classify
-from prober.models import HttpExchange, Probe, Request, Tenant, TokenRef, TransportOptions, Verdict
+from prober.http_client.client import ProbeHttpClient
+from prober.http_client.timing import EventLoopLagMonitor
+from prober.models import (
+    Expectations,
+    HttpExchange,
+    Probe,
+    ProbeResult,
+    Tenant,
+    TokenRef,
+    Verdict,
+)
 from prober.outcomes import Culprit, Endpoint, FailureKind, Outcome, Reason
-from prober.probe import ProbeDeps, run_probe
+from prober.probe import MAX_INLINE_BODY_BYTES, ProbeDeps, run_probe
 from prober.tokens.manager import TokenLease
 from prober.tokens.oauth_client import TokenUnavailable
-from tests.builders import a_probe, a_tenant
-from tests.unit.classifier.factories import a_failure, an_answer
+from prober.version import current_version
+from tests.builders import a_probe, a_tenant, a_transport
+from tests.unit.classifier.factories import SERVER_TIMING, a_failure
 
 TENANT, PROBE = a_tenant(), a_probe()
-REJECTED = an_answer(401, b'{"status":"error","message":"no"}')
+URL = TENANT.base_url + PROBE.path
+OK, ERROR = b'{"status":"ok"}', b'{"status":"error","message":"no"}'
 NOW = 1_763_941_234.125
 
 
@@ -42,120 +60,198 @@ class Tokens:
         self,
         tenant: Tenant,
         probe: str,
-        view: TokenRef,
+        token: TokenRef,
         verdict: Verdict,
         status: int | None,
-        began_at: float,
+        started_at: float,
     ) -> None:
-        assert tenant is TENANT
-        self.observed.append((probe, view.fingerprint, verdict.reason, status, began_at))
+        assert tenant.name == TENANT.name
+        self.observed.append((probe, token.fingerprint, verdict.reason, status, started_at))
 
 
 @dataclass
-class Client:
-    """Answers with the given exchanges one after the other."""
+class Harness:
+    """What `run_probe` depends on; the platform's responses are canned, in order."""
 
-    answers: list[HttpExchange]
-    asked_with: list[str] = field(default_factory=list)
+    tokens: Tokens
+    server: aioresponses
+    client: ProbeHttpClient
 
-    async def exchange(
-        self, request: Request, probe: Probe, options: TransportOptions
-    ) -> HttpExchange:
-        assert (probe, options) == (PROBE, TENANT.transport)
-        assert request.authorization is not None
-        self.asked_with.append(request.authorization.get_secret_value())
-        return self.answers.pop(0)
+    async def run(
+        self, *tokens: str | TokenUnavailable, tenant: Tenant = TENANT, probe: Probe = PROBE
+    ) -> ProbeResult:
+        self.tokens.given = list(tokens)
+        return await run_probe(
+            tenant, probe, ProbeDeps(self.tokens, self.client, classify, lambda: NOW)
+        )
+
+    def respond(self, status: int, body: bytes) -> None:
+        self.server.get(URL, status=status, body=body, headers=dict([SERVER_TIMING]))
+
+    @property
+    def requests(self) -> list[RequestCall]:
+        return self.server.requests.get(("GET", yarl.URL(URL)), [])
+
+    @property
+    def authorizations(self) -> list[str]:
+        return [dict(request.kwargs["headers"])["Authorization"] for request in self.requests]
 
 
-def a_house(
-    tokens: Iterable[str | TokenUnavailable], *answers: HttpExchange
-) -> tuple[ProbeDeps, Tokens, Client]:
-    keeper, client = Tokens(list(tokens)), Client(list(answers))
-    return ProbeDeps(keeper, client, classify, lambda: NOW), keeper, client
+@pytest.fixture
+async def harness(http_responses: aioresponses) -> AsyncIterator[Harness]:
+    async with ProbeHttpClient(EventLoopLagMonitor()) as client:
+        yield Harness(Tokens([]), http_responses, client)
 
 
-async def test_a_good_answer_is_a_success_and_is_told_to_the_keeper() -> None:
-    house, tokens, client = a_house(["old"], an_answer())
-    result = await run_probe(TENANT, PROBE, house)
+async def test_a_good_response_is_a_success_and_is_observed(harness: Harness) -> None:
+    harness.respond(200, OK)
+    result = await harness.run("old")
     assert (result.tenant, result.probe, result.started_at) == (TENANT.name, PROBE.name, NOW)
-    assert result.exchange == an_answer()
+    assert result.exchange.response is not None
+    assert result.exchange.response.body == OK
     assert result.verdict.outcome is Outcome.SUCCESS
     assert result.token == TokenRef("print-of-old", TENANT.token)
-    assert client.asked_with == ["Bearer old"]
-    assert tokens.observed == [(PROBE.name, "print-of-old", Reason.OK, 200, NOW)]
+    assert harness.authorizations == ["Bearer old"]
+    assert harness.tokens.observed == [(PROBE.name, "print-of-old", Reason.OK, 200, NOW)]
 
 
-async def test_a_failure_in_the_network_has_no_status_to_observe() -> None:
-    house, tokens, _ = a_house(["old"], a_failure(FailureKind.DNS))
-    result = await run_probe(TENANT, PROBE, house)
-    assert result.verdict.reason is Reason.DNS
-    assert tokens.observed == [(PROBE.name, "print-of-old", Reason.DNS, None, NOW)]
-
-
-async def test_without_a_token_nobody_is_asked_and_the_prober_is_at_fault() -> None:
-    house, tokens, client = a_house(
-        [TokenUnavailable("the environment variable ACME_TOKEN is not set")]
+async def test_what_a_probe_sends(harness: Harness) -> None:
+    probe = a_probe(
+        method="POST",
+        body=b'{"limit": 1}',
+        headers=(("X-Trace", "1"), ("accept", "text/plain")),
+        timeout_seconds=7.0,
+        connect_timeout_seconds=3.0,
     )
-    result = await run_probe(TENANT, PROBE, house)
+    harness.server.post(URL, body=OK)
+    await harness.run("secret", probe=probe)
+    [request] = harness.server.requests["POST", yarl.URL(URL)]
+    assert request.kwargs["headers"] == [
+        ("User-Agent", f"prober/{current_version().version}"),
+        ("Accept-Encoding", "gzip, deflate"),
+        ("Content-Type", "application/json"),
+        ("X-Trace", "1"),
+        ("accept", "text/plain"),
+        ("Authorization", "Bearer secret"),
+    ]
+    assert request.kwargs["data"] == b'{"limit": 1}'
+    assert request.kwargs["allow_redirects"] is False
+    assert request.kwargs["proxy"] is None
+    timeout = request.kwargs["timeout"]
+    assert (timeout.total, timeout.connect, timeout.sock_connect) == (7.0, 3.0, 3.0)
+
+
+async def test_a_proxy_of_the_settings_is_used(harness: Harness) -> None:
+    tenant = replace(TENANT, transport=a_transport(proxy_url="http://proxy.example:3128"))
+    harness.respond(200, OK)
+    await harness.run("old", tenant=tenant)
+    assert harness.requests[0].kwargs["proxy"] == "http://proxy.example:3128"
+
+
+async def test_a_token_in_a_response_is_redacted(harness: Harness) -> None:
+    harness.respond(500, b'{"status":"error","message":"bad token s3cr3t-t0ken"}')
+    result = await harness.run("s3cr3t-t0ken")
+    assert "s3cr3t" not in repr((result.exchange, result.verdict))
+
+
+async def test_a_failure_in_the_network_has_no_status_to_observe(harness: Harness) -> None:
+    harness.server.get(URL, exception=ConnectionRefusedError(errno.ECONNREFUSED, "refused"))
+    result = await harness.run("old")
+    assert result.verdict.reason is Reason.CONNECTION_REFUSED
+    assert harness.tokens.observed == [
+        (PROBE.name, "print-of-old", Reason.CONNECTION_REFUSED, None, NOW)
+    ]
+
+
+async def test_without_a_token_nothing_is_sent_and_the_prober_is_at_fault(
+    harness: Harness,
+) -> None:
+    result = await harness.run(TokenUnavailable("the environment variable ACME_TOKEN is not set"))
     verdict = result.verdict
     assert (verdict.outcome, verdict.reason, verdict.culprit) == (
         Outcome.PROBER_FAULT,
         Reason.TOKEN_MISSING,
         Culprit.PROBER,
     )
-    assert result.exchange.url == TENANT.base_url + PROBE.path
+    assert result.exchange.url == URL
     assert result.exchange.failure is not None
     assert "ACME_TOKEN is not set" in result.exchange.failure.detail
-    assert (result.token, client.asked_with, tokens.observed) == (None, [], [])
+    assert (result.token, harness.requests, harness.tokens.observed) == (None, [], [])
 
 
-async def test_a_rejected_token_that_was_replaced_is_followed_by_the_new_one() -> None:
-    house, tokens, client = a_house(["old", "new"], REJECTED, an_answer())
-    result = await run_probe(TENANT, PROBE, house)
+async def test_a_rejected_token_that_was_replaced_is_followed_by_the_new_one(
+    harness: Harness,
+) -> None:
+    harness.respond(401, ERROR)
+    harness.respond(200, OK)
+    result = await harness.run("old", "new")
     assert result.verdict.outcome is Outcome.SUCCESS
     assert result.token == TokenRef("print-of-new", TENANT.token)
-    assert client.asked_with == ["Bearer old", "Bearer new"]
-    assert tokens.observed == [(PROBE.name, "print-of-new", Reason.OK, 200, NOW)]
+    assert harness.authorizations == ["Bearer old", "Bearer new"]
+    assert harness.tokens.observed == [(PROBE.name, "print-of-new", Reason.OK, 200, NOW)]
 
 
-async def test_without_an_answer_of_the_identity_server_its_exchange_is_the_evidence() -> None:
+async def test_without_an_oauth_token_the_identity_servers_exchange_is_the_evidence(
+    harness: Harness,
+) -> None:
     failure = a_failure(FailureKind.CONNECTION_REFUSED)
     withheld = TokenUnavailable("refused", failure, classify_token_response(failure))
-    house, tokens, client = a_house([withheld])
-    result = await run_probe(TENANT, PROBE, house)
+    result = await harness.run(withheld)
     assert result.endpoint is Endpoint.IDENTITY
     assert (result.exchange, result.verdict) == (withheld.exchange, withheld.verdict)
     assert result.verdict.outcome is Outcome.NETWORK_FAILURE
-    assert (result.token, client.asked_with, tokens.observed) == (None, [], [])
+    assert (result.token, harness.requests, harness.tokens.observed) == (None, [], [])
 
 
-async def test_a_rejected_token_whose_source_is_now_empty_is_rejected_all_the_same() -> None:
-    house, tokens, client = a_house(["old", TokenUnavailable("empty")], REJECTED)
-    result = await run_probe(TENANT, PROBE, house)
+async def test_a_rejected_token_whose_source_is_now_empty_is_rejected_all_the_same(
+    harness: Harness,
+) -> None:
+    harness.respond(401, ERROR)
+    result = await harness.run("old", TokenUnavailable("empty"))
     assert result.verdict.reason is Reason.TOKEN_REJECTED
-    assert client.asked_with == ["Bearer old"]
-    assert [each[1] for each in tokens.observed] == ["print-of-old"]
+    assert harness.authorizations == ["Bearer old"]
+    assert [each[1] for each in harness.tokens.observed] == ["print-of-old"]
 
 
-async def test_a_rejected_token_that_is_still_there_is_not_tried_again() -> None:
-    house, _, client = a_house(["old", "old"], REJECTED)
-    result = await run_probe(TENANT, PROBE, house)
+async def test_a_rejected_token_that_is_still_there_is_not_tried_again(harness: Harness) -> None:
+    harness.respond(401, ERROR)
+    result = await harness.run("old", "old")
     assert result.verdict.reason is Reason.TOKEN_REJECTED
-    assert client.asked_with == ["Bearer old"]
+    assert harness.authorizations == ["Bearer old"]
 
 
-async def test_the_second_rejection_is_final() -> None:
-    house, tokens, client = a_house(["old", "new", "newer"], REJECTED, REJECTED)
-    result = await run_probe(TENANT, PROBE, house)
+async def test_the_second_rejection_is_final(harness: Harness) -> None:
+    harness.respond(401, ERROR)
+    harness.respond(401, ERROR)
+    result = await harness.run("old", "new", "newer")
     assert result.verdict.reason is Reason.TOKEN_REJECTED
     assert result.token == TokenRef("print-of-new", TENANT.token)
-    assert client.asked_with == ["Bearer old", "Bearer new"]
-    assert tokens.given == ["newer"]
+    assert harness.authorizations == ["Bearer old", "Bearer new"]
+    assert harness.tokens.given == ["newer"]
 
 
-@pytest.mark.parametrize("status", [403, 429, 500])
-async def test_no_other_answer_is_asked_for_twice(status: int) -> None:
-    refused = an_answer(status, b'{"status":"error","message":"no"}')
-    house, _, client = a_house(["old", "new"], refused)
-    await run_probe(TENANT, PROBE, house)
-    assert client.asked_with == ["Bearer old"]
+@pytest.mark.parametrize("status", [302, 403, 429, 500])
+async def test_no_other_response_is_followed_by_another_request(
+    harness: Harness, status: int
+) -> None:
+    harness.respond(status, ERROR)
+    await harness.run("old", "new")
+    assert harness.authorizations == ["Bearer old"]
+
+
+@pytest.mark.parametrize(("size", "in_thread"), [(100, False), (MAX_INLINE_BODY_BYTES + 1, True)])
+async def test_a_large_body_is_classified_off_the_event_loop(
+    harness: Harness, size: int, *, in_thread: bool
+) -> None:
+    threads: list[int] = []
+
+    def noted(exchange: HttpExchange, expectations: Expectations) -> Verdict:
+        threads.append(threading.get_ident())
+        return classify(exchange, expectations)
+
+    harness.respond(200, OK + b" " * size)
+    harness.tokens.given = ["old"]
+    deps = ProbeDeps(harness.tokens, harness.client, noted, lambda: NOW, asyncio.to_thread)
+    result = await run_probe(TENANT, PROBE, deps)
+    assert result.verdict.outcome is Outcome.SUCCESS
+    assert (threads[0] != threading.get_ident()) is in_thread

@@ -1,4 +1,4 @@
-"""Write every dashboard anew: `python -m tools.grafana`, or `make dashboards`."""
+"""Write every dashboard and the PrometheusRule anew: `python -m tools.grafana`."""
 
 import json
 from collections.abc import Mapping
@@ -7,6 +7,7 @@ from pathlib import Path
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
 from tools.grafana.overview import overview
+from tools.grafana.prometheus_rule import FILE, prometheus_rule
 from tools.grafana.self_monitoring import itself
 from tools.grafana.tenant import tenant
 from tools.grafana.tokens import tokens
@@ -28,6 +29,7 @@ def main() -> None:
     DIRECTORY.mkdir(parents=True, exist_ok=True)
     for uid, text in written().items():
         (DIRECTORY / f"{uid}.json").write_text(text)
+    FILE.write_text(prometheus_rule())
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from tools.grafana.field_config import AGO, CULPRIT
 from tools.grafana.layout import TENANT_OF_ROW
 from tools.grafana.panels import RUNBOOKS, About, AnyPanel, Column, Query, Size, listing
 
-_RULES = Path(__file__).parents[1] / "config" / "prometheus" / "rules"
+_RULES = Path(__file__).parents[2] / "config" / "prometheus" / "rules"
 _SHOWN = "severity, culprit, alertname, tenant, runbook"
 _OURS = 'alertname=~"Prober.+"'
 

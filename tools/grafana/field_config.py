@@ -21,6 +21,8 @@ COUNT = Look(decimals=0)
 AVAILABILITY = Look("percentunit", 2)
 AGO = Look("dateTimeFromNow")
 SECONDS = Look("s")
+# Prometheus keeps 15 days by default. A little is missing of every month in which it was restarted.
+DAYS_KNOWN = Look("suffix:days", 0, steps=((None, WARNING), (28.5, PLAIN)))
 # At a quarter nothing fires yet, but it is the time to change nothing that is risky.
 BUDGET = Look("percentunit", 1, steps=((None, BAD), (0.0, WARNING), (0.25, GOOD)))
 # As ProberTokenExpiresVerySoon, ProberTokenExpiresSoon and ProberCertificateExpires have it.

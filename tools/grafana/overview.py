@@ -12,6 +12,7 @@ from tools.grafana.field_config import (
     CERTIFICATE_DAYS,
     COUNT,
     CULPRIT,
+    DAYS_KNOWN,
     NONE_IS_WELL,
     TOKEN,
     TOKEN_DAYS,
@@ -188,9 +189,10 @@ def _promises() -> AnyPanel:
     return listing(
         About(
             "Availability against the objective",
-            "Platform counts failures caused by the platform, as the objective does; end-to-end"
-            " counts every failure that a caller would have seen.",
-            ("ProberErrorBudgetBurns",),
+            "Platform: of the runs that the platform answered, those that it did not fail;"
+            " end-to-end: of all runs, those that a caller would have seen succeed. Both are of the"
+            " days that Prometheus still knows.",
+            ("ProberErrorBudgetBurns", "ProberRetentionTooShort"),
         ),
         [
             Query(objective, "objective"),
@@ -198,6 +200,8 @@ def _promises() -> AnyPanel:
             Query(month, "platform30d"),
             Query(f"{month} >= bool {objective}", "kept"),
             Query(_recorded("error_budget_left:ratio30d"), "budget"),
+            Query(f"{_recorded('error_budget_known:ratio30d')} * 30", "known"),
+            Query(_recorded("platform_availability_coverage:ratio1d"), "heard1d"),
             Query(_recorded("end_to_end_availability:ratio1d"), "endtoend1d"),
             Query(_recorded("end_to_end_availability:ratio30d"), "endtoend30d"),
         ],
@@ -208,6 +212,8 @@ def _promises() -> AnyPanel:
             Column("platform30d", "Platform, 30 d", AVAILABILITY),
             Column("kept", "Kept", YES),
             Column("budget", "Budget left", BUDGET),
+            Column("known", "Of 30 days, known", DAYS_KNOWN),
+            Column("heard1d", "Runs answered, 1 d", AVAILABILITY),
             Column("endtoend1d", "End-to-end, 1 d", AVAILABILITY),
             Column("endtoend30d", "End-to-end, 30 d", AVAILABILITY),
         ],

@@ -222,6 +222,16 @@ def _mappings(shown: Mapping[int, Shown] | Mapping[str, Shown]) -> list[models.V
     return [models.ValueMap(results)] if results else []
 
 
+def _nothing_known(place: int) -> models.SpecialValueMap:
+    """Return the look of an empty cell: without it, the lowest threshold colours it too."""
+    return models.SpecialValueMap(
+        models.DashboardSpecialValueMapOptions(
+            match=models.SpecialValueMatch.NULL,
+            result=models.ValueMappingResult(text="-", color=PLAIN, index=place),
+        )
+    )
+
+
 def _step(name: str, options: Mapping[str, object]) -> models.DataTransformerConfig:
     return models.DataTransformerConfig(id_val=name, options=dict(options))
 
@@ -253,8 +263,9 @@ def _properties(column: Column) -> list[models.DynamicConfigValue]:
     properties = [_property("unit", look.unit)]
     if look.decimals is not None:
         properties.append(_property("decimals", look.decimals))
-    if look.shown:
-        properties.append(_property("mappings", _mappings(look.shown)))
+    if look.shown or look.steps:
+        mappings = [*_mappings(look.shown), _nothing_known(len(look.shown))]
+        properties.append(_property("mappings", mappings))
     if look.steps:
         properties.append(_property("thresholds", _thresholds(look.steps).build()))
     if look.shown or look.steps:
@@ -264,6 +275,7 @@ def _properties(column: Column) -> list[models.DynamicConfigValue]:
     if column.link is not None:
         title, url = column.link
         properties.append(_property("links", [{"title": title, "url": url}]))
-    if column.hidden:
+    if column.hidden:  # the first is read by Grafana up to 12, the second from 13 on
         properties.append(_property("custom.hidden", True))
+        properties.append(_property("custom.hideFrom.viz", True))
     return properties

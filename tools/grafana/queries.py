@@ -104,9 +104,14 @@ def days_until(metric: str, scope: str, by: str) -> str:
 
 
 def quantile(ratio: float, histogram: str, scope: str) -> str:
-    """Return the query of one percentile of a histogram, over all that the scope matches."""
+    """Return the query of one percentile of a histogram, over all that the scope matches.
+
+    Prometheus can be told to store histograms in its native form
+    (`convert_classic_histograms_to_nhcb`): then there are no buckets, sums and counts by name.
+    """
     rate = f"sum by (le) (rate({histogram}_bucket{{{scope}}}[{RATE}]))"
-    return f"histogram_quantile({ratio}, {rate})"
+    native = f"sum(rate({histogram}{{{scope}}}[{RATE}]))"
+    return f"histogram_quantile({ratio}, {rate}) or histogram_quantile({ratio}, {native})"
 
 
 def mean(histogram: str, scope: str) -> str:
@@ -114,7 +119,8 @@ def mean(histogram: str, scope: str) -> str:
     total, count = (
         f"sum(rate({histogram}_{each}{{{scope}}}[{RATE}]))" for each in ("sum", "count")
     )
-    return f"{total} / {count}"
+    native = f"sum(rate({histogram}{{{scope}}}[{RATE}]))"
+    return f"{total} / {count} or histogram_sum({native}) / histogram_count({native})"
 
 
 def per_minute(counter: str, scope: str, by: str = "") -> str:

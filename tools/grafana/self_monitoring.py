@@ -18,7 +18,7 @@ from tools.grafana.panels import (
     listing,
     number,
 )
-from tools.grafana.queries import INSTANCE, RATE, per_minute
+from tools.grafana.queries import INSTANCE, RATE, per_minute, quantile
 
 _GLANCE, _HALF, _THIRD = (4, 4), (12, 8), (8, 8)
 # As the alerts on them have it.
@@ -118,13 +118,12 @@ def _losses() -> list[AnyPanel]:
 
 
 def _quantiles(about: About, histogram: str, limit: float) -> AnyPanel:
-    rate = f"sum by (le) (rate({histogram}_bucket{{{INSTANCE}}}[{RATE}]))"
     alerted = f"max({_of('prober_build_info')}) * {limit}"
     return lines(
         about,
         [
-            Query(f"histogram_quantile(0.5, {rate})", "p50"),
-            Query(f"histogram_quantile(0.99, {rate})", "p99", DASHED),
+            Query(quantile(0.5, histogram, INSTANCE), "p50"),
+            Query(quantile(0.99, histogram, INSTANCE), "p99", DASHED),
             Query(alerted, "alert over", OBJECTIVE),
         ],
         _THIRD,
@@ -145,7 +144,8 @@ def _quantiles_of_lateness() -> AnyPanel:
 def _quantiles_of_lag() -> AnyPanel:
     about = About(
         "Lag of the event loop",
-        "The greatest error of any time that is measured; a busy machine shows here first.",
+        "How late arrivals are read; a busy machine shows here first. Times of the network are free"
+        " of it where the kernel stamps arrivals.",
         ("ProberOverloaded",),
     )
     return _quantiles(about, "prober_event_loop_lag_seconds", LAG_LIMIT_SECONDS)

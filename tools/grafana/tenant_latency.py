@@ -16,7 +16,7 @@ from tools.grafana.panels import (
     listing,
     matrix,
 )
-from tools.grafana.queries import PROBE, RATE, mean, quantile
+from tools.grafana.queries import HERE, PROBE, RATE, mean, per_minute, quantile
 
 _HALF, _THIRD = (12, 9), (8, 9)
 _WORDS = {LatencyComponent.SERVER: "platform", LatencyComponent.NETWORK: "network"}
@@ -29,28 +29,32 @@ _RUNBOOKS = {
     LatencyComponent.SERVER: "ProberServerSlow",
     LatencyComponent.NETWORK: "ProberNetworkSlow",
 }
+_OWN = "prober"
 _BOTH = tuple(_RUNBOOKS.values())
 
 
 def latency() -> list[AnyPanel]:
     """Return the panels, two rows of them."""
-    return [_split(), _slow(), _phases(), *map(_percentiles, LatencyComponent)]
+    parts = map(_percentiles, LatencyComponent)
+    return [_split(), _slow(), _phases(), *parts, _round_trips(), _retransmissions()]
 
 
 def _split() -> AnyPanel:
     return lines(
         About(
             "Mean time of an answer",
-            "The layer that grows is slow: the platform by its own Server-Timing, or the network.",
+            "The layer that grows is slow: the platform by its own Server-Timing, or the network."
+            " What the prober itself took is in neither.",
             _BOTH,
         ),
         [
             Query(mean(f"prober_probe_{side}_seconds", PROBE), _WORDS[side])
             for side in LatencyComponent
-        ],
+        ]
+        + [Query(mean("prober_probe_own_seconds", HERE), _OWN)],
         _THIRD,
         "s",
-        _COLOURS,
+        {**_COLOURS, _OWN: PLAIN},
         stacked=True,
     )
 
@@ -116,4 +120,30 @@ def _percentiles(side: LatencyComponent) -> AnyPanel:
         _HALF,
         "s",
         {**dict.fromkeys(("p50", "p95", "p99"), SIDE_COLOURS[side]), "objective": PLAIN},
+    )
+
+
+def _round_trips() -> AnyPanel:
+    return lines(
+        About(
+            "TCP round trip of the last run",
+            "Distance, by the kernel's own measurement: to the platform's edge, or to the proxy.",
+            (_RUNBOOKS[LatencyComponent.NETWORK],),
+        ),
+        [Query(f"max by (probe) (prober_probe_last_tcp_rtt_seconds{{{PROBE}}})", "{{probe}}")],
+        _HALF,
+        "s",
+    )
+
+
+def _retransmissions() -> AnyPanel:
+    return lines(
+        About(
+            "TCP segments sent again",
+            "Loss on the way there: each costs at least 0.2 s of the network's time.",
+            (_RUNBOOKS[LatencyComponent.NETWORK],),
+        ),
+        [Query(per_minute("prober_probe_tcp_retransmissions_total", PROBE, "probe"), "{{probe}}")],
+        _HALF,
+        "cpm",
     )

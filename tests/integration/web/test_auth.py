@@ -1,6 +1,7 @@
 """Who gets in: passwords, certificates, and what becomes of those who have neither."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
@@ -8,7 +9,7 @@ import pytest
 import trustme
 from aiohttp import encode_basic_auth
 
-from tests.integration.web.app_factory import House
+from tests.integration.web.app_factory import House, served
 from tests.integration.web.connections import (
     ALICE,
     CLIENTS,
@@ -217,3 +218,20 @@ async def test_a_renewed_certificate_and_a_new_user_are_picked_up(tmp_path: Path
 
         await eventually(carol_gets_in)
         assert (await ask(url, auth=ALICE, tls=tls))[0] == 401
+
+
+async def test_a_name_of_another_site_is_not_answered(tmp_path: Path) -> None:
+    for loopback, hosts, answered in (
+        (True, (), 421),
+        (False, (), 200),
+        (False, ("a.example",), 421),
+    ):
+        site = replace(House(tmp_path).site(hosts=hosts), is_loopback=loopback)
+        async with served(site) as client:
+            for path in ("/", "/api/v1/overview", "/metrics"):
+                async with client.get(path, headers={"Host": "evil.example"}) as answer:
+                    assert answer.status == answered
+                async with client.get(path) as answer:
+                    assert answer.status == 200
+            async with client.get("/-/healthy", headers={"Host": "evil.example"}) as answer:
+                assert answer.status == 200

@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from aiohttp import web
 
 from prober.web.auth import AccessPolicy
 from prober.web.middleware import AuthMiddleware
-from prober.web.server import ConnectionLimits, ConnectionManager, listen
+from prober.web.server import MAX_UNANSWERED_BYTES, ConnectionLimits, ConnectionManager, listen
 from prober.web.tls import WebConfigReloader
 from tests.integration.web.app_factory import House
 from tests.integration.web.connections import (
@@ -192,6 +193,110 @@ async def test_a_body_that_is_too_large_or_a_strangers_is_not_read(
         writer.write(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5000000\r\n\r\n")
         assert b" 401 " in await reader.readline()  # a stranger's is not read at all
         writer.transport.abort()
+
+
+@pytest.mark.parametrize("auth", [None, ALICE], ids=["stranger", "user"])
+@pytest.mark.parametrize(
+    ("head", "more"),
+    [
+        ("Transfer-Encoding: chunked", b"1;" + b"x" * 2000 + b"\r\nx\r\n"),
+        ("Transfer-Encoding: chunked", b"1;x=" + b"y" * 60_000),
+        ("Content-Length: 5000000000", b"x" * 60_000),
+    ],
+    ids=["small chunks", "one extension", "length"],
+)
+async def test_what_never_ends_is_not_read_for_ever(
+    tmp_path: Path, head: str, more: bytes, auth: str | None
+) -> None:
+    bounds = ConnectionLimits(
+        header_timeout_seconds=300, idle_timeout_seconds=300, write_timeout_seconds=300
+    )
+    async with behind(write_files(tmp_path, USERS), bounds=bounds) as server:
+        _, writer = await connect(server.port)
+        credentials = "" if auth is None else f"Authorization: {auth}\r\n"
+        writer.write(f"POST / HTTP/1.1\r\nHost: a\r\n{credentials}{head}\r\n\r\n".encode())
+        sent = 0
+        with suppress(ConnectionError):
+            async with asyncio.timeout(PATIENT_SECONDS):
+                while True:
+                    writer.write(more)
+                    await writer.drain()
+                    sent += len(more)
+        assert sent < 100 * MAX_UNANSWERED_BYTES  # the kernel holds some of it
+        writer.close()
+
+
+MULTIPART = {"Content-Type": "multipart/form-data; boundary=x"}
+FORM = "application/x-www-form-urlencoded"
+WORD = b'--x\r\nContent-Disposition: form-data; name="word"'
+UNREADABLE = [
+    ({"Content-Encoding": "gzip"}, b"no gzip at all"),
+    ({"Content-Encoding": "deflate"}, b"\x00\x01"),
+    ({"Content-Type": "multipart/form-data"}, b"--x\r\n"),
+    (MULTIPART, b"--x\r\nnothing"),
+    (MULTIPART, b"\x00" * 100),
+    (MULTIPART, WORD + b'; filename="f"\r\n\r\ndata\r\n--x--\r\n'),
+    (MULTIPART, WORD + b"\r\nContent-Type: text/plain; charset=klingon\r\n\r\nx\r\n--x--\r\n"),
+    (MULTIPART, WORD + b"\r\nContent-Transfer-Encoding: klingon\r\n\r\nx\r\n--x--\r\n"),
+    ({"Content-Type": f"{FORM}; charset=klingon"}, b"a=b"),
+    ({"Content-Type": f"{FORM}; charset=utf-16"}, b"a=b"),
+    ({"Content-Type": FORM}, b"\xff\xfe=%ff"),
+]
+
+
+@pytest.mark.parametrize("auth", [None, ALICE], ids=["stranger", "user"])
+@pytest.mark.parametrize(("headers", "body"), UNREADABLE)
+@pytest.mark.parametrize("path", ["/tenants/acme/probes/datasets/run", "/", "/none", "/-/reload"])
+async def test_no_body_causes_a_traceback_or_a_500(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    path: str,
+    headers: dict[str, str],
+    body: bytes,
+    auth: str | None,
+) -> None:
+    async with behind(write_files(tmp_path, USERS), ad_hoc=True) as server:
+        for method in ("POST", "GET", "PUT"):
+            answer, _, _ = await ask(
+                server.url + path, method, auth, data=body, headers=dict(headers)
+            )
+            assert answer < 500, (method, path)
+            if auth is None:
+                assert answer in {400, 401}
+    assert caplog.records == []
+
+
+async def test_one_address_does_not_take_all_connections(tmp_path: Path) -> None:
+    bounds = ConnectionLimits(connections=20)
+    async with behind(write_files(tmp_path, ""), bounds=bounds) as server:
+        held = [await connect(server.port) for _ in range(30)]
+        await eventually(lambda: server.connections == 10)
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", server.port, local_addr=("127.0.0.2", 0)
+        )
+        writer.write(HEALTHY.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        assert (await closed(reader)).endswith(b"healthy\n")
+        for _, each in (*held, (reader, writer)):
+            each.transport.abort()
+        await eventually(lambda: server.connections == 0)
+
+
+async def test_some_connections_are_left_for_addresses_that_have_none(tmp_path: Path) -> None:
+    bounds = ConnectionLimits(connections=20)
+    async with behind(write_files(tmp_path, ""), bounds=bounds) as server:
+        held = []
+        for number in range(40):
+            address = (f"127.0.1.{1 + number // 8}", 0)
+            held.append(await asyncio.open_connection("127.0.0.1", server.port, local_addr=address))
+        await eventually(lambda: server.connections == 18)  # 8, 7, and one for each other
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", server.port, local_addr=("127.0.0.9", 0)
+        )
+        writer.write(HEALTHY.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        assert (await closed(reader)).endswith(b"healthy\n")
+        for _, each in (*held, (reader, writer)):
+            each.transport.abort()
+        await eventually(lambda: server.connections == 0)
 
 
 async def test_the_head_of_a_later_request_is_not_waited_for_either(tmp_path: Path) -> None:

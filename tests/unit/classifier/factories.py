@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from prober.models import Expectations, Failure, HttpExchange, Response
+from prober.models import Expectations, Failure, HttpExchange, Phases, Response, TcpEvidence
 from prober.outcomes import FailureKind
 
 SPECIMENS = Path(__file__).parents[2] / "fixtures" / "answers"
@@ -35,6 +35,40 @@ def a_failure(
     kind: FailureKind, detail: str = "", response: Response | None = None, url: str = URL
 ) -> HttpExchange:
     return HttpExchange("GET", url, 10.0, response=response, failure=Failure(kind, detail))
+
+
+def a_silence(
+    *,
+    waited_seconds: float = 5.0,
+    retransmissions: int = 0,
+    acknowledged: bool = True,
+    heard_seconds: float = 0.9,
+    via_proxy: bool = False,
+    response: Response | None = None,
+) -> HttpExchange:
+    """Return a time-out, and what the kernel knew of the connection."""
+    tcp = TcpEvidence(0.041, retransmissions, acknowledged, heard_seconds, waited_seconds)
+    return HttpExchange(
+        "GET",
+        URL,
+        waited_seconds,
+        phases=Phases(send=0.0, wait=waited_seconds, transfer=None if response is None else 0.0),
+        response=response,
+        failure=Failure(FailureKind.RESPONSE_TIMEOUT, "no whole answer in time"),
+        remote_address="192.0.2.7:443",
+        tcp=tcp,
+        via_proxy=via_proxy,
+    )
+
+
+SILENCES = {
+    "response_timeout_unacknowledged": a_silence(
+        retransmissions=3, acknowledged=False, heard_seconds=5.0
+    ),
+    "response_timeout_far_end_silent": a_silence(),
+    "response_timeout_path_lost": a_silence(heard_seconds=4.5),
+    "response_timeout": a_silence(waited_seconds=2.0),
+}
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,22 @@
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from prober.classifier import messages
 from prober.classifier.observation import Observation, observe
-from prober.models import Expectations, HttpExchange, Response
+from prober.classifier.rules import classify
+from prober.models import Expectations, HttpExchange, Response, TcpEvidence
 from prober.outcomes import FailureKind
-from tests.unit.classifier.factories import HTML, SERVER_TIMING, a_failure, an_answer, an_envelope
+from tests.unit.classifier.factories import (
+    HTML,
+    SERVER_TIMING,
+    SILENCES,
+    a_failure,
+    a_silence,
+    an_answer,
+    an_envelope,
+)
 
 NOT_FOUND = an_envelope("error", message="404 Not Found")
 UNREGISTERED = "/portal_/unregistered?serviceType=x&organizationName=acme&tenantName=prod"
@@ -219,3 +229,82 @@ def test_a_negative_checks_success_says_that_it_was_wanted() -> None:
         "HTTP 404 with an error envelope, as the probe expects: the platform itself answered; "
         "server 0.038 s, network 0.462 s"
     )
+
+
+@pytest.mark.parametrize(
+    ("exchange", "words"),
+    [
+        (
+            SILENCES["response_timeout_unacknowledged"],
+            (
+                "The request to cloud.uipath.com was lost on the way: the far end"
+                " (192.0.2.7:443) never acknowledged it, though it was sent again 3"
+                " time(s). TCP: round trip 41.0 ms, 3 segment(s) sent again, last heard"
+                " 5.0 s before the end"
+            ),
+        ),
+        (
+            SILENCES["response_timeout_far_end_silent"],
+            (
+                "cloud.uipath.com does not respond: the far end (192.0.2.7:443)"
+                " acknowledged the whole request and still answered 0.9 s before the time"
+                " ran out. TCP: round trip 41.0 ms, nothing sent again, last heard 0.9 s"
+                " before the end"
+            ),
+        ),
+        (
+            SILENCES["response_timeout_path_lost"],
+            (
+                "The path to cloud.uipath.com was lost after the request: the far end"
+                " (192.0.2.7:443) acknowledged it, and for the last 4.5 s not even"
+                " keep-alive probes were answered. TCP: round trip 41.0 ms, nothing sent"
+                " again, last heard 4.5 s before the end"
+            ),
+        ),
+        (
+            a_silence(response=Response(200, (), b"")),
+            (
+                "cloud.uipath.com does not respond: the far end (192.0.2.7:443)"
+                " acknowledged the whole request and still answered 0.9 s before the time"
+                " ran out. HTTP 200 had begun. TCP: round trip 41.0 ms, nothing sent"
+                " again, last heard 0.9 s before the end"
+            ),
+        ),
+        (
+            a_silence(via_proxy=True, acknowledged=False, retransmissions=2, heard_seconds=5.0),
+            (
+                "The request to cloud.uipath.com was lost on the way: the proxy"
+                " (192.0.2.7:443) never acknowledged it, though it was sent again 2"
+                " time(s). TCP: round trip 41.0 ms, 2 segment(s) sent again, last heard"
+                " 5.0 s before the end"
+            ),
+        ),
+    ],
+)
+def test_a_silence_names_the_far_end_and_claims_no_more(exchange: HttpExchange, words: str) -> None:
+    assert classify(exchange, Expectations()).evidence == words
+
+
+@pytest.mark.parametrize(
+    ("total", "rtt", "retransmissions", "words"),
+    [
+        (0.92, 0.041, 2, "network 0.882 s (loss: 2 segment(s) sent again, round trip 41 ms)"),
+        (0.62, 0.180, 0, "network 0.582 s (distance: round trip 180 ms, nothing sent again)"),
+        (
+            0.62,
+            0.005,
+            0,
+            (
+                "network 0.582 s (neither our loss nor distance explains it: round trip 5"
+                " ms, nothing sent again)"
+            ),
+        ),
+        (0.10, 0.005, 0, "network 0.062 s"),
+    ],
+)
+def test_a_slow_network_part_names_loss_or_distance(
+    total: float, rtt: float, retransmissions: int, words: str
+) -> None:
+    tcp = TcpEvidence(rtt, retransmissions, True, 0.0, 0.0)
+    exchange = replace(an_answer(total_seconds=total), tcp=tcp)
+    assert classify(exchange, Expectations()).evidence.endswith(words)

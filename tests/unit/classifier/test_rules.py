@@ -20,6 +20,7 @@ from prober.outcomes import (
 from tests.unit.classifier.factories import (
     HTML,
     SERVER_TIMING,
+    SILENCES,
     Specimen,
     a_failure,
     an_answer,
@@ -82,6 +83,22 @@ def test_a_failure_is_judged_by_its_kind_whatever_had_come(
     assert verdict.culprit is CULPRITS_OF_FAILURES.get(verdict.rule, Culprit.NETWORK)
     assert "(why)" in verdict.evidence
     assert verdict.latency == Latency(10.0)
+
+
+@pytest.mark.parametrize(
+    ("reason", "culprit"),
+    [
+        ("response_timeout_unacknowledged", Culprit.NETWORK),
+        ("response_timeout_far_end_silent", Culprit.PLATFORM),
+        ("response_timeout_path_lost", Culprit.NETWORK),
+        ("response_timeout", Culprit.UNDECIDED),
+    ],
+)
+def test_a_silence_is_judged_by_what_the_kernel_knew(reason: str, culprit: Culprit) -> None:
+    verdict = _judged(SILENCES[reason])
+    assert (verdict.rule, verdict.reason, verdict.culprit) == ("6", reason, culprit)
+    assert verdict.responder is NOBODY
+    assert "round trip 41.0 ms" in verdict.facts["tcp"]
 
 
 @pytest.mark.parametrize(
@@ -210,7 +227,7 @@ EVERY_ANSWER = [
 EVERY_FAILURE = [
     (a_failure(kind, response=partial), Expectations())
     for kind, partial in product(FailureKind, (None, Response(407, (), b"")))
-]
+] + [(silence, Expectations()) for silence in SILENCES.values()]
 
 
 def test_combinations_of_all_factors_obey_the_constitution() -> None:
@@ -248,7 +265,7 @@ def test_every_rule_on_an_answer_has_a_specimen() -> None:
     assert shown == answers
 
 
-FAILURES = {Reason(kind.value) for kind in FailureKind}
+FAILURES = {Reason(kind.value) for kind in FailureKind} | {Reason(name) for name in SILENCES}
 HEADER_VALUES = st.text(alphabet=st.characters(codec=None), max_size=60)
 HEADERS = st.lists(
     st.tuples(

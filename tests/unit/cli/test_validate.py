@@ -12,6 +12,15 @@ tenants:
   - {name: acme, domain: acme, token: {env: ACME_TOKEN}, probes: [datasets, sources]}
   - {name: beta, domain: beta, token: {env: BETA_TOKEN}, probes: [datasets]}
 """
+TIMEOUTS = """\
+tenants:
+  - name: acme
+    base_url: https://cloud.uipath.com/acme/prod/reinfer_
+    token: {env: TOKEN}
+    probes:
+      - {use: datasets, name: short, timeout: 2900ms, connect_timeout: 1s}
+      - {use: datasets, name: long, timeout: 3s, connect_timeout: 1s}
+"""
 SLOW_IMPORTS = ("prober.daemon", "aiohttp", "apscheduler", "cryptography", "jinja2", "sqlite3")
 
 
@@ -71,3 +80,11 @@ def test_exactly_one_file_is_needed(arguments: list[str]) -> None:
     result = CliRunner().invoke(validate, arguments)
     assert result.exit_code == 2
     assert "name one file" in result.stderr
+
+
+def test_probes_whose_timeout_is_too_short_to_decide_a_silence_are_named(file: Path) -> None:
+    file.write_text(TIMEOUTS)
+    result = CliRunner().invoke(validate, [str(file)])
+    assert result.exit_code == 0
+    assert "acme: short: with a timeout under 3s, a response that does not come" in result.output
+    assert "long" not in result.output

@@ -431,3 +431,57 @@ def test_a_promise_that_the_rate_of_probes_cannot_carry_is_warned_of(
     warnings = [str(problem) for problem in load(file).warnings]
     assert len(warnings) == (told is not None)
     assert told is None or told in warnings[0]
+
+
+SECRET_TEXTS = (
+    ONE_TENANT
+    + """
+probes:
+  mine:
+    path: /api/v1/x
+    headers: {X-Key: {env: THE_KEY}}
+    query: {sig: {file: sig}}
+"""
+)
+
+
+def test_texts_of_own_probes_are_read_where_they_are(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("THE_KEY", "from-the-environment")
+    (file.parent / "sig").write_text("from/the file\n")
+    file.write_text(SECRET_TEXTS.replace("ACME_TOKEN}", "ACME_TOKEN}\n    probes: [mine]"))
+    [probe] = load(file).tenants[0].probes
+    assert probe.headers == (("X-Key", "from-the-environment"),)
+    assert probe.path == "/api/v1/x?sig=from%2Fthe%20file"
+    secrets = {each.get_secret_value() for each in probe.secrets}
+    assert secrets == {"from-the-environment", "from/the file"}
+
+
+def test_texts_that_are_not_there_are_problems_that_show_nothing(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file.write_text(SECRET_TEXTS)
+    told = problems_of(file)
+    assert "probes.mine.headers.X-Key: the environment variable THE_KEY is not set" in told
+    assert "probes.mine.query.sig: " in told
+    assert "cannot be read: No such file" in told
+    monkeypatch.setenv("THE_KEY", "very\nsecret")
+    os.mkfifo(file.parent / "sig")
+    told = problems_of(file)
+    assert "is no regular file" in told
+    assert "characters that HTTP does not allow" in told
+    assert "very" not in told
+
+
+def test_a_password_of_a_proxy_in_the_file_is_warned_of(file: Path) -> None:
+    file.write_text("defaults: {proxy: 'http://me:pass-word@proxy:3128'}\n" + ONE_TENANT)
+    [warning] = load(file).warnings
+    assert "contains a password" in warning.message
+    assert "pass-word" not in str(warning)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "prober.yaml")
+    assert problems_of(tmp_path / "prober.yaml").endswith("is no regular file")
+    assert problems_of(tmp_path).endswith("is no regular file")

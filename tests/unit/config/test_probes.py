@@ -6,7 +6,8 @@ import pytest
 from prober.config.builtin_probes import CATALOGUE
 from prober.config.resolve import check_custom, check_defaults
 from prober.config.schema import CustomProbe, Defaults
-from prober.models import ConnectionPolicy, Expectations, Probe
+from prober.config.text_schema import is_name_of_secret
+from prober.models import AlertSeverity, ConnectionPolicy, Expectations, Probe
 from tests.builders import a_probe
 from tests.unit.config.factories import probe_and_problems
 
@@ -28,6 +29,7 @@ def test_a_built_in_probe_is_filled_and_tuned_by_default() -> None:
         max_response_bytes=1024 * 1024,
         server_objective_seconds=2.5,
         network_objective_seconds=0.5,
+        severity=AlertSeverity.TICKET,
     )
 
 
@@ -133,6 +135,7 @@ def test_everything_that_can_be_tuned_is_tuned() -> None:
         "connect_timeout": "15s",
         "connection": "reuse",
         "max_response_size": "2MiB",
+        "severity": "page",
         "objectives": {"network_latency": "100ms"},
     }
     probe, _ = probe_and_problems({"use": "datasets"}, defaults=tuning)
@@ -141,6 +144,7 @@ def test_everything_that_can_be_tuned_is_tuned() -> None:
     assert probe.connection is ConnectionPolicy.REUSE
     assert probe.max_response_bytes == 2 * 1024 * 1024
     assert probe.network_objective_seconds == 0.1
+    assert probe.severity is AlertSeverity.PAGE
 
 
 def test_time_outs_that_nobody_names_fit_a_short_interval() -> None:
@@ -276,3 +280,51 @@ def test_no_consent_lets_a_probe_move_or_delete(method: str, path: str, key: str
 
 def test_an_own_probe_that_reads_is_good() -> None:
     assert check_custom(CustomProbe.model_validate({"path": "/api/v1/datasets?q=/advance"})) == []
+
+
+def test_what_looks_like_a_secret_is_one_unless_it_is_said_not_to_be() -> None:
+    own = {
+        "path": "/api/v1/x?sig=in%20path&page=1",
+        "headers": {
+            "X-Api-Key": "a-key",
+            "X-Team": "ops-team",
+            "X-Own": {"value": "told-so", "secret": True},
+            "X-Sort-Key": {"value": "created", "secret": False},
+        },
+        "query": {"code": "a code/+", "limit": "10"},
+    }
+    probe, problems = probe_and_problems({"use": "mine"}, own)
+    assert problems == []
+    assert probe is not None
+    assert probe.path == "/api/v1/x?sig=in%20path&page=1&code=a%20code%2F%2B&limit=10"
+    assert {each.get_secret_value() for each in probe.secrets} == {
+        "a-key",
+        "told-so",
+        "in path",
+        "a code/+",
+    }
+    assert ("X-Sort-Key", "created") in probe.headers
+    assert "a-key" not in repr(probe)
+    assert "in%20path" not in repr(probe)
+
+
+@pytest.mark.parametrize(
+    ("name", "is_one"),
+    [
+        ("X-Api-Key", True),
+        ("apikey", True),
+        ("API_KEY", True),
+        ("X-Auth-Token", True),
+        ("token", True),
+        ("sig", True),
+        ("code", True),
+        ("client_secret", True),
+        ("password", True),
+        ("X-Country-Code", False),
+        ("X-Team", False),
+        ("monkey", False),
+        ("design", False),
+    ],
+)
+def test_names_of_secrets(name: str, *, is_one: bool) -> None:
+    assert is_name_of_secret(name) is is_one

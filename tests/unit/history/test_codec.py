@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prober.history.codec import pack_minutes, pack_tally, unpack_minutes, unpack_tally
-from prober.stats.aggregates import Aggregate, DurationHistogram, sketch_of
+from prober.stats.aggregates import Aggregate, DurationHistogram
+from tests.unit.stats.factories import histogram_of
 
 SKETCHES = st.dictionaries(st.integers(0, 2000), st.integers(1, 99), max_size=4).map(
     DurationHistogram
@@ -37,8 +38,8 @@ def test_an_hour_of_a_run_each_minute_takes_less_than_two_hundred_and_fifty_byte
     minutes = {
         number: Aggregate(
             {"ok": 1},
-            sketch_of([draw.lognormvariate(-2, 0.4)]),
-            sketch_of([draw.lognormvariate(-3, 0.3)]),
+            histogram_of([draw.lognormvariate(-2, 0.4)]),
+            histogram_of([draw.lognormvariate(-3, 0.3)]),
         )
         for number in range(60)
     }

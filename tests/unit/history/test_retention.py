@@ -14,6 +14,8 @@ DAY = 86_400.0
 
 
 def enforced(file: HistoryWriter, retention: Retention, days: float, times: int = 1) -> None:
+    for minutes in range(60, 0, -1):  # an hour of plausible clock
+        retention.enforce(file, NOW + days * DAY - minutes * 60)
     for _ in range(times):
         retention.enforce(file, NOW + days * DAY)
 
@@ -81,3 +83,51 @@ def test_the_last_hour_is_never_let_go(tmp_path: Path) -> None:
     enforced(file, Retention(30 * DAY, 1, never), days=0.01, times=3)
     file.close()
     assert HistoryReader(tmp_path).oldest() == NOW
+
+
+def a_month(directory: Path) -> HistoryWriter:
+    file = a_file(directory)
+    file.write([ran(day * DAY, Reason.SERVER_ERROR) for day in range(30)])
+    return file
+
+
+def oldest_of(file: HistoryWriter) -> float:
+    return float(file.connection.execute("SELECT min(slot) FROM slot").fetchone()[0]) - NOW
+
+
+def test_a_clock_that_jumps_ahead_takes_nothing_until_it_has_run_evenly(tmp_path: Path) -> None:
+    held: list[tuple[float, float]] = []
+    file = a_month(tmp_path)
+    retention = Retention(30 * DAY, 2**30, never, lambda *what: held.append(what))
+    now = NOW + 29.5 * DAY
+    for second in range(0, 3600, 30):
+        retention.enforce(file, now + second)
+    jumped = now + 60 * DAY
+    for second in range(0, 3500, 5):
+        file.write([ran(jumped + second - NOW, Reason.SERVER_ERROR)])
+        retention.enforce(file, jumped + second)
+    assert oldest_of(file) == 0
+    assert held == [(jumped - 30 * DAY, NOW)]
+    for second in range(3600, 7200, 30):  # set back in time: nothing is lost
+        retention.enforce(file, now + second)
+    assert oldest_of(file) == 0
+    for second in range(0, 3700, 30):  # or it was right all along
+        retention.enforce(file, jumped + second)
+    assert oldest_of(file) > 0
+    file.close()
+
+
+def test_a_clock_that_jumps_to_and_fro_is_never_believed(tmp_path: Path) -> None:
+    file = a_month(tmp_path)
+    retention = Retention(30 * DAY, 2**30, never)
+    for turn in range(400):
+        retention.enforce(file, NOW + (90 if turn % 20 == 0 else 91) * DAY + turn * 30)
+    assert oldest_of(file) == 0
+    file.close()
+
+
+def test_what_grows_old_day_by_day_goes_at_once(tmp_path: Path) -> None:
+    file = a_month(tmp_path)
+    Retention(28 * DAY, 2**30, never).enforce(file, NOW + 29.5 * DAY)
+    assert oldest_of(file) == 2 * DAY
+    file.close()

@@ -5,9 +5,13 @@ import socket
 import threading
 from typing import TypeAlias
 
+import aiohttp
 import pytest
+from aiohttp.client_reqrep import ConnectionKey
 
 from prober.http_client.dns import MAX_LOOKUPS, MAX_LOOKUPS_PER_NAME, ThreadResolver
+from prober.http_client.errors import AttemptProgress, map_exception
+from prober.outcomes import FailureKind
 
 AddressInfo: TypeAlias = tuple[socket.AddressFamily, int, int, str, tuple[str | int, ...]]
 ANSWER: list[AddressInfo] = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.7", 443))]
@@ -93,3 +97,18 @@ async def test_closing_waits_for_nothing() -> None:
             await asking
     assert all(thread.daemon for thread in threading.enumerate() if "look up" in thread.name)
     lookups.let_go.set()
+
+
+async def test_without_a_thread_the_machine_is_short_and_not_the_network(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def cannot(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", cannot)
+    resolver = ThreadResolver(lambda *_: [])
+    with pytest.raises(OSError, match="no thread") as caught:
+        await resolver.resolve("a.example")
+    key = ConnectionKey("a.example", 443, True, True, None, None, None)
+    wrapped = aiohttp.ClientConnectorDNSError(key, caught.value)
+    assert map_exception(wrapped, AttemptProgress("resolve")).kind is FailureKind.RESOURCE_EXHAUSTED

@@ -7,12 +7,14 @@ from collections.abc import Iterator
 
 import pytest
 
+from prober.http_client.attempt_timing import Phase
 from prober.http_client.protocol import (
     MAX_FRAMING_BYTES,
     MAX_INTERIM_RESPONSES,
     LimitedResponseHandler,
 )
-from prober.http_client.timing import RequestTimings, start_timing
+from prober.http_client.timing import Attempt, start_attempt
+from prober.outcomes import TimingFallback
 
 INTERIM = b"HTTP/1.1 103 Early Hints\r\n\r\n"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -91,65 +93,64 @@ async def test_each_answer_of_a_connection_counts_anew() -> None:
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
 
 
-async def under_way() -> tuple[RequestTimings, LimitedResponseHandler]:
+async def under_way(*, through_tunnel: bool = False) -> tuple[Attempt, LimitedResponseHandler]:
     """Return an attempt whose request has been sent, and its connection."""
-    moments = start_timing()
-    moments.send = moments.resolve
+    attempt = start_attempt(through_tunnel=through_tunnel)
     handler, _ = await a_handler()
-    return moments, handler
+    attempt.timing.request_begins()
+    now = attempt.timing.began
+    attempt.timing.sent(now, now, 100, blocked=False)
+    return attempt, handler
 
 
-async def test_the_time_is_taken_when_bytes_come() -> None:
-    moments, handler = await under_way()
+async def test_the_wait_ends_with_the_head() -> None:
+    attempt, handler = await under_way()
     handler.data_received(HEAD[:9])
-    begun = moments.arrived
-    assert begun is not None
-    assert begun > moments.resolve
-    assert moments.transfer is None
+    assert attempt.timing.phase == "wait"
     handler.data_received(HEAD[9:])
-    assert moments.arrived is not None
-    assert moments.arrived > begun
-    assert moments.transfer == moments.arrived
-    transfer = moments.arrived
+    assert attempt.timing.phase == "transfer"
+    assert not attempt.timing.whole
     handler.data_received(b"{}")
-    assert moments.arrived > transfer
+    assert attempt.timing.whole
 
 
 @pytest.mark.parametrize("after", [b"HTTP/1.1 200 OK\r\n\r\n", b"junk", b""])
 async def test_what_comes_after_a_whole_answer_is_not_waited_for(after: bytes) -> None:
-    moments, handler = await under_way()
+    attempt, handler = await under_way()
     handler.data_received(HEAD + b"{}")
-    arrived = moments.arrived
+    wire = dict(attempt.timing.wire_nanoseconds)
     if after:
         handler.data_received(after)
     handler.eof_received()
     handler.connection_lost(None)
-    assert moments.arrived == arrived
+    assert attempt.timing.wire_nanoseconds == wire
+    assert attempt.timing.fallback is None
 
 
 async def test_an_answer_that_ends_with_its_connection_ends_then() -> None:
-    moments, handler = await under_way()
+    attempt, handler = await under_way()
     handler.data_received(b"HTTP/1.1 200 OK\r\n\r\n{}")
-    before = moments.arrived
-    assert before is not None
     handler.connection_lost(None)
-    assert moments.arrived is not None
-    assert moments.arrived > before
+    assert attempt.timing.wire_nanoseconds[Phase.TRANSFER] > 0
+    assert attempt.timing.fallback is TimingFallback.END_OF_STREAM
 
 
 async def test_an_interim_answer_is_waited_beyond() -> None:
-    moments, handler = await under_way()
+    attempt, handler = await under_way()
     handler.data_received(INTERIM)
-    assert moments.transfer is None
+    assert attempt.timing.phase == "wait"
+    assert not attempt.timing.whole
     handler.data_received(HEAD)
-    assert moments.transfer == moments.arrived
+    assert attempt.timing.phase == "transfer"
 
 
-async def test_a_proxys_answer_is_no_answer_of_the_server() -> None:
-    moments, handler = await under_way()
-    moments.send = None
-    handler.data_received(b"HTTP/1.1 200 Connection established\r\n\r\n")
-    assert moments.transfer is None
+@pytest.mark.parametrize(("status", "opened"), [(b"200", True), (b"407", False), (b"100", False)])
+async def test_a_proxys_answer_is_no_answer_of_the_server(status: bytes, opened: bool) -> None:
+    attempt, handler = await under_way(through_tunnel=True)
+    handler.data_received(b"HTTP/1.1 " + status + b" Whatever\r\nContent-Length: 0\r\n\r\n")
+    assert attempt.timing.phase == "resolve"  # nothing connected here
+    assert attempt.timing.tunnel_pending is not opened
+    assert not attempt.timing.whole
 
 
 @pytest.fixture

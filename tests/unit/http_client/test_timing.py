@@ -1,35 +1,30 @@
 import pytest
 
-from prober.http_client.timing import RequestTimings, phases_until
-from prober.models import Phases
+from prober.http_client.attempt_timing import AttemptTiming, Phase
+from prober.http_client.timing import phases_of
+
+MILLISECOND = 1_000_000
 
 
 @pytest.mark.parametrize(
-    ("moments", "phases"),
+    ("wire", "own"),
     [
-        pytest.param(
-            RequestTimings(0.0, 1.0, 3.0, 6.0, 10.0, 15.0),
-            Phases(1.0, 2.0, 3.0, 4.0, 5.0, 6.0),
-            id="whole",
-        ),
-        pytest.param(
-            RequestTimings(0.0, 1.0, send=3.0, wait=6.0, transfer=10.0),
-            Phases(1.0, 2.0, None, 3.0, 4.0, 11.0),
-            id="without-tls",
-        ),
-        pytest.param(RequestTimings(0.0), Phases(21.0), id="failed-while-resolving"),
-        pytest.param(
-            RequestTimings(0.0, 1.0, 3.0), Phases(1.0, 2.0, 18.0), id="failed-in-the-handshake"
-        ),
-        pytest.param(
-            RequestTimings(0.0, send=1.0, wait=6.0, transfer=10.0, reused=True),
-            Phases(send=6.0, wait=4.0, transfer=11.0),
-            id="reused",
-        ),
+        ({Phase.RESOLVE: 1, Phase.CONNECT: 2, Phase.SEND: 0, Phase.WAIT: 4, Phase.TRANSFER: 5}, 9),
+        ({Phase.SEND: 0, Phase.WAIT: 4, Phase.TRANSFER: 5}, 12),
+        ({Phase.RESOLVE: 21}, 0),
+        ({}, 21),
     ],
 )
-def test_a_phase_ends_where_the_next_begins_and_all_add_up(
-    moments: RequestTimings, phases: Phases
-) -> None:
-    assert phases_until(moments, 21.0) == phases
-    assert sum(seconds for _, seconds in phases.as_pairs()) == 21.0
+def test_phases_and_our_own_time_add_up_to_the_total(wire: dict[Phase, int], own: int) -> None:
+    timing = AttemptTiming(began=0)
+    timing.wire_nanoseconds = {phase: took * MILLISECOND for phase, took in wire.items()}
+    phases = phases_of(timing, 0.021)
+    assert phases.own == pytest.approx(own / 1000)
+    assert sum(seconds for _, seconds in phases.as_pairs()) == pytest.approx(0.021)
+    assert {name for name, _ in phases.as_pairs()} == {*map(str, wire), "own"}
+
+
+def test_a_total_that_is_smaller_than_the_wire_leaves_nothing_of_our_own() -> None:
+    timing = AttemptTiming(began=0)
+    timing.wire_nanoseconds = {Phase.WAIT: 5 * MILLISECOND}
+    assert phases_of(timing, 0.004).own == 0.0

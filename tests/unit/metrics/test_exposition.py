@@ -110,7 +110,7 @@ actions: st.SearchStrategy[Action] = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=3 * settings().max_examples // 2)
 @given(
     before=tenants,
     histograms=st.sampled_from(["probe", "tenant", "off"]),

@@ -5,10 +5,11 @@ import pytest
 
 from prober.outcomes import SkipCause
 from prober.render.svg import RANGES, chart_svg, nice_ceiling, series, span
-from prober.stats.aggregates import Aggregate, add_skip, sketch_of
+from prober.stats.aggregates import Aggregate, add_skip
 from tests.unit.render.status_factory import NOW
+from tests.unit.stats.factories import histogram_of
 
-HALF = Aggregate({"ok": 2, "dns": 1}, sketch_of([0.1, 0.3]), sketch_of([0.01, 0.03]))
+HALF = Aggregate({"ok": 2, "dns": 1}, histogram_of([0.1, 0.3]), histogram_of([0.01, 0.03]))
 
 
 @pytest.mark.parametrize("name", RANGES)

@@ -51,6 +51,9 @@ def test_a_result_is_told_whole() -> None:
         "server_seconds": 0.15,
         "network_seconds": pytest.approx(0.0877),
         "anomaly": None,
+        "own_seconds": 0.0,
+        "bound_seconds": 0.0,
+        "timing_fallback": None,
         "loop_lag_seconds": 0.0,
     }
     assert document["phase_seconds"]["wait"] == 0.1877

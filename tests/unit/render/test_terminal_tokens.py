@@ -1,8 +1,10 @@
 from dataclasses import replace
 
-from prober.models import TokenSource, TokenSourceKind, TokenStatus
+import pytest
+
+from prober.models import OAuthClient, TokenSource, TokenSourceKind, TokenStatus
 from prober.outcomes import RejectionCause, TokenState
-from prober.render.terminal import TokenTable, token_document, token_remark
+from prober.render.terminal import TokenTable, token_document, token_remark, token_remedy
 from tests.unit.render.factories import lines_of
 
 FILE = TokenSource(TokenSourceKind.FILE, "/run/credentials/prober.service/acme-prod")
@@ -40,7 +42,8 @@ lab        0          -            file /lab
 
 acme-prod: holds the token that is already rejected for acme-dev: its next run will tell
 acme-dev: rejected since 2023-11-14 22:14:50Z; put the user's present token into file \
-/run/credentials/prober.service/acme-prod, it is picked up without a restart
+/run/credentials/prober.service/acme-prod, at its origin, and restart the service:
+systemd copies a credential at the start
 lab: there is no token: the token file /lab is empty"""
 
 
@@ -64,6 +67,52 @@ def test_a_narrow_terminal_without_unicode_loses_nothing() -> None:
 
 def test_who_is_well_gets_no_remark() -> None:
     assert token_remark({"acme-prod": VALID}, "acme-prod") is None
+
+
+CLIENT = OAuthClient("prober", TokenSource(TokenSourceKind.ENVIRONMENT, "SECRET"))
+OAUTH = TokenSource(TokenSourceKind.OAUTH, "https://x/token", client=CLIENT)
+
+
+@pytest.mark.parametrize(
+    ("source", "remedy"),
+    [
+        (
+            TokenSource(TokenSourceKind.FILE, "/etc/token"),
+            "put the user's present token into file /etc/token, it is picked up without a restart",
+        ),
+        (
+            TokenSource(TokenSourceKind.ENVIRONMENT, "TOKEN"),
+            (
+                "put the user's present token into env TOKEN, and restart the prober: a running"
+                " process does not see a changed environment"
+            ),
+        ),
+        (
+            FILE,
+            (
+                "put the user's present token into file /run/credentials/prober.service/acme-prod,"
+                " at its origin, and restart the service: systemd copies a credential at the start"
+            ),
+        ),
+        (
+            OAUTH,
+            (
+                "check the rights and the scope of the OAuth client prober, and put its present"
+                " secret into env SECRET, and restart the prober: a running process does not see a"
+                " changed environment"
+            ),
+        ),
+        (
+            replace(OAUTH, client=replace(CLIENT, secret=TokenSource(TokenSourceKind.FILE, "/s"))),
+            (
+                "check the rights and the scope of the OAuth client prober, and put its present"
+                " secret into file /s, it is picked up without a restart"
+            ),
+        ),
+    ],
+)
+def test_a_remedy_is_that_of_the_source(source: TokenSource, remedy: str) -> None:
+    assert token_remedy(source) == remedy
 
 
 def test_the_document_has_every_key_and_no_token() -> None:

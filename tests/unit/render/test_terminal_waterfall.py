@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prober.models import Failure, HttpExchange, Latency, Phases
-from prober.outcomes import FailureKind
+from prober.outcomes import FailureKind, TimingFallback
 from prober.render.terminal import Waterfall, printed_tenths
 from tests.unit.classifier.factories import URL, a_failure
 from tests.unit.render.factories import PHASES, TOTAL_SECONDS, a_result, a_timed_answer, lines_of
@@ -113,8 +113,22 @@ def test_a_reused_connection_begins_with_sending() -> None:
 
 
 def test_the_doubt_of_a_measurement_is_told() -> None:
-    exchange = replace(a_timed_answer(), loop_lag_seconds=0.0004)
+    exchange = replace(a_timed_answer(), timing_bound_seconds=0.0004, loop_lag_seconds=0.9)
     assert drawn(exchange)[-1].endswith("measured to within 0.4 ms")
+    by_the_loop = replace(exchange, timing_fallback=TimingFallback.UNSUPPORTED)
+    assert drawn(by_the_loop)[-1].endswith("measured to within 900.0 ms")
+
+
+def test_our_own_time_has_a_row_and_a_fill_of_its_own() -> None:
+    answer = a_timed_answer()
+    own = replace(
+        answer, total_seconds=answer.total_seconds + 0.05, phases=replace(answer.phases, own=0.05)
+    )
+    lines = drawn(own)
+    assert lines[-3].startswith("  own ")
+    assert "\u00b7" in lines[-3]
+    assert lines[-3].endswith("50.0 ms")
+    assert lines[-1].endswith("own 50.0 ms")
 
 
 def test_without_phases_there_is_no_picture() -> None:

@@ -18,7 +18,7 @@ from prober.scheduler.planner import (
 )
 from tests.builders import a_probe, a_tenant
 
-LIMITS = ConcurrencyLimits(per_tenant=10, everywhere=200, misfire_grace_seconds=5.0)
+LIMITS = ConcurrencyLimits(per_tenant=10, shared=200, max_start_delay_seconds=5.0)
 names = st.text("abcdefghij-0123456789", min_size=1, max_size=12)
 intervals = st.sampled_from([1.0, 1.1, 7.0, 30.0, 60.0, 3600.0])
 anchors = st.floats(0, 1e7)
@@ -140,11 +140,12 @@ def test_nothing_is_due_before_the_beginning() -> None:
         (5.001, InFlight(0, 0, 0), SkipCause.MISFIRE),
         (9.0, InFlight(0, 10, 200), SkipCause.MISFIRE),
         (0.0, InFlight(0, 10, 10), SkipCause.CONCURRENCY),
-        (0.0, InFlight(0, 0, 200), SkipCause.CONCURRENCY),
+        (0.0, InFlight(0, 1, 200), SkipCause.CONCURRENCY),
+        (0.0, InFlight(0, 0, 200), None),
     ],
     ids=[
         "free", "all-at-their-edge", "overlap", "overlap-before-all", "late", "late-before-full",
-        "tenant-full", "all-full",
+        "tenant-full", "all-full", "the-first-of-a-tenant",
     ],
 )  # fmt: skip
 def test_a_run_is_skipped_for_the_first_cause_that_holds(

@@ -1,7 +1,14 @@
 """Runs with good defaults: a test names only what matters to it."""
 
+from collections.abc import Iterable
+
 from prober.outcomes import Reason
-from prober.stats.aggregates import RunSummary
+from prober.stats.aggregates import (
+    DurationHistogram,
+    RunSummary,
+    bucket_index,
+    merge_histograms,
+)
 
 NOW = 1_763_942_400.0  # 2025-11-24T00:00:00Z
 
@@ -20,4 +27,10 @@ def a_run(
     evidence = "" if reason is Reason.OK else f"the evidence of {reason}"
     return RunSummary(
         tenant, probe, NOW + at, reason, evidence, "11", in_maintenance, server, network
+    )
+
+
+def histogram_of(durations_seconds: Iterable[float]) -> DurationHistogram:
+    return merge_histograms(
+        DurationHistogram({bucket_index(seconds): 1}) for seconds in durations_seconds
     )

@@ -4,11 +4,10 @@ from prober.stats.aggregates import (
     add_run,
     add_skip,
     merge_aggregates,
-    sketch_of,
     summarize,
 )
 from tests.unit.metrics.factories import a_failure, an_answer
-from tests.unit.stats.factories import a_run
+from tests.unit.stats.factories import a_run, histogram_of
 
 
 def test_a_tally_tells_runs_by_reason_and_by_culprit() -> None:
@@ -37,7 +36,7 @@ def test_times_are_added_by_side() -> None:
     tally = merge_aggregates(
         add_run(Aggregate(), a_run(server=s, network=n)) for s, n in ((0.1, 0.02), (0.3, 0.04))
     )
-    assert tally == Aggregate({"ok": 2}, sketch_of((0.1, 0.3)), sketch_of((0.02, 0.04)))
+    assert tally == Aggregate({"ok": 2}, histogram_of((0.1, 0.3)), histogram_of((0.02, 0.04)))
 
 
 def test_a_result_is_told_in_brief() -> None:

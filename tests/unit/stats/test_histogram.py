@@ -10,8 +10,8 @@ from prober.stats.aggregates import (
     DurationHistogram,
     bucket_index,
     merge_histograms,
-    sketch_of,
 )
+from tests.unit.stats.factories import histogram_of
 
 DURATIONS = st.lists(st.floats(1e-6, 86_400.0), min_size=1, max_size=200)
 
@@ -19,13 +19,13 @@ DURATIONS = st.lists(st.floats(1e-6, 86_400.0), min_size=1, max_size=200)
 @given(DURATIONS, st.floats(0, 1))
 def test_a_quantile_is_within_one_per_cent(durations: list[float], share: float) -> None:
     exact = sorted(durations)[math.floor(share * (len(durations) - 1))]
-    found = sketch_of(durations).quantile(share)
+    found = histogram_of(durations).quantile(share)
     assert found == pytest.approx(exact, rel=RELATIVE_ERROR * 1.0001)
 
 
 @given(DURATIONS, DURATIONS)
 def test_merging_loses_nothing(one: list[float], other: list[float]) -> None:
-    assert merge_histograms([sketch_of(one), sketch_of(other)]) == sketch_of(one + other)
+    assert merge_histograms([histogram_of(one), histogram_of(other)]) == histogram_of(one + other)
 
 
 def test_nothing_has_no_quantile() -> None:

@@ -205,3 +205,31 @@ def test_a_look_is_believed_once_the_file_was_left_alone(
     changed_at: float | None, seen_since: float, believed: bool
 ) -> None:
     assert is_stable(SourceReading(changed_at=changed_at), seen_since, 100.0) is believed
+
+
+def test_a_path_that_can_be_none_is_a_problem_of_its_source_alone() -> None:
+    source = TokenSource(TokenSourceKind.FILE, "/tmp/a\0b")  # noqa: S108 -- never opened
+    assert "is no path" in open_source(source, {}).read(None).problem
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ('"a-token"', "without them"),
+        ("'a-token'", "without them"),
+        ("\u201ca-token\u201d", "without them"),
+        ("Bearer a-token", "begins with 'Bearer'"),
+        ("bearer  a-token\n", "begins with 'Bearer'"),
+        ("ACME_TOKEN=a-token", "the form NAME=value"),
+        ("export ACME_TOKEN=a-token", "the form NAME=value"),
+    ],
+)
+def test_it_is_said_what_stands_beside_a_token(content: str, why: str) -> None:
+    with pytest.raises(TokenUnavailableError, match=why) as caught:
+        parse_token(content.encode(), "the file")
+    assert "a-token" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", ["abc==", "ABC_DEF==", "Bearer", "a=b", "AB=cd", "a_b=c"])
+def test_a_token_may_look_odd(content: str) -> None:
+    assert parse_token(content.encode(), "the file").get_secret_value() == content

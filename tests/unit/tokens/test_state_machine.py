@@ -158,6 +158,16 @@ TRANSITIONS = {
         after(REFUSED, EXPIRES_SOON),
         rejected(UNVERIFIED, EXPIRED, "datasets"),
     ),
+    "past-its-max-age-which-is-no-expiry": (
+        VALID,
+        after(REFUSED, TokenPolicy(replace(SOURCE, max_age_seconds=600.0))),
+        rejected(VALID, SUPERSEDED, "datasets"),
+    ),
+    "accepted-after-its-expiry-which-was-none": (
+        VALID,
+        after(REFUSED, TokenPolicy(replace(SOURCE, expires_at=NOW - 200))),
+        rejected(VALID, SUPERSEDED, "datasets"),
+    ),
     "refused-again-keeps-since-and-cause": (
         REJECTED,
         after(OTHER_REFUSED),

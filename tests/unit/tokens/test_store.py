@@ -39,7 +39,7 @@ def unexpected(path: Path, why: str) -> None:
     raise AssertionError(f"{path} was set aside: {why}")
 
 
-@settings(max_examples=25)  # each syncs two files to the disk
+@settings(max_examples=settings().max_examples // 4)  # each syncs two files to the disk
 @given(saved=st.dictionaries(st.text(max_size=8), records, max_size=4))
 def test_what_was_saved_is_read(
     tmp_path_factory: pytest.TempPathFactory, saved: dict[str, TokenRecord]

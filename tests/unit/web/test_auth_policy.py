@@ -15,6 +15,7 @@ from prober.web.auth import (
     authorize,
     client_network,
     credentials,
+    host_objection,
     refuse_downgrade,
     san_allowed,
 )
@@ -174,3 +175,29 @@ def test_no_text_of_it_tells_a_hash_or_a_key() -> None:
     told = repr(AccessPolicy(tls=TlsOptions(PEM, PemSource("key", None, "SECRET")), users=USERS))
     assert "SECRET" not in told
     assert "$2b$" not in told
+
+
+@pytest.mark.parametrize(
+    ("host", "allowed", "is_loopback", "is_good"),
+    [
+        ("127.0.0.1:9824", (), True, True),
+        ("localhost:9824", (), True, True),
+        ("[::1]:9824", (), True, True),
+        ("10.1.2.3", (), True, True),
+        ("evil.example", (), True, False),
+        ("evil.example:9824", (), True, False),
+        ("prober.example", (), False, True),
+        ("prober.example", ("prober.example",), False, True),
+        ("PROBER.example:443", ("prober.example",), True, True),
+        ("evil.example", ("prober.example",), False, False),
+        ("localhost", ("prober.example",), False, True),
+        ("localhost.evil.example", (), True, False),
+        (None, (), True, True),
+        ("", (), True, True),
+    ],
+)
+def test_a_name_that_was_not_allowed_is_not_answered(
+    host: str | None, allowed: tuple[str, ...], *, is_loopback: bool, is_good: bool
+) -> None:
+    found = host_objection(host, allowed, is_loopback=is_loopback)
+    assert (found is None) is is_good

@@ -1,0 +1,67 @@
+"""What the kernel knows of a TCP connection: `struct tcp_info` from bytes. Pure."""
+
+import struct
+from dataclasses import dataclass
+
+TCP_INFO_BYTES = 256
+"""Ask the kernel for so many bytes; it returns as many as its version has."""
+
+_U32 = struct.Struct("=I")
+_U64 = struct.Struct("=Q")
+_MICROSECONDS_PER_SECOND = 1_000_000
+_MILLISECONDS_PER_SECOND = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class TcpInfo:
+    """A snapshot of one connection. Durations are seconds.
+
+    `unacknowledged_segments`: sent, not acknowledged. `unsent_bytes`: handed to the kernel, not yet
+    sent once. `retransmissions` counts segments sent again since the connection began, the SYN
+    included. `since_*` is how long ago the last segment of that kind was received.
+    `out_of_order_segments` were received before one that precedes them. Fields that this kernel
+    does not have are None.
+    """
+
+    unacknowledged_segments: int
+    retransmissions: int
+    since_data_received_seconds: float
+    since_ack_received_seconds: float
+    rtt_seconds: float
+    rtt_variation_seconds: float
+    bytes_acknowledged: int | None = None
+    unsent_bytes: int | None = None
+    out_of_order_segments: int | None = None
+
+
+def parse_tcp_info(raw: bytes) -> TcpInfo | None:
+    """Return the fields that count of `struct tcp_info` (linux/tcp.h); None if it is too short.
+
+    The structure only ever grows at its end: `total_retrans`, the last field that is needed, ends
+    at byte 104 (Linux 2.6). Later fields are None where the kernel returns fewer bytes.
+    """
+    retransmissions = _u32(raw, 100)
+    if retransmissions is None:
+        return None
+    unacknowledged, data, ack, rtt, variation = (
+        _U32.unpack_from(raw, offset)[0] for offset in (24, 52, 56, 68, 72)
+    )
+    return TcpInfo(
+        unacknowledged_segments=unacknowledged,
+        retransmissions=retransmissions,
+        since_data_received_seconds=data / _MILLISECONDS_PER_SECOND,
+        since_ack_received_seconds=ack / _MILLISECONDS_PER_SECOND,
+        rtt_seconds=rtt / _MICROSECONDS_PER_SECOND,
+        rtt_variation_seconds=variation / _MICROSECONDS_PER_SECOND,
+        bytes_acknowledged=_u64(raw, 120),
+        unsent_bytes=_u32(raw, 144),
+        out_of_order_segments=_u32(raw, 224),
+    )
+
+
+def _u32(raw: bytes, offset: int) -> int | None:
+    return _U32.unpack_from(raw, offset)[0] if len(raw) >= offset + _U32.size else None
+
+
+def _u64(raw: bytes, offset: int) -> int | None:
+    return _U64.unpack_from(raw, offset)[0] if len(raw) >= offset + _U64.size else None

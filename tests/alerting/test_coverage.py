@@ -1,0 +1,55 @@
+"""The coverage table in the docs is what the rules do; no cell is silent without a reason."""
+
+import pytest
+
+from tests.alerting.coverage import (
+    CELLS,
+    PAGE,
+    ROWS,
+    Cell,
+    Sent,
+    measured,
+    reason,
+    unexplained,
+    words,
+)
+
+LINES = PAGE.read_text().splitlines()
+
+
+@pytest.fixture(scope="module", params=ROWS, ids=" ".join)
+def cells(request: pytest.FixtureRequest) -> dict[Cell, list[Sent]]:
+    return measured(request.param)
+
+
+def test_no_cell_is_silent_or_told_twice_without_a_reason(cells: dict[Cell, list[Sent]]) -> None:
+    assert unexplained(cells) == []
+
+
+def test_every_cell_blames_the_right_one(cells: dict[Cell, list[Sent]]) -> None:
+    for cell, sent in cells.items():
+        culprit = cell.culprit.partition(":")[0]
+        decided = culprit == "undecided" and cell.scope == "two locations"
+        for each in sent:
+            assert each.culprits == (
+                "platform" if decided and "flap" not in cell.pattern else culprit,
+            )
+
+
+def test_the_page_says_the_same(cells: dict[Cell, list[Sent]]) -> None:
+    for cell, sent in cells.items():
+        assert words(cell, sent, []) in _cell_of_the_page(cell), "run `make coverage`"
+
+
+def _cell_of_the_page(cell: Cell) -> str:
+    start = LINES.index(f"## {cell.pattern.capitalize()}")
+    head = next(line for line in LINES[start:] if line.startswith("| responsible"))
+    row = next(line for line in LINES[start:] if line.startswith(f"| {cell.culprit} |"))
+    place = [each.strip() for each in head.split("|")].index(cell.scope)
+    return row.split("|")[place].strip()
+
+
+def test_every_combination_is_a_cell() -> None:
+    empty = {cell for cell in CELLS if reason(cell)}
+    assert len(CELLS) == len(set(CELLS)) == 6 * 8 * 6
+    assert all(_cell_of_the_page(cell).startswith("(") == (cell in empty) for cell in CELLS)

@@ -1,0 +1,172 @@
+"""No question of a reader holds up the event loop, or takes much memory, whatever happened."""
+
+import asyncio
+import gc
+import re
+import threading
+import time
+import tracemalloc
+from asyncio.events import Handle
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from prober.history.reader import HistoryReader
+from prober.stats.aggregates import summarize
+from prober.web.api import OPERATIONS
+from tests.integration.web.app_factory import ACME, NOW, House, served
+from tests.integration.web.months import write_month
+from tests.unit.metrics.factories import an_answer
+
+MOST_CPU_SECONDS = 0.05
+MOST_BYTES = 64 * 1024 * 1024
+TENANTS = {f"t{n}": replace(ACME, name=f"t{n}", probes=ACME.probes) for n in range(200)}
+
+
+@pytest.fixture(scope="module")
+def month(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("month")
+    write_month(directory, NOW, run=replace(summarize(an_answer()), at=NOW))
+    return directory
+
+
+@contextmanager
+def longest_turn() -> Iterator[list[float]]:
+    """Measure the processor time (seconds) of each turn of the event loop in this thread.
+
+    Time on the clock would depend on how busy the machine is.
+    """
+    loop_thread, turns = threading.get_ident(), [0.0]
+    run = Handle._run
+
+    def measured(handle: Handle) -> None:
+        before = time.thread_time()
+        run(handle)
+        if threading.get_ident() == loop_thread:
+            turns.append(time.thread_time() - before)
+
+    Handle._run = measured  # type: ignore[method-assign, assignment]
+    try:
+        yield turns
+    finally:
+        Handle._run = run  # type: ignore[method-assign]
+
+
+@asynccontextmanager
+async def client_of(month: Path) -> AsyncIterator[aiohttp.ClientSession]:
+    house = House(None)
+    site = replace(
+        house.site(),
+        tenants=TENANTS,
+        history=HistoryReader(month),
+        status=lambda name: replace(house.site().status("acme"), tenant=TENANTS[name]),
+        changes=lambda _: 0,
+    )
+    async with served(site) as client:
+        yield client
+
+
+def paths() -> list[str]:
+    asked = []
+    for operation in OPERATIONS:
+        path = operation.path.format(tenant="t0", number=1)
+        names = {each.name for each in operation.parameters}
+        query = "&".join(
+            f"{name}={value}"
+            for name, value in (("since", "30d"), ("range", "30d"), ("limit", "200"))
+            if name in names
+        )
+        asked.append(f"{path}?{query}")
+    pages = ["/", "/incidents?since=30d", "/tenants/t0?range=30d", "/tenants/t0?range=24h"]
+    return [*asked, *pages, "/tenants/t1", "/badge/t0.svg", "/metrics", "/api/v1/openapi.json"]
+
+
+@pytest.mark.timeout(300)  # the month is written first
+async def test_no_question_holds_up_the_loop(month: Path) -> None:
+    async with client_of(month) as client:
+        await client.get("/incidents?since=1h")  # templates are compiled at their first use
+        await client.get("/tenants/t1")
+        for path in paths():
+            longest: list[float] = []
+            while not longest or (min(longest) >= MOST_CPU_SECONDS and len(longest) < 3):
+                with longest_turn() as turns:  # a busy machine's caches are cold now and then
+                    async with client.get(path) as answer:
+                        await answer.read()
+                        assert answer.status in {200, 404}, path
+                longest.append(max(turns))
+            assert min(longest) < MOST_CPU_SECONDS, (path, longest)
+
+
+async def peak_bytes(directory: Path, spells: int) -> dict[str, int]:
+    """Return the most memory that each question takes, and that eight at once take."""
+    write_month(
+        directory, NOW, spells=spells, tenants=20, run=replace(summarize(an_answer()), at=NOW)
+    )
+    peaks: dict[str, int] = {}
+    async with client_of(directory) as client:
+
+        async def ask(path: str) -> None:
+            async with client.get(path) as answer:
+                await answer.read()
+
+        for path in (*paths(), *paths()):  # at first, templates are compiled and caches filled
+            gc.collect()
+            tracemalloc.start()
+            await ask(path)
+            peaks[path] = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+        tracemalloc.start()
+        await asyncio.gather(*(ask("/api/v1/incidents?since=30d") for _ in range(8)))
+        peaks["eight at once"] = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    return peaks
+
+
+@pytest.mark.timeout(300)
+async def test_what_a_question_takes_does_not_grow_with_the_history(tmp_path: Path) -> None:
+    small = await peak_bytes(tmp_path / "small", 1_000)
+    large = await peak_bytes(tmp_path / "large", 8_000)
+    for path, peak in large.items():
+        assert peak < MOST_BYTES / 2, path
+        assert peak < 1.5 * small[path] + 1024 * 1024, path
+
+
+async def test_all_incidents_can_be_asked_for_page_by_page(tmp_path: Path) -> None:
+    write_month(
+        tmp_path, NOW, spells=3_000, tenants=20, run=replace(summarize(an_answer()), at=NOW)
+    )
+    async with client_of(tmp_path) as client:
+        seen, cursor = [], ""
+        while True:
+            query = f"since=30d&limit=150{cursor}"
+            async with client.get(f"/api/v1/incidents?{query}") as answer:
+                document = await answer.json()
+            seen += document["incidents"]
+            if document["next_cursor"] is None:
+                break
+            cursor = f"&cursor={document['next_cursor']}"
+        async with client.get("/incidents?since=30d") as answer:
+            following = re.search(r'href="(\?[^"]*cursor=[^"]*)"', await answer.text())
+        assert following is not None
+        async with client.get(f"/incidents{following[1].replace('&amp;', '&')}") as answer:
+            assert answer.status == 200
+    keys = [(each["started_at"], each["tenant"], each["in_maintenance"]) for each in seen]
+    assert len(set(keys)) == len(keys) > 150
+    assert [key[0] for key in keys] == sorted((key[0] for key in keys), reverse=True)
+    assert sum(each["failures"] for each in seen) == 3_000
+
+
+@pytest.mark.parametrize(
+    "cursor", ["", "x", "1~2", "1e999~dns~0~t0", "nan~platform~0~t0", "1~x~2~t"]
+)
+async def test_a_cursor_that_is_none_is_refused(tmp_path: Path, cursor: str) -> None:
+    async with (
+        served(House(tmp_path).site()) as client,
+        client.get(f"/api/v1/incidents?cursor={cursor}") as answer,
+    ):
+        assert answer.status == 400
+        assert "next_cursor" in (await answer.json())["error"]

@@ -1,0 +1,236 @@
+import base64
+import gc
+import html
+import json
+import sys
+from collections.abc import Callable
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import SecretStr
+
+from prober.redaction import NO_SECRETS, REDACTED, Redactor, RedactorCache
+
+TOKEN = "rt_AbC/123+456-xyz=Q"
+REDACTOR = Redactor([SecretStr(TOKEN)])
+Draw = Callable[[int, int], int]
+
+
+def _json_all(text: str, _: Draw) -> str:
+    return "".join(f"\\u{ord(char):04x}" for char in text)
+
+
+def _json_some(text: str, draw: Draw) -> str:
+    return "".join(f"\\u{ord(c):04X}" if c in '"\\' or draw(0, 1) else c for c in text)
+
+
+def _percent_all(text: str, _: Draw) -> str:
+    return "".join(f"%{byte:02X}" for byte in text.encode())
+
+
+def _percent_some(text: str, draw: Draw) -> str:
+    return "".join(f"%{ord(c):02x}" if draw(0, 1) else quote(c, safe="") for c in text)
+
+
+def _base64(text: str, draw: Draw) -> str:
+    before, after = "x" * draw(0, 3), "y" * draw(0, 3)
+    return base64.b64encode(f"{before}{text}{after}".encode()).decode()
+
+
+def _base64url(text: str, draw: Draw) -> str:
+    encoded = base64.urlsafe_b64encode(("x" * draw(0, 3) + text).encode())
+    return encoded.decode().rstrip("=" if draw(0, 1) else "")
+
+
+def _html_named(text: str, _: Draw) -> str:
+    names = {"/": "&sol;", "+": "&plus;", "=": "&equals;", "_": "&lowbar;", ".": "&period;"}
+    return "".join(names.get(char, html.escape(char)) for char in text)
+
+
+def _swapped(text: str, draw: Draw) -> str:
+    return "".join(char.swapcase() if draw(0, 1) else char for char in text)
+
+
+def _split(text: str, draw: Draw) -> str:
+    between = ["", " ", "\n", "\t", "\r\n", "\0", "\u200b", "\ufeff", "\u00ad", "\u2060", "  "]
+    return "".join(char + between[draw(0, len(between) - 1)] for char in text)
+
+
+ENCODINGS: dict[str, Callable[[str, Draw], str]] = {
+    "as it is": lambda text, _: text,
+    "percent": _percent_all,
+    "percent of some": _percent_some,
+    "percent of what must be": lambda text, _: quote(text, safe=""),
+    "percent of all but slashes": lambda text, _: quote(text),
+    "base64": _base64,
+    "base64url": _base64url,
+    "json of all": _json_all,
+    "json of some": _json_some,
+    "json of slashes": lambda text, _: json.dumps(text)[1:-1].replace("/", "\\/"),
+    "html by name": _html_named,
+    "html in decimal": lambda text, _: "".join(f"&#{ord(char)};" for char in text),
+    "html in hexadecimal": lambda text, _: "".join(f"&#x{ord(char):X};" for char in text),
+    "hexadecimal": lambda text, _: text.encode().hex(),
+    "hexadecimal in capitals": lambda text, _: text.encode().hex().upper(),
+    "lower case": lambda text, _: text.lower(),
+    "upper case": lambda text, _: text.upper(),
+    "some other case": _swapped,
+    "split": _split,
+    "a NUL after each": lambda text, _: "\0".join(text),
+}
+
+
+def _first(low: int, _: int) -> int:
+    return low
+
+
+@pytest.mark.parametrize("name", ENCODINGS)
+def test_a_secret_is_taken_out_in_every_form(name: str) -> None:
+    told = REDACTOR.text(f"before {ENCODINGS[name](TOKEN, _first)} after")
+    assert REDACTED in told
+    assert (told[:7], told[-6:]) == ("before ", " after")
+    assert len(told) - len("before [redacted] after") <= 4  # of base64, what stood around it
+
+
+@settings(max_examples=600)
+@given(
+    secret=st.text("abcXYZ012-_.~/+=\\\"'&;#%!$(){}|", min_size=8, max_size=60),
+    chain=st.lists(st.sampled_from(sorted(ENCODINGS)), min_size=1, max_size=2),
+    before=st.text(max_size=12),
+    after=st.text(max_size=12),
+    data=st.data(),
+)
+def test_no_two_encodings_hide_a_secret(
+    secret: str, chain: list[str], before: str, after: str, data: st.DataObject
+) -> None:
+    def draw(low: int, high: int) -> int:
+        return data.draw(st.integers(low, high))
+
+    echo = secret
+    for name in chain:
+        echo = ENCODINGS[name](echo, draw)
+    redactor = Redactor([SecretStr(secret)])
+    told = redactor.text(f"{before} {echo} {after}")
+    assert REDACTED in told
+    assert secret.lower() not in told.lower()
+    assert redactor.text(told) == told
+
+
+@pytest.mark.parametrize("name", ENCODINGS)
+def test_a_secret_that_was_cut_is_taken_out_where_a_text_ends(name: str) -> None:
+    echo = ENCODINGS[name](TOKEN, _first)
+    whole = f"you sent {echo}"
+    for dropped in range(1, len(echo) // 2):
+        assert REDACTED in REDACTOR.text(whole[:-dropped], is_cut=True)
+
+
+def test_so_is_one_that_a_server_cut() -> None:
+    assert REDACTOR.text(f"you sent {TOKEN[:-5]}") == "you sent [redacted]"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "ok",
+        "The dataset 'project/dataset' was not found",
+        "Mon, 06 Jul 2026 12:00:00 GMT",
+        "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2Nsb3VkIn0.c2lnbmF0dXJl",
+        "%41%42 &amp; \\u0041 \\/ 53 6b 2d 00",
+        "rt_AbC/and something else",
+        "\ud800 \x00 \u200b",
+    ],
+)
+def test_other_text_is_left_as_it_is(text: str) -> None:
+    assert REDACTOR.text(text) == text
+
+
+@given(st.text(max_size=200))
+def test_no_text_raises_anything_and_without_secrets_none_is_changed(text: str) -> None:
+    REDACTOR.text(text)
+    assert NO_SECRETS.text(text) == text
+
+
+def test_several_secrets_are_taken_out_wherever_they_are() -> None:
+    redactor = Redactor([SecretStr("password-one"), SecretStr("user:password-one"), SecretStr("")])
+    basic = base64.b64encode(b"user:password-one").decode()
+    told = redactor.text(f"Basic {basic} and password-one, PASSWORD-ONE and {basic}")
+    assert told.count(REDACTED) == 4
+    assert "assword" not in told
+    assert basic not in told
+
+
+def test_a_secret_beyond_ascii_is_taken_out() -> None:
+    redactor = Redactor([SecretStr("pässwörd-ü")])
+    for name in ("as it is", "percent", "json of all", "html in decimal", "hexadecimal", "base64"):
+        assert REDACTED in redactor.text(f"x {ENCODINGS[name]('pässwörd-ü', _first)} y")
+
+
+def test_what_is_too_short_to_be_one_is_no_secret() -> None:
+    assert Redactor([SecretStr("abc")]).text("abcabc abc") == "abcabc abc"
+
+
+def test_many_echoes_are_not_looked_for_one_by_one_for_ever() -> None:
+    echoes = " ".join([base64.b64encode(TOKEN.encode()).decode()] * 50)
+    told = REDACTOR.text(echoes)
+    assert REDACTOR.text(told) == told
+
+
+def test_nothing_shows_what_is_looked_for() -> None:
+    assert TOKEN not in repr(REDACTOR)
+    assert not hasattr(REDACTOR, "__dict__")
+
+
+def test_bytes_are_rid_of_what_stands_there_as_it_is() -> None:
+    assert REDACTOR.data(f"\xff{TOKEN}".encode("latin-1")) == b"\xff[redacted]"
+
+
+HOSTILE = {
+    "percent": "%41",
+    "percent of percent": "%2541",
+    "entities": "&#x53;",
+    "long entities": "&" + "a" * 31,
+    "json": "\\u0053",
+    "base64": "QUFB",
+    "hexadecimal": "41",
+    "escapes that end nowhere": "%&\\",
+    "beginnings": "rt_AbC/123",
+    "first characters": "r",
+    "split first characters": "r\u200b",
+    "zero width": "\u200b",
+    "NUL": "\0",
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_the_work_is_proportional_to_the_length_of_the_text(name: str) -> None:
+    def work(characters: int) -> int:
+        """Count the calls and lines that a text of this length takes."""
+        count = 0
+
+        def counted(*_: object) -> None:
+            nonlocal count
+            count += 1
+
+        text = HOSTILE[name] * (characters // len(HOSTILE[name]))
+        before = sys.getprofile()
+        sys.setprofile(counted)
+        try:
+            REDACTOR.text(text, is_cut=True)
+        finally:
+            sys.setprofile(before)
+        return count
+
+    assert work(40_000) <= 11 * work(4_000)
+
+
+def test_a_redactor_is_forgotten_with_its_secrets() -> None:
+    cache, one, other = RedactorCache(), SecretStr(TOKEN), SecretStr("another-secret")
+    assert cache.of([one]) is cache.of([one])
+    assert cache.of([one, other]).text(f"{TOKEN} another-secret") == f"{REDACTED} {REDACTED}"
+    assert cache.of([]).text(TOKEN) == TOKEN
+    del one
+    gc.collect()
+    assert len(cache._known) == 1
