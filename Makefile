@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit e2e faults bench profile fuzz soak picture pictures dashboards coverage lint format lock programs audit sbom dist image-check fresh debootstrap clean
+.PHONY: help demo test unit e2e faults bench profile fuzz soak picture pictures dashboards coverage calm lint format lock programs audit sbom dist image-check fresh debootstrap clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -22,7 +22,7 @@ unit: $(VENV)/.development ## run the pure tests alone, in half a minute; ARGS="
 	$(BIN)/pytest tests/unit tests/conventions -n 2 --hypothesis-profile quick -q $(ARGS)
 
 e2e: $(VENV)/.development programs ## the full run alone: faults, Prometheus, Alertmanager, who is told what
-	$(BIN)/pytest tests/e2e/test_alerting.py -v
+	E2E_EVERY_CELL=1 $(BIN)/pytest tests/e2e/test_alerting.py -v
 
 faults: $(VENV)/.development programs ## every fault of network, servers and machine, each with its verdict
 	$(BIN)/pytest tests/faults -q
@@ -55,6 +55,9 @@ dashboards: $(VENV)/.development ## make config/grafana/dashboards and Kubernete
 
 coverage: $(VENV)/.development programs ## measure what alerts and how soon, some minutes: docs/alerts-coverage.md
 	$(BIN)/python -m tests.alerting.coverage
+
+calm: $(VENV)/.development programs ## ninety simulated days, a quarter of an hour: who is notified of what, and is it right
+	$(BIN)/python -m tests.calm
 
 lint: $(VENV)/.development ## ruff, ruff format, mypy --strict, vulture (dead code), import contracts, hadolint
 	$(BIN)/ruff check .

@@ -1,11 +1,7 @@
-"""The composition root: builds the house, starts it, lets it change, and ends it.
+"""The composition root: creates all components, connects, starts, reloads and stops them.
 
-Nothing else reaches across rooms. A run falls due (`schedule`), is started or skipped and counted
-(`runs`), becomes a result (`attempt`), and is told to the recorders.
-
-What is set of the interpreter, so that the event loop waits for nobody else.
-
-Whatever the loop waits for, every answer under way is measured too slow by as much.
+The way of a run: it falls due (`scheduler`), is started or skipped (`runner`), is carried out and
+classified (`probe`), and its result goes to the event sinks (`sinks`).
 """
 
 import asyncio
@@ -46,31 +42,32 @@ from prober.web.metrics import warm_up
 from prober.web.server import ConnectionLimits, ConnectionManager, WebServer, listen
 from prober.web.tls import WebConfigReloader
 
-_SWITCH_SECONDS = 0.0005
-_COLLECT_AFTER = (10_000, 20, 50)
+_SWITCH_INTERVAL_SECONDS = 0.0005
+_GC_THRESHOLDS = (10_000, 20, 50)
 
 
 def tune_gc_and_switch_interval() -> None:
-    """Set it for the whole process, once what lives as long has been built.
+    """Tune the interpreter for accurate timing; call it once all long-lived objects exist.
 
-    A thread that computes (the history's, a page's) hands the interpreter over within half a
-    millisecond, not five. The garbage collector stops everything while it looks, with ten thousand
-    probes for a fifth of a second: it passes over what there is now, and comes seldom.
+    Whatever blocks the event loop makes the requests in flight look slower by as much. A thread
+    that computes (for the history or a page) gives up the GIL after 0.5 ms in place of 5 ms. The
+    garbage collector blocks everything, with ten thousand probes for a fifth of a second. So the
+    objects that exist now are exempt from it, and it runs rarely.
     """
-    sys.setswitchinterval(_SWITCH_SECONDS)
-    gc.collect()
+    sys.setswitchinterval(_SWITCH_INTERVAL_SECONDS)
+    gc.collect()  # before freeze, so that no garbage is kept forever
     gc.freeze()
-    gc.set_threshold(*_COLLECT_AFTER)
+    gc.set_threshold(*_GC_THRESHOLDS)
 
 
 _Logger = structlog.typing.FilteringBoundLogger
 
 
 class Daemon:
-    """A prober at work. `extra` sinks, by name, receive every event too.
+    """A running prober.
 
-    `load` reads the configuration anew when it is to be reloaded; without it, it cannot be.
-    `service` hears how things go.
+    `extra` sinks, by name, receive every event too. `load` reads the configuration again for a
+    reload; without it there are no reloads. `service` is notified of the state of the daemon.
     """
 
     def __init__(
@@ -118,7 +115,7 @@ class Daemon:
         self.listening: WebServer | None = None
 
     async def start(self) -> None:
-        """Bind the web server and begin to probe; raises ListenError and StateDirectoryError."""
+        """Start the web server and probing; raises ListenError and StateDirectoryError."""
         try:
             await self._start()
         except BaseException:
@@ -127,14 +124,14 @@ class Daemon:
 
     async def _start(self) -> None:
         configuration = self._configuration
-        web, keeper = configuration.web, self._web_config
-        doors = ConnectionManager(keeper, ConnectionLimits(web.max_connections))
+        web, web_config = configuration.web, self._web_config
+        connections = ConnectionManager(web_config, ConnectionLimits(web.max_connections))
         self.listening = await listen(
-            create_app(self._web_context(), keeper), web.host, web.port, doors
+            create_app(self._web_context(), web_config), web.host, web.port, connections
         )
         self._resources.push_async_callback(self.listening.close)
-        self._resources.push_async_callback(keeper.close)
-        keeper.start()
+        self._resources.push_async_callback(web_config.close)
+        web_config.start()
         await self._resources.enter_async_context(self._client)
         await self._client.reload_tls(tenant.transport for tenant in configuration.tenants)
         self._resources.push_async_callback(self._token_service.close)
@@ -144,8 +141,9 @@ class Daemon:
         self.metrics.configuration_loaded(time.time(), configuration.hash)
         self._runner.enable()
         self._scheduler.start(configuration.tenants)
-        texts = warm_up(self.metrics.refresh)
-        self._resources.callback(asyncio.create_task(texts, name="first texts of metrics").cancel)
+        # The first scrape would otherwise have to render the text of every series.
+        warming_up = asyncio.create_task(warm_up(self.metrics.refresh), name="warm up metrics")
+        self._resources.callback(warming_up.cancel)
         if self._reloader is not None and configuration.reload.on_change:
             self._reloader.watch(configuration.source)
         for warning in configuration.warnings:
@@ -163,7 +161,7 @@ class Daemon:
         self._systemd.ready()
 
     async def stop(self) -> None:
-        """Start nothing more, let what is in flight end within the grace period, and close."""
+        """Start no more runs, wait for those in flight within the grace period, and close all."""
         grace_seconds = self._configuration.shutdown_timeout_seconds
         if self._reloader is not None:
             await self._reloader.close()
@@ -173,32 +171,32 @@ class Daemon:
         self._logger.info(
             "daemon.stopping", in_flight=self._runner.in_flight, grace_seconds=grace_seconds
         )
-        cut_off = await self._runner.drain(grace_seconds)
+        cancelled = await self._runner.drain(grace_seconds)
         await self._resources.aclose()
-        self._logger.info("daemon.stopped", cut_off=cut_off)
+        self._logger.info("daemon.stopped", cancelled=cancelled)
 
     def request_reload(self) -> None:
-        """Begin to read the configuration anew."""
+        """Start a reload of the configuration."""
         if self._reloader is not None and self._runner.is_enabled:
             self._reloader.request()
 
     async def apply(self, configuration: Config) -> ConfigDiff:
-        """Put another configuration in force; what it leaves as it was does not notice."""
-        told = config_diff(self._configuration, configuration)
+        """Apply a new configuration; unchanged tenants and probes are not affected."""
+        diff = config_diff(self._configuration, configuration)
         in_force = with_restart_only_settings(self._configuration, configuration)
         await self._client.reload_tls(tenant.transport for tenant in in_force.tenants)
-        remembered = await self._token_service.saved_records()
-        # From here on nothing waits: no run sees half of it.
+        saved = await self._token_service.saved_records()
+        # No await from here on: no run may see half of the new configuration.
         self._configuration = in_force
         self.metrics.apply(in_force.tenants)
         self.metrics.max_loop_lag_seconds = in_force.measurement.max_loop_lag_seconds
         self._stall_timeout_seconds = stall_timeout_seconds(in_force.tenants)
         self.status.apply(in_force)
-        self._token_service.apply(in_force, remembered)
+        self._token_service.apply(in_force, saved)
         self._runner.apply(in_force.tenants, in_force.scheduler)
         self._scheduler.apply(in_force.tenants)
         self._on_heartbeat()
-        return told
+        return diff
 
     def _create_sinks(self, extra: Mapping[str, EventSink]) -> FanOutSink:
         builtin = {"metrics": self.metrics, "log": LogSink(self._logger), **self.status.sinks}
@@ -223,7 +221,7 @@ class Daemon:
             status=self._status,
             changes=lambda tenant: self.status.tracker.changes[tenant],
             self_health=self.metrics.self_health,
-            history=self.status.archive,
+            history=self.status.history,
             render_metrics=self.metrics.exposition,
             refresh_metrics=self.metrics.refresh,
             is_ready=lambda: self._runner.is_enabled,
@@ -242,10 +240,10 @@ class Daemon:
     def _on_heartbeat(self) -> None:
         now = time.time()
         self.metrics.heartbeat(now, len(asyncio.all_tasks()))
-        seen = self.metrics.self_health()
-        self._watchdog.tick(seen, self._stall_timeout_seconds, time.monotonic())
+        health = self.metrics.self_health()
+        self._watchdog.tick(health, self._stall_timeout_seconds, time.monotonic())
         for tenant in self._configuration.tenants:
-            if tenant.maintenance:  # few have any, and this must not hold the loop
+            if tenant.maintenance:  # few have windows, and this must not block the loop for long
                 is_active = self._runner.maintenance(tenant.name, now).is_active
                 self.metrics.maintenance(tenant.name, is_active=is_active)
 
@@ -273,16 +271,17 @@ async def run_daemon(
     until: Callable[[Callable[[], None]], asyncio.Future[None]],
     load: LoadConfig,
 ) -> None:
-    """Run a daemon until the future is done that `until` makes, given what a hang-up shall do.
+    """Run a daemon until a future is done.
 
-    Raises ListenError and StateDirectoryError.
+    `until` creates that future; it is passed the function to call at SIGHUP. Raises ListenError
+    and StateDirectoryError.
     """
     service = SystemdNotifier.from_environ(environ, os.getpid())
     daemon = Daemon(configuration, environ, logger, load=load, service=service)
     tune_gc_and_switch_interval()
-    ended = until(daemon.request_reload)
+    stop_requested = until(daemon.request_reload)
     await daemon.start()
     try:
-        await ended
+        await stop_requested
     finally:
         await daemon.stop()

@@ -1,16 +1,16 @@
-"""What changes with a file whenever the file does. Blocks for as long as the disk does."""
+"""A signature of a file that changes whenever the file does. Blocks as long as the disk does."""
 
 import os
 from pathlib import Path
 
-Version = tuple[int, ...]
+Signature = tuple[int, ...]
 
 
-def stat_signature(status: os.stat_result) -> Version:
-    """Return what tells one state of a file from another.
+def stat_signature(status: os.stat_result) -> Signature:
+    """Return a value that differs whenever the file was changed or replaced.
 
-    The inode's own time counts: nobody can set it back, and a writer who keeps the file's time
-    does not keep that.
+    It includes the inode's ctime, which no program can set: a writer that restores the mtime of a
+    file still changes its ctime.
     """
     return (
         status.st_dev,
@@ -21,8 +21,8 @@ def stat_signature(status: os.stat_result) -> Version:
     )
 
 
-def file_version(path: Path | str) -> Version:
-    """Return the version of a file, symbolic links followed; empty if there is none to be had."""
+def file_signature(path: Path | str) -> Signature:
+    """Return the signature of a file, following symbolic links; empty if it cannot be read."""
     try:
         return stat_signature(os.stat(path))  # noqa: PTH116 -- a path of either kind
     except OSError:

@@ -1,8 +1,8 @@
-"""What is logged of what repeats, and how many lines there may be: decisions over values. Pure.
+"""Which repeated failures are logged, and how many lines may be written. Pure.
 
-A probe's failure is logged at once when it is news. The same failure again is counted, and told
-with its count once in a period. Whatever else happens, lines beyond a rate are left out and
-counted. Moments are seconds on one monotonic clock.
+A new failure of a probe is logged at once. Repetitions of it are counted, and logged with their
+count once per `REPEAT_SECONDS`. Independently of that, all lines together have a rate limit; lines
+beyond it are dropped and counted. Times are seconds on one monotonic clock.
 """
 
 from dataclasses import dataclass, replace
@@ -11,14 +11,14 @@ REPEAT_SECONDS = 600.0
 """How long repetitions of a failure are only counted."""
 MAX_LINES_PER_SECOND = 50.0
 MAX_LINES_AT_ONCE = 2000.0
-"""So many lines may come at once: at a start, or when everything fails at the same time."""
+"""The size of the bucket: a start, or many tenants that fail at the same time, is a burst."""
 REPORT_DROPPED_SECONDS = 1.0
-"""How often it is said, at most, that lines were left out."""
+"""The least time between two reports of dropped lines."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoggedStreak:
-    """The failures in a row of one probe for one reason, and those not told since `told_at`."""
+    """Consecutive failures of one probe for one reason; `unlogged` since the last logged one."""
 
     reason: str
     logged_at: float
@@ -28,28 +28,33 @@ class LoggedStreak:
 
 @dataclass(frozen=True, slots=True)
 class LogDecision:
-    """What to do about a failure: whether to tell it, and the row of failures that it stands in."""
+    """Whether to log a failure, and the streak that it belongs to."""
 
     should_log: bool
     streak: LoggedStreak
 
 
 def on_failure(before: LoggedStreak | None, reason: str, now: float) -> LogDecision:
-    """Return what is to be done about a failure; the row to keep tells nothing any more if told."""
+    """Return what to do about a failure.
+
+    After logging, the caller must pass the streak to `mark_logged`. That is a second step because
+    the logged line reports `unlogged`.
+    """
+    # Another reason is news, even if the probe never recovered in between.
     if before is None or before.reason != reason:
         return LogDecision(True, LoggedStreak(reason, now))
-    row = replace(before, failures=before.failures + 1, unlogged=before.unlogged + 1)
-    return LogDecision(now - before.logged_at >= REPEAT_SECONDS, row)
+    streak = replace(before, failures=before.failures + 1, unlogged=before.unlogged + 1)
+    return LogDecision(now - before.logged_at >= REPEAT_SECONDS, streak)
 
 
-def mark_logged(row: LoggedStreak, now: float) -> LoggedStreak:
-    """Return the row of failures after it was told."""
-    return replace(row, logged_at=now, unlogged=0)
+def mark_logged(streak: LoggedStreak, now: float) -> LoggedStreak:
+    """Return the streak after its last failure was logged."""
+    return replace(streak, logged_at=now, unlogged=0)
 
 
 @dataclass(frozen=True, slots=True)
 class TokenBucket:
-    """How many lines may be written, and how many were left out and not yet told of."""
+    """The lines that may be written at time `at`, and the dropped ones not yet reported."""
 
     at: float
     lines: float = MAX_LINES_AT_ONCE
@@ -59,7 +64,7 @@ class TokenBucket:
 
 @dataclass(frozen=True, slots=True)
 class BucketDecision:
-    """Whether a line is written, and before it, how many were left out (0: nothing to say)."""
+    """Whether to write a line, and how many dropped lines to report before it (0: no report)."""
 
     write: bool
     report_dropped: int
@@ -67,7 +72,8 @@ class BucketDecision:
 
 
 def take_token(before: TokenBucket, now: float) -> BucketDecision:
-    """Return what becomes of one more line."""
+    """Return what to do about one more line, and the bucket after it."""
+    # max(): a clock that was set back must not take away lines.
     refill = max(0.0, now - before.at) * MAX_LINES_PER_SECOND
     lines = min(MAX_LINES_AT_ONCE, before.lines + refill)
     if lines < 1:
@@ -75,6 +81,9 @@ def take_token(before: TokenBucket, now: float) -> BucketDecision:
             False, 0, replace(before, at=now, lines=lines, dropped=before.dropped + 1)
         )
     then = replace(before, at=now, lines=lines - 1)
+    # At the limit every refilled token lets one line through. Without a pause between reports each
+    # of those lines would bring a report of its own, and half of the log would be reports.
     if before.dropped == 0 or now - before.reported_at < REPORT_DROPPED_SECONDS:
         return BucketDecision(True, 0, then)
+    # The report itself takes no token: it is rare, and it must not be dropped.
     return BucketDecision(True, before.dropped, replace(then, dropped=0, reported_at=now))

@@ -1,8 +1,9 @@
-"""The log: how it is written, and what results put into it.
+"""The log: its format, and the sink that writes events to it.
 
-One JSON object a line, or readable lines on a terminal; libraries that log through `logging` (the
-scheduler, the web server) come out the same way, from WARNING up. Tokens never reach a log event,
-so none are searched for here; long values are cut, and what repeats is folded (see `folding`).
+One JSON object per line, or readable lines on a terminal. Libraries that use `logging` (the
+scheduler, the web server) are formatted in the same way, from level WARNING. No log event is ever
+given a token, so nothing is searched for tokens here. Long values are cut, and repetitions are
+suppressed: see `log_limits`.
 """
 
 import logging
@@ -27,10 +28,10 @@ MAX_VALUE_CHARACTERS = 2048
 MAX_TRACEBACK_CHARACTERS = 16 * 1024
 MAX_FACTS = 20
 MAX_REMEMBERED_PROBES = 20_000
-"""Of how many probes it is known what was last logged; reloads may rename them for ever."""
+"""Bounds the memory of `LogSink`: reloads may rename probes again and again."""
 
 MAX_COUNTED_EVENTS = 200
-"""Of so many kinds of lines the rates are apart; all others have one together."""
+"""The number of events with a rate limit of their own; all others share one."""
 _OTHER_EVENTS = "others"
 _OWN_LOGGER = "prober"
 _WARNING_EVENTS = frozenset(
@@ -39,7 +40,7 @@ _WARNING_EVENTS = frozenset(
 
 
 def configure_logging(stream: TextIO, level: str, log_format: LogFormat) -> None:
-    """Write all logs of this process to `stream`; `level` is a name of `logging`, in any case.
+    """Write all logs of this process to `stream`; `level` is a level name in upper or lower case.
 
     Loggers come from `structlog.get_logger("prober")`.
     """
@@ -47,10 +48,10 @@ def configure_logging(stream: TextIO, level: str, log_format: LogFormat) -> None
     handler = RateLimitedHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=_shared(),
+            foreign_pre_chain=_common_processors(),
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                *_rendering(stream, log_format),
+                *_renderers(stream, log_format),
             ],
         )
     )
@@ -59,7 +60,7 @@ def configure_logging(stream: TextIO, level: str, log_format: LogFormat) -> None
     root.setLevel(max(threshold, logging.WARNING))
     logging.getLogger(_OWN_LOGGER).setLevel(threshold)
     structlog.configure(
-        processors=[*_shared(), structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[*_common_processors(), structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,
@@ -67,53 +68,56 @@ def configure_logging(stream: TextIO, level: str, log_format: LogFormat) -> None
 
 
 class RateLimitedHandler(logging.StreamHandler[TextIO]):
-    """Writes lines up to a rate; beyond it they are left out, and the next one says how many.
+    """Writes lines up to a rate limit, and reports how many lines it dropped.
 
-    Each event has a rate of its own, so that none can displace another: what clients of the pages
-    do wrong, for instance, the failures of probes. Libraries have one each.
+    Each event has a rate limit of its own, so that none can displace another: for instance errors
+    that web clients cause and failures of probes. Each library has one limit.
     """
 
     def __init__(self, stream: TextIO, now: Callable[[], float] = time.monotonic) -> None:
         super().__init__(stream)
         self._now = now
-        self._allowances: dict[str, TokenBucket] = {}
-        self._saying = False
+        self._buckets: dict[str, TokenBucket] = {}
+        self._is_reporting = False
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a line, or count it; called under this handler's lock."""
-        if self._saying:
+        """Write a line or count it as dropped; called while this handler's lock is held."""
+        # The report goes through structlog and so comes back here. The lock is reentrant, and this
+        # flag keeps the report from taking a token, or from reporting again.
+        if self._is_reporting:
             super().emit(record)
             return
-        event, now = self._event_of(record), self._now()
-        passage = log_limits.take_token(self._allowances.get(event, TokenBucket(now)), now)
-        self._allowances[event] = passage.then
-        if passage.report_dropped:
-            self._report_dropped(event, passage.report_dropped)
-        if passage.write:
+        event, now = self._limited_name(record), self._now()
+        decision = log_limits.take_token(self._buckets.get(event, TokenBucket(now)), now)
+        self._buckets[event] = decision.then
+        if decision.report_dropped:
+            self._report_dropped(event, decision.report_dropped)
+        if decision.write:
             super().emit(record)
 
-    def _event_of(self, record: logging.LogRecord) -> str:
-        """Return whose rate a line counts for; there are not more of them than a bound."""
+    def _limited_name(self, record: logging.LogRecord) -> str:
+        """Return the event or the library whose rate limit a line counts for."""
         event = record.msg.get("event") if isinstance(record.msg, dict) else None
         name = event if record.name == _OWN_LOGGER and isinstance(event, str) else record.name
-        known = name in self._allowances or len(self._allowances) < MAX_COUNTED_EVENTS
+        known = name in self._buckets or len(self._buckets) < MAX_COUNTED_EVENTS
         return name if known else _OTHER_EVENTS
 
     def _report_dropped(self, event: str, lines: int) -> None:
-        self._saying = True
+        self._is_reporting = True
         try:
             structlog.get_logger(_OWN_LOGGER).warning("log.lines_dropped", of=event, lines=lines)
         finally:
-            self._saying = False
+            self._is_reporting = False
 
 
 class LogSink(EventSink):
-    """Logs what changes and what fails, and nothing of what goes on well.
+    """Logs changes and failures; successes that follow successes are not logged.
 
-    `verdict.changed`: another reason than the run before, recovery included, with the number of
-    `failures` that are over. `probe.failed`: a failure with its evidence, at once when it is news;
-    while it goes on once in a period, with how many were `repeated` since. `token.rejected`,
-    `token.rotated` and so on: what happened to a token.
+    - `verdict.changed`: the reason differs from that of the last run. On recovery, `failures` is
+      the length of the streak that ended.
+    - `probe.failed`: a failure with its evidence. The first one of a streak is logged at once,
+      then one per `REPEAT_SECONDS` with the number of failures `repeated` since.
+    - `token.rejected`, `token.rotated` and so on: one for each kind of token event.
     """
 
     def __init__(
@@ -121,55 +125,59 @@ class LogSink(EventSink):
     ) -> None:
         self._logger = logger
         self._now = now
-        self._last: dict[tuple[str, str], str] = {}
-        self._rows: dict[tuple[str, str], LoggedStreak] = {}
+        self._last_reason: dict[tuple[str, str], str] = {}
+        self._streaks: dict[tuple[str, str], LoggedStreak] = {}
 
     def on_token_event(self, event: TokenEvent) -> None:
         """Log what happened to a token."""
-        bad = event.kind in _WARNING_EVENTS
-        write = self._logger.warning if bad else self._logger.info
-        write(f"token.{event.kind.name.lower()}", **_token_log_fields(event))
+        is_bad = event.kind in _WARNING_EVENTS
+        log = self._logger.warning if is_bad else self._logger.info
+        log(f"token.{event.kind.name.lower()}", **_token_log_fields(event))
 
     def on_result(self, result: ProbeResult) -> None:
         """Log a failure, or a change of the reason."""
         verdict = result.verdict
         key = (result.tenant, result.probe)
-        if len(self._last) >= MAX_REMEMBERED_PROBES and key not in self._last:
-            self._last.clear()
-            self._rows.clear()
-        before = self._last.get(key)
+        # Forgetting all of them costs at most one more line for each probe that is failing.
+        if len(self._last_reason) >= MAX_REMEMBERED_PROBES and key not in self._last_reason:
+            self._last_reason.clear()
+            self._streaks.clear()
+        before = self._last_reason.get(key)
         if before == verdict.reason.value and verdict.succeeded:
             return
-        self._last[key] = verdict.reason.value
+        self._last_reason[key] = verdict.reason.value
         logger = self._logger.bind(tenant=result.tenant, probe=result.probe)
         if before is not None and before != verdict.reason.value:
-            tell = logger.info if verdict.succeeded else logger.warning
-            over = self._rows.get(key)
-            moved = {"from": before, "to": verdict.reason.value}
-            ended = {} if over is None else {"failures": over.failures}
-            tell("verdict.changed", **moved, culprit=verdict.culprit.value, **ended)
+            log = logger.info if verdict.succeeded else logger.warning
+            ended = self._streaks.get(key)
+            fields = {"from": before, "to": verdict.reason.value, "culprit": verdict.culprit.value}
+            log(
+                "verdict.changed",
+                **fields,
+                **({} if ended is None else {"failures": ended.failures}),
+            )
         if verdict.succeeded:
-            self._rows.pop(key, None)
+            self._streaks.pop(key, None)
         else:
-            self._failed(key, result, logger)
+            self._log_failure(key, result, logger)
 
-    def _failed(
+    def _log_failure(
         self, key: tuple[str, str], result: ProbeResult, logger: FilteringBoundLogger
     ) -> None:
         now = self._now()
-        ruling = log_limits.on_failure(self._rows.get(key), result.verdict.reason.value, now)
-        if ruling.should_log:
-            repeated = {"repeated": ruling.streak.unlogged} if ruling.streak.unlogged else {}
+        decision = log_limits.on_failure(self._streaks.get(key), result.verdict.reason.value, now)
+        streak = decision.streak
+        if decision.should_log:
+            repeated = {"repeated": streak.unlogged} if streak.unlogged else {}
             logger.warning("probe.failed", **_log_fields(result), **repeated)
-        self._rows[key] = (
-            log_limits.mark_logged(ruling.streak, now) if ruling.should_log else ruling.streak
-        )
+            streak = log_limits.mark_logged(streak, now)
+        self._streaks[key] = streak
 
 
 def _log_fields(result: ProbeResult) -> dict[str, Any]:
-    """Return what a failure rests on; what is not known is left out."""
+    """Return the evidence of a failure, without what is unknown."""
     exchange, verdict = result.exchange, result.verdict
-    every = {
+    fields = {
         "outcome": verdict.outcome.value,
         "reason": verdict.reason.value,
         "culprit": verdict.culprit.value,
@@ -182,13 +190,13 @@ def _log_fields(result: ProbeResult) -> dict[str, Any]:
         "total_seconds": _rounded(exchange.total_seconds),
         "facts": dict(list(verdict.facts.items())[:MAX_FACTS]) or None,
     }
-    return {name: value for name, value in every.items() if value is not None}
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _token_log_fields(event: TokenEvent) -> dict[str, Any]:
-    """Return what is known of the token; what is not known is left out."""
+    """Return the status of the token, without what is unknown."""
     status = event.status
-    every = {
+    fields = {
         "tenant": status.tenant,
         "fingerprint": status.fingerprint,
         "source": str(status.source),
@@ -201,7 +209,7 @@ def _token_log_fields(event: TokenEvent) -> dict[str, Any]:
         "rotations": status.rotations,
         "shared_with": list(event.shared_with) or None,
     }
-    return {name: value for name, value in every.items() if value is not None}
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _format_time(timestamp: float | None) -> str | None:
@@ -214,8 +222,8 @@ def _rounded(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds, 6)
 
 
-def _shared() -> tuple[Processor, ...]:
-    """Return what happens to every event, whoever logs it."""
+def _common_processors() -> tuple[Processor, ...]:
+    """Return the processors for events of structlog and of `logging` alike."""
     return (
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
@@ -224,7 +232,7 @@ def _shared() -> tuple[Processor, ...]:
     )
 
 
-def _rendering(stream: TextIO, log_format: LogFormat) -> tuple[Processor, ...]:
+def _renderers(stream: TextIO, log_format: LogFormat) -> tuple[Processor, ...]:
     readable = log_format == "console" or (log_format == "auto" and stream.isatty())
     renderer: Processor = (
         structlog.dev.ConsoleRenderer(
@@ -237,14 +245,14 @@ def _rendering(stream: TextIO, log_format: LogFormat) -> tuple[Processor, ...]:
 
 
 def cut_long_values(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Cut every text that is too long; of a traceback the end is kept, which says what broke."""
+    """Cut every text that is too long. A traceback keeps its end, which names the exception."""
     return {
-        name: _last_part(value) if name == "exception" else _cut(value)
+        name: _keep_end(value) if name == "exception" else _cut(value)
         for name, value in event.items()
     }
 
 
-def _last_part(value: object) -> object:
+def _keep_end(value: object) -> object:
     if isinstance(value, str) and len(value) > MAX_TRACEBACK_CHARACTERS:
         return f"[cut] {value[-MAX_TRACEBACK_CHARACTERS:]}"
     return value

@@ -1,9 +1,7 @@
-"""One attempt, from token to result: the one path for daemon, terminal, demo and tests.
+"""One run of a probe, from token to result; daemon, command line, demo and tests all use it.
 
-Get the token, ask, judge; when the token was rejected, see whether its source holds another one by
-now, and if it does, ask once more with that.
-
-From tenant, probe and token to the request that is sent.
+Get the token, send the request, classify the response. If the token was rejected, read its source
+again, and send the request once more if the source holds another token by now.
 """
 
 from collections.abc import Awaitable, Callable
@@ -33,9 +31,9 @@ from prober.version import current_version
 
 
 def build_request(tenant: Tenant, probe: Probe, token: SecretStr, *, version: str) -> Request:
-    """Return the request of `probe` against `tenant`, bearing `token`.
+    """Return the request of `probe` to `tenant`, authorized by `token`.
 
-    The named User-Agent is needed: the CDN before the platform refuses library defaults.
+    The explicit User-Agent is necessary: the platform's CDN rejects those of HTTP libraries.
     """
     return Request(
         method=probe.method,
@@ -64,7 +62,7 @@ def _headers(
 
 
 class TokenProvider(Protocol):
-    """Where an attempt gets its token, and whom it tells what became of it."""
+    """Where a run gets its token, and reports how the platform responded to it."""
 
     async def lease(self, tenant: Tenant) -> TokenLease | TokenUnavailable:
         """Return the token to use now, or why there is none."""
@@ -73,7 +71,7 @@ class TokenProvider(Protocol):
     async def refresh_rejected(
         self, tenant: Tenant, rejected: TokenLease
     ) -> TokenLease | TokenUnavailable:
-        """Return what there is in place of a rejected token; the same if nothing has changed."""
+        """Return the token after a new read of its source; the same one if nothing changed."""
         ...
 
     def observe(
@@ -85,25 +83,25 @@ class TokenProvider(Protocol):
         status: int | None,
         started_at: float,
     ) -> None:
-        """Take note of an answer."""
+        """Report the verdict on a request that was sent with `token`."""
         ...
 
 
 class HttpClient(Protocol):
-    """Who asks. Raises nothing but cancellation."""
+    """Sends requests. Raises nothing but cancellation."""
 
     async def exchange(
         self, request: Request, probe: Probe, options: TransportOptions
     ) -> HttpExchange:
-        """Send the request once and return what it brought."""
+        """Send the request once and return the response or the failure."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeDeps:
-    """What a run needs from others. `now` returns epoch seconds.
+    """The dependencies of a run. `now` returns epoch seconds.
 
-    `in_thread` calls a function without holding up the event loop; if None, the loop calls it.
+    `in_thread` calls a function without blocking the event loop; if None, the loop calls it.
     """
 
     tokens: TokenProvider
@@ -114,16 +112,17 @@ class ProbeDeps:
 
 
 async def run_probe(tenant: Tenant, probe: Probe, deps: ProbeDeps) -> ProbeResult:
-    """Probe once and return the result; raises nothing but cancellation."""
-    grant = await deps.tokens.lease(tenant)
-    if isinstance(grant, TokenUnavailable):
-        return _without_token(tenant, probe, grant, deps)
-    result = await _send(tenant, probe, grant, deps)
+    """Run a probe once and return the result; raises nothing but cancellation."""
+    lease = await deps.tokens.lease(tenant)
+    if isinstance(lease, TokenUnavailable):
+        return _without_token(tenant, probe, lease, deps)
+    result = await _send(tenant, probe, lease, deps)
     if result.verdict.reason is Reason.TOKEN_REJECTED:
-        renewed = await deps.tokens.refresh_rejected(tenant, grant)
-        if isinstance(renewed, TokenLease) and renewed.ref != grant.ref:
-            grant, result = renewed, await _send(tenant, probe, renewed, deps)
-    _observe(tenant, probe, grant, result, deps.tokens)
+        refreshed = await deps.tokens.refresh_rejected(tenant, lease)
+        # The same token again would only be rejected again.
+        if isinstance(refreshed, TokenLease) and refreshed.ref != lease.ref:
+            lease, result = refreshed, await _send(tenant, probe, refreshed, deps)
+    _observe(tenant, probe, lease, result, deps.tokens)
     return result
 
 

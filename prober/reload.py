@@ -13,7 +13,7 @@ import structlog
 from prober.config.diff import ConfigDiff
 from prober.config.resolve import Config
 from prober.errors import ConfigProblem, SettingsError
-from prober.file_signature import file_version
+from prober.file_signature import file_signature
 from prober.metrics.sink import PrometheusSink
 from prober.systemd import SystemdNotifier
 
@@ -79,10 +79,10 @@ class Reloader:
     async def _watch(self, path: Path) -> None:
         """Reload when the file has changed and then stayed the same for one period."""
         # An editor or `cp` may write in several steps: a file that still changes is half written.
-        loaded = previous = await asyncio.to_thread(file_version, path)
+        loaded = previous = await asyncio.to_thread(file_signature, path)
         while True:
             await asyncio.sleep(WATCH_SECONDS)
-            current = await asyncio.to_thread(file_version, path)
+            current = await asyncio.to_thread(file_signature, path)
             if current == previous and current != loaded:
                 loaded = current
                 self._logger.info("config.file_changed", file=str(path))

@@ -1,4 +1,7 @@
-"""Every run, from falling due to being told: started, or skipped and counted; held, and drained."""
+"""Starts the runs that are due, or skips and counts them; passes results to the event sinks.
+
+Also bounds concurrency, applies maintenance windows, and drains running probes at shutdown.
+"""
 
 import asyncio
 import time
@@ -31,10 +34,10 @@ _NEW_TOKEN = frozenset({TokenEventKind.LOADED, TokenEventKind.ROTATED})
 
 
 class ProbeRunner(EventSink):
-    """What falls due goes in, results come out at the recorder's; lives on the event loop.
+    """Turns due times into results. Lives on the event loop.
 
-    Nothing is started before `open` and after `drain`. What has to do with tenants or probes that
-    are gone is left alone: a reload may have taken them away since.
+    Starts nothing before `enable` and after `drain`. Due times and results of tenants and probes
+    that a reload has removed meanwhile are ignored.
     """
 
     def __init__(
@@ -48,9 +51,9 @@ class ProbeRunner(EventSink):
         self.tenants: dict[str, Tenant] = {}
         self.is_enabled = False
         self._probes: dict[tuple[str, str], Probe] = {}
-        self._calendars: dict[str, MaintenanceSchedule] = {}
+        self._maintenance: dict[str, MaintenanceSchedule] = {}
         self._limits: dict[str, ConcurrencyLimits] = {}
-        self._house = deps
+        self._deps = deps
         self._tokens = tokens
         self._sink = sink
         self._metrics = metrics
@@ -60,11 +63,11 @@ class ProbeRunner(EventSink):
         self._busy_tenants = 0  # those with a run in flight
 
     def apply(self, tenants: Sequence[Tenant], scheduler: SchedulerSettings) -> None:
-        """Take over settings; what is in flight goes on, by the settings that it began with."""
-        self.tenants.clear()  # in place: others look at it
+        """Apply a configuration; runs in flight finish with the one that they started with."""
+        self.tenants.clear()  # in place, since the web server reads the same dict
         self.tenants.update({tenant.name: tenant for tenant in tenants})
         self._probes = {(t.name, probe.name): probe for t in tenants for probe in t.probes}
-        self._calendars = {
+        self._maintenance = {
             tenant.name: MaintenanceSchedule(tenant.maintenance) for tenant in tenants
         }
         self._limits = {
@@ -75,39 +78,39 @@ class ProbeRunner(EventSink):
         }
 
     def enable(self) -> None:
-        """Let runs be started from now on."""
+        """Start runs from now on."""
         self.is_enabled = True
 
     async def drain(self, grace_seconds: float) -> int:
-        """Start nothing more, wait so long for what is in flight; return how many were cut off."""
+        """Start no more runs and wait for those in flight; return how many had to be cancelled."""
         self.is_enabled = False
         if self._running:
             await asyncio.wait(self._running, timeout=grace_seconds)
-        cut_off = list(self._running)
-        for task in cut_off:
+        cancelled = list(self._running)
+        for task in cancelled:
             task.cancel()
-        await asyncio.gather(*cut_off, return_exceptions=True)
-        return len(cut_off)
+        await asyncio.gather(*cancelled, return_exceptions=True)
+        return len(cancelled)
 
     @property
     def in_flight(self) -> int:
-        """How many runs have been started and have not ended."""
+        """The number of runs in flight."""
         return len(self._running)
 
     def maintenance(self, tenant: str, now: float) -> MaintenanceStatus:
-        """Return whether a maintenance window of a tenant is open."""
-        return self._calendars[tenant].at(now)
+        """Return the maintenance status of a tenant at `now` (epoch seconds)."""
+        return self._maintenance[tenant].at(now)
 
     def on_due(self, tenant: str, probe: str, due_at: float) -> None:
-        """Start a run that is due at a moment of `loop.time()`, or count why not."""
+        """Start a run that is due at `due_at` (as of `loop.time()`), or skip and count it."""
         if not self.is_enabled or (tenant, probe) not in self._probes:
             return
-        lateness_seconds = max(0.0, asyncio.get_running_loop().time() - due_at)
-        cause = self._skip_reason(tenant, probe, lateness_seconds)
+        delay_seconds = max(0.0, asyncio.get_running_loop().time() - due_at)
+        cause = self._skip_reason(tenant, probe, delay_seconds)
         if cause is None:
-            self._start_run(tenant, probe, lateness_seconds)
+            self._start_run(tenant, probe, delay_seconds)
         else:
-            self._sink.on_skip(SkippedRun(tenant, probe, self._house.now(), cause))
+            self._sink.on_skip(SkippedRun(tenant, probe, self._deps.now(), cause))
 
     def on_token_event(self, event: TokenEvent) -> None:
         """Try a new token at once."""
@@ -124,15 +127,15 @@ class ProbeRunner(EventSink):
                 return
 
     async def run_once(self, tenant: str, probe: str) -> ProbeResult:
-        """Run a probe out of turn, for somebody who asked: it counts for nothing."""
-        return await run_probe(self.tenants[tenant], self._probes[tenant, probe], self._house)
+        """Run a probe on request and return its result, which is not recorded."""
+        return await run_probe(self.tenants[tenant], self._probes[tenant, probe], self._deps)
 
     def _skip_reason(self, tenant: str, probe: str, delay_seconds: float) -> SkipCause | None:
         same_probe = self._in_flight[(tenant, probe)]
         shared = len(self._running) - self._busy_tenants
         load = InFlight(same_probe, self._in_flight[tenant], shared)
-        may_ask = self._tokens.may_probe(self.tenants[tenant], probe)
-        return skip_reason(delay_seconds, load, self._limits[tenant], may_use_token=may_ask)
+        may_use_token = self._tokens.may_probe(self.tenants[tenant], probe)
+        return skip_reason(delay_seconds, load, self._limits[tenant], may_use_token=may_use_token)
 
     def _start_run(self, tenant: str, probe: str, delay_seconds: float) -> None:
         self._metrics.run_started(delay_seconds)
@@ -148,28 +151,29 @@ class ProbeRunner(EventSink):
 
     async def _run(self, tenant: Tenant, probe: Probe) -> None:
         try:
-            result = await run_probe(tenant, probe, self._house)
+            result = await run_probe(tenant, probe, self._deps)
         except Exception as error:
+            # A bug must not go unnoticed: it becomes a result, and so a metric and an alert.
             self._logger.exception("probe.crashed", tenant=tenant.name, probe=probe.name)
             result = self._internal_error_result(tenant, probe, error)
-        if (tenant.name, probe.name) not in self._probes:
+        if (tenant.name, probe.name) not in self._probes:  # removed by a reload during the run
             return
-        if self._calendars[tenant.name].at(result.started_at).is_active:
+        if self._maintenance[tenant.name].at(result.started_at).is_active:
             result = replace(result, in_maintenance=True)
         self._sink.on_result(result)
 
     def _on_run_done(self, task: asyncio.Task[None]) -> None:
         key = self._running.pop(task)
-        for each in (key, key[0]):
-            self._in_flight[each] -= 1
-            if not self._in_flight[each]:
-                del self._in_flight[each]
-                self._busy_tenants -= each == key[0]
+        for counted in (key, key[0]):  # the probe, and all probes of the tenant
+            self._in_flight[counted] -= 1
+            if not self._in_flight[counted]:
+                del self._in_flight[counted]
+                self._busy_tenants -= counted == key[0]
         self._metrics.run_finished()
 
     def _internal_error_result(self, tenant: Tenant, probe: Probe, error: Exception) -> ProbeResult:
         failure = Failure(FailureKind.INTERNAL_ERROR, f"{type(error).__name__} in the prober")
         url = Redactor(probe.secrets).text(tenant.base_url + probe.path)
         exchange = HttpExchange(probe.method, url, total_seconds=0.0, failure=failure)
-        verdict = self._house.classify(exchange, probe.expectations)
+        verdict = self._deps.classify(exchange, probe.expectations)
         return ProbeResult(tenant.name, probe.name, time.time(), exchange, verdict)

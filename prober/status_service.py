@@ -1,7 +1,6 @@
-"""What the daemon remembers: how everything stands (`board`), and the past (`archive`).
+"""Current status and history for the daemon: restores both at start, and keeps them up to date.
 
-The history is written by a thread of its own, which hears nothing of probing but what it is told.
-What that thread has to say is said on the event loop.
+A thread of its own writes the history. Its callbacks run on the event loop, like all else here.
 """
 
 import asyncio
@@ -25,23 +24,23 @@ from prober.stats.incidents import FailureStreak
 from prober.stats.slo import BUDGET_SECONDS
 from prober.status_tracker import DAY_SECONDS, StatusTracker
 
-_READING_SECONDS = 10.0  # at the start; a disk that takes longer must not hold up probing
+_RESTORE_TIMEOUT_SECONDS = 10.0  # at start; a slow disk must not delay probing for longer
 _REFRESH_SECONDS = 900.0
-_CLOSING_SECONDS = 5.0
+_CLOSE_TIMEOUT_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class _RestoredState:
-    """What there was before the start: a day in slots, the days before in sums, open spells."""
+    """What the history knows at start: one day of buckets, totals of 30 days, open streaks."""
 
-    slots: Mapping[str, Mapping[int, TimeBucket]]
-    earlier: Mapping[str, TimeBucket]
-    spells: Sequence[FailureStreak]
+    buckets: Mapping[str, Mapping[int, TimeBucket]]
+    monthly_totals: Mapping[str, TimeBucket]
+    streaks: Sequence[FailureStreak]
     since: float | None
 
 
 class StatusService:
-    """The current status of all tenants (`tracker`) and the history (`archive`)."""
+    """The current status of all tenants (`tracker`) and the history (`history`)."""
 
     def __init__(
         self,
@@ -50,131 +49,136 @@ class StatusService:
         logger: structlog.typing.FilteringBoundLogger,
     ) -> None:
         self.tracker = StatusTracker(configuration.tenants, time.time())
-        self.archive: HistoryReader | None = None
+        self.history: HistoryReader | None = None
         self._metrics = metrics
         self._logger = logger
         self._directory = configuration.state_directory
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._refreshing: asyncio.Task[None] | None = None
-        self._is_in_trouble = False
-        self._history: HistorySink | None = None
+        self._refresh_task: asyncio.Task[None] | None = None
+        self._is_failing = False
+        self._history_sink: HistorySink | None = None
         if configuration.history.enabled:
-            self.archive = HistoryReader(self._directory)
-            self._history = self._create_history(configuration)
+            self.history = HistoryReader(self._directory)
+            self._history_sink = self._create_history(configuration)
 
     @property
     def sinks(self) -> Mapping[str, EventSink]:
         """The sinks that keep status and history up to date, by name."""
         sinks: dict[str, EventSink] = {"status": self.tracker}
-        if self._history is not None:
-            sinks["history"] = self._history
+        if self._history_sink is not None:
+            sinks["history"] = self._history_sink
         return sinks
 
     async def start(self) -> None:
-        """Remember, and begin to write."""
+        """Restore what the history knows, and start to write it; never fails for the disk."""
         self._loop = asyncio.get_running_loop()
-        if self._history is None or self.archive is None:
+        if self._history_sink is None or self.history is None:
             return
         try:
-            async with asyncio.timeout(_READING_SECONDS):
-                hear = self._on_loop(self._on_quarantine)
-                await asyncio.to_thread(migrate, self._directory, hear)
-                past = await asyncio.to_thread(_read, self.archive, time.time())
-            self.tracker.restore(past.slots, past.spells, past.since)
-            self.tracker.restore_monthly_totals(past.earlier)
+            async with asyncio.timeout(_RESTORE_TIMEOUT_SECONDS):
+                on_quarantine = self._on_loop(self._on_quarantine)
+                await asyncio.to_thread(migrate, self._directory, on_quarantine)
+                restored = await asyncio.to_thread(_read, self.history, time.time())
+            self.tracker.restore(restored.buckets, restored.streaks, restored.since)
+            self.tracker.restore_monthly_totals(restored.monthly_totals)
         except TimeoutError:
-            self._on_error("the past could not be read: it took too long")
+            self._on_error("the history could not be read in time")
         except OSError as error:
-            self._on_error(f"the past could not be read: {error.strerror or error}")
-        self._history.start()
-        self._refreshing = asyncio.create_task(self._refresh(), name="history refresh")
+            self._on_error(f"the history could not be read: {error.strerror or error}")
+        self._history_sink.start()
+        self._refresh_task = asyncio.create_task(self._refresh(), name="history refresh")
 
     async def close(self) -> None:
-        """Write what there is; a disk that hangs is waited for only so long."""
-        if self._refreshing is not None:
-            self._refreshing.cancel()
-            await asyncio.gather(self._refreshing, return_exceptions=True)
-            assert self._history is not None  # noqa: S101 -- it was started with the task
-            await asyncio.to_thread(self._history.close, _CLOSING_SECONDS)
+        """Write what is queued; a disk that hangs is waited for only a limited time."""
+        if self._refresh_task is not None:
+            self._refresh_task.cancel()
+            await asyncio.gather(self._refresh_task, return_exceptions=True)
+            assert self._history_sink is not None  # noqa: S101 -- it was started with the task
+            await asyncio.to_thread(self._history_sink.close, _CLOSE_TIMEOUT_SECONDS)
 
     def apply(self, configuration: Config) -> None:
-        """Take over settings: of what is gone, the past stays in the history until it is old."""
+        """Apply a configuration; the history of removed tenants stays until its retention ends."""
         self.tracker.apply(configuration.tenants)
-        if self._history is not None:
-            settings = configuration.history
-            self._history.apply(
-                _probes(configuration), settings.retention_seconds, settings.max_bytes
+        if self._history_sink is not None:
+            options = configuration.history
+            self._history_sink.apply(
+                _probes(configuration), options.retention_seconds, options.max_bytes
             )
 
     def _create_history(self, configuration: Config) -> HistorySink:
-        settings = configuration.history
-        lost = self._on_loop(self._metrics.history_dropped)
+        options = configuration.history
+        on_dropped = self._on_loop(self._metrics.history_dropped)
         return HistorySink(
             self._directory,
             _probes(configuration),
             Retention(
-                settings.retention_seconds, settings.max_bytes, lost, self._on_loop(self._on_held)
+                options.retention_seconds,
+                options.max_bytes,
+                on_dropped,
+                self._on_loop(self._on_deletion_paused),
             ),
             HistoryCallbacks(
                 on_written=self._on_loop(self._on_written),
-                on_dropped=lost,
+                on_dropped=on_dropped,
                 on_error=self._on_loop(self._on_error),
                 on_quarantine=self._on_loop(self._on_quarantine),
             ),
         )
 
     def _on_loop(self, callback: Callable[..., None]) -> Callable[..., None]:
-        """Return a function for any thread that lets `hear` be called on the event loop."""
+        """Return a function for any thread that calls `callback` on the event loop."""
 
-        def tell(*what: Path | str | float | HistoryDropReason) -> None:
+        def schedule(*arguments: Path | str | float | HistoryDropReason) -> None:
+            # A thread that outlives the loop (its disk hangs) has nobody left to report to.
             if self._loop is not None and not self._loop.is_closed():
-                self._loop.call_soon_threadsafe(callback, *what)
+                self._loop.call_soon_threadsafe(callback, *arguments)
 
-        return tell
+        return schedule
 
-    def _on_held(self, cutoff: float, oldest: float) -> None:
+    def _on_deletion_paused(self, cutoff: float, oldest: float) -> None:
         self._logger.warning(
-            "history.sweep_held",
-            would_forget_days=round((cutoff - oldest) / 86_400, 1),
-            message="the clock may have jumped ahead: nothing is forgotten until it has run evenly"
+            "history.deletion_paused",
+            would_delete_days=round((cutoff - oldest) / 86_400, 1),
+            message="the clock may have jumped ahead: nothing is deleted until it has been steady"
             " for an hour",
         )
 
     async def _refresh(self) -> None:
-        """Let the sums of 30 days follow the days."""
-        assert self.archive is not None  # noqa: S101 -- started only with one
+        """Keep the totals of 30 days current while the daemon runs."""
+        assert self.history is not None  # noqa: S101 -- started only with one
         while True:
             await asyncio.sleep(_REFRESH_SECONDS)
             try:
-                earlier = await asyncio.to_thread(_read_earlier, self.archive, time.time())
-                self.tracker.restore_monthly_totals(earlier)
+                totals = await asyncio.to_thread(_read_totals, self.history, time.time())
+                self.tracker.restore_monthly_totals(totals)
             except OSError as error:
                 self._on_error(str(error))
 
     def _on_written(self, at: float, size_bytes: int) -> None:
         self._metrics.history_written(at, size_bytes)
-        if self._is_in_trouble:
+        if self._is_failing:
             self._logger.info("history.write_recovered", directory=str(self._directory))
-        self._is_in_trouble = False
+        self._is_failing = False
 
-    def _on_error(self, what: str) -> None:
+    def _on_error(self, error: str) -> None:
         self._metrics.state_write_failed()
-        if not self._is_in_trouble:
+        # Logged once until a write succeeds: a full disk fails every few seconds.
+        if not self._is_failing:
             self._logger.error(
                 "history.write_failed",
                 directory=str(self._directory),
-                error=what,
-                message="probing goes on; what happens now waits in memory, and is let go and"
-                " counted in prober_history_dropped_total when there is too much of it",
+                error=error,
+                message="probing continues; history is buffered in memory, and dropped and counted"
+                " in prober_history_dropped_total when the buffer is full",
             )
-        self._is_in_trouble = True
+        self._is_failing = True
 
-    def _on_quarantine(self, path: Path, why: str) -> None:
+    def _on_quarantine(self, path: Path, reason: str) -> None:
         self._logger.error(
             "history.quarantined",
             file=str(path),
-            why=why,
-            message="the past is no longer shown; a new history is begun",
+            reason=reason,
+            message="the file cannot be used; it was renamed, and a new history was started",
         )
 
 
@@ -182,14 +186,17 @@ def _probes(configuration: Config) -> frozenset[tuple[str, str]]:
     return frozenset((t.name, probe.name) for t in configuration.tenants for probe in t.probes)
 
 
-def _read(archive: HistoryReader, now: float) -> _RestoredState:
-    since = bucket_start(now) - DAY_SECONDS + BUCKET_SECONDS
-    going_on = archive.streaks(now, now)
+def _read(history: HistoryReader, now: float) -> _RestoredState:
+    streaks = history.streaks(now, now)
     return _RestoredState(
-        archive.buckets(since), _read_earlier(archive, now), going_on, archive.oldest()
+        history.buckets(_day_start(now)), _read_totals(history, now), streaks, history.oldest()
     )
 
 
-def _read_earlier(archive: HistoryReader, now: float) -> Mapping[str, TimeBucket]:
-    since = bucket_start(now) - DAY_SECONDS + BUCKET_SECONDS
-    return archive.bucket_totals(now - BUDGET_SECONDS, since)
+def _read_totals(history: HistoryReader, now: float) -> Mapping[str, TimeBucket]:
+    return history.bucket_totals(now - BUDGET_SECONDS, _day_start(now))
+
+
+def _day_start(now: float) -> int:
+    """Return the start of the first bucket that the tracker holds itself; it holds one day."""
+    return bucket_start(now) - DAY_SECONDS + BUCKET_SECONDS

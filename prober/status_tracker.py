@@ -1,6 +1,7 @@
-"""The recorder that knows how everything stands now: what pages show, without asking the history.
+"""The event sink behind the status pages: the current status of everything, held in memory.
 
-It lives on the event loop. Of the past it keeps a day, in slots; the rest it is told.
+It lives on the event loop. It holds one day in time buckets; totals of the days before are read
+from the history and passed in.
 """
 
 from collections import Counter, defaultdict
@@ -34,45 +35,47 @@ class StatusTracker(EventSink):
     def __init__(self, tenants: Sequence[Tenant], started_at: float) -> None:
         self.tenants: dict[str, Tenant] = {}
         self.changes: Counter[str] = Counter()
-        self._standings: dict[_ProbeKey, ProbeStatus] = {}
-        self._slots: dict[str, dict[int, TimeBucket]] = defaultdict(dict)
-        self._earlier: Mapping[str, TimeBucket] = {}
-        self._certificates: dict[str, float] = {}
+        self._status_by_probe: dict[_ProbeKey, ProbeStatus] = {}
+        self._buckets: dict[str, dict[int, TimeBucket]] = defaultdict(dict)
+        self._monthly_totals: Mapping[str, TimeBucket] = {}
+        self._certificate_expiry: dict[str, float] = {}
         self._known_since = started_at
         self._sync_tenants(tenants)
 
     def apply(self, tenants: Sequence[Tenant]) -> None:
-        """Take over settings: of what is gone nothing is kept, of all else everything."""
+        """Apply a configuration; what is known of removed tenants and probes is deleted."""
         self._sync_tenants(tenants)
         self.changes.update(self.tenants.keys())
 
     def _sync_tenants(self, tenants: Sequence[Tenant]) -> None:
         self.tenants = {tenant.name: tenant for tenant in tenants}
         probes = {(tenant.name, probe.name): probe for tenant in tenants for probe in tenant.probes}
-        self._standings = {
-            key: replace(self._standings.get(key) or ProbeStatus(probe), probe=probe)
+        self._status_by_probe = {
+            key: replace(self._status_by_probe.get(key) or ProbeStatus(probe), probe=probe)
             for key, probe in probes.items()
         }
-        for kept in (self._slots, self._certificates, self.changes):
-            for name in kept.keys() - self.tenants.keys():
-                del kept[name]
+        for by_tenant in (self._buckets, self._certificate_expiry, self.changes):
+            for name in by_tenant.keys() - self.tenants.keys():
+                del by_tenant[name]
 
     def on_result(self, result: ProbeResult) -> None:
         """Make a result the last one of its probe, and count it."""
         key = (result.tenant, result.probe)
-        standing, run = self._standings[key], summarize(result)
-        _, streak = advance(standing.streak, run)
-        slow = slow_components(result.verdict.latency, standing.probe)
-        self._standings[key] = ProbeStatus(standing.probe, without_large_body(result), streak, slow)
+        status, run = self._status_by_probe[key], summarize(result)
+        _, streak = advance(status.streak, run)
+        slow = slow_components(result.verdict.latency, status.probe)
+        self._status_by_probe[key] = ProbeStatus(
+            status.probe, without_large_body(result), streak, slow
+        )
         self._add(result.tenant, result.started_at, bucket_for(run))
         expiry = result.exchange.certificate_expiry_timestamp_seconds
         if expiry is not None and result.endpoint is Endpoint.API:
-            self._certificates[result.tenant] = expiry
+            self._certificate_expiry[result.tenant] = expiry
 
     def on_skip(self, skip: SkippedRun) -> None:
         """Note why the last due run was skipped; count it if the token is rejected."""
         key = (skip.tenant, skip.probe)
-        self._standings[key] = replace(self._standings[key], skipped=skip.cause)
+        self._status_by_probe[key] = replace(self._status_by_probe[key], skipped=skip.cause)
         paused = skip.cause is SkipCause.TOKEN_REJECTED
         self._add(skip.tenant, skip.at, TimeBucket(paused=1) if paused else TimeBucket())
 
@@ -82,23 +85,26 @@ class StatusTracker(EventSink):
 
     def restore(
         self,
-        slots: Mapping[str, Mapping[int, TimeBucket]],
-        spells: Sequence[FailureStreak],
+        buckets: Mapping[str, Mapping[int, TimeBucket]],
+        streaks: Sequence[FailureStreak],
         known_since: float | None,
     ) -> None:
-        """Take over what was known before the start, and has not been recorded since."""
-        for tenant, known in slots.items():
-            for at, slot in known.items():
-                self._slots[tenant][at] = slot + self._slots[tenant].get(at, TimeBucket())
-        for streak in spells:
+        """Add what the history knows of the time before the start.
+
+        Results may already have come in since the start, so buckets are added and not replaced.
+        """
+        for tenant, restored in buckets.items():
+            for at, bucket in restored.items():
+                self._buckets[tenant][at] = bucket + self._buckets[tenant].get(at, TimeBucket())
+        for streak in streaks:
             self._restore_streak(streak)
         if known_since is not None:
             self._known_since = min(self._known_since, known_since)
         self.changes.update(self.tenants.keys())
 
-    def restore_monthly_totals(self, sums: Mapping[str, TimeBucket]) -> None:
-        """Take over the sums of 30 days, but for the last one."""
-        self._earlier = sums
+    def restore_monthly_totals(self, totals: Mapping[str, TimeBucket]) -> None:
+        """Set the totals of the last 30 days without the last day, which is in the buckets."""
+        self._monthly_totals = totals
 
     def status(
         self,
@@ -107,45 +113,49 @@ class StatusTracker(EventSink):
         maintenance: MaintenanceStatus,
         now: float,
     ) -> TenantStatus:
-        """Return how a tenant stands; `statuses` are those of all tenants' tokens."""
-        known = self.tenants[tenant]
-        slots = self._last_day(tenant, now)
+        """Return the status of a tenant; `statuses` are the token statuses of all tenants."""
+        configured = self.tenants[tenant]
+        buckets = self._last_day(tenant, now)
         return TenantStatus(
-            tenant=known,
+            tenant=configured,
             token=statuses[tenant],
-            probes=tuple(self._standings[(tenant, probe.name)] for probe in known.probes),
-            buckets=slots,
-            month=sum(slots.values(), self._earlier.get(tenant, TimeBucket())),
+            probes=tuple(
+                self._status_by_probe[(tenant, probe.name)] for probe in configured.probes
+            ),
+            buckets=buckets,
+            month=sum(buckets.values(), self._monthly_totals.get(tenant, TimeBucket())),
             maintenance=maintenance,
             known_since=self._known_since,
             shared_with=shared_with(statuses, tenant),
             token_rejected_for=shared_token_rejected_for(statuses, tenant),
-            certificate_expiry=self._certificates.get(tenant),
+            certificate_expiry=self._certificate_expiry.get(tenant),
         )
 
     def result(self, tenant: str, probe: str) -> ProbeResult | None:
         """Return the last result of a probe."""
-        return self._standings[(tenant, probe)].result
+        return self._status_by_probe[(tenant, probe)].result
 
     def _restore_streak(self, streak: FailureStreak) -> None:
         key = (streak.tenant, streak.probe)
-        standing = self._standings.get(key)
-        if standing is None or streak.ended_at is not None:
+        status = self._status_by_probe.get(key)
+        if status is None or streak.ended_at is not None:
             return
-        if standing.result is None:
-            self._standings[key] = replace(standing, streak=streak)
-        elif standing.streak is not None and standing.streak.culprit is streak.culprit:
-            longer = replace(standing.streak, started_at=streak.started_at)
-            self._standings[key] = replace(standing, streak=longer)
+        # A result that came in since the start decides: a success has ended the streak, and a
+        # failure of the same culprit continues it from its earlier start.
+        if status.result is None:
+            self._status_by_probe[key] = replace(status, streak=streak)
+        elif status.streak is not None and status.streak.culprit is streak.culprit:
+            longer = replace(status.streak, started_at=streak.started_at)
+            self._status_by_probe[key] = replace(status, streak=longer)
 
-    def _add(self, tenant: str, at: float, slot: TimeBucket) -> None:
-        slots, beginning = self._slots[tenant], bucket_start(at)
-        known = slots.get(beginning)
-        slots[beginning] = slot if known is None else known + slot
+    def _add(self, tenant: str, at: float, bucket: TimeBucket) -> None:
+        buckets, start = self._buckets[tenant], bucket_start(at)
+        known = buckets.get(start)
+        buckets[start] = bucket if known is None else known + bucket
         self.changes[tenant] += 1
 
     def _last_day(self, tenant: str, now: float) -> Mapping[int, TimeBucket]:
-        slots, since = self._slots[tenant], bucket_start(now) - DAY_SECONDS + BUCKET_SECONDS
-        for at in [at for at in slots if at < since]:
-            del slots[at]
-        return dict(sorted(slots.items()))
+        buckets, since = self._buckets[tenant], bucket_start(now) - DAY_SECONDS + BUCKET_SECONDS
+        for start in [start for start in buckets if start < since]:
+            del buckets[start]
+        return dict(sorted(buckets.items()))

@@ -1,11 +1,10 @@
-"""What systemd is told: ready, reloading, stopping, alive, by the protocol of sd_notify(3).
+"""Notifications to systemd by the protocol of sd_notify(3), and its watchdog.
 
-Without $NOTIFY_SOCKET nothing is told. Probing never waits for it, nor fails with it.
+States are ready, reloading, stopping and alive. Without $NOTIFY_SOCKET nothing is sent. Probing
+never waits for the service manager, and never fails because of it.
 
-The service manager's watchdog is fed for as long as probing goes on, and not for turning alone.
-
-A daemon that is stuck is restarted by whoever waits for a sign of life; see `schedule/progress.py`
-for what stuck means.
+The watchdog is fed only while probing makes progress: an event loop that still turns is not enough
+(see `scheduler.stall`). systemd restarts a daemon that has stalled.
 """
 
 import socket
@@ -22,9 +21,10 @@ from prober.scheduler.stall import StallState, advance_stall_state, is_stalled
 
 
 class SystemdNotifier:
-    """Who started this process; `watchdog_seconds` is how long it waits for a sign of life.
+    """Sends notifications to the service manager.
 
-    Without an address there is nobody; without `watchdog_seconds` it does not wait.
+    Without an address nothing is sent. `watchdog_seconds` is the watchdog's timeout, None without a
+    watchdog.
     """
 
     def __init__(self, address: str | None = None, watchdog_seconds: float | None = None) -> None:
@@ -33,27 +33,28 @@ class SystemdNotifier:
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str], process_id: int) -> Self:
-        """Return the one that the environment names; what cannot be used is as good as absent."""
+        """Return a notifier for the socket in the environment; one that is unusable is ignored."""
         address = environ.get("NOTIFY_SOCKET", "")
-        if not address.startswith(("/", "@")):  # vsock:... and vsock-stream:... are for machines
+        if not address.startswith(("/", "@")):  # vsock:... is for virtual machines
             return cls()
         return cls(address, _watchdog_seconds(environ, process_id))
 
     def ready(self) -> None:
-        """Say that everything asked for is at work, at first or after reloading."""
+        """Notify that the start or a reload is complete."""
         self._send("READY=1")
 
     def reloading(self) -> None:
-        """Say that the configuration is being read anew; `ready` or `stopping` must follow."""
-        moment = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
-        self._send("RELOADING=1", f"MONOTONIC_USEC={moment}")
+        """Notify that a reload has started; `ready` or `stopping` must follow."""
+        # Type=notify-reload requires the time in this message.
+        now_microseconds = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+        self._send("RELOADING=1", f"MONOTONIC_USEC={now_microseconds}")
 
     def stopping(self) -> None:
-        """Say that the end has begun."""
+        """Notify that the shutdown has started."""
         self._send("STOPPING=1")
 
     def status(self, text: str) -> None:
-        """Change the line for people that `systemctl status` shows."""
+        """Set the text that `systemctl status` shows."""
         self._send(f"STATUS={text}")
 
     def notify_watchdog(self) -> None:
@@ -64,18 +65,19 @@ class SystemdNotifier:
     def _send(self, *lines: str) -> None:
         if self._address is None:
             return
+        # "@" stands for the null byte of an abstract socket.
         address = f"\0{self._address[1:]}" if self._address.startswith("@") else self._address
         message = "\n".join(line.replace("\n", " ") for line in lines).encode()
         with (
             suppress(OSError),
             socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as out,
         ):
-            out.setblocking(False)
+            out.setblocking(False)  # a full queue must not block the event loop
             out.sendto(message, address)
 
 
 def _watchdog_seconds(environ: Mapping[str, str], process_id: int) -> float | None:
-    """Return the watchdog's patience, None if there is none or it waits for another process."""
+    """Return the watchdog's timeout; None without a watchdog, or if it is for another process."""
     microseconds = environ.get("WATCHDOG_USEC", "")
     if not (microseconds.isascii() and microseconds.isdigit() and int(microseconds) > 0):
         return None
@@ -84,38 +86,39 @@ def _watchdog_seconds(environ: Mapping[str, str], process_id: int) -> float | No
     return int(microseconds) / 1e6
 
 
-_TICKS = 2  # in a watchdog's patience, as sd_watchdog_enabled(3) recommends
+_TICKS_PER_TIMEOUT = 2  # as sd_watchdog_enabled(3) recommends
 
 
 class Watchdog:
-    """Tells a service manager that all goes well, at every heartbeat of the scheduler."""
+    """Feeds the service manager's watchdog at each heartbeat while probing makes progress."""
 
     def __init__(
         self, service: SystemdNotifier, logger: structlog.typing.FilteringBoundLogger
     ) -> None:
         self._service = service
         self._logger = logger
-        self._progress: StallState | None = None
-        self._was_stuck = False
+        self._stall_state: StallState | None = None
+        self._was_stalled = False
 
     def heartbeat_seconds(self, usual: float) -> float:
-        """Return how often to beat: as usual, or oftener where the watchdog waits for less."""
-        patience = self._service.watchdog_seconds
-        return usual if patience is None else min(usual, patience / _TICKS)
+        """Return the heartbeat's interval: `usual`, or less if the watchdog's timeout is short."""
+        timeout = self._service.watchdog_seconds
+        return usual if timeout is None else min(usual, timeout / _TICKS_PER_TIMEOUT)
 
-    def tick(self, seen: SelfHealth, patience_seconds: float, now: float) -> None:
-        """Feed it, unless probing has rested for longer; `now` is in monotonic seconds."""
-        counts = (seen.runs, seen.probes_in_flight, seen.skipped[SkipCause.TOKEN_REJECTED])
-        self._progress = advance_stall_state(self._progress, counts, patience_seconds, now)
-        stuck = is_stalled(self._progress, now)
-        if stuck and not self._was_stuck:
+    def tick(self, health: SelfHealth, stall_timeout_seconds: float, now: float) -> None:
+        """Feed the watchdog unless probing has stalled; `now` is in monotonic seconds."""
+        counts = (health.runs, health.probes_in_flight, health.skipped[SkipCause.TOKEN_REJECTED])
+        state = advance_stall_state(self._stall_state, counts, stall_timeout_seconds, now)
+        self._stall_state = state
+        stalled = is_stalled(state, now)
+        if stalled and not self._was_stalled:
             self._logger.error(
                 "scheduler.stalled",
-                idle_seconds=round(now - self._progress.progressed_at, 1),
-                in_flight=seen.probes_in_flight,
-                message="no run has begun or ended though some must have been due; the watchdog is"
-                " not fed, so that systemd restarts the prober",
+                idle_seconds=round(now - state.progressed_at, 1),
+                in_flight=health.probes_in_flight,
+                message="no run has started or ended although some were due; the watchdog is no"
+                " longer fed, so that systemd restarts the prober",
             )
-        self._was_stuck = stuck
-        if not stuck:
+        self._was_stalled = stalled
+        if not stalled:
             self._service.notify_watchdog()

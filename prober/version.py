@@ -1,7 +1,7 @@
-"""Which build this is: its version, and the commit that it was made from.
+"""The version of the running build, and the commit that it was built from.
 
-A wheel and an sdist bear their commit in a file that `hatch_build.py` puts into them; a checkout is
-asked itself, by reading what git keeps. The standard library alone: the build imports this file.
+A wheel or an sdist has the commit in a file that `hatch_build.py` writes. In a checkout it is read
+from git's files. Uses the standard library only, since the build imports this module.
 """
 
 import re
@@ -18,7 +18,7 @@ _REVISION = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """A version, and the full hash of a commit or `unknown`."""
+    """A version, and the full hash of its commit or `unknown`."""
 
     version: str
     revision: str = UNKNOWN
@@ -26,12 +26,12 @@ class Build:
 
 @cache
 def current_version() -> Build:
-    """Return the build that runs."""
+    """Return the running build."""
     return Build(version("prober"), git_revision(_PACKAGE.parent))
 
 
 def git_revision(root: Path) -> str:
-    """Return the commit that the tree at `root` was built from or stands at, or `unknown`."""
+    """Return the commit that the tree at `root` was built from or has checked out."""
     try:
         built = (root / _PACKAGE.name / FILE_NAME).read_text(encoding="ascii").strip()
     except FileNotFoundError:
@@ -42,7 +42,7 @@ def git_revision(root: Path) -> str:
 
 
 def validate_revision(text: str) -> str:
-    """Return what is a commit's full hash, and `unknown` for anything else."""
+    """Return `text` if it is the full hash of a commit (SHA-1 or SHA-256), else `unknown`."""
     return text if _REVISION.fullmatch(text) else UNKNOWN
 
 
@@ -58,14 +58,17 @@ def _head_revision(git: Path) -> str:
 
 
 def _directory(git: Path) -> Path:
-    """Follow the file that stands for the directory in a second worktree and in a submodule."""
+    """Return the git directory: in a worktree or a submodule, `.git` is a file that names it."""
     if git.is_dir():
         return git
     return git.parent / _read(git).removeprefix("gitdir: ")
 
 
 def _target(git: Path, ref: str) -> str:
-    """Return what a branch points at: loose or packed, in the directory all worktrees share."""
+    """Return the commit of a branch, from a loose or a packed ref.
+
+    Worktrees keep HEAD for themselves, but share the refs of the main repository.
+    """
     shared = git / _read(git / "commondir") if (git / "commondir").exists() else git
     if (shared / ref).exists():
         return _read(shared / ref)

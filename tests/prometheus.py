@@ -14,7 +14,8 @@ SCALE = 60
 READY = "Server is ready to receive web requests"
 UNITS_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 DURATION = re.compile(
-    r"((?:\[|for: |interval: |group_wait: |_interval: ))(\d+)(ms|s|m|h|d)\b", re.MULTILINE
+    r"((?:\[|\[\d\w+:|offset |for: |interval: |group_wait: |_interval: ))(\d+)(ms|s|m|h|d)\b",
+    re.MULTILINE,
 )
 
 

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from prober.classifier.observation import (
     EMPTY,
     MAYBE_CUSTOMER_DATA,
+    SLOW_NETWORK_SECONDS,
     IntermediaryKind,
     Observation,
     excerpt,
@@ -20,7 +21,6 @@ from prober.formatting import one_line
 from prober.models import TcpEvidence
 from prober.outcomes import FailureKind, Reason
 
-_SLOW_NETWORK_SECONDS = 0.1
 _MOST_ROUND_TRIPS = 8
 """TCP, TLS and the request itself take two to four; a large response some more."""
 _ADDRESSES_CHARACTERS = 120
@@ -275,7 +275,7 @@ def _times(seen: Observation) -> str:
 def _why_slow(seen: Observation) -> str:
     """Say of a network part that is worth a word whether loss or distance explains it."""
     network_seconds, tcp = seen.latency.network_seconds, seen.tcp
-    if tcp is None or network_seconds is None or network_seconds < _SLOW_NETWORK_SECONDS:
+    if tcp is None or network_seconds is None or network_seconds < SLOW_NETWORK_SECONDS:
         return ""
     rtt = f"round trip {tcp.rtt_seconds * 1e3:.0f} ms"
     if tcp.retransmissions:

@@ -248,6 +248,8 @@ def slow_components(latency: Latency, probe: Probe) -> tuple[LatencyComponent, .
 
 _HOST_CHARACTERS = 100
 _ADDRESS_CHARACTERS = 60
+SLOW_NETWORK_SECONDS = 0.1
+"""From here on a network part is worth saying whether loss or distance explains it."""
 _UNREGISTERED = "/portal_/unregistered"
 _QUOTA = re.compile(
     r"\bquotas?\b.{0,80}\b(?:exceed|exhaust|reach|used up|over\b|limit)"
@@ -387,9 +389,17 @@ class Observation:
 def observe(exchange: HttpExchange, expectations: Expectations) -> Observation:
     """Read an exchange; never raises."""
     seen = _observe(exchange, expectations)
-    if exchange.tcp is None and exchange.failure is None:
+    if exchange.failure is None and not _explains(exchange.tcp, seen.latency):
         return seen
     return replace(seen, silence=_silence(exchange), tcp=exchange.tcp, far_end=_far_end(exchange))
+
+
+def _explains(tcp: TcpEvidence | None, latency: Latency) -> bool:
+    """Tell whether what the kernel knows is worth a word beside a response."""
+    if tcp is None:
+        return False
+    is_slow = (latency.network_seconds or 0.0) >= SLOW_NETWORK_SECONDS
+    return is_slow or tcp.retransmissions > 0 or bool(tcp.lost_addresses)
 
 
 def _silence(exchange: HttpExchange) -> Reason | None:

@@ -30,13 +30,13 @@ from prober.tokens.store import TokenStore
 from prober.version import current_version
 
 
-def restore_saved_state(keeper: TokenManager, state_directory: Path) -> bool:
-    """Give a keeper what a daemon has saved; tell whether there is a ledger that may be read."""
+def restore_saved_state(manager: TokenManager, state_directory: Path) -> bool:
+    """Load the token state that a daemon has saved; return whether there is any to read."""
     with suppress(OSError):
-        ledger = TokenStore.read(state_directory)
-        if ledger is not None:
-            keeper.restore(ledger)
-            ledger.close()
+        store = TokenStore.read(state_directory)
+        if store is not None:
+            manager.restore(store)
+            store.close()
             return True
     return False
 

@@ -37,7 +37,7 @@ from prober.config.sections import (
 from prober.config.strict_model import StrictModel, default
 from prober.config.text_schema import VARIABLE, Text, WrittenText, is_header_value
 from prober.formatting import Duration, Size
-from prober.maintenance import MaintenanceWindow, first_moment, validate_cron
+from prober.maintenance import MaintenanceWindow, first_utc_time, validate_cron
 from prober.models import AlertSeverity, ConnectionPolicy
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
@@ -425,7 +425,7 @@ class MaintenanceEntry(StrictModel):
         seconds = self.duration or 0.0
         if self.start is not None and self.until is not None:
             # Subtract points in time, not wall clocks: clocks may change during the window.
-            length = first_moment(self.until, zone) - first_moment(self.start, zone)
+            length = first_utc_time(self.until, zone) - first_utc_time(self.start, zone)
             seconds = length.total_seconds()
         return MaintenanceWindow(seconds, self.time_zone, self.cron, self.start, self.repeat_every)
 

@@ -69,7 +69,7 @@ def tls_options(
     options = TlsOptions(
         certificate,
         private_key,
-        _VERIFYING.get(written.client_auth_type or "", ClientCertificates.NOT_ASKED),
+        _VERIFYING.get(written.client_auth_type or "", ClientCertificates.NOT_REQUESTED),
         authority if written.client_auth_type in _VERIFYING else None,
         None if written.client_allowed_sans is None else frozenset(written.client_allowed_sans),
         minimum_is_tls_1_3=written.min_version == "TLS13"

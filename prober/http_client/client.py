@@ -26,7 +26,7 @@ from pydantic import SecretStr
 from yarl import URL
 
 from prober.errors import TlsConfigurationError
-from prober.file_signature import Version, file_version
+from prober.file_signature import Signature, file_signature
 from prober.formatting import one_line
 from prober.http_client.dns import ThreadResolver
 from prober.http_client.errors import AttemptProgress, map_exception, proxy_auth_failure
@@ -168,7 +168,7 @@ class ProbeHttpClient:
         self._resolver = ThreadResolver()
         self._proxies = ProxyResolver()
         self._contexts: dict[TransportOptions, ssl.SSLContext] = {}
-        self._versions: dict[TransportOptions, tuple[Version, ...]] = {}
+        self._file_signatures: dict[TransportOptions, tuple[Signature, ...]] = {}
         self._sessions: dict[tuple[TransportOptions, ConnectionPolicy], aiohttp.ClientSession] = {}
         self._users: Counter[aiohttp.ClientSession] = Counter()
         self._retired: set[aiohttp.ClientSession] = set()
@@ -208,8 +208,12 @@ class ProbeHttpClient:
         milliseconds.
         """
         wanted = set(every)
-        versions = await asyncio.to_thread(lambda: {each: _versions(each) for each in wanted})
-        stale = {each for each in self._contexts if versions.get(each) != self._versions.get(each)}
+        versions = await asyncio.to_thread(
+            lambda: {each: _file_signatures(each) for each in wanted}
+        )
+        stale = {
+            each for each in self._contexts if versions.get(each) != self._file_signatures.get(each)
+        }
         loaded: dict[TransportOptions, ssl.SSLContext] = {}
         for options in (wanted - self._contexts.keys()) | (wanted & stale):
             with suppress(TlsConfigurationError):
@@ -217,7 +221,7 @@ class ProbeHttpClient:
         for options in stale:
             del self._contexts[options]
         self._contexts |= loaded
-        self._versions = versions
+        self._file_signatures = versions
         for key in [key for key in self._sessions if key[0] in stale]:
             await self._close_when_idle(self._sessions.pop(key))
 
@@ -237,6 +241,7 @@ class ProbeHttpClient:
             attempt = start_attempt(
                 through_tunnel=proxy is not None and request.url.startswith("https:")
             )
+            attempt.via_proxy = proxy is not None
             response, failure = await self._attempt(session, request, probe, attempt, proxy)
             total_seconds = attempt.end(failed=failure is not None)
             self._loop_lag.observe(attempt.late_seconds)
@@ -245,14 +250,8 @@ class ProbeHttpClient:
             self._users[session] -= 1
             if session in self._retired:
                 await self._close_when_idle(session)
-        exchange = self._build_exchange(
-            request, redactor, attempt, total_seconds, (response, failure)
-        )
-        return replace(
-            exchange,
-            via_proxy=proxy is not None,
-            loop_lag_seconds=max(lag.max_seconds, attempt.late_seconds),
-        )
+        attempt.loop_lag_seconds = max(lag.max_seconds, attempt.late_seconds)
+        return self._build_exchange(request, redactor, attempt, total_seconds, (response, failure))
 
     def _secrets_of(self, proxy: str | None) -> tuple[SecretStr, ...]:
         """Return what is secret in a proxy's URL: it may echo its password, too."""
@@ -317,6 +316,8 @@ class ProbeHttpClient:
             timing_bound_seconds=attempt.timing.bound_nanoseconds * 1e-9,
             timing_fallback=attempt.timing.fallback,
             tcp=attempt.evidence,
+            via_proxy=attempt.via_proxy,
+            loop_lag_seconds=attempt.loop_lag_seconds,
             redactor=redactor,
         )
 
@@ -331,10 +332,10 @@ class ProbeHttpClient:
         return self._sessions[key]
 
 
-def _versions(options: TransportOptions) -> tuple[Version, ...]:
+def _file_signatures(options: TransportOptions) -> tuple[Signature, ...]:
     """Return the versions of the files that a TLS context is made of."""
     files = (options.ca_file, options.client_certificate_file, options.client_key_file)
-    return tuple(file_version(file) for file in files if file is not None)
+    return tuple(file_signature(file) for file in files if file is not None)
 
 
 def _redacted(response: Response, redactor: Redactor) -> Response:

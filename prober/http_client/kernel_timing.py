@@ -28,6 +28,15 @@ _SECOND = 1_000_000_000
 KEEPALIVE_IDLE_SECONDS = 1
 KEEPALIVE_INTERVAL_SECONDS = 1
 _KEEPALIVE_PROBES = 127  # the most there are: it is the probe's time-out that gives up, not TCP
+_KEEPALIVE_OPTIONS = tuple(
+    (getattr(socket, name), value)
+    for name, value in (
+        ("TCP_KEEPIDLE", KEEPALIVE_IDLE_SECONDS),
+        ("TCP_KEEPINTVL", KEEPALIVE_INTERVAL_SECONDS),
+        ("TCP_KEEPCNT", _KEEPALIVE_PROBES),
+    )
+    if hasattr(socket, name)
+)
 
 _TRIALS = 50
 _TRIAL_SECONDS = 0.002
@@ -114,14 +123,9 @@ def enable_receive_stamps(sock: socket.socket) -> bool:
 
 def prepare_keepalive(sock: socket.socket) -> None:
     """Set how keep-alive probes are sent once they are on: one each second."""
-    for name, value in (
-        ("TCP_KEEPIDLE", KEEPALIVE_IDLE_SECONDS),
-        ("TCP_KEEPINTVL", KEEPALIVE_INTERVAL_SECONDS),
-        ("TCP_KEEPCNT", _KEEPALIVE_PROBES),
-    ):
-        if hasattr(socket, name):
-            with suppress(OSError):
-                sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+    with suppress(OSError):
+        for option, value in _KEEPALIVE_OPTIONS:
+            sock.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def set_keepalive(sock: socket.socket, *, on: bool) -> None:

@@ -123,7 +123,7 @@ class LimitedResponseHandler(ResponseHandler):
 
     def _release_attempt(self) -> None:
         if self._attempt is not None and self._socket is self._attempt.connection:
-            self._attempt.let_go()
+            self._attempt.let_go(closing=True)
 
     def _on_end(self) -> None:
         if self._attempt is not None:

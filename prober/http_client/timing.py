@@ -41,6 +41,8 @@ class Attempt:
     tls_object: ssl.SSLObject | None = None
     remote_address: str | None = None
     evidence: TcpEvidence | None = None
+    via_proxy: bool = False
+    loop_lag_seconds: float = 0.0
     _before: TcpInfo | None = None
     _out_of_order: bool = False
 
@@ -55,7 +57,7 @@ class Attempt:
             self._before = connection.last_info
         self.timing.request_begins()
 
-    def let_go(self) -> None:
+    def let_go(self, *, closing: bool = False) -> None:
         """Take down what the kernel knows of the connection, before anything else is sent on it."""
         connection, self.connection = self.connection, None
         if connection is None:
@@ -67,7 +69,9 @@ class Attempt:
                 None if self._before is None else self._before.out_of_order_segments
             )
         connection.last_info = after
-        if connection.fileno() >= 0:
+        if closing:
+            connection.timing = None
+        else:
             connection.use_for(None)
 
     def end(self, *, failed: bool) -> float:

@@ -1,8 +1,7 @@
-"""Every metric family that this daemon exports, as one table. A public interface. Pure.
+"""Every metric that this daemon exports, in one table. A public interface. Pure.
 
-Names, labels and their order are those that dashboards and alert rules are written against. The
-README's table is compared with this one, the series at start are made from it, and a row without a
-value to put in it does not stand here.
+Dashboards and alert rules depend on names, labels and the order of labels. The table in the
+documentation and the series at start are made from this one.
 """
 
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from enum import StrEnum
 
 
 class MetricType(StrEnum):
-    """What a family's numbers are."""
+    """The type of a metric family."""
 
     COUNTER = "counter"
     GAUGE = "gauge"
@@ -19,7 +18,10 @@ class MetricType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MetricDefinition:
-    """One family: `buckets` are a histogram's upper bounds in ascending order, without +Inf."""
+    """One metric family.
+
+    `buckets` are the upper bounds of a histogram in ascending order, without +Inf.
+    """
 
     name: str
     kind: MetricType
@@ -29,7 +31,7 @@ class MetricDefinition:
 
     @property
     def owner_labels(self) -> tuple[str, ...]:
-        """The labels that name whose series they are: a probe, a tenant, a host, or none."""
+        """The labels that name the owner of a series: a probe, a tenant, a host, or none."""
         return tuple(label for label in self.labels if label in _OWNERS)
 
 
@@ -66,63 +68,63 @@ METRIC_DEFINITIONS = (
     MetricDefinition(
         "prober_probe_runs_total",
         MetricType.COUNTER,
-        "Verdicts, by what they came to.",
+        "Probe runs by outcome, reason and culprit.",
         (*_PROBE, "outcome", "reason", "culprit"),
     ),
     MetricDefinition(
         "prober_probe_success",
         MetricType.GAUGE,
-        "Whether the last verdict was a success (1) or not (0).",
+        "Whether the last run succeeded (1) or not (0).",
         _PROBE,
     ),
     MetricDefinition(
         "prober_probe_consecutive_failures",
         MetricType.GAUGE,
-        "Failures in a row of this culprit, 0 for all others.",
+        "Consecutive failures with this culprit, 0 for all others.",
         (*_PROBE, "culprit"),
     ),
     MetricDefinition(
         "prober_probe_info",
         MetricType.GAUGE,
-        "1, labelled with the severity of alerts about this probe alone, to join on.",
+        "Always 1; the label is the severity of alerts about this probe alone, for joins.",
         (*_PROBE, "severity"),
     ),
     MetricDefinition(
         "prober_probe_interval_seconds",
         MetricType.GAUGE,
-        "How often the probe is configured to run.",
+        "Configured interval of the probe.",
         _PROBE,
     ),
     MetricDefinition(
         "prober_probe_last_run_timestamp_seconds",
         MetricType.GAUGE,
-        "When the last run began, 0 before the first.",
+        "Start time of the last run, 0 before the first.",
         _PROBE,
     ),
     MetricDefinition(
         "prober_probe_last_success_timestamp_seconds",
         MetricType.GAUGE,
-        "When the last successful run began, 0 before the first.",
+        "Start time of the last successful run, 0 before the first.",
         _PROBE,
     ),
     MetricDefinition(
         "prober_probe_duration_seconds",
         MetricType.HISTOGRAM,
-        "From the start of the attempt to the last byte, answers of the platform only.",
+        "Time from the start of a request to the last byte, platform responses only.",
         _PROBE,
         _RESPONSE_BUCKETS,
     ),
     MetricDefinition(
         "prober_probe_server_seconds",
         MetricType.HISTOGRAM,
-        "The platform's own time, from its Server-Timing header.",
+        "Processing time of the platform, from its Server-Timing header.",
         _PROBE,
         _RESPONSE_BUCKETS,
     ),
     MetricDefinition(
         "prober_probe_network_seconds",
         MetricType.HISTOGRAM,
-        "Duration without the platform's own time and without the prober's.",
+        "Duration of a request without the platform's processing time and the prober's own.",
         _PROBE,
         _NETWORK_BUCKETS,
     ),
@@ -136,49 +138,49 @@ METRIC_DEFINITIONS = (
     MetricDefinition(
         "prober_probe_last_duration_seconds",
         MetricType.GAUGE,
-        "The last run's time by server, network and own, absent when it could not be split.",
+        "Duration of the last run by component, absent if it could not be split.",
         (*_PROBE, "component"),
     ),
     MetricDefinition(
         "prober_probe_last_phase_duration_seconds",
         MetricType.GAUGE,
-        "The last run's time by phase, absent where there was no such phase.",
+        "Duration of the last run by phase, absent for a phase that did not occur.",
         (*_PROBE, "phase"),
     ),
     MetricDefinition(
         "prober_probe_latency_objective_missed_total",
         MetricType.COUNTER,
-        "Answers of the platform slower than the objective, by side.",
+        "Platform responses slower than the latency objective, by component.",
         (*_PROBE, "component"),
     ),
     MetricDefinition(
         "prober_probe_latency_objective_seconds",
         MetricType.GAUGE,
-        "What is slow, by side.",
+        "Latency objective, by component.",
         (*_PROBE, "component"),
     ),
     MetricDefinition(
         "prober_tenant_availability_objective_ratio",
         MetricType.GAUGE,
-        "The share of runs that is meant to succeed.",
+        "Availability objective: the share of runs that should succeed.",
         ("tenant",),
     ),
     MetricDefinition(
         "prober_probe_http_responses_total",
         MetricType.COUNTER,
-        "Whole HTTP answers, whoever gave them, by status code; past 8 codes a probe: other.",
+        "Complete HTTP responses of any origin by status code; after 8 codes of a probe: other.",
         (*_PROBE, "code"),
     ),
     MetricDefinition(
         "prober_probe_server_timing_anomalies_total",
         MetricType.COUNTER,
-        "Answers of the platform whose time could not be split, by why.",
+        "Platform responses whose duration could not be split, by kind of anomaly.",
         (*_PROBE, "kind"),
     ),
     MetricDefinition(
         "prober_measurements_discarded_total",
         MetricType.COUNTER,
-        "Runs whose durations were not to be trusted, by why; their outcome still counts.",
+        "Runs with durations discarded as not trustworthy, by cause; their outcome still counts.",
         (*_PROBE, "cause"),
     ),
     MetricDefinition(
@@ -202,55 +204,55 @@ METRIC_DEFINITIONS = (
     MetricDefinition(
         "prober_token_state",
         MetricType.GAUGE,
-        "1 for the state that the token is in, 0 for all others.",
+        "1 for the current state of the token, 0 for all others.",
         ("tenant", "state"),
     ),
     MetricDefinition(
         "prober_token_rejected_cause",
         MetricType.GAUGE,
-        "1 for the cause that the token is rejected for, 0 for all others and while it is not.",
+        "1 for the cause of the current rejection, 0 for all others and while not rejected.",
         ("tenant", "cause"),
     ),
     MetricDefinition(
         "prober_token_info",
         MetricType.GAUGE,
-        "1, labelled with the kind of the token's source, and its fingerprint if there is one.",
+        "Always 1; labels are the kind of source, and the fingerprint if there is a token.",
         ("tenant", "fingerprint", "source"),
     ),
     MetricDefinition(
         "prober_token_expiry_timestamp_seconds",
         MetricType.GAUGE,
-        "When the present token expires, absent where nobody knows.",
+        "Expiry time of the current token, absent if unknown.",
         ("tenant",),
     ),
     MetricDefinition(
         "prober_token_first_accepted_timestamp_seconds",
         MetricType.GAUGE,
-        "When the platform first accepted the present token, 0 before.",
+        "When the platform first accepted the current token, 0 before.",
         ("tenant",),
     ),
     MetricDefinition(
         "prober_token_last_accepted_timestamp_seconds",
         MetricType.GAUGE,
-        "When the platform last accepted the present token, 0 before.",
+        "When the platform last accepted the current token, 0 before.",
         ("tenant",),
     ),
     MetricDefinition(
         "prober_token_loaded_timestamp_seconds",
         MetricType.GAUGE,
-        "When the present token was first read from its source, 0 before.",
+        "When the current token was first read from its source, 0 before.",
         ("tenant",),
     ),
     MetricDefinition(
         "prober_token_rotations_total",
         MetricType.COUNTER,
-        "New credentials picked up in place of others; kept across restarts.",
+        "Credentials replaced by new ones; kept across restarts.",
         ("tenant",),
     ),
     MetricDefinition(
         "prober_token_rejections_total",
         MetricType.COUNTER,
-        "Times that the token came to be rejected, by cause.",
+        "Changes of the token to rejected, by cause.",
         ("tenant", "cause"),
     ),
     MetricDefinition(
@@ -262,88 +264,89 @@ METRIC_DEFINITIONS = (
     MetricDefinition(
         "prober_maintenance_runs_total",
         MetricType.COUNTER,
-        "Verdicts during maintenance, which count nowhere else, by outcome.",
+        "Runs during maintenance by outcome; they are not in prober_probe_runs_total.",
         (*_PROBE, "outcome"),
     ),
     MetricDefinition(
         "prober_tls_certificate_expiry_timestamp_seconds",
         MetricType.GAUGE,
-        "When the first certificate of the chain expires, absent until one was seen.",
+        "Earliest expiry of the server's certificate chain, absent before the first TLS handshake.",
         ("host",),
     ),
     MetricDefinition(
         "prober_tenant_info",
         MetricType.GAUGE,
-        "1, labelled with what is known of a tenant, and with the labels of its own, to join on.",
+        "Always 1; labels are the tenant's environment, base URL and configured labels, for joins.",
         ("tenant", "environment", "base_url"),
     ),
     MetricDefinition(
         "prober_scheduler_heartbeat_timestamp_seconds",
         MetricType.GAUGE,
-        "When the scheduler last ran its heartbeat, at first when the daemon was started.",
+        "Time of the last heartbeat of the scheduler, at first the start time of the daemon.",
     ),
     MetricDefinition(
         "prober_scheduler_delay_seconds",
         MetricType.HISTOGRAM,
-        "How long after their due moment runs were started.",
+        "Delay between the time a run was due and its start.",
         (),
         _START_DELAY_BUCKETS,
     ),
     MetricDefinition(
         "prober_probe_skipped_total",
         MetricType.COUNTER,
-        "Due runs that were not started, by why.",
+        "Runs that were due and not started, by cause.",
         (*_PROBE, "cause"),
     ),
     MetricDefinition(
         "prober_event_loop_lag_seconds",
         MetricType.HISTOGRAM,
-        "How late the event loop read what had arrived; sampled where the kernel does not tell.",
+        "Delay with which the event loop reads what arrived, sampled without kernel stamps.",
         (),
         _LOOP_LAG_BUCKETS,
     ),
+    MetricDefinition("prober_probes_in_flight", MetricType.GAUGE, "Runs in flight."),
     MetricDefinition(
-        "prober_probes_in_flight", MetricType.GAUGE, "Runs that were started and have not ended."
-    ),
-    MetricDefinition(
-        "prober_asyncio_tasks", MetricType.GAUGE, "Tasks of the event loop, at the last heartbeat."
+        "prober_asyncio_tasks", MetricType.GAUGE, "Asyncio tasks at the last heartbeat."
     ),
     MetricDefinition(
         "prober_config_last_reload_successful",
         MetricType.GAUGE,
-        "Whether the configuration was usable when it was last read (1) or not (0).",
+        "Whether the last load of the configuration succeeded (1) or not (0).",
     ),
     MetricDefinition(
         "prober_config_last_reload_success_timestamp_seconds",
         MetricType.GAUGE,
-        "When the present configuration was read, 0 before the first.",
+        "When the current configuration was loaded, 0 before the first.",
     ),
     MetricDefinition(
         "prober_config_info",
         MetricType.GAUGE,
-        "1, labelled with a hash of the present configuration.",
+        "Always 1; the label is a hash of the current configuration.",
         ("hash",),
     ),
     MetricDefinition(
-        "prober_shard_active", MetricType.GAUGE, "1 for the shard probed here, else 0.", ("shard",)
+        "prober_shard_active",
+        MetricType.GAUGE,
+        "1 for the shard of this instance, 0 for all others.",
+        ("shard",),
     ),
     MetricDefinition(
         "prober_state_write_failures_total",
         MetricType.COUNTER,
-        "Times that the state directory could not be written; what was to be saved is kept.",
+        "Failed reads and writes of the state directory; writes are retried.",
     ),
     MetricDefinition(
-        "prober_history_size_bytes", MetricType.GAUGE, "Size of the history's file, 0 without one."
+        "prober_history_size_bytes", MetricType.GAUGE, "Size of the history file, 0 without one."
     ),
     MetricDefinition(
         "prober_history_last_write_timestamp_seconds",
         MetricType.GAUGE,
-        "When something was last written to the history, 0 before.",
+        "Time of the last write to the history, 0 before the first.",
     ),
     MetricDefinition(
         "prober_history_dropped_total",
         MetricType.COUNTER,
-        "Runs, events and rows that the history had to let go before their time, by why.",
+        "Runs, events and rows dropped from the history before the end of retention, by cause.",
         ("cause",),
     ),
     MetricDefinition(
@@ -355,7 +358,7 @@ METRIC_DEFINITIONS = (
     MetricDefinition(
         "prober_build_info",
         MetricType.GAUGE,
-        "1, labelled with what was built.",
+        "Always 1; labels are the version and the commit of the build.",
         ("version", "revision"),
     ),
 )

@@ -1,7 +1,7 @@
-"""What a scrape is answered with: the ready texts of all families, joined.
+"""The text of a scrape: the rendered lines of all families, joined.
 
-The same numbers can be collected through prometheus-client's own registry; a test holds the two
-byte-equal, for text 0.0.4 and for OpenMetrics 1.0.0.
+The same values can be collected through prometheus-client's own registry. A test compares both
+byte for byte, for the Prometheus text format 0.0.4 and for OpenMetrics 1.0.0.
 """
 
 import time
@@ -19,69 +19,77 @@ from prometheus_client.registry import Collector
 from prober.metrics.definitions import MetricDefinition, MetricType
 from prober.metrics.registry import Histogram, MetricFamily, le_values
 
-_PART_CHARACTERS = 256 * 1024
-_GAP_SECONDS = 0.0002
+_CHUNK_CHARACTERS = 256 * 1024
+_PAUSE_SECONDS = 0.0002
 
 
 def iter_exposition(families: Iterable[MetricFamily], *, openmetrics: bool) -> Iterator[bytes]:
-    """Yield the exposition of all shelves, a little at a time; may be called in any thread.
+    """Yield the exposition in chunks; may be called in any thread.
 
-    Between parts the thread sleeps, so that the event loop gets hold of the interpreter: it would
-    have to wait for 5 ms otherwise, and so would every answer that is being timed.
+    The thread sleeps between chunks, so that the event loop gets the GIL. Otherwise the loop
+    would wait for up to the switch interval, and every response that is being timed with it.
     """
-    for shelf in families:
-        texts = list(shelf.texts.values())
-        yield _heading(shelf.family, openmetrics=openmetrics).encode()
-        step = max(1, _PART_CHARACTERS // (1 + len(texts[-1]))) if texts else 1
-        for begin in range(0, len(texts), step):
-            yield "".join(texts[begin : begin + step]).encode()
-            if len(texts) > step:
-                time.sleep(_GAP_SECONDS)
+    for family in families:
+        # A copy: the event loop may add or drop owners while a chunk is being sent. A text itself
+        # is never changed, only replaced.
+        texts = list(family.text_by_owner.values())
+        yield _heading(family.definition, openmetrics=openmetrics).encode()
+        # All owners of a family have texts of about the same length.
+        owners_per_chunk = max(1, _CHUNK_CHARACTERS // (1 + len(texts[-1]))) if texts else 1
+        for start in range(0, len(texts), owners_per_chunk):
+            yield "".join(texts[start : start + owners_per_chunk]).encode()
+            if len(texts) > owners_per_chunk:
+                time.sleep(_PAUSE_SECONDS)
     if openmetrics:
+        # OpenMetrics requires the end marker: a reader can tell a complete text from a cut one.
         yield b"# EOF\n"
 
 
-def _heading(family: MetricDefinition, *, openmetrics: bool) -> str:
-    name, text = family.name, family.help.replace("\\", r"\\").replace("\n", r"\n")
+def _heading(definition: MetricDefinition, *, openmetrics: bool) -> str:
+    name, text = definition.name, definition.help.replace("\\", r"\\").replace("\n", r"\n")
     if openmetrics:
+        # In OpenMetrics the name of a counter family has no `_total`, only its samples have, and
+        # quotes in a help text are escaped. The text format 0.0.4 does neither.
         name, text = name.removesuffix("_total"), text.replace('"', r"\"")
-    return f"# HELP {name} {text}\n# TYPE {name} {family.kind.value}\n"
+    return f"# HELP {name} {text}\n# TYPE {name} {definition.kind.value}\n"
 
 
 class RegistryCollector(Collector):
-    """Yields what stands on the shelves as the client's own families."""
+    """Yields the values of all families as metric families of prometheus-client."""
 
     def __init__(
         self, families: Iterable[MetricFamily], lock: AbstractContextManager[object]
     ) -> None:
-        self._shelves = families
+        self._families = families
         self._lock = lock
 
     def collect(self) -> Iterator[Metric]:
-        """Return the families of one moment."""
+        """Return all families, consistent with each other."""
+        # A list and not a generator: the client iterates after this method has returned, and
+        # then nobody holds the lock.
         with self._lock:
-            return iter([_collected(shelf) for shelf in self._shelves])
+            return iter([_collect(family) for family in self._families])
 
 
-def _collected(metric_family: MetricFamily) -> Metric:
-    family = metric_family.family
-    if family.kind is MetricType.HISTOGRAM:
-        return _collected_histogram(metric_family)
-    kind = CounterMetricFamily if family.kind is MetricType.COUNTER else GaugeMetricFamily
-    metric = kind(family.name, family.help, labels=metric_family.labels)
-    for block in metric_family.blocks.values():
-        if not isinstance(block, Histogram):
-            for key, value in block.values.items():
-                metric.add_metric(block.owner + block.tails[key], value)
+def _collect(family: MetricFamily) -> Metric:
+    definition = family.definition
+    if definition.kind is MetricType.HISTOGRAM:
+        return _collect_histogram(family)
+    kind = CounterMetricFamily if definition.kind is MetricType.COUNTER else GaugeMetricFamily
+    metric = kind(definition.name, definition.help, labels=family.labels)
+    for samples in family.samples_by_owner.values():
+        if not isinstance(samples, Histogram):
+            for key, value in samples.values.items():
+                metric.add_metric(samples.owner + samples.suffixes[key], value)
     return metric
 
 
-def _collected_histogram(metric_family: MetricFamily) -> Metric:
+def _collect_histogram(family: MetricFamily) -> Metric:
     metric = HistogramMetricFamily(
-        metric_family.family.name, metric_family.family.help, labels=metric_family.labels
+        family.definition.name, family.definition.help, labels=family.labels
     )
-    for block in metric_family.blocks.values():
-        if isinstance(block, Histogram):
-            buckets = list(zip(le_values(metric_family.family), block.counts, strict=True))
-            metric.add_metric(block.owner, buckets, block.total)
+    for samples in family.samples_by_owner.values():
+        if isinstance(samples, Histogram):
+            buckets = list(zip(le_values(family.definition), samples.counts, strict=True))
+            metric.add_metric(samples.owner, buckets, samples.total)
     return metric

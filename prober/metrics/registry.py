@@ -1,13 +1,14 @@
-"""Numbers and their text, kept together: of what has changed the lines are made anew, once.
+"""Metric values and their exposition text: only the text of what changed is rendered again.
 
-A `Shelf` holds one family. On it stands one block for each owner (a probe, a tenant, a host, or
-the daemon itself), and for each block one text. A change makes the text stale, and no more: it is
-made anew before the next scrape, however many changes there were until then.
+With ten thousand probes there are about a million series, and few of them change between two
+scrapes. So each `MetricFamily` keeps, for each owner (a probe, a tenant, a host, or the daemon
+itself), the values and the rendered lines. A change marks the owner's lines as dirty and does no
+more; they are rendered once before the next scrape, however many changes there were.
 
-All families with the label values that they begin with: every series at 0 before anything ran.
-
-The closed sets of words give the label values, so that a new word has its series without a change
-here. Families whose label values only the world knows begin empty.
+`MetricRegistry` holds all families. Every series whose label values are known in advance is
+exported as 0 from the start, so that `rate()` and `increase()` see the first event. The enums of
+`outcomes` are those label values: a new member gets its series without a change here. Families
+whose label values are not known in advance start empty.
 """
 
 from bisect import bisect_left
@@ -44,276 +45,301 @@ from prober.outcomes import (
 )
 
 Labels = tuple[str, ...]
+"""Label names, or label values in the order of their names."""
 
 NO_LABELS = ""
-"""The key of a series that is its owner's only one."""
+"""The key of a series that is the only one of its owner."""
 
 Dirty = OrderedDict[Labels, list["LabelledSamples | Histogram"]]
-"""Whose texts are to be made anew, by their owners."""
+"""What has to be rendered again, by owner. Shared by all families of a registry."""
 
 _COUNT, _SUM = ("_count",), ("_sum",)
 _MAX_TEMPLATES = 64
-_EXPONENT_FROM = 1e6  # where the client begins to write exponents
+_EXPONENT_FROM = 1e6  # from here on prometheus-client writes exponents
 
 
 class MetricFamily:
-    """One family: its blocks by owner, and the text of each, in the same order.
+    """All series of one metric: values and rendered text by owner, in the same order.
 
-    `labels` may name more labels than the family does (a tenant's own). `tails` are those of a
-    histogram's lines. `stale` may be shared by many shelves.
+    `labels` starts as the labels of the definition and may get more (a tenant's own labels).
+    `histogram_suffixes` are the suffixes of a histogram's lines. `dirty` may be shared by many
+    families.
     """
 
     __slots__ = (
-        "_beginnings",
+        "_initial_values",
         "_templates",
-        "blocks",
-        "family",
+        "definition",
+        "dirty",
+        "histogram_suffixes",
         "labels",
-        "stale",
-        "tails",
-        "texts",
+        "samples_by_owner",
+        "text_by_owner",
     )
 
-    def __init__(self, family: MetricDefinition, dirty: Dirty) -> None:
-        self.family = family
-        self.stale = dirty
+    def __init__(self, definition: MetricDefinition, dirty: Dirty) -> None:
+        self.definition = definition
+        self.dirty = dirty
         self._templates: dict[tuple[Labels, tuple[Labels, ...], str], str] = {}
-        self._beginnings: dict[tuple[tuple[str, ...], float], dict[str, float]] = {}
-        self.labels = family.labels
-        self.tails = (*((le,) for le in le_values(family)), _COUNT, _SUM)
-        self.blocks: dict[Labels, LabelledSamples | Histogram] = {}
-        self.texts: dict[Labels, str] = {}
+        self._initial_values: dict[tuple[tuple[str, ...], float], dict[str, float]] = {}
+        self.labels = definition.labels
+        self.histogram_suffixes = (*((le,) for le in le_values(definition)), _COUNT, _SUM)
+        self.samples_by_owner: dict[Labels, LabelledSamples | Histogram] = {}
+        self.text_by_owner: dict[Labels, str] = {}
 
-    def block(
+    def samples(
         self,
         owner: Labels,
-        tails: Mapping[str, Labels],
+        suffixes: Mapping[str, Labels],
         value: float | None = 0.0,
     ) -> "LabelledSamples":
         """Return the samples of `owner`, created if new; see `LabelledSamples` for the rest."""
-        found = self.blocks.get(owner)
-        if not isinstance(found, LabelledSamples):
-            found = self.blocks[owner] = LabelledSamples(self, owner, tails, value)
-        return found
+        known = self.samples_by_owner.get(owner)
+        if not isinstance(known, LabelledSamples):
+            known = self.samples_by_owner[owner] = LabelledSamples(self, owner, suffixes, value)
+        return known
 
     def histogram(self, owner: Labels) -> "Histogram":
-        """Return the histogram of `owner`, made empty if it is new."""
-        found = self.blocks.get(owner)
-        if not isinstance(found, Histogram):
-            found = self.blocks[owner] = Histogram(self, owner)
-        return found
+        """Return the histogram of `owner`, created empty if new."""
+        known = self.samples_by_owner.get(owner)
+        if not isinstance(known, Histogram):
+            known = self.samples_by_owner[owner] = Histogram(self, owner)
+        return known
 
     @property
     def series_count(self) -> int:
-        """How many series stand here now."""
-        return sum(block.series_count for block in self.blocks.values())
+        """The number of series now."""
+        return sum(samples.series_count for samples in self.samples_by_owner.values())
 
     def initial_values(self, keys: tuple[str, ...], value: float) -> dict[str, float]:
-        """Return the values that blocks begin with; shared, since most never get others."""
+        """Return values for new samples. The dict is shared: copy it before the first change."""
+        # Many series, such as skips and anomalies, keep their initial 0 forever. With thousands
+        # of probes one shared dict for all of them saves memory.
         key = keys, value
-        if key not in self._beginnings:
-            self._beginnings[key] = dict.fromkeys(keys, value)
-        return self._beginnings[key]
+        if key not in self._initial_values:
+            self._initial_values[key] = dict.fromkeys(keys, value)
+        return self._initial_values[key]
 
-    def mark_dirty(self, block: "LabelledSamples | Histogram") -> None:
-        """Take note that a block has changed since its text was made."""
-        self.texts.setdefault(block.owner, "")  # its place among the others
-        self.stale.setdefault(block.owner, []).append(block)
+    def mark_dirty(self, samples: "LabelledSamples | Histogram") -> None:
+        """Note that samples have changed since they were rendered."""
+        # The empty text reserves the place: the order of owners in the exposition must be that
+        # of `samples_by_owner`, not the order in which they happen to be rendered.
+        self.text_by_owner.setdefault(samples.owner, "")
+        self.dirty.setdefault(samples.owner, []).append(samples)
 
-    def refresh(
+    def render(
         self,
-        block: "LabelledSamples | Histogram",
-        tails: tuple[Labels, ...],
-        numbers: tuple[float, ...],
+        samples: "LabelledSamples | Histogram",
+        suffixes: tuple[Labels, ...],
+        values: tuple[float, ...],
     ) -> None:
-        """Make a block's text anew, unless it is gone: a line for each tail and number."""
-        if self.blocks.get(block.owner) is not block:
+        """Render the text of samples, one line for each suffix and value."""
+        # A reload may have dropped the samples, or replaced them by others of the same owner,
+        # while they were waiting to be rendered.
+        if self.samples_by_owner.get(samples.owner) is not samples:
             return
-        owner = _ordered_labels(self.labels[: len(block.owner)], block.owner)
-        if numbers and numbers.count(numbers[0]) == len(numbers):  # as most are for ever
-            template = self._template(len(owner), tails, format_value(numbers[0]))
-            self.texts[block.owner] = template % (owner * len(numbers))
+        owner = _ordered_labels(self.labels[: len(samples.owner)], samples.owner)
+        # Equal values, nearly always zeros, go into the template: one number is formatted in
+        # place of dozens.
+        if values and values.count(values[0]) == len(values):
+            template = self._template(len(owner), suffixes, format_value(values[0]))
+            self.text_by_owner[samples.owner] = template % (owner * len(values))
             return
-        filling: list[str] = []
-        for each in numbers:
-            filling += owner
-            filling.append(format_value(each))
-        self.texts[block.owner] = self._template(len(owner), tails) % tuple(filling)
+        parameters: list[str] = []
+        for value in values:
+            parameters += owner
+            parameters.append(format_value(value))
+        template = self._template(len(owner), suffixes)
+        self.text_by_owner[samples.owner] = template % tuple(parameters)
 
     def drop(self, owner: Labels) -> None:
-        """Forget an owner's series."""
-        block = self.blocks.pop(owner, None)
-        self.texts.pop(owner, None)
-        left = [each for each in self.stale.pop(owner, ()) if each is not block]
-        if left:  # an owner of the same name on another shelf
-            self.stale[owner] = left
+        """Delete the series of an owner."""
+        samples = self.samples_by_owner.pop(owner, None)
+        self.text_by_owner.pop(owner, None)
+        # The dirty samples of other families with the same owner have to stay.
+        left = [each for each in self.dirty.pop(owner, ()) if each is not samples]
+        if left:
+            self.dirty[owner] = left
 
-    def _template(self, owner_labels: int, tails: tuple[Labels, ...], value: str = "%s") -> str:
-        """Return lines that lack their owner's label values, and their numbers if not told."""
-        key = self.labels, tails, value
+    def _template(self, owner_labels: int, suffixes: tuple[Labels, ...], value: str = "%s") -> str:
+        """Return the lines with `%s` for the owner's label values and, by default, the value."""
+        key = self.labels, suffixes, value
         if key not in self._templates:
+            # Status codes and equal values make new templates; the limit bounds their memory.
             if len(self._templates) >= _MAX_TEMPLATES:
                 self._templates.clear()
             owner = self.labels[:owner_labels]
-            self._templates[key] = "".join(self._line(owner, tail, value) for tail in tails)
+            self._templates[key] = "".join(self._line(owner, each, value) for each in suffixes)
         return self._templates[key]
 
-    def _line(self, owner: Labels, tail: Labels, value: str) -> str:
-        name, labels = self.family.name, self.labels[len(owner) :]
-        if self.family.kind is MetricType.HISTOGRAM:
-            if tail in {_COUNT, _SUM}:
-                name, tail = name + tail[0], ()
+    def _line(self, owner: Labels, suffix: Labels, value: str) -> str:
+        name, labels = self.definition.name, self.labels[len(owner) :]
+        if self.definition.kind is MetricType.HISTOGRAM:
+            if suffix in {_COUNT, _SUM}:
+                name, suffix = name + suffix[0], ()
             else:
                 name, labels = f"{name}_bucket", ("le",)
-        known = zip(labels, (each.replace("%", "%%") for each in tail), strict=True)
-        return f"{name}{format_labels(known, owner)} {value}\n"
+        # The line becomes a %-template, so a percent sign in a label value has to be doubled.
+        pairs = zip(labels, (each.replace("%", "%%") for each in suffix), strict=True)
+        return f"{name}{format_labels(pairs, owner)} {value}\n"
 
 
 class LabelledSamples:
-    """One owner's series of a counter or a gauge.
+    """The series of one owner in a counter or gauge family.
 
-    A series is known by a key; `tails` says for each key which label values follow the owner's.
-    All begin at `value`, or are absent if it is None.
+    Each series has a key; `suffixes` maps the key to the label values that follow the owner's.
+    All series start at `value`, or are absent if it is None.
     """
 
-    __slots__ = ("_is_stale", "_owns_values", "_shelf", "owner", "tails", "values")
+    __slots__ = ("_family", "_is_dirty", "_owns_values", "owner", "suffixes", "values")
 
     def __init__(
         self,
         family: MetricFamily,
         owner: Labels,
-        tails: Mapping[str, Labels],
+        suffixes: Mapping[str, Labels],
         value: float | None,
     ) -> None:
         self.owner = owner
-        self.tails = tails
+        self.suffixes = suffixes
         self.values: dict[str, float] = {}
         self._owns_values = True
-        self._shelf = family
-        self._is_stale = False
-        self.redefine(tails, value)
+        self._family = family
+        self._is_dirty = False
+        self.redefine(suffixes, value)
 
     @property
     def series_count(self) -> int:
-        """How many series have a value."""
+        """The number of series that have a value."""
         return len(self.values)
 
-    def redefine(self, tails: Mapping[str, Labels], value: float | None) -> None:
-        """Forget all series and begin anew with these."""
-        self.tails = tails
-        self._fill({} if value is None else self._shelf.initial_values(tuple(tails), value))
+    def redefine(self, suffixes: Mapping[str, Labels], value: float | None) -> None:
+        """Replace all series by these, with a new initial value."""
+        self.suffixes = suffixes
+        initial = {} if value is None else self._family.initial_values(tuple(suffixes), value)
+        self._set_values(initial)
         self._owns_values = False
 
-    def declare(self, key: str, tail: Labels) -> None:
-        """Make a series known; it is absent until it has a value."""
-        self.tails = {**self.tails, key: tail}
+    def declare(self, key: str, suffix: Labels) -> None:
+        """Add a series; it is absent until it has a value."""
+        self.suffixes = {**self.suffixes, key: suffix}
 
     def set(self, value: float, key: str = NO_LABELS) -> None:
-        """Give a series a value."""
+        """Set the value of a series."""
         if self.values.get(key) != value:
-            if not self._owns_values:
+            if not self._owns_values:  # copy on write: see `MetricFamily.initial_values`
                 self.values, self._owns_values = dict(self.values), True
             self.values[key] = value
-            if not self._is_stale:
-                self._is_stale = True
-                self._shelf.mark_dirty(self)
+            self._mark_dirty()
 
     def add(self, amount: float = 1.0, key: str = NO_LABELS) -> None:
-        """Add to a series that has a value."""
+        """Add to the value of a series; raises KeyError if it has none."""
         self.set(self.values[key] + amount, key)
 
     def replace(self, values: Mapping[str, float]) -> None:
-        """Give the series of `values` these values, and make all others absent."""
+        """Set the values of these series; all others become absent."""
         if values != self.values:
-            self._fill(dict(values))
+            self._set_values(dict(values))
 
     def refresh(self) -> None:
-        """Make the text anew."""
-        self._is_stale = False
-        tails = tuple([self.tails[key] for key in self.values])
-        self._shelf.refresh(self, tails, tuple(self.values.values()))
+        """Render the text again."""
+        # Cleared first: a change that comes later must mark the samples again.
+        self._is_dirty = False
+        suffixes = tuple([self.suffixes[key] for key in self.values])
+        self._family.render(self, suffixes, tuple(self.values.values()))
 
-    def _fill(self, values: dict[str, float]) -> None:
+    def _set_values(self, values: dict[str, float]) -> None:
         self.values, self._owns_values = values, True
-        if not self._is_stale:
-            self._is_stale = True
-            self._shelf.mark_dirty(self)
+        self._mark_dirty()
+
+    def _mark_dirty(self) -> None:
+        if not self._is_dirty:
+            self._is_dirty = True
+            self._family.mark_dirty(self)
 
 
 class Histogram:
-    """One owner's histogram."""
+    """The histogram of one owner."""
 
-    __slots__ = ("_in_buckets", "_is_stale", "_shelf", "owner", "total")
+    __slots__ = ("_bucket_counts", "_family", "_is_dirty", "owner", "total")
 
     def __init__(self, family: MetricFamily, owner: Labels) -> None:
         self.owner = owner
-        self._in_buckets = [0] * (len(family.family.buckets) + 1)
+        # Counts of single buckets, not cumulative: an observation changes only one of them.
+        self._bucket_counts = [0] * (len(family.definition.buckets) + 1)
         self.total = 0.0
-        self._shelf = family
-        self._is_stale = True
+        self._family = family
+        self._is_dirty = True
         family.mark_dirty(self)
 
     @property
     def buckets(self) -> tuple[float, ...]:
-        """The upper bounds of all buckets but the last."""
-        return self._shelf.family.buckets
+        """The upper bounds of all buckets except +Inf."""
+        return self._family.definition.buckets
 
     @property
     def counts(self) -> tuple[int, ...]:
-        """How many measurements do not exceed each upper bound; the last one (+Inf) counts all."""
-        return tuple(accumulate(self._in_buckets))
+        """The cumulative counts, one for each upper bound; the last one (+Inf) counts all."""
+        return tuple(accumulate(self._bucket_counts))
 
     @property
     def series_count(self) -> int:
-        """How many series this is: the buckets, the count and the sum."""
-        return len(self._in_buckets) + 2
+        """The number of series: the buckets, the count and the sum."""
+        return len(self._bucket_counts) + 2
 
     def observe(self, value: float) -> None:
-        """Count one measurement."""
+        """Count one observation."""
         self.total += value
-        self._in_buckets[bisect_left(self._shelf.family.buckets, value)] += 1
-        if not self._is_stale:
-            self._is_stale = True
-            self._shelf.mark_dirty(self)
+        # bisect_left: a value equal to an upper bound belongs to that bucket (`le`).
+        self._bucket_counts[bisect_left(self._family.definition.buckets, value)] += 1
+        if not self._is_dirty:
+            self._is_dirty = True
+            self._family.mark_dirty(self)
 
     def refresh(self) -> None:
-        """Make the text anew."""
-        self._is_stale = False
+        """Render the text again."""
+        self._is_dirty = False
         counts = self.counts
-        self._shelf.refresh(self, self._shelf.tails, (*counts, counts[-1], self.total))
+        values = (*counts, counts[-1], self.total)
+        self._family.render(self, self._family.histogram_suffixes, values)
 
 
 @lru_cache(maxsize=64)
-def le_values(family: MetricDefinition) -> tuple[str, ...]:
-    """Return the values of `le`, +Inf last."""
-    return (*map(floatToGoString, family.buckets), "+Inf")
+def le_values(definition: MetricDefinition) -> tuple[str, ...]:
+    """Return the values of the label `le`, with +Inf last."""
+    return (*map(floatToGoString, definition.buckets), "+Inf")
 
 
 def format_value(value: float) -> str:
-    """Return a finite number as the client writes it."""
+    """Return a finite number as prometheus-client writes it."""
+    # repr() is what the client calls for this range too, and skips its checks: this runs for
+    # every changed series of every scrape.
     if 0.0 <= value < _EXPONENT_FROM:
         return repr(float(value))
     text: str = floatToGoString(value)
     return text
 
 
-def format_labels(pairs: Iterable[tuple[str, str]], left_open: Labels = ()) -> str:
-    """Return `{a="1",b="2"}`, sorted by name as the client does, or nothing.
+def format_labels(pairs: Iterable[tuple[str, str]], placeholders: Labels = ()) -> str:
+    """Return `{a="1",b="2"}`, or an empty text without labels.
 
-    Values of `left_open` are `%s`.
+    Names are sorted, as prometheus-client sorts them. The value of each label in `placeholders`
+    is `%s`.
     """
-    known = [(name, f'{name}="{_escaped(value)}"') for name, value in pairs]
-    every = sorted(known + [(name, f'{name}="%s"') for name in left_open])
+    known = [(name, f'{name}="{_escape(value)}"') for name, value in pairs]
+    every = sorted(known + [(name, f'{name}="%s"') for name in placeholders])
     return f"{{{','.join(text for _, text in every)}}}" if every else ""
 
 
-@lru_cache(maxsize=64)  # an owner's blocks are made anew one after the other
+# The samples of one owner are rendered one after the other, so a small cache has most hits.
+@lru_cache(maxsize=64)
 def _ordered_labels(names: Labels, values: Labels) -> Labels:
-    """Return label values as text, in the order in which the client writes their names."""
-    return tuple(_escaped(value) for _, value in sorted(zip(names, values, strict=True)))
+    """Return escaped label values in the order of their sorted names, as in the template."""
+    return tuple(_escape(value) for _, value in sorted(zip(names, values, strict=True)))
 
 
-def _escaped(value: str) -> str:
+def _escape(value: str) -> str:
+    # The backslash comes first: the other two replacements add backslashes.
     return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
 
 
@@ -326,24 +352,25 @@ SINK_NAMES = ("metrics", "log", "status", "history", "runner")
 """The event sinks of the daemon itself; label values of `prober_sink_failures_total`."""
 GOOD_CODE, OTHER = "200", "other"
 
-_Tails = Mapping[str, Labels]
-_ONE: _Tails = MappingProxyType({NO_LABELS: ()})
+_Suffixes = Mapping[str, Labels]
+_SINGLE_SERIES: _Suffixes = MappingProxyType({NO_LABELS: ()})
 
 
-def _label_values(words: Iterable[str]) -> _Tails:
+def _label_values(words: Iterable[str]) -> _Suffixes:
+    # The key of an enum member is the member itself: it hashes and compares like its text.
     return MappingProxyType(
         {word: (word.value if isinstance(word, StrEnum) else word,) for word in words}
     )
 
 
-def _verdict(reason: Reason) -> Labels:
+def _verdict_labels(reason: Reason) -> Labels:
     row = CLASSIFICATION[reason]
     return (row.outcome.value, reason.value, row.culprit.value)
 
 
-_TAILS: Mapping[str, _Tails] = MappingProxyType(
+_SUFFIXES: Mapping[str, _Suffixes] = MappingProxyType(
     {
-        "prober_probe_runs_total": MappingProxyType({r: _verdict(r) for r in Reason}),
+        "prober_probe_runs_total": MappingProxyType({r: _verdict_labels(r) for r in Reason}),
         "prober_probe_consecutive_failures": _label_values(
             c for c in Culprit if c is not Culprit.NONE
         ),
@@ -361,8 +388,8 @@ _TAILS: Mapping[str, _Tails] = MappingProxyType(
         "prober_probe_skipped_total": _label_values(SkipCause),
         "prober_maintenance_runs_total": _label_values(Outcome),
         "prober_history_dropped_total": _label_values(HistoryDropReason),
-        "prober_sink_failures_total": _label_values(SINK_NAMES),  # others when they first fail
-        "prober_shard_active": _label_values(("0",)),  # more where there are more shards
+        "prober_sink_failures_total": _label_values(SINK_NAMES),  # other sinks: once they fail
+        "prober_shard_active": _label_values(("0",)),  # redefined where there are more shards
     }
 )
 _ABSENT_AT_START = frozenset(
@@ -379,102 +406,113 @@ _ABSENT_AT_START = frozenset(
 
 
 class MetricRegistry:
-    """The shelves of all families, in the table's order."""
+    """The families of all metrics, in the order of `METRIC_DEFINITIONS`.
+
+    Not thread-safe: `PrometheusSink` holds its lock around every call.
+    """
 
     def __init__(self, histograms: HistogramScope) -> None:
-        self._stale: Dirty = OrderedDict()
-        self._shelves = {
-            family.name: MetricFamily(family, self._stale) for family in _families(histograms)
+        self._dirty: Dirty = OrderedDict()
+        self._families = {
+            definition.name: MetricFamily(definition, self._dirty)
+            for definition in _definitions(histograms)
         }
 
     @property
     def families(self) -> Collection[MetricFamily]:
-        """Every shelf, in the table's order."""
-        return self._shelves.values()
+        """All families, in the order of the exposition."""
+        return self._families.values()
 
     @property
     def series_count(self) -> int:
-        """How many series (lines of text) there are now."""
-        return sum(shelf.series_count for shelf in self.families)
+        """The number of series (lines of the exposition) now."""
+        return sum(family.series_count for family in self.families)
 
-    def refresh(self, most_owners: int) -> int:
-        """Make stale texts anew, of so many owners; return how many there are left.
+    def refresh(self, max_owners: int) -> int:
+        """Render dirty text of at most `max_owners` owners; return how many owners are left."""
+        for _ in range(min(max_owners, len(self._dirty))):
+            # All families of one owner together, so that the numbers of one probe (its runs and
+            # its durations, for example) are of the same time in every scrape. The owner that has
+            # waited longest comes first: a probe that changes all the time cannot starve others.
+            _, waiting = self._dirty.popitem(last=False)
+            for samples in waiting:
+                samples.refresh()
+        return len(self._dirty)
 
-        What belongs to one owner is of one moment.
-        """
-        for _ in range(min(most_owners, len(self._stale))):
-            _, blocks = self._stale.popitem(last=False)
-            for block in blocks:
-                block.refresh()
-        return len(self._stale)
-
-    def block(self, name: str, owner: Labels = ()) -> LabelledSamples:
-        """Return an owner's series of a family, made with its closed sets if they are new."""
+    def samples(self, name: str, owner: Labels = ()) -> LabelledSamples:
+        """Return the samples of an owner in a family, created with all known label values."""
         value = None if name in _ABSENT_AT_START else 0.0
-        return self._shelves[name].block(owner, _TAILS.get(name, _ONE), value)
+        return self._families[name].samples(owner, _SUFFIXES.get(name, _SINGLE_SERIES), value)
 
-    def set_info(self, name: str, owner: Labels, tail: Labels | None) -> None:
-        """Set an owner's one series of an info family: 1 with `tail` as labels; None: absent."""
-        tails: _Tails = {} if tail is None else {NO_LABELS: tail}
-        self._shelves[name].block(owner, tails, 1.0).redefine(tails, 1.0)
+    def set_info(self, name: str, owner: Labels, values: Labels | None) -> None:
+        """Set the only series of an owner in an info family to 1; None makes it absent.
+
+        `values` are the label values after the owner's. They replace the present ones: an info
+        metric must not keep a series for each earlier value.
+        """
+        suffixes: _Suffixes = {} if values is None else {NO_LABELS: values}
+        self._families[name].samples(owner, suffixes, 1.0).redefine(suffixes, 1.0)
 
     def extend_labels(self, name: str, wanted: Iterable[str]) -> Labels:
-        """Give a family further labels after its own, and return these, sorted.
+        """Add labels after a family's own, and return the added ones, sorted.
 
-        A name that the family has of its own is left out. Its series must be told anew.
+        A name that the family has itself is left out. The caller must set all samples of the
+        family again, since their label values no longer match.
         """
-        shelf = self._shelves[name]
-        extra = tuple(sorted(set(wanted) - set(shelf.family.labels)))
-        shelf.labels = shelf.family.labels + extra
+        family = self._families[name]
+        extra = tuple(sorted(set(wanted) - set(family.definition.labels)))
+        family.labels = family.definition.labels + extra
         return extra
 
     def histogram(self, name: str, owner: Labels = ()) -> Histogram | None:
-        """Return an owner's histogram, or that of its tenant, or None if there shall be none."""
-        shelf = self._shelves.get(name)
-        return None if shelf is None else shelf.histogram(owner[: len(shelf.labels)])
+        """Return the histogram of an owner or of its tenant; None if there is no such family."""
+        family = self._families.get(name)
+        # A family per tenant has one label: the probe is cut off from the owner.
+        return None if family is None else family.histogram(owner[: len(family.labels)])
 
     def keep_only(self, owners: Mapping[Labels, Collection[Labels]]) -> None:
-        """Forget every owner that is not in `owners`, which is keyed by the owners' labels."""
-        for shelf in self.families:
-            wanted = owners.get(shelf.family.owner_labels)
+        """Delete the series of every owner that is not in `owners`.
+
+        `owners` is keyed by owner labels; families with other owner labels stay as they are.
+        """
+        for family in self.families:
+            wanted = owners.get(family.definition.owner_labels)
             if wanted is not None:
-                for owner in [owner for owner in shelf.blocks if owner not in wanted]:
-                    shelf.drop(owner)
+                for owner in [each for each in family.samples_by_owner if each not in wanted]:
+                    family.drop(owner)
 
 
 def series_estimate(tenants: Sequence[Tenant], histograms: HistogramScope) -> int:
-    """Return how many series these settings yield at start, by arithmetic alone.
+    """Return how many series this configuration has at start, without creating them.
 
-    Later come at most 18 for each probe (three parts, seven phases, seven more status codes, a
-    round trip), two for each token, one for each host.
+    Later there are at most 18 more for each probe (three latency components, seven phases, seven
+    more status codes, a round-trip time), two for each token, and one for each host.
     """
-    owners = {
+    owner_counts = {
         (): 1,
         ("tenant",): len(tenants),
         ("tenant", "probe"): sum(len(tenant.probes) for tenant in tenants),
     }
     return sum(
-        _series_at_start(family) * owners.get(family.owner_labels, 0)
-        for family in _families(histograms)
+        _series_at_start(definition) * owner_counts.get(definition.owner_labels, 0)
+        for definition in _definitions(histograms)
     )
 
 
-def _series_at_start(family: MetricDefinition) -> int:
-    if family.kind is MetricType.HISTOGRAM:
-        return len(le_values(family)) + len(("count", "sum"))
-    if family.name in _ABSENT_AT_START:
+def _series_at_start(definition: MetricDefinition) -> int:
+    if definition.kind is MetricType.HISTOGRAM:
+        return len(le_values(definition)) + len(("count", "sum"))
+    if definition.name in _ABSENT_AT_START:
         return 0
-    return len(_TAILS.get(family.name, _ONE))
+    return len(_SUFFIXES.get(definition.name, _SINGLE_SERIES))
 
 
-def _families(histograms: HistogramScope) -> tuple[MetricDefinition, ...]:
+def _definitions(histograms: HistogramScope) -> tuple[MetricDefinition, ...]:
     if histograms == "off":
-        return tuple(
-            family for family in METRIC_DEFINITIONS if family.name not in LATENCY_HISTOGRAMS
-        )
+        return tuple(each for each in METRIC_DEFINITIONS if each.name not in LATENCY_HISTOGRAMS)
     if histograms == "tenant":
         return tuple(
-            replace(family, labels=("tenant",)) if family.name in LATENCY_HISTOGRAMS else family
-            for family in METRIC_DEFINITIONS
+            replace(each, labels=("tenant",)) if each.name in LATENCY_HISTOGRAMS else each
+            for each in METRIC_DEFINITIONS
         )
     return METRIC_DEFINITIONS

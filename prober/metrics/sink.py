@@ -1,13 +1,11 @@
-"""Results, schedule and tokens as numbers for Prometheus.
+"""Prometheus metrics: what results, skipped runs, tokens and the scheduler do to the series.
 
-Changes come from the event loop's thread; `exposition` may run in any other. Every change holds
+`ProbeMetrics` and `TokenMetrics` hold the samples of one probe and of one token. They look them
+up once, since a lookup for every result would cost more than the update. `PrometheusSink` is the
+event sink around them, and `SelfHealth` the prober's own health, read from the same numbers.
+
+Changes come from the event loop's thread; `exposition` may run in any thread. Every change holds
 the lock, so that no scrape sees half of it.
-
-What one result changes: the series of one probe, looked up once and kept.
-
-What is known of one tenant's token, as numbers.
-
-The prober's own health, read from its own metrics: for the pages' footer. Pure.
 """
 
 from collections import Counter
@@ -20,9 +18,16 @@ from urllib.parse import urlsplit
 from prometheus_client.registry import CollectorRegistry
 
 from prober.classifier.observation import is_trustworthy, slow_components
-from prober.metrics import registry
 from prober.metrics.exposition import RegistryCollector, iter_exposition
-from prober.metrics.registry import LOOP_LAG, NO_LABELS, OTHER, OWN, HistogramScope, MetricRegistry
+from prober.metrics.registry import (
+    LOOP_LAG,
+    NO_LABELS,
+    OTHER,
+    OWN,
+    Histogram,
+    HistogramScope,
+    MetricRegistry,
+)
 from prober.models import (
     SINGLE_SHARD,
     HttpExchange,
@@ -51,7 +56,7 @@ from prober.sinks import EventSink
 from prober.version import Build
 
 MAX_CODES = 8
-"""How many status codes a probe has series for; all further ones are counted as `other`."""
+"""How many status codes of a probe get a series of their own; the others count as `other`."""
 
 _NO_FAILURES: Mapping[str, float] = MappingProxyType(
     {culprit: 0.0 for culprit in Culprit if culprit is not Culprit.NONE}
@@ -59,7 +64,7 @@ _NO_FAILURES: Mapping[str, float] = MappingProxyType(
 
 
 class ProbeMetrics:
-    """The series of one probe, and what a result does to them."""
+    """The samples of one probe."""
 
     __slots__ = (
         "_anomalies",
@@ -68,8 +73,8 @@ class ProbeMetrics:
         "_discarded",
         "_duration",
         "_interval",
+        "_last_durations",
         "_last_run",
-        "_last_seconds",
         "_last_success",
         "_maintenance_runs",
         "_network",
@@ -78,46 +83,46 @@ class ProbeMetrics:
         "_owner",
         "_phases",
         "_probe",
+        "_registry",
         "_retransmissions",
         "_round_trip",
         "_runs",
         "_server",
         "_skipped",
         "_slow",
-        "_store",
         "_success",
     )
 
-    def __init__(self, store: MetricRegistry, tenant: Tenant, probe: Probe) -> None:
-        self._store = store
+    def __init__(self, registry: MetricRegistry, tenant: Tenant, probe: Probe) -> None:
+        self._registry = registry
         self._owner = owner = (tenant.name, probe.name)
-        self._runs = store.block("prober_probe_runs_total", owner)
-        self._success = store.block("prober_probe_success", owner)
-        self._consecutive = store.block("prober_probe_consecutive_failures", owner)
-        self._interval = store.block("prober_probe_interval_seconds", owner)
-        self._last_run = store.block("prober_probe_last_run_timestamp_seconds", owner)
-        self._last_success = store.block("prober_probe_last_success_timestamp_seconds", owner)
-        self._duration = store.histogram("prober_probe_duration_seconds", owner)
-        self._server = store.histogram("prober_probe_server_seconds", owner)
-        self._network = store.histogram("prober_probe_network_seconds", owner)
-        self._own = store.histogram("prober_probe_own_seconds", owner)
-        self._retransmissions = store.block("prober_probe_tcp_retransmissions_total", owner)
-        self._round_trip = store.block("prober_probe_last_tcp_rtt_seconds", owner)
-        self._last_seconds = store.block("prober_probe_last_duration_seconds", owner)
-        self._phases = store.block("prober_probe_last_phase_duration_seconds", owner)
-        self._slow = store.block("prober_probe_latency_objective_missed_total", owner)
-        self._objective = store.block("prober_probe_latency_objective_seconds", owner)
-        self._codes = store.block("prober_probe_http_responses_total", owner)
-        self._anomalies = store.block("prober_probe_server_timing_anomalies_total", owner)
-        self._discarded = store.block("prober_measurements_discarded_total", owner)
-        self._skipped = store.block("prober_probe_skipped_total", owner)
-        self._maintenance_runs = store.block("prober_maintenance_runs_total", owner)
+        self._runs = registry.samples("prober_probe_runs_total", owner)
+        self._success = registry.samples("prober_probe_success", owner)
+        self._consecutive = registry.samples("prober_probe_consecutive_failures", owner)
+        self._interval = registry.samples("prober_probe_interval_seconds", owner)
+        self._last_run = registry.samples("prober_probe_last_run_timestamp_seconds", owner)
+        self._last_success = registry.samples("prober_probe_last_success_timestamp_seconds", owner)
+        self._duration = registry.histogram("prober_probe_duration_seconds", owner)
+        self._server = registry.histogram("prober_probe_server_seconds", owner)
+        self._network = registry.histogram("prober_probe_network_seconds", owner)
+        self._own = registry.histogram("prober_probe_own_seconds", owner)
+        self._retransmissions = registry.samples("prober_probe_tcp_retransmissions_total", owner)
+        self._round_trip = registry.samples("prober_probe_last_tcp_rtt_seconds", owner)
+        self._last_durations = registry.samples("prober_probe_last_duration_seconds", owner)
+        self._phases = registry.samples("prober_probe_last_phase_duration_seconds", owner)
+        self._slow = registry.samples("prober_probe_latency_objective_missed_total", owner)
+        self._objective = registry.samples("prober_probe_latency_objective_seconds", owner)
+        self._codes = registry.samples("prober_probe_http_responses_total", owner)
+        self._anomalies = registry.samples("prober_probe_server_timing_anomalies_total", owner)
+        self._discarded = registry.samples("prober_measurements_discarded_total", owner)
+        self._skipped = registry.samples("prober_probe_skipped_total", owner)
+        self._maintenance_runs = registry.samples("prober_maintenance_runs_total", owner)
         self.configure(probe)
 
     def configure(self, probe: Probe) -> None:
-        """Take over the probe's settings; its counters stay."""
+        """Apply the probe's configuration; its counters stay."""
         self._probe = probe
-        self._store.set_info("prober_probe_info", self._owner, (probe.severity.value,))
+        self._registry.set_info("prober_probe_info", self._owner, (probe.severity.value,))
         self._interval.set(probe.interval_seconds)
         self._objective.replace(
             {
@@ -127,34 +132,38 @@ class ProbeMetrics:
         )
 
     def count_skip(self, cause: str) -> None:
-        """Count a run that was not started."""
+        """Count a skipped run."""
         self._skipped.add(key=cause)
 
     def record(self, result: ProbeResult, max_loop_lag_seconds: float) -> bool:
-        """Take in a result: the outcome always, durations of the API if they are to be trusted.
+        """Update the samples from a result; return whether its durations were discarded.
 
-        Tell whether they were discarded.
+        The outcome always counts. Durations count only if they are trustworthy, and only those of
+        requests to the API: the OAuth server is no part of the probed service's latency.
         """
         exchange, verdict = result.exchange, result.verdict
         self._record_verdict(result)
+        # "Last" gauges are emptied when this run has no value for them: an old value would look
+        # like a measurement of this run.
         if result.endpoint is not Endpoint.API:
             self._phases.replace({})
-            self._last_seconds.replace({})
+            self._last_durations.replace({})
             return False
         self._record_connection(exchange.tcp)
         if exchange.failure is None and exchange.response is not None:
             self._count_code(str(exchange.response.status))
-        answered = _answered_by_platform(exchange, verdict)
-        if answered and verdict.latency.anomaly is not None:
+        from_platform = _is_platform_response(exchange, verdict)
+        if from_platform and verdict.latency.anomaly is not None:
             self._anomalies.add(key=verdict.latency.anomaly)
         if not is_trustworthy(exchange, max_loop_lag_seconds):
+            # The event loop timed this run and was busy: its timestamps may be too late.
             self._discarded.add(key=LOOP_LAG)
             return True
         self._phases.replace(dict(exchange.phases.as_pairs()))
-        if answered:
+        if from_platform:
             self._record_latency(result)
         else:
-            self._last_seconds.replace({})
+            self._last_durations.replace({})
         return False
 
     def _record_connection(self, tcp: TcpEvidence | None) -> None:
@@ -172,15 +181,19 @@ class ProbeMetrics:
         self._success.set(1.0 if verdict.succeeded else 0.0)
         if verdict.succeeded:
             self._last_success.set(result.started_at)
-        in_a_row = dict(_NO_FAILURES)
-        if verdict.culprit in in_a_row and not result.in_maintenance:
-            in_a_row[verdict.culprit] = self._consecutive.values[verdict.culprit] + 1.0
-        self._consecutive.replace(in_a_row)
+        # A failure of one culprit ends the streak of every other one, and so does a success or a
+        # run in maintenance, which must not lead to an alert.
+        consecutive = dict(_NO_FAILURES)
+        if verdict.culprit in consecutive and not result.in_maintenance:
+            consecutive[verdict.culprit] = self._consecutive.values[verdict.culprit] + 1.0
+        self._consecutive.replace(consecutive)
 
     def _count_code(self, code: str) -> None:
         codes = self._codes
         if code not in codes.values:
-            if len(codes.values) > MAX_CODES:  # `other` is one of them, and no code
+            # A server could send any code: the limit bounds the number of series. `other` is one
+            # of the values but no code, hence `>`.
+            if len(codes.values) > MAX_CODES:
                 code = OTHER
             else:
                 codes.declare(code, (code,))
@@ -188,70 +201,77 @@ class ProbeMetrics:
         codes.add(key=code)
 
     def _record_latency(self, result: ProbeResult) -> None:
+        # Runs in maintenance show up in the "last" gauges, but not in what objectives are made of.
         latency, counts = result.verdict.latency, not result.in_maintenance
         if self._duration is not None and counts:
             self._duration.observe(latency.total_seconds)
         if latency.server_seconds is None or latency.network_seconds is None:
-            self._last_seconds.replace({})
+            self._last_durations.replace({})
             return
         if self._server is not None and self._network is not None and counts:
             self._server.observe(latency.server_seconds)
             self._network.observe(latency.network_seconds)
         if self._own is not None and counts:
             self._own.observe(latency.own_seconds)
-        sides: dict[str, float] = {
+        durations: dict[str, float] = {
             LatencyComponent.SERVER: latency.server_seconds,
             LatencyComponent.NETWORK: latency.network_seconds,
             OWN: latency.own_seconds,
         }
-        self._last_seconds.replace(sides)
-        for side in slow_components(latency, self._probe) if counts else ():
-            self._slow.add(key=side)
+        self._last_durations.replace(durations)
+        for component in slow_components(latency, self._probe) if counts else ():
+            self._slow.add(key=component)
 
 
-def _answered_by_platform(exchange: HttpExchange, verdict: Verdict) -> bool:
-    """Tell whether a whole answer came, and from the platform: only such are measured."""
+def _is_platform_response(exchange: HttpExchange, verdict: Verdict) -> bool:
+    """Return whether a complete response came from the platform; only those are measured."""
     return exchange.failure is None and verdict.responder is Responder.PLATFORM
 
 
 class TokenMetrics:
-    """The series of one tenant's token, looked up once and kept."""
+    """The samples of one tenant's token."""
 
     __slots__ = (
         "_cause",
         "_expiry",
         "_first_accepted",
+        "_info",
         "_last_accepted",
+        "_last_state",
         "_loaded",
         "_owner",
+        "_registry",
         "_rejections",
         "_rotations",
-        "_stands",
         "_state",
-        "_store",
-        "_told",
     )
 
-    def __init__(self, store: MetricRegistry, tenant: str) -> None:
-        self._store = store
+    def __init__(self, registry: MetricRegistry, tenant: str) -> None:
+        self._registry = registry
         self._owner = owner = (tenant,)
-        self._state = store.block("prober_token_state", owner)
-        self._cause = store.block("prober_token_rejected_cause", owner)
-        self._expiry = store.block("prober_token_expiry_timestamp_seconds", owner)
-        self._first_accepted = store.block("prober_token_first_accepted_timestamp_seconds", owner)
-        self._last_accepted = store.block("prober_token_last_accepted_timestamp_seconds", owner)
-        self._loaded = store.block("prober_token_loaded_timestamp_seconds", owner)
-        self._rotations = store.block("prober_token_rotations_total", owner)
-        self._rejections = store.block("prober_token_rejections_total", owner)
-        self._told: tuple[str, str] | None = None
-        self._stands: tuple[TokenState | None, RejectionCause | None] = (None, None)
+        self._state = registry.samples("prober_token_state", owner)
+        self._cause = registry.samples("prober_token_rejected_cause", owner)
+        self._expiry = registry.samples("prober_token_expiry_timestamp_seconds", owner)
+        self._first_accepted = registry.samples(
+            "prober_token_first_accepted_timestamp_seconds", owner
+        )
+        self._last_accepted = registry.samples(
+            "prober_token_last_accepted_timestamp_seconds", owner
+        )
+        self._loaded = registry.samples("prober_token_loaded_timestamp_seconds", owner)
+        self._rotations = registry.samples("prober_token_rotations_total", owner)
+        self._rejections = registry.samples("prober_token_rejections_total", owner)
+        self._info: tuple[str, str] | None = None
+        self._last_state: tuple[TokenState | None, RejectionCause | None] = (None, None)
+        # One state must be 1 from the start; after a reload the present one is already set.
         if not any(self._state.values.values()):
             self._state.set(1.0, TokenState.MISSING)
 
     def update(self, status: TokenStatus) -> None:
         """Set the gauges to the present status."""
-        if (status.state, status.cause) != self._stands:
-            self._stands = (status.state, status.cause)
+        # Most updates change a timestamp alone (a token was accepted again): skip the rest.
+        if (status.state, status.cause) != self._last_state:
+            self._last_state = (status.state, status.cause)
             self._state.replace({each: float(each is status.state) for each in TokenState})
             self._cause.replace({each: float(each is status.cause) for each in RejectionCause})
         self._expiry.replace({} if status.expires_at is None else {NO_LABELS: status.expires_at})
@@ -266,11 +286,11 @@ class TokenMetrics:
         self._rejections.add(key=cause)
 
     def _set_token_info(self, status: TokenStatus) -> None:
-        # Without a token the source is known all the same: to Prometheus, an empty label is none.
-        told = (status.fingerprint or "", status.source.kind.value)
-        if told != self._told:
-            self._told = told
-            self._store.set_info("prober_token_info", self._owner, told)
+        # Without a token the source is exported too. To Prometheus an empty label is no label.
+        info = (status.fingerprint or "", status.source.kind.value)
+        if info != self._info:
+            self._info = info
+            self._registry.set_info("prober_token_info", self._owner, info)
 
 
 P99 = 0.99
@@ -278,9 +298,9 @@ P99 = 0.99
 
 @dataclass(frozen=True, slots=True)
 class SelfHealth:
-    """How well the prober itself does since it was started; moments are epoch seconds.
+    """The prober's own health since its start. Times are epoch seconds.
 
-    The two p99 are upper bounds, by the histograms' buckets; None where nothing was measured.
+    The two p99 values are upper bounds taken from histogram buckets, None without measurements.
     """
 
     version: str
@@ -302,19 +322,22 @@ class SelfHealth:
 
     @property
     def skipped_by_itself(self) -> int:
-        """How many runs it skipped for reasons of its own: a dead token is not one."""
+        """Runs skipped for a reason in the prober; a rejected token is not one."""
         return sum(n for cause, n in self.skipped.items() if cause is not SkipCause.TOKEN_REJECTED)
 
 
 def quantile_upper_bound(
-    share: float, upper_bounds: tuple[float, ...], cumulative: Sequence[int]
+    quantile: float, upper_bounds: tuple[float, ...], cumulative: Sequence[int]
 ) -> float | None:
-    """Return the least upper bound that so many of all are within; infinite past the last."""
+    """Return the upper bound of the bucket that holds the quantile; None without observations.
+
+    `cumulative` has one count more than `upper_bounds`: that of +Inf, which is also the total.
+    """
     if not cumulative or cumulative[-1] == 0:
         return None
-    wanted = share * cumulative[-1]
+    rank = quantile * cumulative[-1]
     for bound, count in zip(upper_bounds, cumulative, strict=False):
-        if count >= wanted:
+        if count >= rank:
             return bound
     return float("inf")
 
@@ -323,16 +346,15 @@ __all__ = ("HistogramScope", "PrometheusSink")
 
 _CERTIFICATE = "prober_tls_certificate_expiry_timestamp_seconds"
 _HTTPS_PORT = 443
-_OWNERS_PER_STEP = 2  # five probes' texts hold a slow machine for 5 ms
+_OWNERS_PER_STEP = 2  # rendering five probes can block the event loop of a slow machine for 5 ms
 
 
 class PrometheusSink(EventSink):
     """Keeps every series of `METRIC_DEFINITIONS` and renders them for a scrape.
 
-    Where the event loop timed an attempt, its durations are left out and counted above
-    `max_loop_lag_seconds` of lag.
-    `started_at` is in epoch seconds. What concerns a tenant or a probe that is not (or no longer)
-    configured is ignored.
+    If the event loop timed a run and its lag exceeded `max_loop_lag_seconds`, the run's durations
+    are discarded and counted as such. `started_at` is in epoch seconds. Events of tenants and
+    probes that are not (or no longer) configured are ignored.
     """
 
     def __init__(
@@ -345,7 +367,7 @@ class PrometheusSink(EventSink):
         build: Build,
         shard: Shard = SINGLE_SHARD,
     ) -> None:
-        self._store = store = MetricRegistry(histograms)
+        self._metrics = metrics = MetricRegistry(histograms)
         self._lock = Lock()
         self.max_loop_lag_seconds = max_loop_lag_seconds
         self._probes: dict[tuple[str, str], ProbeMetrics] = {}
@@ -353,79 +375,82 @@ class PrometheusSink(EventSink):
         self._hosts: dict[str, str] = {}
         self._all_skipped: Counter[SkipCause] = Counter()
         self._all_discarded = 0
-        self._heartbeat = store.block("prober_scheduler_heartbeat_timestamp_seconds")
-        self._lateness = store.histogram("prober_scheduler_delay_seconds")
-        self._lag = store.histogram("prober_event_loop_lag_seconds")
-        self._fallbacks = store.block("prober_probe_timing_fallbacks_total")
-        self._in_flight = store.block("prober_probes_in_flight")
-        self._tasks = store.block("prober_asyncio_tasks")
-        self._loaded = store.block("prober_config_last_reload_successful")
-        self._loaded_at = store.block("prober_config_last_reload_success_timestamp_seconds")
-        self._state_write_failures = store.block("prober_state_write_failures_total")
-        self._history_size = store.block("prober_history_size_bytes")
-        self._history_written = store.block("prober_history_last_write_timestamp_seconds")
-        self._history_lost = store.block("prober_history_dropped_total")
-        self._sink_failures = store.block("prober_sink_failures_total")
-        store.set_info("prober_build_info", (), (build.version, build.revision))
-        shards = store.block("prober_shard_active")
+        self._heartbeat = metrics.samples("prober_scheduler_heartbeat_timestamp_seconds")
+        self._start_delay = metrics.histogram("prober_scheduler_delay_seconds")
+        self._loop_lag = metrics.histogram("prober_event_loop_lag_seconds")
+        self._fallbacks = metrics.samples("prober_probe_timing_fallbacks_total")
+        self._in_flight = metrics.samples("prober_probes_in_flight")
+        self._tasks = metrics.samples("prober_asyncio_tasks")
+        self._loaded = metrics.samples("prober_config_last_reload_successful")
+        self._loaded_at = metrics.samples("prober_config_last_reload_success_timestamp_seconds")
+        self._state_write_failures = metrics.samples("prober_state_write_failures_total")
+        self._history_size = metrics.samples("prober_history_size_bytes")
+        self._history_written = metrics.samples("prober_history_last_write_timestamp_seconds")
+        self._history_dropped = metrics.samples("prober_history_dropped_total")
+        self._sink_failures = metrics.samples("prober_sink_failures_total")
+        metrics.set_info("prober_build_info", (), (build.version, build.revision))
+        shards = metrics.samples("prober_shard_active")
         shards.redefine({str(index): (str(index),) for index in range(shard.count)}, 0.0)
         shards.set(1.0, str(shard.index))
         self._heartbeat.set(started_at)
         self._version, self._started_at = build.version, started_at
         self._configuration_problem: str | None = None
-        self._registry = CollectorRegistry()
-        self._registry.register(RegistryCollector(store.families, self._lock))
+        self._client_registry = CollectorRegistry()
+        self._client_registry.register(RegistryCollector(metrics.families, self._lock))
         self.apply(tenants)
 
     @property
     def registry(self) -> CollectorRegistry:
-        """A registry of prometheus-client that collects the same numbers, slowly."""
-        return self._registry
+        """A prometheus-client registry with the same values; for tests, since it is slow."""
+        return self._client_registry
 
     @property
     def series_count(self) -> int:
-        """How many series a scrape brings now."""
+        """The number of series in a scrape now."""
         with self._lock:
-            return self._store.series_count
+            return self._metrics.series_count
 
     def render(self, openmetrics: bool) -> bytes:  # noqa: FBT001 -- a Callable[[bool], bytes]
-        """Return the exposition, as text 0.0.4 or as OpenMetrics 1.0.0; from any thread."""
+        """Return the exposition as text 0.0.4 or as OpenMetrics 1.0.0; from any thread."""
         return b"".join(self.exposition(openmetrics))
 
     def exposition(self, openmetrics: bool) -> Iterator[bytes]:  # noqa: FBT001 -- see `render`
-        """Yield what `render` returns, part by part."""
+        """Yield the exposition in chunks; see `render`."""
+        # Whatever has changed since the last `refresh` is rendered here. The chunks need no lock.
         with self._lock:
-            while self._store.refresh(_OWNERS_PER_STEP):
+            while self._metrics.refresh(_OWNERS_PER_STEP):
                 pass
-        yield from iter_exposition(self._store.families, openmetrics=openmetrics)
+        yield from iter_exposition(self._metrics.families, openmetrics=openmetrics)
 
     def refresh(self) -> int:
-        """Prepare a rendering a little further; return how many more such steps there are.
+        """Render a few owners' text; return how many more such steps are left.
 
-        Called so often on the event loop, it leaves little but joining to `exposition`.
+        Called in small steps on the event loop before a scrape, so that `exposition` has little
+        left to render while it holds the lock: the event loop waits for that lock.
         """
         with self._lock:
-            return -(-self._store.refresh(_OWNERS_PER_STEP) // _OWNERS_PER_STEP)
+            return -(-self._metrics.refresh(_OWNERS_PER_STEP) // _OWNERS_PER_STEP)
 
     def apply(self, tenants: Sequence[Tenant]) -> None:
-        """Take over settings: what is gone loses its series, all others keep their numbers."""
+        """Apply a configuration: series of removed tenants and probes go, others keep values."""
         with self._lock:
             self._hosts = {tenant.name: _host(tenant) for tenant in tenants}
             owners = {(t.name, p.name) for t in tenants for p in t.probes}
-            self._store.keep_only(
+            self._metrics.keep_only(
                 {
                     ("tenant", "probe"): owners,
                     ("tenant",): {(tenant.name,) for tenant in tenants},
                     ("host",): {(host,) for host in self._hosts.values()},
                 }
             )
+            # New objects on the kept samples: counters go on, options are those of the new file.
             self._probes = {
-                (tenant.name, probe.name): ProbeMetrics(self._store, tenant, probe)
+                (tenant.name, probe.name): ProbeMetrics(self._metrics, tenant, probe)
                 for tenant in tenants
                 for probe in tenant.probes
             }
             self._tokens = {
-                tenant.name: TokenMetrics(self._store, tenant.name) for tenant in tenants
+                tenant.name: TokenMetrics(self._metrics, tenant.name) for tenant in tenants
             }
             self._apply_tenants(tenants)
 
@@ -441,7 +466,7 @@ class PrometheusSink(EventSink):
                 self._fallbacks.add(key=fallback)
             expiry = result.exchange.certificate_expiry_timestamp_seconds
             if expiry is not None and result.endpoint is Endpoint.API:
-                self._store.block(_CERTIFICATE, (self._hosts[result.tenant],)).set(expiry)
+                self._metrics.samples(_CERTIFICATE, (self._hosts[result.tenant],)).set(expiry)
 
     def on_skip(self, skip: SkippedRun) -> None:
         """Count a skipped run."""
@@ -452,25 +477,25 @@ class PrometheusSink(EventSink):
                 self._all_skipped[skip.cause] += 1
 
     def run_started(self, delay_seconds: float) -> None:
-        """Count a run that was started so long after its due moment."""
+        """Count a run that was started `delay_seconds` after it was due."""
         with self._lock:
             self._in_flight.add()
-            if self._lateness is not None:
-                self._lateness.observe(delay_seconds)
+            if self._start_delay is not None:
+                self._start_delay.observe(delay_seconds)
 
     def run_finished(self) -> None:
-        """Note that a run has ended, however it did."""
+        """Count down the runs in flight, whatever the outcome."""
         with self._lock:
             self._in_flight.add(-1.0)
 
     def loop_lag(self, seconds: float) -> None:
-        """Count a sample of the event loop's lag."""
-        if self._lag is not None:
+        """Observe a sample of the event loop's lag."""
+        if self._loop_lag is not None:
             with self._lock:
-                self._lag.observe(seconds)
+                self._loop_lag.observe(seconds)
 
     def heartbeat(self, timestamp: float, tasks: int) -> None:
-        """Note that the scheduler ran its heartbeat at `timestamp` (epoch seconds)."""
+        """Record a heartbeat of the scheduler at `timestamp` (epoch seconds)."""
         with self._lock:
             self._heartbeat.set(timestamp)
             self._tasks.set(float(tasks))
@@ -498,87 +523,90 @@ class PrometheusSink(EventSink):
             self._sink_failures.add(key=sink)
 
     def state_write_failed(self) -> None:
-        """Count that the state directory could not be written."""
+        """Count a failed write to the state directory."""
         with self._lock:
             self._state_write_failures.add()
 
     def maintenance(self, tenant: str, *, is_active: bool) -> None:
-        """Note whether a maintenance window of a tenant is open."""
+        """Set whether a maintenance window of a tenant is open."""
         with self._lock:
-            self._store.block("prober_maintenance_active", (tenant,)).set(float(is_active))
+            self._metrics.samples("prober_maintenance_active", (tenant,)).set(float(is_active))
 
     def history_written(self, timestamp: float, size_bytes: int) -> None:
-        """Note that the history was written (epoch seconds), and how large it is."""
+        """Record a write to the history at `timestamp` (epoch seconds) and the file's size."""
         with self._lock:
             self._history_written.set(timestamp)
             self._history_size.set(float(size_bytes))
 
     def history_dropped(self, cause: HistoryDropReason, number: int) -> None:
-        """Count what is not, or no longer, in the history."""
+        """Count entries that are not, or no longer, in the history."""
         with self._lock:
-            self._history_lost.add(float(number), cause)
+            self._history_dropped.add(float(number), cause)
 
     def configuration_loaded(self, timestamp: float, configuration_hash: str) -> None:
-        """Note which configuration is used, and since when (epoch seconds)."""
+        """Record the configuration in force and when it was loaded (epoch seconds)."""
         self._configuration_problem = None
         with self._lock:
             self._loaded.set(1.0)
             self._loaded_at.set(timestamp)
-            self._store.set_info("prober_config_info", (), (configuration_hash,))
+            self._metrics.set_info("prober_config_info", (), (configuration_hash,))
 
     def configuration_failed(self, problem: str) -> None:
-        """Note that the configuration could not be used, and why; the one before stays."""
+        """Record that a configuration was rejected; the previous one stays in force."""
         self._configuration_problem = problem
         with self._lock:
             self._loaded.set(0.0)
 
     def self_health(self) -> SelfHealth:
-        """Return how well the prober itself does."""
-        only = registry.NO_LABELS
+        """Return the prober's own health."""
         with self._lock:
             return SelfHealth(
                 version=self._version,
                 started_at=self._started_at,
-                heartbeat_at=self._heartbeat.values[only],
-                probes_in_flight=int(self._in_flight.values[only]),
-                runs=0 if self._lateness is None else self._lateness.counts[-1],
-                start_delay_p99_seconds=_p99(self._lateness),
-                loop_lag_p99_seconds=_p99(self._lag),
+                heartbeat_at=self._heartbeat.values[NO_LABELS],
+                probes_in_flight=int(self._in_flight.values[NO_LABELS]),
+                runs=0 if self._start_delay is None else self._start_delay.counts[-1],
+                start_delay_p99_seconds=_p99(self._start_delay),
+                loop_lag_p99_seconds=_p99(self._loop_lag),
                 skipped={cause: self._all_skipped[cause] for cause in SkipCause},
                 discarded_measurements=self._all_discarded,
-                configuration_is_current=self._loaded.values[only] == 1.0,
+                configuration_is_current=self._loaded.values[NO_LABELS] == 1.0,
                 configuration_problem=self._configuration_problem,
-                configuration_loaded_at=self._loaded_at.values[only],
-                state_write_failures=int(self._state_write_failures.values[only]),
-                history_written_at=self._history_written.values[only] or None,
-                history_size_bytes=int(self._history_size.values[only]),
-                history_dropped={c: int(self._history_lost.values[c]) for c in HistoryDropReason},
+                configuration_loaded_at=self._loaded_at.values[NO_LABELS],
+                state_write_failures=int(self._state_write_failures.values[NO_LABELS]),
+                history_written_at=self._history_written.values[NO_LABELS] or None,
+                history_size_bytes=int(self._history_size.values[NO_LABELS]),
+                history_dropped={
+                    c: int(self._history_dropped.values[c]) for c in HistoryDropReason
+                },
             )
 
     def _apply_tenants(self, tenants: Sequence[Tenant]) -> None:
+        # All series of a metric should have the same label names, so each tenant gets the labels
+        # of all tenants.
         every = (label for tenant in tenants for label in tenant.labels)
-        own = self._store.extend_labels("prober_tenant_info", every)
+        extra = self._metrics.extend_labels("prober_tenant_info", every)
         for tenant in tenants:
             owner = (tenant.name,)
-            objective = self._store.block("prober_tenant_availability_objective_ratio", owner)
+            objective = self._metrics.samples("prober_tenant_availability_objective_ratio", owner)
             objective.set(tenant.availability_objective_ratio)
-            active = self._store.block("prober_maintenance_active", owner)
-            if not tenant.maintenance:  # a reload may have ended an open window
+            active = self._metrics.samples("prober_maintenance_active", owner)
+            if not tenant.maintenance:  # a reload may have removed the window that was open
                 active.set(0.0)
-            # A label without a value is, to Prometheus, no label.
-            values = (tenant.labels.get(label, "") for label in own)
-            known = (tenant.environment, tenant.base_url, *values)
-            self._store.set_info("prober_tenant_info", owner, known)
+            # To Prometheus, a label with an empty value is the same as no label.
+            values = (tenant.labels.get(label, "") for label in extra)
+            info = (tenant.environment, tenant.base_url, *values)
+            self._metrics.set_info("prober_tenant_info", owner, info)
 
 
-def _p99(histogram: registry.Histogram | None) -> float | None:
+def _p99(histogram: Histogram | None) -> float | None:
     if histogram is None:
         return None
     return quantile_upper_bound(P99, histogram.buckets, histogram.counts)
 
 
 def _host(tenant: Tenant) -> str:
-    """Return the host of a tenant's certificate, with its port if that is not the usual one."""
+    """Return the host of a tenant's certificate, with the port unless it is 443."""
     parts = urlsplit(tenant.base_url)
     host = parts.hostname or ""
     return host if parts.port in {None, _HTTPS_PORT} else f"{host}:{parts.port}"

@@ -1,8 +1,8 @@
-"""When each probe is due, and whether a due run starts: pure arithmetic on given moments.
+"""When probes are due, and whether a run that is due may start. Pure arithmetic on given times.
 
-A tenant's probes are spread evenly over their interval, and tenants are set off against each other
-by a hash of their names, so that neither a tenant nor our own loop sees a burst, from the first
-interval on, and a reload moves nobody else. Moments are seconds on one monotonic clock.
+The probes of a tenant are spread evenly over their interval, and a hash of the tenant's name
+shifts them. So neither a tenant nor the event loop gets a burst of requests, not even at start,
+and a reload does not move the probes of other tenants. Times are seconds on one monotonic clock.
 """
 
 import hashlib
@@ -16,10 +16,10 @@ from prober.outcomes import SkipCause
 
 @dataclass(frozen=True, slots=True)
 class ScheduleGroup:
-    """The probes of one tenant that share an interval; one scheduler job paces them.
+    """The probes of one tenant that have the same interval; one scheduler job plans them.
 
-    Tenant and probes are named, since all else about them may change with a reload. `offsets[i]` is
-    where in the interval `probes[i]` is due, in [0, interval).
+    Holds names only, so that a reload which changes other options does not change the group.
+    `offsets[i]` is when `probes[i]` is due within the interval, in [0, interval).
     """
 
     tenant: str
@@ -30,19 +30,22 @@ class ScheduleGroup:
 
     @property
     def key(self) -> tuple[str, float]:
-        """What it is known by: no tenant has two beats of one interval."""
+        """The identity of the group: a tenant has one group for each interval."""
         return self.tenant, self.interval_seconds
 
     def seconds_until_next(self, elapsed_seconds: float) -> float:
-        """Return how long after a moment, counted from the anchor, the beat begins again."""
+        """Return the time until the group's interval starts again.
+
+        `elapsed_seconds` is the present time, counted from the scheduler's anchor.
+        """
         return (self.phase_seconds - elapsed_seconds) % self.interval_seconds
 
 
 @dataclass(frozen=True, slots=True)
 class InFlight:
-    """What is in flight when a run falls due.
+    """The number of runs in flight when another one is due.
 
-    `shared`: of all tenants, but without one run of each.
+    `shared` counts the runs of all tenants without one run of each.
     """
 
     same_probe: int
@@ -52,10 +55,11 @@ class InFlight:
 
 @dataclass(frozen=True, slots=True)
 class ConcurrencyLimits:
-    """How much may be in flight, and how late a run may start.
+    """The maximum number of runs in flight, and the maximum delay of a start.
 
-    `shared` is for the runs of all tenants beyond the first of each: that one has a place of its
-    own, or tenants that hang would take all places, and others would not be probed.
+    `shared` limits the runs of all tenants beyond the first one of each. The first one is always
+    allowed: otherwise tenants whose requests hang would use up the limit, and no others would be
+    probed.
     """
 
     per_tenant: int
@@ -64,7 +68,7 @@ class ConcurrencyLimits:
 
 
 def schedule_groups(tenants: Sequence[Tenant]) -> tuple[ScheduleGroup, ...]:
-    """Return the beats of all tenants: one for each tenant and interval."""
+    """Return the groups of all tenants: one for each tenant and interval."""
     return tuple(
         _group(tenant, interval)
         for tenant in tenants
@@ -75,15 +79,20 @@ def schedule_groups(tenants: Sequence[Tenant]) -> tuple[ScheduleGroup, ...]:
 def due_times(
     group: ScheduleGroup, anchor: float, since: float, until: float
 ) -> Iterator[tuple[float, str]]:
-    """Yield (moment, probe's name) of every run due in [since, until), counted from `anchor`."""
+    """Yield (due time, probe name) for every run that is due in [since, until).
+
+    The first run of each probe is due at `anchor` plus its offset.
+    """
+    # One plan ends where the next one begins. Floating-point rounding at that edge must neither
+    # plan a run twice nor leave it out, hence the tolerance of a millionth of the interval.
+    tolerance = 1e-6
     for probe, offset in zip(group.probes, group.offsets, strict=True):
         first = anchor + offset
-        # A millionth of the interval forgives rounding at the window's edges.
-        number = math.ceil((since - first) / group.interval_seconds - 1e-6)
-        moment = first + max(0, number) * group.interval_seconds
-        while moment < until - group.interval_seconds * 1e-6:
-            yield moment, probe
-            moment += group.interval_seconds
+        number = math.ceil((since - first) / group.interval_seconds - tolerance)
+        due_at = first + max(0, number) * group.interval_seconds
+        while due_at < until - group.interval_seconds * tolerance:
+            yield due_at, probe
+            due_at += group.interval_seconds
 
 
 def skip_reason(
@@ -93,10 +102,11 @@ def skip_reason(
     *,
     may_use_token: bool = True,
 ) -> SkipCause | None:
-    """Return why a due run must not start, or None if it may.
+    """Return why a run that is due must be skipped, or None if it may start.
 
-    `may_ask` is False while the tenant's token is rejected, but for the canary.
+    `may_use_token` is False while the tenant's token is rejected, except for the canary run.
     """
+    # If several causes apply, the first one here is counted.
     if not may_use_token:
         return SkipCause.TOKEN_REJECTED
     if in_flight.same_probe > 0:
@@ -119,5 +129,8 @@ def _group(tenant: Tenant, interval_seconds: float) -> ScheduleGroup:
 
 
 def _fraction(name: str) -> float:
-    """Return a number in [0, 1) that is the same for a name on every machine."""
+    """Return a number in [0, 1) that depends on the name alone.
+
+    Not hash(): Python salts it in each process, and every restart would move all probes.
+    """
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) / 2**64

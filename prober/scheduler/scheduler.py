@@ -1,11 +1,12 @@
-"""The one file that knows APScheduler: it says "due now", and does nothing itself.
+"""The adapter to APScheduler, and the only module that imports it. It reports due runs, no more.
 
-APScheduler cancels running jobs when it shuts down and catches what they raise, so its jobs only
-hand over; draining is not its business. One job for each beat (tenant and interval) sets the timers
-of its probes, since a job run costs several hundred microseconds and a timer a few.
+APScheduler cancels running jobs at shutdown and swallows their exceptions, so its jobs must not be
+the probe runs themselves; starting and draining those is up to the runner. A job costs several
+hundred microseconds and a timer of the event loop a few. So there is one job for each group (a
+tenant and an interval), and it sets timers for all probes of the group.
 
-Runs fall due by the monotonic clock alone. APScheduler's jobs go by the wall clock, which may be
-set: that is looked for, and the jobs are put back in their places.
+Due times are monotonic. APScheduler's jobs follow the wall clock, which may be set at any time:
+that is detected, and the jobs are moved.
 """
 
 import asyncio
@@ -22,18 +23,22 @@ from prober.models import Tenant
 from prober.scheduler.planner import ScheduleGroup, due_times, schedule_groups
 
 HEARTBEAT_SECONDS = 15.0
-_MIN_PLAN_SECONDS = 10.0  # a job run costs as much as a probe
+_MIN_PLAN_SECONDS = (
+    10.0  # a job costs about as much as a probe, so it plans several short intervals
+)
 _CLOCK_CHECK_SECONDS = 2.0  # less than `_ahead` of the shortest plan
-_STEP_SECONDS = 0.5  # what NTP slews meanwhile is far less
+_CLOCK_STEP_SECONDS = 0.5  # NTP slews by far less meanwhile
+
+_HEARTBEAT_ID = "heartbeat"  # job IDs of groups contain a slash
 
 OnDue = Callable[[str, str, float], None]
 _Key = tuple[str, float]
 
 
 class Scheduler:
-    """Calls `on_due(tenant, probe, moment)` when runs fall due; moments are on `loop.time()`.
+    """Calls `on_due(tenant, probe, due_at)` when a run is due; `due_at` is as of `loop.time()`.
 
-    `wall_clock` tells epoch seconds; `on_heartbeat` is called every `heartbeat_seconds`.
+    `wall_clock` returns epoch seconds. `on_heartbeat` is called every `heartbeat_seconds`.
     """
 
     def __init__(
@@ -50,109 +55,115 @@ class Scheduler:
         self._scheduler = AsyncIOScheduler(
             timezone=UTC,
             executors={"default": AsyncIOExecutor()},
+            # A late job runs once (coalesce), however late it is (no misfire limit).
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
-        self._beats: dict[_Key, ScheduleGroup] = {}
+        self._groups: dict[_Key, ScheduleGroup] = {}
         self._timers: defaultdict[_Key, set[asyncio.TimerHandle]] = defaultdict(set)
         self._planned_until: dict[_Key, float] = {}
         self._anchor = 0.0
         self._wall_ahead_seconds = 0.0
-        self._looking: asyncio.TimerHandle | None = None
+        self._clock_check: asyncio.TimerHandle | None = None
 
     def start(self, tenants: Sequence[Tenant]) -> None:
-        """Begin: every probe falls due once within its first interval."""
+        """Start: every probe is due for the first time within one interval."""
+        # Due times count from here, since a monotonic clock has no relation to the time of day.
         self._anchor = asyncio.get_running_loop().time()
         self._wall_ahead_seconds = self._wall_clock() - self._anchor
         self.apply(tenants)
         self._scheduler.add_job(
             self._heartbeat,
             IntervalTrigger(seconds=self._heartbeat_seconds, timezone=UTC),
-            id="heart",
+            id=_HEARTBEAT_ID,
         )
         self._on_heartbeat()
         self._scheduler.start()
         self._schedule_clock_check()
 
     def apply(self, tenants: Sequence[Tenant]) -> None:
-        """Take over other tenants: a beat that stays as it was does not notice."""
-        wanted = {beat.key: beat for beat in schedule_groups(tenants)}
-        for key in [key for key, beat in self._beats.items() if wanted.get(key) != beat]:
+        """Apply a configuration; unchanged groups keep their timers."""
+        wanted = {group.key: group for group in schedule_groups(tenants)}
+        for key in [key for key, group in self._groups.items() if wanted.get(key) != group]:
             self._remove_group(key)
-        for key in wanted.keys() - self._beats.keys():
+        for key in wanted.keys() - self._groups.keys():
             self._add_group(wanted[key])
 
     def stop(self) -> None:
-        """Let nothing more fall due."""
+        """Report no more due runs."""
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
-        if self._looking is not None:
-            self._looking.cancel()
+        if self._clock_check is not None:
+            self._clock_check.cancel()
         for timers in self._timers.values():
             for timer in timers:
                 timer.cancel()
         self._timers.clear()
 
-    def _add_group(self, beat: ScheduleGroup) -> None:
+    def _add_group(self, group: ScheduleGroup) -> None:
         now = asyncio.get_running_loop().time()
-        self._beats[beat.key] = beat
-        self._planned_until[beat.key] = now
-        next_seconds = beat.seconds_until_next(now - self._anchor)
-        self._plan(beat, now + next_seconds + _ahead(beat))
+        self._groups[group.key] = group
+        self._planned_until[group.key] = now
+        next_seconds = group.seconds_until_next(now - self._anchor)
+        self._plan(group, now + next_seconds + _ahead(group))
         self._scheduler.add_job(
             self._on_group_due,
-            IntervalTrigger(seconds=_plan_seconds(beat), timezone=UTC),
-            # Said outright: what has passed when the scheduler looks would be put off a turn.
+            IntervalTrigger(seconds=_plan_seconds(group), timezone=UTC),
+            # Explicit: if the trigger computed it, a time that passes while the daemon starts would
+            # be postponed by one plan.
             next_run_time=self._wall(next_seconds),
-            args=[beat],
-            id=_job_id(beat.key),
+            args=[group],
+            id=_job_id(group.key),
         )
 
     def _remove_group(self, key: _Key) -> None:
         self._scheduler.remove_job(_job_id(key))
         for timer in self._timers.pop(key, ()):
             timer.cancel()
-        del self._beats[key], self._planned_until[key]
+        del self._groups[key], self._planned_until[key]
 
-    async def _on_group_due(self, beat: ScheduleGroup) -> None:
-        if self._beats.get(beat.key) is beat:  # it may have ended since the job was submitted
+    async def _on_group_due(self, group: ScheduleGroup) -> None:
+        if self._groups.get(group.key) is group:  # else a reload has removed it since
             now = asyncio.get_running_loop().time()
-            self._plan(beat, now + _plan_seconds(beat) + _ahead(beat))
+            self._plan(group, now + _plan_seconds(group) + _ahead(group))
 
     async def _heartbeat(self) -> None:
         self._on_heartbeat()
 
-    def _plan(self, beat: ScheduleGroup, until: float) -> None:
-        """Set the timers of all runs from where this beat was last planned to `until`."""
-        since = self._planned_until[beat.key]
+    def _plan(self, group: ScheduleGroup, until: float) -> None:
+        """Set timers for all runs from the end of the last plan up to `until`."""
+        since = self._planned_until[group.key]
         if until <= since:
             return
-        self._planned_until[beat.key] = until
-        for moment, probe in due_times(beat, self._anchor, since, until):
-            self._arm(moment, beat, probe)
+        self._planned_until[group.key] = until
+        for due_at, probe in due_times(group, self._anchor, since, until):
+            self._set_timer(due_at, group, probe)
 
-    def _arm(self, moment: float, beat: ScheduleGroup, probe: str) -> None:
-        timers = self._timers[beat.key]
+    def _set_timer(self, due_at: float, group: ScheduleGroup, probe: str) -> None:
+        timers = self._timers[group.key]
 
-        def fall_due() -> None:
+        def fire() -> None:
             timers.discard(timer)
-            self._on_due(beat.tenant, probe, moment)
+            self._on_due(group.tenant, probe, due_at)
 
-        timer = asyncio.get_running_loop().call_at(moment, fall_due)
+        timer = asyncio.get_running_loop().call_at(due_at, fire)
         timers.add(timer)
 
     def _schedule_clock_check(self) -> None:
         loop = asyncio.get_running_loop()
-        self._looking = loop.call_later(_CLOCK_CHECK_SECONDS, self._check_wall_clock)
+        self._clock_check = loop.call_later(_CLOCK_CHECK_SECONDS, self._check_wall_clock)
 
     def _check_wall_clock(self) -> None:
-        """Put all jobs back in their places if the wall clock was set."""
+        """Move all jobs if the wall clock was set."""
         now = asyncio.get_running_loop().time()
+        # The difference of the two clocks changes only when the wall clock is set or slewed.
         ahead_seconds = self._wall_clock() - now
-        if abs(ahead_seconds - self._wall_ahead_seconds) > _STEP_SECONDS:
-            self._scheduler.modify_job("heart", next_run_time=self._wall(0.0))
-            for key, beat in self._beats.items():
-                next_seconds = beat.seconds_until_next(now - self._anchor)
-                self._plan(beat, now + next_seconds + _ahead(beat))
+        if abs(ahead_seconds - self._wall_ahead_seconds) > _CLOCK_STEP_SECONDS:
+            # If the clock was set back by an hour, all jobs would wait for that hour.
+            self._scheduler.modify_job(_HEARTBEAT_ID, next_run_time=self._wall(0.0))
+            for key, group in self._groups.items():
+                next_seconds = group.seconds_until_next(now - self._anchor)
+                # The job may already be late by now, so plan up to its new time at once.
+                self._plan(group, now + next_seconds + _ahead(group))
                 self._scheduler.modify_job(_job_id(key), next_run_time=self._wall(next_seconds))
         self._wall_ahead_seconds = ahead_seconds
         self._schedule_clock_check()
@@ -161,14 +172,14 @@ class Scheduler:
         return datetime.fromtimestamp(self._wall_clock(), UTC) + timedelta(seconds=in_seconds)
 
 
-def _plan_seconds(beat: ScheduleGroup) -> float:
-    """Return how often a beat's job runs: each interval, or after several that are short."""
-    return beat.interval_seconds * max(1, round(_MIN_PLAN_SECONDS / beat.interval_seconds))
+def _plan_seconds(group: ScheduleGroup) -> float:
+    """Return how often the job of a group runs: each interval, or after several short ones."""
+    return group.interval_seconds * max(1, round(_MIN_PLAN_SECONDS / group.interval_seconds))
 
 
-def _ahead(beat: ScheduleGroup) -> float:
-    """Return how far a turn plans into the next, so that a job that runs late makes none late."""
-    return _plan_seconds(beat) / 4
+def _ahead(group: ScheduleGroup) -> float:
+    """Return how far a plan reaches beyond the next job, so that a late job delays no run."""
+    return _plan_seconds(group) / 4
 
 
 def _job_id(key: _Key) -> str:

@@ -1,7 +1,7 @@
-"""Whether probing goes on, judged by what it leaves behind: pure.
+"""Whether probing still makes progress, judged by its counts of runs. Pure.
 
-A loop that merely turns is not enough. As long as the event loop lives the heartbeat beats, though
-nothing falls due any more, or what falls due is never begun. So the counts of runs are watched.
+A heartbeat alone proves too little: it goes on as long as the event loop turns, even if no run is
+due any more, or if runs that are due never start.
 """
 
 from collections.abc import Sequence
@@ -9,16 +9,16 @@ from dataclasses import dataclass
 
 from prober.models import Tenant
 
-_ATTEMPTS = 2  # a rejected token is read again, and tried again
-_MARGIN_SECONDS = 30.0  # a token from an identity server, a machine that is busy
+_ATTEMPTS = 2  # after a rejection a run reads the token again and sends a second request
+_MARGIN_SECONDS = 30.0  # for an OAuth token request and a busy machine
 
 
 @dataclass(frozen=True, slots=True)
 class StallState:
-    """Counts that change whenever a run begins, ends, or is held back for its token.
+    """Counts that change whenever a run starts, ends, or is skipped for a rejected token.
 
-    `moved_at` is when they last did, in monotonic seconds, and `patience_seconds` how long they may
-    rest since then.
+    `progressed_at` is when they last changed, in monotonic seconds. `stall_timeout_seconds` is how
+    long they may stay the same.
     """
 
     counts: tuple[int, ...]
@@ -29,7 +29,7 @@ class StallState:
 def advance_stall_state(
     before: StallState | None, counts: tuple[int, ...], stall_timeout_seconds: float, now: float
 ) -> StallState:
-    """Return how things stand `now`; other settings begin with a patience of their own."""
+    """Return the state at `now`; a changed timeout (a reload) restarts the time."""
     if before is not None and (before.counts, before.stall_timeout_seconds) == (
         counts,
         stall_timeout_seconds,
@@ -39,9 +39,9 @@ def advance_stall_state(
 
 
 def stall_timeout_seconds(tenants: Sequence[Tenant]) -> float:
-    """Return how long the counts may rest while all is well; infinite where there are no probes.
+    """Return how long the counts may stay the same in normal operation; infinite without probes.
 
-    Some probe falls due within the shortest interval, and begins unless one is still under way.
+    A probe is due within the shortest interval. It starts, unless its last run has not ended.
     """
     probes = [probe for tenant in tenants for probe in tenant.probes]
     if not probes:
@@ -51,6 +51,6 @@ def stall_timeout_seconds(tenants: Sequence[Tenant]) -> float:
     return interval + longest_run + _MARGIN_SECONDS
 
 
-def is_stalled(seen: StallState, now: float) -> bool:
-    """Tell whether nothing has begun, ended, or been held back for too long."""
-    return now - seen.progressed_at > seen.stall_timeout_seconds
+def is_stalled(state: StallState, now: float) -> bool:
+    """Return whether the counts have not changed for longer than the timeout."""
+    return now - state.progressed_at > state.stall_timeout_seconds

@@ -1,9 +1,11 @@
-"""Holds every tenant's token, watches where it comes from, and keeps the books of its life.
+"""The tokens of all tenants: their sources, the leases that probe runs get, and their records.
 
-A token is known outside this room by its fingerprint alone: the first 8 hex digits of an
-HMAC-SHA256 under a key that stands in the state directory, or, without one, in this process alone.
+Outside `tokens` a token is known by its fingerprint alone: the first 8 hex digits of an
+HMAC-SHA256. The key is in the state directory, or in this process only if there is none. Without
+the key nobody can check a guessed token against a fingerprint.
 
-The records of all tenants' tokens: applies the law to them, and tells what that changed.
+`TokenRegistry` holds a record for each tenant, applies the state machine to it, and sends the
+resulting statuses and events to the event sinks. `TokenManager` is what probe runs use.
 """
 
 import asyncio
@@ -38,66 +40,66 @@ from prober.tokens.state_machine import (
     TokenResponse,
     events_between,
     expiry_stage,
-    status,
 )
+from prober.tokens.state_machine import status as status_of
 
 _DAY_SECONDS = 86_400.0
 EXPIRING_SECONDS = (14 * _DAY_SECONDS, 3 * _DAY_SECONDS, 0.0)
-"""How long before its expiry a token is said to expire; 0: it has."""
+"""The remaining times at which an event `EXPIRING` is sent; 0: the token has expired."""
 
-Change = Callable[[TokenRecord, TokenPolicy], TokenRecord]
+Transition = Callable[[TokenRecord, TokenPolicy], TokenRecord]
 
 
 class TokenRegistry:
-    """One record for each tenant."""
+    """One record for each tenant, and the events that follow from its changes."""
 
     def __init__(self, tenants: Sequence[Tenant], backoff: Backoff, sink: EventSink) -> None:
         self._sink = sink
-        self._terms: dict[str, TokenPolicy] = {}
+        self._policies: dict[str, TokenPolicy] = {}
         self._records: dict[str, TokenRecord] = {}
         self._statuses: dict[str, TokenStatus] = {}
-        self._expiry_told: dict[str, tuple[str | None, float | None]] = {}
+        self._notified_stages: dict[str, tuple[str | None, float | None]] = {}
         self._unsaved: set[str] = set()
         self.has_unsaved = asyncio.Event()
         self._sync_tenants(tenants, backoff, {})
 
     @property
     def statuses(self) -> Mapping[str, TokenStatus]:
-        """What may be shown of each tenant's token."""
+        """The status of each tenant's token."""
         return self._statuses
 
     def record(self, tenant: str) -> TokenRecord:
-        """Return what is known of a tenant's token; of a tenant that is gone, nothing."""
+        """Return the record of a tenant's token, an empty one if the tenant was removed."""
         return self._records.get(tenant, TokenRecord())
 
     def policy(self, tenant: str) -> TokenPolicy:
-        """Return what the settings say of a tenant's token."""
-        return self._terms[tenant]
+        """Return the configuration of a tenant's token."""
+        return self._policies[tenant]
 
     def apply_config(
         self, tenants: Sequence[Tenant], backoff: Backoff, saved: Mapping[str, TokenRecord]
     ) -> None:
-        """Take over settings; of a new tenant, what is remembered from earlier days."""
+        """Apply a configuration; a new tenant starts with its saved record, if there is one."""
         before = dict(self._statuses)
         self._sync_tenants(tenants, backoff, saved)
-        for name, each in self._statuses.items():
-            if each != before.get(name):
-                self._sink.on_token_status(each)
+        for name, status in self._statuses.items():
+            if status != before.get(name):
+                self._sink.on_token_status(status)
 
     def restore(self, records: Mapping[str, TokenRecord]) -> None:
-        """Take over what was remembered of these tenants, without telling it as news."""
+        """Set records that were saved earlier. Sends statuses but no events: nothing happened."""
         for tenant in self._records.keys() & records.keys():
             self._records[tenant] = records[tenant]
             self._statuses[tenant] = self._status(tenant)
-        for each in self._statuses.values():
-            self._sink.on_token_status(each)
+        for status in self._statuses.values():
+            self._sink.on_token_status(status)
 
-    def transition(self, tenant: str, change: Change, at: float) -> None:
-        """Change a tenant's record, and tell what that means; one that is gone has none."""
-        if tenant not in self._records:
+    def transition(self, tenant: str, transition: Transition, at: float) -> None:
+        """Apply a transition to a tenant's record, and send the resulting status and events."""
+        if tenant not in self._records:  # removed by a reload while a request was in flight
             return
         before, record = self._statuses[tenant], self._records[tenant]
-        changed = change(record, self._terms[tenant])
+        changed = transition(record, self._policies[tenant])
         if changed == record:
             return
         self._records[tenant] = changed
@@ -110,42 +112,44 @@ class TokenRegistry:
                 self._emit(kind, tenant, at)
 
     def notify_expiries(self, now: float) -> None:
-        """Tell of each token that has come near its expiry, once for each stage."""
-        for tenant, each in self._statuses.items():
-            if each.expires_at is None:  # as nearly always; a stage that was told may come again
-                self._expiry_told.pop(tenant, None)
+        """Send an event for each token that is near its expiry, once for each stage."""
+        for tenant, status in self._statuses.items():
+            if status.expires_at is None:  # the usual case
+                self._notified_stages.pop(tenant, None)
                 continue
-            reached = (each.fingerprint, expiry_stage(each, EXPIRING_SECONDS, now))
-            if reached != self._expiry_told.get(tenant):
-                self._expiry_told[tenant] = reached
+            # With the fingerprint, since a new token passes through the stages again.
+            reached = (status.fingerprint, expiry_stage(status, EXPIRING_SECONDS, now))
+            if reached != self._notified_stages.get(tenant):
+                self._notified_stages[tenant] = reached
                 if reached[1] is not None:
                     self._emit(TokenEventKind.EXPIRING, tenant, now)
 
     def take_unsaved(self) -> dict[str, TokenRecord]:
-        """Return the records that have changed since they were last taken."""
+        """Return the records that have changed since the last call."""
         taken = {tenant: self._records[tenant] for tenant in self._unsaved}
         self._unsaved.clear()
         self.has_unsaved.clear()
         return taken
 
-    def mark_unsaved(self, tenants: Mapping[str, TokenRecord]) -> None:
-        """Note that these could not be saved."""
-        self._unsaved |= tenants.keys()
+    def mark_unsaved(self, records: Mapping[str, TokenRecord]) -> None:
+        """Return records that could not be saved to the unsaved ones."""
+        # A tenant may have been removed while its record was being saved.
+        self._unsaved |= records.keys() & self._records.keys()
         self.has_unsaved.set()
 
     def _sync_tenants(
         self, tenants: Sequence[Tenant], backoff: Backoff, saved: Mapping[str, TokenRecord]
     ) -> None:
         known = {**saved, **self._records}
-        self._terms = {tenant.name: TokenPolicy(tenant.token, backoff) for tenant in tenants}
-        self._records = {name: known.get(name, TokenRecord()) for name in self._terms}
-        self._statuses = {name: self._status(name) for name in self._terms}
-        self._unsaved &= self._terms.keys()
-        for name in self._expiry_told.keys() - self._terms.keys():
-            del self._expiry_told[name]
+        self._policies = {tenant.name: TokenPolicy(tenant.token, backoff) for tenant in tenants}
+        self._records = {name: known.get(name, TokenRecord()) for name in self._policies}
+        self._statuses = {name: self._status(name) for name in self._policies}
+        self._unsaved &= self._policies.keys()
+        for name in self._notified_stages.keys() - self._policies.keys():
+            del self._notified_stages[name]
 
     def _status(self, tenant: str) -> TokenStatus:
-        return status(tenant, self._records[tenant], self._terms[tenant].source)
+        return status_of(tenant, self._records[tenant], self._policies[tenant].source)
 
     def _emit(self, kind: TokenEventKind, tenant: str, at: float) -> None:
         self._sink.on_token_event(
@@ -159,7 +163,7 @@ _FINGERPRINT_HEX_DIGITS = 8
 
 @dataclass(frozen=True, slots=True)
 class TokenLease:
-    """A token to be used now, and what may be said of it. `fresh`: issued for this very use."""
+    """A token to use now, with its reference for results. `fresh`: issued for this very use."""
 
     token: SecretStr
     ref: TokenRef
@@ -167,21 +171,21 @@ class TokenLease:
 
 
 class TokenRecordStore(Protocol):
-    """Where records outlive the process. May block."""
+    """Stores records across restarts. May block."""
 
     key: bytes
 
     def records(self) -> Mapping[str, TokenRecord]:
-        """Return what was saved."""
+        """Return the saved records."""
         ...
 
     def save(self, records: Mapping[str, TokenRecord]) -> None:
-        """Save; raises OSError."""
+        """Save records; raises OSError."""
         ...
 
 
 class TokenManager:
-    """The tokens of all tenants. `now` tells epoch seconds."""
+    """The tokens of all tenants. `now` returns epoch seconds."""
 
     def __init__(  # noqa: PLR0913 -- each is another collaborator
         self,
@@ -196,89 +200,90 @@ class TokenManager:
     ) -> None:
         self._now = now
         self._key = secrets.token_bytes(32)
-        self._ask = send
+        self._send = send
         self._version = version
-        self._books = TokenRegistry(tenants, backoff, sink)
-        self._watch = SourceWatcher(environ, now, self._on_source_change)
+        self._registry = TokenRegistry(tenants, backoff, sink)
+        self._source_watcher = SourceWatcher(environ, now, self._on_source_change)
         self._tenants: dict[str, Tenant] = {}
-        self._accounts: dict[str, OAuthTokenClient] = {}
-        self._granted: dict[str, TokenLease] = {}
-        self._retired: list[OAuthTokenClient] = []
+        self._oauth_clients: dict[str, OAuthTokenClient] = {}
+        self._leases: dict[str, TokenLease] = {}
+        self._retired_clients: list[OAuthTokenClient] = []
         self._open_sources(tenants)
 
     @property
     def statuses(self) -> Mapping[str, TokenStatus]:
-        """What may be shown of each tenant's token."""
-        return self._books.statuses
+        """The status of each tenant's token."""
+        return self._registry.statuses
 
     def apply_config(
         self, tenants: Sequence[Tenant], backoff: Backoff, saved: Mapping[str, TokenRecord]
     ) -> None:
-        """Take over settings. A source that is new is read by who first needs it, or soon."""
-        self._retired = [account for account in self._retired if account.is_fetching]
+        """Apply a configuration. A new source is read at its first use, or by the watcher."""
+        self._retired_clients = [client for client in self._retired_clients if client.is_fetching]
         wanted = {tenant.name: tenant for tenant in tenants}
         for name in [n for n, t in self._tenants.items() if not _same_source(t, wanted.get(n))]:
             self._remove(name)
-        self._books.apply_config(tenants, backoff, saved)
+        self._registry.apply_config(tenants, backoff, saved)
         self._open_sources([tenant for tenant in tenants if tenant.name not in self._tenants])
 
     def restore(self, store: TokenRecordStore) -> None:
-        """Take over the key and the records of an earlier process."""
+        """Set the key and the records that an earlier process has saved."""
         self._key = store.key
-        self._granted.clear()
-        self._books.restore(store.records())
+        self._leases.clear()  # their fingerprints are made with the old key
+        self._registry.restore(store.records())
 
     async def load(self) -> None:
         """Read every source."""
-        await self._watch.load()
+        await self._source_watcher.load()
 
     async def poll(self) -> None:
-        """Look at every source once, within `WATCH_SECONDS`, and renew OAuth tokens."""
-        await self._watch.poll_all(WATCH_SECONDS)
-        self._books.notify_expiries(self._now())
-        for account in self._accounts.values():
-            if account.held is not None and account.held.is_to_be_renewed(self._now()):
-                account.start_fetch()
+        """Poll every source once, within `WATCH_SECONDS`, and renew OAuth tokens."""
+        await self._source_watcher.poll_all(WATCH_SECONDS)
+        self._registry.notify_expiries(self._now())
+        for client in self._oauth_clients.values():
+            if client.cached is not None and client.cached.needs_renewal(self._now()):
+                client.start_fetch()
 
     async def wait_for_unsaved(self) -> None:
-        """Wait until something has changed since the last time that it was saved."""
-        await self._books.has_unsaved.wait()
+        """Wait until a record has changed since records were last saved."""
+        await self._registry.has_unsaved.wait()
 
     async def save(self, store: TokenRecordStore) -> None:
-        """Save what has changed since the last time; raises OSError, and then loses nothing."""
-        unsaved = self._books.take_unsaved()
+        """Save what has changed since the last time; after an OSError nothing is lost."""
+        unsaved = self._registry.take_unsaved()
         if not unsaved:
             return
         try:
             await asyncio.to_thread(store.save, unsaved)
         except OSError:
-            self._books.mark_unsaved(unsaved)
+            self._registry.mark_unsaved(unsaved)
             raise
 
     async def close(self) -> None:
-        """End what is going on."""
-        for account in (*self._accounts.values(), *self._retired):
-            await account.close()
+        """Cancel the OAuth requests in flight."""
+        for client in (*self._oauth_clients.values(), *self._retired_clients):
+            await client.close()
 
     async def lease(self, tenant: Tenant) -> TokenLease | TokenUnavailable:
-        """Return the token to use now; only an OAuth token or a new source can make one wait."""
-        sighting = await self._watch.current(tenant.name)
-        account = self._accounts.get(tenant.name)
-        if account is not None:
-            return await self._issued_lease(tenant, account)
-        if sighting.secret is None:
-            return TokenUnavailable(sighting.problem)
-        return self._lease(tenant, sighting.secret)
+        """Return the token to use now; waits only for an OAuth token or a new source."""
+        reading = await self._source_watcher.current(tenant.name)
+        client = self._oauth_clients.get(tenant.name)
+        if client is not None:
+            return await self._issued_lease(tenant, client)
+        if reading.secret is None:
+            return TokenUnavailable(reading.problem)
+        return self._lease(tenant, reading.secret)
 
     async def refresh_rejected(
         self, tenant: Tenant, rejected: TokenLease
     ) -> TokenLease | TokenUnavailable:
-        """Return what there is in place of a rejected token, having read its source again.
+        """Return the token after a new read of the source of a rejected one.
 
-        Those who ask at the same time share one reading. Of a token that is known to be rejected
-        the source is not read: it is watched anyway.
+        Concurrent callers share one read. If the rejection is already known, the source is not
+        read again: the watcher does that anyway. A token that was issued for this very request
+        is not requested again either.
         """
-        record = self._books.record(tenant.name)
+        record = self._registry.record(tenant.name)
         is_news = record.fingerprint == rejected.ref.fingerprint
         if is_news and record.state is not TokenState.REJECTED and not rejected.fresh:
             await self._reread_source(tenant.name)
@@ -293,133 +298,135 @@ class TokenManager:
         status: int | None,
         started_at: float,
     ) -> None:
-        """Take note of the answer to a request that bore the token of `view`."""
-        answer, at = (
-            TokenResponse(token.fingerprint, probe, verdict, status, started_at),
-            self._now(),
-        )
-        self._books.transition(
+        """Process the verdict on a request that was sent with `token`."""
+        response = TokenResponse(token.fingerprint, probe, verdict, status, started_at)
+        at = self._now()
+        self._registry.transition(
             tenant.name,
-            lambda record, terms: state_machine.on_response(record, answer, terms, at),
+            lambda record, policy: state_machine.on_response(record, response, policy, at),
             at,
         )
 
     def may_probe(self, tenant: Tenant, probe: str) -> bool:
-        """Tell whether a probe may use its tenant's token now."""
+        """Return whether a probe may use its tenant's token now."""
         return state_machine.may_use_token(
-            self._books.record(tenant.name),
+            self._registry.record(tenant.name),
             probe,
             alone=len(tenant.probes) == 1,
-            policy=self._books.policy(tenant.name),
+            policy=self._registry.policy(tenant.name),
             now=self._now(),
         )
 
     def on_run_started(self, tenant: Tenant) -> None:
-        """Take note that a run of a probe was started: with a rejected token, it is the canary."""
-        if self._books.record(tenant.name).state is TokenState.REJECTED:
+        """Note that a run was started; with a rejected token it is the canary."""
+        if self._registry.record(tenant.name).state is TokenState.REJECTED:
             at = self._now()
-            self._books.transition(
+            self._registry.transition(
                 tenant.name,
-                lambda record, terms: state_machine.on_canary_started(record, terms, at),
+                lambda record, policy: state_machine.on_canary_started(record, policy, at),
                 at,
             )
 
     def fingerprint(self, token: SecretStr) -> str:
-        """Return the short name of a token, from which it cannot be found again."""
+        """Return the fingerprint of a token; the token cannot be derived from it."""
         digest = hmac.new(self._key, token.get_secret_value().encode(), "sha256").hexdigest()
         return digest[:_FINGERPRINT_HEX_DIGITS]
 
     def _open_sources(self, tenants: Sequence[Tenant]) -> None:
         for tenant in tenants:
             self._tenants[tenant.name] = tenant
-            self._watch.add(tenant.name, tenant.token)
+            self._source_watcher.add(tenant.name, tenant.token)
             if tenant.token.kind is TokenSourceKind.OAUTH:
-                self._accounts[tenant.name] = self._oauth_client(tenant)
+                self._oauth_clients[tenant.name] = self._oauth_client(tenant)
 
     def _oauth_client(self, tenant: Tenant) -> OAuthTokenClient:
-        def on_answer(name: str, answer: CachedToken | TokenUnavailable) -> None:
-            if self._accounts.get(name) is account:  # else who asked for it is no more
-                self._on_token_response(name, answer)
+        def on_response(name: str, response: CachedToken | TokenUnavailable) -> None:
+            # A reload may have replaced this client while its request was in flight.
+            if self._oauth_clients.get(name) is client:
+                self._on_token_response(name, response)
 
-        account = OAuthTokenClient(tenant, self._ask, self._now, self._version, on_answer)
-        return account
+        client = OAuthTokenClient(tenant, self._send, self._now, self._version, on_response)
+        return client
 
     def _remove(self, tenant: str) -> None:
         del self._tenants[tenant]
-        self._watch.drop(tenant)
-        self._granted.pop(tenant, None)
-        account = self._accounts.pop(tenant, None)
-        if account is not None and account.is_fetching:
-            self._retired.append(account)
+        self._source_watcher.drop(tenant)
+        self._leases.pop(tenant, None)
+        client = self._oauth_clients.pop(tenant, None)
+        # Kept until its request has ended, so that `close` can cancel it.
+        if client is not None and client.is_fetching:
+            self._retired_clients.append(client)
 
     def _lease(self, tenant: Tenant, token: SecretStr, *, fresh: bool = False) -> TokenLease:
-        known = self._granted.get(tenant.name)
-        if known is None or known.token is not token or known.ref.source is not tenant.token:
-            known = TokenLease(token, TokenRef(self.fingerprint(token), tenant.token))
-            self._granted[tenant.name] = known
-        return replace(known, fresh=True) if fresh else known
+        # Cached, since every run needs one and a fingerprint is the cost of an HMAC.
+        lease = self._leases.get(tenant.name)
+        if lease is None or lease.token is not token or lease.ref.source is not tenant.token:
+            lease = TokenLease(token, TokenRef(self.fingerprint(token), tenant.token))
+            self._leases[tenant.name] = lease
+        return replace(lease, fresh=True) if fresh else lease
 
     async def _issued_lease(
-        self, tenant: Tenant, account: OAuthTokenClient
+        self, tenant: Tenant, client: OAuthTokenClient
     ) -> TokenLease | TokenUnavailable:
-        held, now = account.held, self._now()
-        # The canary of a rejected token asks with a new one: the old one's answer is known.
-        rejected = self._books.record(tenant.name).state is TokenState.REJECTED
-        if held is not None and held.is_usable(now) and not rejected:
-            if held.is_to_be_renewed(now):
-                account.start_fetch()
-            return self._lease(tenant, held.token)
-        answer = await account.fetch()
-        if isinstance(answer, TokenUnavailable):
-            return answer
-        return self._lease(tenant, answer.token, fresh=True)
+        cached, now = client.cached, self._now()
+        # The canary of a rejected token uses a newly issued one: the old one would be rejected.
+        rejected = self._registry.record(tenant.name).state is TokenState.REJECTED
+        if cached is not None and cached.is_usable(now) and not rejected:
+            if cached.needs_renewal(now):
+                client.start_fetch()
+            return self._lease(tenant, cached.token)
+        response = await client.fetch()
+        if isinstance(response, TokenUnavailable):
+            return response
+        return self._lease(tenant, response.token, fresh=True)
 
     async def _reread_source(self, tenant: str) -> None:
-        if tenant in self._accounts:
-            await self._accounts[tenant].fetch()
+        if tenant in self._oauth_clients:
+            await self._oauth_clients[tenant].fetch()
         else:
-            await self._watch.read(tenant)
+            await self._source_watcher.read(tenant)
 
-    def _on_source_change(self, tenant: str, sighting: SourceReading) -> None:
-        secret, at = sighting.secret, self._now()
-        account = self._accounts.get(tenant)
-        if account is not None:
-            account.set_secret(secret, sighting.problem)
+    def _on_source_change(self, tenant: str, reading: SourceReading) -> None:
+        secret, at = reading.secret, self._now()
+        client = self._oauth_clients.get(tenant)
+        if client is not None:
+            client.set_secret(secret, reading.problem)
         if secret is None:
-            problem = sighting.problem
-            self._books.transition(
+            problem = reading.problem
+            self._registry.transition(
                 tenant, lambda record, _: state_machine.on_token_missing(record, problem), at
             )
             return
-        name = self.fingerprint(secret)
-        if account is not None:
-            self._books.transition(
-                tenant, lambda record, _: state_machine.on_client_secret(record, name), at
+        fingerprint = self.fingerprint(secret)
+        if client is not None:
+            self._registry.transition(
+                tenant, lambda record, _: state_machine.on_client_secret(record, fingerprint), at
             )
             return
-        token = TokenLoaded(name, jwt_expiry(secret.get_secret_value()))
-        self._books.transition(
+        token = TokenLoaded(fingerprint, jwt_expiry(secret.get_secret_value()))
+        self._registry.transition(
             tenant, lambda record, _: state_machine.on_token_loaded(record, token, at), at
         )
 
-    def _on_token_response(self, tenant: str, answer: CachedToken | TokenUnavailable) -> None:
+    def _on_token_response(self, tenant: str, response: CachedToken | TokenUnavailable) -> None:
         at = self._now()
-        if isinstance(answer, CachedToken):
-            token = TokenLoaded(self.fingerprint(answer.token), answer.expires_at, renewal=True)
-            self._books.transition(
+        if isinstance(response, CachedToken):
+            token = TokenLoaded(self.fingerprint(response.token), response.expires_at, renewal=True)
+            self._registry.transition(
                 tenant, lambda record, _: state_machine.on_token_loaded(record, token, at), at
             )
-        elif answer.verdict is not None and answer.verdict.reason is Reason.TOKEN_REJECTED:
-            self._books.transition(
+        elif response.verdict is not None and response.verdict.reason is Reason.TOKEN_REJECTED:
+            self._registry.transition(
                 tenant,
-                lambda record, terms: state_machine.on_client_rejected(record, terms, at),
+                lambda record, policy: state_machine.on_client_rejected(record, policy, at),
                 at,
             )
 
 
 def _same_source(before: Tenant, after: Tenant | None) -> bool:
-    """Tell whether a tenant's token comes from where it did, by the same way."""
+    """Return whether a tenant's token still has the same source, reached in the same way."""
     if after is None or before.token != after.token:
         return False
-    is_asked_for = before.token.kind is TokenSourceKind.OAUTH
-    return not is_asked_for or before.transport == after.transport
+    # An OAuth token is requested over the tenant's transport (proxy, certificates).
+    is_requested = before.token.kind is TokenSourceKind.OAUTH
+    return not is_requested or before.transport == after.transport

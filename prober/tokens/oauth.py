@@ -1,10 +1,8 @@
-"""OAuth 2.0 client credentials (RFC 6749, 4.4): what is sent, and when again. Pure.
+"""OAuth 2.0 client credentials (RFC 6749, 4.4): the token request, and when to renew. Pure.
 
-Client and secret travel in the body, as UiPath's documents have it.
-
-When a token says that it expires, if it is a JWT (RFC 7519). Pure.
-
-Nothing is verified, and nothing else is read: the date serves to warn in time, no more.
+The client's ID and secret are sent in the body, as in UiPath's documentation. If the response
+names no lifetime, the expiry is read from the token if it is a JWT (RFC 7519). No signature is
+verified and no other claim is read: the expiry only serves to renew and to warn in time.
 """
 
 import base64
@@ -19,22 +17,23 @@ from prober.classifier.oauth_rules import IssuedToken
 from prober.models import Request, TokenSource
 
 _PARTS = 3
-_LATEST = 253_402_300_799.0  # the end of the year 9999
+_MAX_TIMESTAMP = 253_402_300_799.0  # the end of the year 9999; later ones break datetime
 
 
 def jwt_expiry(token: str) -> float | None:
-    """Return `exp` in epoch seconds, None for any token that is no JWT with a usable one."""
+    """Return the claim `exp` in epoch seconds; None for other tokens than a JWT with that claim."""
     parts = token.split(".")
     if len(parts) != _PARTS:
         return None
     try:
+        # base64url without padding (RFC 7515); the decoder needs it.
         claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
     except (binascii.Error, ValueError, RecursionError):
         return None
     expiry = claims.get("exp") if isinstance(claims, dict) else None
     if isinstance(expiry, bool) or not isinstance(expiry, int | float):
         return None
-    return float(expiry) if 0 < expiry <= _LATEST else None
+    return float(expiry) if 0 < expiry <= _MAX_TIMESTAMP else None
 
 
 _MAX_LEAD_SECONDS = 300.0
@@ -42,16 +41,16 @@ _LEAD_SHARE = 0.2
 _MAX_MARGIN_SECONDS = 5.0
 _MARGIN_SHARE = 0.1
 MIN_RENEWAL_SECONDS = 10.0
-"""So long a token is used at least before the next one is asked for, unless it is rejected."""
-_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.0, 60.0
+"""The least time a token is used before the next one is requested, unless it is rejected."""
+_FIRST_RETRY_SECONDS, _MAX_RETRY_SECONDS = 1.0, 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class CachedToken:
-    """A token from the identity server, and its life in epoch seconds; None: not known.
+    """A token from the OAuth server. `expires_at` is in epoch seconds, None if unknown.
 
-    `asked_at` is when it was asked for: no server can have begun to count before. `problem` says
-    what is odd about its expiry.
+    `requested_at` is when the request was sent: the lifetime cannot have started earlier.
+    `problem` says what is wrong with the expiry.
     """
 
     token: SecretStr
@@ -60,13 +59,13 @@ class CachedToken:
     problem: str = ""
 
     def is_fresh(self, now: float) -> bool:
-        """Tell whether it is too young to be renewed; a clock that was set back makes none so."""
+        """Return whether it is too new to be renewed; not so if the clock was set back since."""
         return 0 <= now - self.requested_at < MIN_RENEWAL_SECONDS
 
     def is_usable(self, now: float) -> bool:
-        """Tell whether a request that is sent now will still arrive with a living token.
+        """Return whether a request that is sent now arrives before the token expires.
 
-        One that was just issued is used whatever it says: the next one would say the same.
+        A token that was just issued is usable whatever it says: the next one would say the same.
         """
         if self.is_fresh(now):
             return True
@@ -74,40 +73,40 @@ class CachedToken:
             _MARGIN_SHARE, _MAX_MARGIN_SECONDS
         )
 
-    def is_to_be_renewed(self, now: float) -> bool:
-        """Tell whether it is time to ask for the next one."""
+    def needs_renewal(self, now: float) -> bool:
+        """Return whether to request the next token; well before this one becomes unusable."""
         if self.is_fresh(now):
             return False
         return self.expires_at is not None and now >= self.expires_at - self._share(
             _LEAD_SHARE, _MAX_LEAD_SECONDS
         )
 
-    def _share(self, share: float, greatest_seconds: float) -> float:
-        life_seconds = (self.expires_at or self.requested_at) - self.requested_at
-        return min(share * life_seconds, greatest_seconds)
+    def _share(self, share: float, max_seconds: float) -> float:
+        lifetime_seconds = (self.expires_at or self.requested_at) - self.requested_at
+        return min(share * lifetime_seconds, max_seconds)
 
 
-def cached_token(issued: IssuedToken, asked_at: float) -> CachedToken:
-    """Return an issued token with its expiry: as the answer has it, else as the token says.
+def cached_token(issued: IssuedToken, requested_at: float) -> CachedToken:
+    """Return an issued token with its expiry from the response, or else from the token itself.
 
-    A token that had expired when it was issued says that one of two clocks is wrong: it is used,
-    and its expiry is not known.
+    If a token had already expired when it was issued, one of two clocks is wrong. It is used, and
+    its expiry is unknown.
     """
     if issued.lifetime_seconds is not None:
-        return CachedToken(issued.token, asked_at, asked_at + issued.lifetime_seconds)
+        return CachedToken(issued.token, requested_at, requested_at + issued.lifetime_seconds)
     expires_at = jwt_expiry(issued.token.get_secret_value())
-    if expires_at is not None and expires_at <= asked_at + _MAX_MARGIN_SECONDS:
-        ago = asked_at - expires_at
+    if expires_at is not None and expires_at <= requested_at + _MAX_MARGIN_SECONDS:
+        ago = requested_at - expires_at
         problem = f"it had expired {ago:.0f} s before it was issued: compare the clocks"
-        return CachedToken(issued.token, asked_at, None, problem)
-    return CachedToken(issued.token, asked_at, expires_at)
+        return CachedToken(issued.token, requested_at, None, problem)
+    return CachedToken(issued.token, requested_at, expires_at)
 
 
 def token_request(source: TokenSource, secret: SecretStr, *, version: str) -> Request:
-    """Return the request for a token; raises ValueError if `source` names no client."""
+    """Return the token request; raises ValueError if `source` has no client."""
     client = source.client
     if client is None:
-        raise ValueError(f"{source} is no OAuth source")
+        raise ValueError(f"{source} is not an OAuth source")
     form = {
         "grant_type": "client_credentials",
         "client_id": client.client_id,
@@ -131,5 +130,5 @@ def token_request(source: TokenSource, secret: SecretStr, *, version: str) -> Re
 
 
 def retry_delay_seconds(failures: int) -> float:
-    """Return how long to wait after so many failures in a row before asking again."""
-    return float(min(_FIRST_PAUSE_SECONDS * 2 ** min(failures - 1, 16), _LONGEST_PAUSE_SECONDS))
+    """Return how long to wait before the next request after this many consecutive failures."""
+    return float(min(_FIRST_RETRY_SECONDS * 2 ** min(failures - 1, 16), _MAX_RETRY_SECONDS))

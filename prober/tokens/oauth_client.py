@@ -1,4 +1,4 @@
-"""One tenant's tokens from the identity server: asked for one at a time, and kept."""
+"""Requests the tokens of one tenant from its OAuth server, one at a time, and caches them."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -42,7 +42,7 @@ _PROBE = Probe(
 
 @dataclass(frozen=True, slots=True)
 class TokenUnavailable:
-    """Why there is no token to ask with; with an exchange if the identity server was asked."""
+    """Why there is no token, with the exchange if a token request failed."""
 
     problem: str
     exchange: HttpExchange | None = None
@@ -50,9 +50,9 @@ class TokenUnavailable:
 
 
 class OAuthTokenClient:
-    """Asks for tokens with a client's secret, one request at a time; after failures, less often.
+    """Requests tokens with a client's secret, one request at a time; backs off after failures.
 
-    `on_answer` hears of every answer, once, before those who wait for it.
+    `on_response` is called once for every response, before callers of `fetch` get it.
     """
 
     def __init__(
@@ -63,91 +63,94 @@ class OAuthTokenClient:
         version: str,
         on_response: Callable[[str, CachedToken | TokenUnavailable], None],
     ) -> None:
-        self.held: CachedToken | None = None
+        self.cached: CachedToken | None = None
         self._tenant = tenant
-        self._ask = send
+        self._send = send
         self._now = now
         self._version = version
-        self._on_answer = on_response
+        self._on_response = on_response
         self._secret: SecretStr | None = None
-        self._withheld = TokenUnavailable("the client's secret has not been read yet")
+        self._unavailable = TokenUnavailable("the client's secret has not been read yet")
         self._failures = 0
         self._problem_logged = False
-        self._ask_again_at = 0.0
-        self._asking: asyncio.Task[CachedToken | TokenUnavailable] | None = None
+        self._retry_at = 0.0
+        self._fetch_task: asyncio.Task[CachedToken | TokenUnavailable] | None = None
 
     @property
     def is_fetching(self) -> bool:
-        """Whether a request is under way."""
-        return self._asking is not None
+        """Whether a token request is in flight."""
+        return self._fetch_task is not None
 
     def set_secret(self, secret: SecretStr | None, problem: str) -> None:
-        """Take a new secret, or the `problem` that there is none; tokens of the old one go."""
-        self._secret, self._withheld = secret, TokenUnavailable(problem)
-        self.held, self._failures, self._ask_again_at = None, 0, 0.0
+        """Set a new secret, or the `problem` why there is none; drops the cached token."""
+        self._secret, self._unavailable = secret, TokenUnavailable(problem)
+        self.cached, self._failures, self._retry_at = None, 0, 0.0
 
     async def fetch(self) -> CachedToken | TokenUnavailable:
-        """Return a new token, or why there is none; callers at the same time share one request."""
+        """Return a new token, or why there is none; concurrent callers share one request."""
+        # Shielded, since the others still wait when one caller is cancelled.
         return await asyncio.shield(self.start_fetch())
 
     def start_fetch(self) -> "asyncio.Task[CachedToken | TokenUnavailable]":
-        """Begin to ask, unless that is going on; nobody need wait for it."""
-        if self._asking is None:
-            self._asking = asyncio.create_task(self._fetch(), name=f"token of {self._tenant.name}")
-            self._asking.add_done_callback(self._on_fetch_done)
-        return self._asking
+        """Start a request unless one is in flight; its task need not be awaited."""
+        if self._fetch_task is None:
+            self._fetch_task = asyncio.create_task(
+                self._fetch(), name=f"token of {self._tenant.name}"
+            )
+            self._fetch_task.add_done_callback(self._on_fetch_done)
+        return self._fetch_task
 
     async def close(self) -> None:
-        """End what is going on."""
-        if self._asking is not None:
-            self._asking.cancel()
-            await asyncio.gather(self._asking, return_exceptions=True)
+        """Cancel the request in flight."""
+        if self._fetch_task is not None:
+            self._fetch_task.cancel()
+            await asyncio.gather(self._fetch_task, return_exceptions=True)
 
     def _on_fetch_done(self, _: "asyncio.Task[CachedToken | TokenUnavailable]") -> None:
-        self._asking = None
+        self._fetch_task = None
 
     async def _fetch(self) -> CachedToken | TokenUnavailable:
-        secret, asked_at = self._secret, self._now()
-        # A longer wait than any pause means that the clock was set back.
-        waits = 0 < self._ask_again_at - asked_at <= retry_delay_seconds(self._failures or 1)
-        if secret is None or waits:
-            return self._withheld
+        secret, requested_at = self._secret, self._now()
+        # A wait longer than any backoff means that the clock was set back: do not wait then.
+        must_wait = 0 < self._retry_at - requested_at <= retry_delay_seconds(self._failures or 1)
+        if secret is None or must_wait:
+            return self._unavailable
         request = token_request(self._tenant.token, secret, version=self._version)
-        exchange = await self._ask(request, _PROBE, self._tenant.transport)
-        known = [secret] if self.held is None else [secret, self.held.token]
-        answer = _read(exchange, asked_at, known)
-        if secret is not self._secret:  # replaced while it was asked with
+        exchange = await self._send(request, _PROBE, self._tenant.transport)
+        known = [secret] if self.cached is None else [secret, self.cached.token]
+        response = _read(exchange, requested_at, known)
+        if secret is not self._secret:  # replaced during the request: its response is outdated
             return await self._fetch()
-        self._store_response(answer)
-        self._on_answer(self._tenant.name, answer)
-        return answer
+        self._store_response(response)
+        self._on_response(self._tenant.name, response)
+        return response
 
-    def _store_response(self, answer: CachedToken | TokenUnavailable) -> None:
-        if isinstance(answer, CachedToken):
-            if answer.problem and not self._problem_logged:
+    def _store_response(self, response: CachedToken | TokenUnavailable) -> None:
+        if isinstance(response, CachedToken):
+            if response.problem and not self._problem_logged:
                 self._problem_logged = True
                 _logger.warning(
-                    "token_expiry_ignored", tenant=self._tenant.name, problem=answer.problem
+                    "token.expiry_ignored", tenant=self._tenant.name, problem=response.problem
                 )
-            self.held, self._failures, self._ask_again_at = answer, 0, 0.0
+            self.cached, self._failures, self._retry_at = response, 0, 0.0
             return
-        self._withheld = answer
+        self._unavailable = response
         self._failures += 1
-        self._ask_again_at = self._now() + retry_delay_seconds(self._failures)
+        self._retry_at = self._now() + retry_delay_seconds(self._failures)
 
 
 def _read(
-    exchange: HttpExchange, asked_at: float, known: Sequence[SecretStr]
+    exchange: HttpExchange, requested_at: float, known: Sequence[SecretStr]
 ) -> CachedToken | TokenUnavailable:
     issued = None if exchange.response is None else issued_token(exchange.response)
-    # A token may stand in a header, or in the words for an error: who asked need not know it yet.
+    # A token may also be in a header or in the text of an error, and the caller need not know it.
     secrets = [*known, *(() if exchange.response is None else tokens_in(exchange.response))]
     exchange = _redacted(exchange, Redactor(secrets, token_shaped=True))
     verdict = classify_token_response(exchange)
     if not verdict.succeeded:
         issued = None
     if issued is not None:
-        return cached_token(issued, asked_at)
+        return cached_token(issued, requested_at)
     return TokenUnavailable(verdict.evidence, _redact_tokens(exchange), verdict)
 
 
@@ -162,7 +165,7 @@ def _redacted(exchange: HttpExchange, redactor: Redactor) -> HttpExchange:
 
 
 def _redact_tokens(exchange: HttpExchange) -> HttpExchange:
-    """Leave out the body of a 2xx: it may hold a token in whichever form."""
+    """Remove the body of a 2xx response: it may contain a token in any form."""
     response = exchange.response
     if response is None or not 200 <= response.status <= 299:  # noqa: PLR2004
         return exchange

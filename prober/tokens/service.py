@@ -1,6 +1,7 @@
-"""What goes on around tokens as long as a daemon runs: watching, saving, and saying what happened.
+"""The background tasks around tokens while the daemon runs: watching sources, and saving records.
 
-Without a usable state directory probing goes on, and a restart forgets: said once, and counted.
+Without a usable state directory probing continues and records are lost at a restart; that is
+logged once, and counted.
 """
 
 import asyncio
@@ -22,11 +23,11 @@ from prober.tokens.store import TokenStore
 from prober.version import current_version
 
 SAVE_SECONDS = 1.0
-_AFTER_A_BUG_SECONDS = 1.0
+_RESTART_SECONDS = 1.0
 
 
 class TokenService:
-    """Runs a keeper. `also` hears all that the keeper says, after metrics and log."""
+    """Runs a `TokenManager`: opens its store, starts its tasks, and closes both."""
 
     def __init__(
         self,
@@ -46,20 +47,20 @@ class TokenService:
             sink=sink,
             backoff=_backoff(configuration),
         )
-        self._path = configuration.state_directory
+        self._directory_path = configuration.state_directory
         self._metrics = metrics
         self._logger = logger
         self._directory: StateDirectory | None = None
-        self._file: TokenStore | None = None
+        self._store: TokenStore | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        self._cannot_save = False
+        self._is_failing = False
 
     async def start(self) -> None:
-        """Remember, read every token, begin to watch; raises StateDirectoryError."""
+        """Restore records, read every token, start to watch; raises StateDirectoryError."""
         await asyncio.to_thread(self._open)
-        if self._file is not None:
+        if self._store is not None:
             try:
-                self.manager.restore(self._file)
+                self.manager.restore(self._store)
             except OSError as error:
                 self._on_error(error)
         await self.manager.load()
@@ -67,7 +68,7 @@ class TokenService:
             self._logger.warning(
                 "token.shared",
                 tenants=list(group),
-                message="these tenants hold the same token: they share a fate",
+                message="these tenants use the same token: a rejection affects all of them",
             )
         await self._save()
         self._tasks = [
@@ -76,40 +77,40 @@ class TokenService:
         ]
 
     async def saved_records(self) -> Mapping[str, TokenRecord]:
-        """Return what is known of the tokens of all tenants that there ever were."""
-        if self._file is None:
+        """Return the saved records of all tenants, removed ones included."""
+        if self._store is None:
             return {}
         try:
-            return await asyncio.to_thread(self._file.records)
+            return await asyncio.to_thread(self._store.records)
         except OSError as error:
             self._on_error(error)
             return {}
 
     def apply(self, configuration: Config, saved: Mapping[str, TokenRecord]) -> None:
-        """Take over settings; see `remembered`."""
+        """Apply a configuration; `saved` are the records from `saved_records`."""
         self.manager.apply_config(configuration.tenants, _backoff(configuration), saved)
 
     async def stop_watching(self) -> None:
-        """Take no new token any more; answers are still noted."""
+        """Stop reading sources; responses of runs in flight are still processed."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
 
     async def close(self) -> None:
-        """Save for the last time, and let go of the state directory."""
+        """Save the last changes, and release the state directory."""
         await self.stop_watching()
         await self.manager.close()
         await self._save()
-        if self._file is not None:
-            await asyncio.to_thread(self._file.close)
+        if self._store is not None:
+            await asyncio.to_thread(self._store.close)
         if self._directory is not None:
             self._directory.close()
 
     def _open(self) -> None:
         try:
-            self._directory = StateDirectory.acquire(self._path)
-            self._file = TokenStore.open(self._path, self._on_quarantine)
+            self._directory = StateDirectory.acquire(self._directory_path)
+            self._store = TokenStore.open(self._directory_path, self._on_quarantine)
         except OSError as error:
             self._on_error(error)
 
@@ -124,45 +125,46 @@ class TokenService:
             await self._save()
 
     async def _save(self) -> None:
-        if self._file is None:
+        if self._store is None:
             return
         try:
-            await self.manager.save(self._file)
+            await self.manager.save(self._store)
         except OSError as error:
             self._on_error(error)
         else:
-            if self._cannot_save:
-                self._logger.info("state.write_recovered", directory=str(self._path))
-            self._cannot_save = False
+            if self._is_failing:
+                self._logger.info("state.write_recovered", directory=str(self._directory_path))
+            self._is_failing = False
 
     async def _supervise(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Do endless work; should a bug end it, say so and begin it anew: probing depends on it."""
+        """Run endless work, and restart it if a bug ends it: probing depends on it."""
         while True:
             try:
                 await work()
             except Exception:
                 self._logger.exception("token_service.crashed")
-            await asyncio.sleep(_AFTER_A_BUG_SECONDS)
+            await asyncio.sleep(_RESTART_SECONDS)
 
-    def _on_quarantine(self, path: Path, why: str) -> None:
+    def _on_quarantine(self, path: Path, reason: str) -> None:
         self._logger.error(
             "state.quarantined",
             file=str(path),
-            why=why,
-            message="what was known of tokens' lives is forgotten; a new ledger is begun",
+            reason=reason,
+            message="the file cannot be used; it was renamed, and token state starts empty",
         )
 
     def _on_error(self, error: OSError) -> None:
         self._metrics.state_write_failed()
-        if not self._cannot_save:
+        # Logged once until a write succeeds: it is tried every second.
+        if not self._is_failing:
             self._logger.error(
                 "state.write_failed",
-                directory=str(self._path),
+                directory=str(self._directory_path),
                 error=error.strerror or str(error),
-                message="probing goes on, but a restart will forget the tokens' lives: make the"
-                " directory writable, or set state.directory to another",
+                message="probing continues, but token state is lost at a restart: make the"
+                " directory writable, or set state.directory to another one",
             )
-        self._cannot_save = True
+        self._is_failing = True
 
 
 def _backoff(configuration: Config) -> Backoff:

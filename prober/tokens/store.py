@@ -1,7 +1,7 @@
-"""Records of tokens that outlive the process: one SQLite file in the state directory.
+"""Token records that survive a restart: one SQLite file in the state directory.
 
-It holds the key of the fingerprints, and no token. A file that is corrupt, foreign, or of a later
-version is set aside under another name, and a new one is begun.
+It contains the key of the fingerprints, and no token. A file that is corrupt, foreign, or of a
+later version is quarantined, and a new one is created.
 """
 
 import json
@@ -21,7 +21,7 @@ from prober.tokens.state_machine import TokenRecord
 FILE_NAME = "tokens.sqlite3"
 _APPLICATION_ID = 0x70726F62  # "prob"
 _KEY_BYTES = 32
-_SCHEMA = (
+_TABLES = (
     "CREATE TABLE fingerprint_key (key BLOB NOT NULL)",
     "CREATE TABLE token (tenant TEXT PRIMARY KEY, record TEXT NOT NULL) WITHOUT ROWID",
 )
@@ -38,18 +38,19 @@ def _check(connection: sqlite3.Connection) -> str | None:
     return None if keys == 1 else "it is corrupt: its key is missing"
 
 
-def _fill(connection: sqlite3.Connection) -> None:
+def _create_key(connection: sqlite3.Connection) -> None:
     connection.execute("INSERT INTO fingerprint_key VALUES (?)", (secrets.token_bytes(_KEY_BYTES),))
 
 
-_FORMAT = SchemaSpec("ledger", _APPLICATION_ID, (_SCHEMA,), _check, _fill)
+_FILE_SCHEMA = SchemaSpec("token store", _APPLICATION_ID, (_TABLES,), _check, _create_key)
 
 
 class TokenStore:
-    """The open file; its methods may block, and raise OSError when the file cannot be used."""
+    """The open file. Methods block, and raise OSError when the file cannot be used."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        # Damaged text must lose one record and not make all others unreadable.
         connection.text_factory = partial(str, encoding="utf-8", errors="replace")
         try:
             self.key = _key(connection)
@@ -58,24 +59,24 @@ class TokenStore:
             raise
 
     @classmethod
-    def open(cls, directory: Path, on_set_aside: Callable[[Path, str], None]) -> "TokenStore":
-        """Open the file in a directory that exists, for writing; make it if need be.
+    def open(cls, directory: Path, on_quarantine: Callable[[Path, str], None]) -> "TokenStore":
+        """Open the file in an existing directory for writing; create it if necessary.
 
-        `on_set_aside` hears of a file that could not be used: its new name, and why.
+        If the file cannot be used, it is renamed and `on_quarantine(new name, reason)` is called.
         """
-        return cls(open_to_write(directory / FILE_NAME, _FORMAT, on_set_aside))
+        return cls(open_to_write(directory / FILE_NAME, _FILE_SCHEMA, on_quarantine))
 
     @classmethod
     def read(cls, directory: Path) -> "TokenStore | None":
-        """Open the file for reading, beside a daemon that writes; None if there is no usable one.
+        """Open the file for reading while a daemon may write; None if there is no usable one.
 
-        Raises OSError when it may not be read.
+        Raises OSError if there is no permission to read it.
         """
-        connection = open_to_read(directory / FILE_NAME, _FORMAT)
+        connection = open_to_read(directory / FILE_NAME, _FILE_SCHEMA)
         return None if connection is None else cls(connection)
 
     def records(self) -> dict[str, TokenRecord]:
-        """Return the records of all tenants that there ever were; an unreadable one is left out."""
+        """Return the records of all tenants, removed ones included; damaged ones are left out."""
         with translate_sqlite_errors():
             rows = self._connection.execute("SELECT tenant, record FROM token").fetchall()
         records = {tenant: _record(text) for tenant, text in rows}

@@ -238,6 +238,8 @@ OF_ONE_PROBE = (
     ),
 )
 
+RUNS = "prober_probe_runs_total"
+QUOTA = ('reason="quota_exceeded"', 'culprit="tenant"', 'outcome="api_error"')
 OF_CODES = (
     *(
         Case(
@@ -262,6 +264,17 @@ OF_CODES = (
             },
         )
         for alert, code in (("ProberObjectMissing", 404), ("ProberQuotaExceeded", 402))
+    ),
+    Case(
+        "ProberQuotaExceeded",
+        "a 403 that says so",
+        {
+            **well(),
+            **failing("tenant"),
+            probe(RUNS, *QUOTA, name="sources"): "0x9 1 1 2 2 3 3 4 4 5 5 6x200",
+        },
+        "9m",
+        labels={"severity": "ticket", "culprit": "tenant"},
     ),
     Case("ProberObjectMissing", "an expected 404 is a success", {**well(), **answered(404)}),
     Case("ProberQuotaExceeded", "another 4xx", {**well(), **failing("request"), **answered(400)}),

@@ -20,8 +20,6 @@ from typing import Any
 
 from tests.alerting.fleet import (
     NOT_RUN,
-    ONE_PROBE,
-    PROBES,
     REJECTED,
     Place,
     Scenario,
@@ -40,7 +38,8 @@ STEP_SECONDS = 30
 HERE, BOTH = ("here",), ("here", "there")
 TOKEN = "credential: token"
 CULPRITS = ("credential", TOKEN, "request", "tenant", "platform", "network", "undecided", "prober")
-SCOPES: dict[str, tuple[tuple[str, ...], dict[str, tuple[str, ...] | None] | None]] = {
+Failing = Mapping[str, tuple[str, ...] | None]
+SCOPES: Mapping[str, tuple[tuple[str, ...], Failing | None]] = {
     "one probe": (HERE, {"acme": ("datasets",)}),
     "some probes": (HERE, {"acme": ("datasets", "sources")}),
     "all probes": (HERE, {"acme": None}),
@@ -125,14 +124,10 @@ MORE_THAN_ONE = {
 
 def scenario(cell: Cell) -> Scenario:
     """Return who fails when."""
-    _, failing = SCOPES[cell.scope]
     culprit = REJECTED if cell.culprit == TOKEN else cell.culprit
 
     def outcome(place: Place, at: int) -> str:
-        if failing is not None and place.tenant not in failing:
-            return "none"
-        probes = None if failing is None else failing[place.tenant]
-        if probes is not None and place.probe not in probes:
+        if not _is_concerned(cell, place):
             return "none"
         if cell.pattern == "never ran":
             return NOT_RUN
@@ -142,6 +137,14 @@ def scenario(cell: Cell) -> Scenario:
         return culprit if at >= BEGINS_AT and is_turn else "none"
 
     return outcome
+
+
+def _is_concerned(cell: Cell, place: Place) -> bool:
+    _, failing = SCOPES[cell.scope]
+    if failing is None or place.tenant not in failing:
+        return failing is None
+    probes = failing[place.tenant]
+    return probes is None or place.probe in probes
 
 
 def began_at(cell: Cell) -> int:
@@ -166,20 +169,11 @@ def measured(row: tuple[str, str]) -> dict[Cell, list[Sent]]:
     return {cell: list(_sent(firing[job], begins_at)) for job, cell in named.items()}
 
 
-def _latency(slow: float, at: float) -> float:
-    return slow if at >= DRIFT_BEGINS_AT else 0.1
-
-
 def _drifting(job: str, cell: Cell) -> dict[str, str]:
     side = {"platform": "server", "network": "network"}[cell.culprit]
-    locations, failing = SCOPES[cell.scope]
     name, found = f"prober_probe_{side}_seconds", {}
-    for place in places(locations):
-        probes = PROBES.get(place.tenant, ONE_PROBE)
-        concerned = failing is None or place.probe in (failing.get(place.tenant, ()) or probes)
-        if failing is not None and place.tenant not in failing:
-            concerned = False
-        slow = 0.3 if concerned else 0.1
+    for place in places(SCOPES[cell.scope][0]):
+        slow = 0.3 if _is_concerned(cell, place) else 0.1
         owner = (
             f'job="{job}",instance="{place.location}",location="{place.location}",'
             f'tenant="{place.tenant}"'
@@ -197,6 +191,10 @@ def _drifting(job: str, cell: Cell) -> dict[str, str]:
         info = f'prober_tenant_info{{{owner},environment="production",base_url="https://x"}}'
         found[info] = f"1x{DRIFT_UNTIL // DRIFT_STEP}"
     return found
+
+
+def _latency(slow: float, at: float) -> float:
+    return slow if at >= DRIFT_BEGINS_AT else 0.1
 
 
 def _sent(alerts: list[Firing], since: int) -> Iterator[Sent]:

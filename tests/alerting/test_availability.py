@@ -8,6 +8,8 @@ import pytest
 from tests.alerting.cases import SERVER_ERROR, probe, runs, surroundings
 from tests.alerting.test_rules import run
 
+pytestmark = pytest.mark.prometheus
+
 OK = runs("none", "ok", "success")
 TIMED_OUT = runs("undecided", "response_timeout", "network_failure")
 FAULT = runs("prober", "internal_error", "prober_fault")

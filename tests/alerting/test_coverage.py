@@ -14,6 +14,8 @@ from tests.alerting.coverage import (
     words,
 )
 
+pytestmark = pytest.mark.prometheus
+
 LINES = PAGE.read_text().splitlines()
 
 

@@ -7,9 +7,9 @@ MODEL = Model()
 HOUR = 3600
 
 
-def firing(name: str, at: float = 0, until: float | None = None, **labels: str) -> Firing:
+def firing(name: str, at: float = 0, **labels: str) -> Firing:
     known = {"job": "prober", "environment": "production", "alertname": name}
-    return Firing({**known, **ALERTS[name]["labels"], **labels}, at, until)
+    return Firing({**known, **ALERTS[name]["labels"], **labels}, at)
 
 
 def sent(*alerts: Firing) -> list[tuple[str, int]]:
@@ -60,18 +60,11 @@ def test_another_tenants_probe_is_not_explained_by_it() -> None:
 
 def test_a_location_that_is_cut_off_explains_its_probes_and_no_refusal() -> None:
     cause = firing("ProberVantagePointOffline", location="here")
-
-    def probe(culprit: str) -> Firing:
-        return firing(
-            "ProberProbeFailing",
-            culprit=culprit,
-            tenant="acme",
-            location="here",
-            severity="ticket",
-        )
-
-    assert sent(cause, probe("undecided")) == [("pager", 1)]
-    assert sent(cause, probe("request")) == [
+    probe = {"tenant": "acme", "location": "here", "severity": "ticket"}
+    assert sent(cause, firing("ProberProbeFailing", 0, culprit="undecided", **probe)) == [
+        ("pager", 1)
+    ]
+    assert sent(cause, firing("ProberProbeFailing", 0, culprit="request", **probe)) == [
         ("pager", 1),
         ("tickets", 1),
     ]

@@ -10,6 +10,8 @@ import yaml
 
 from tests.alerting.test_rules import ALERTS
 
+pytestmark = pytest.mark.prometheus
+
 ALERTMANAGER = Path(__file__).parents[2] / "config" / "alertmanager"
 FILE = ALERTMANAGER / "alertmanager.yml"
 CONFIG = yaml.safe_load(FILE.read_text())
@@ -22,7 +24,6 @@ def amtool(*arguments: str) -> str:
     return done.stdout
 
 
-@pytest.mark.prometheus
 def test_amtool_finds_nothing_wrong() -> None:
     assert "SUCCESS" in amtool("check-config", str(FILE))
 
@@ -35,7 +36,6 @@ def receiver_of(severity: str, environment: str) -> str:
     return {"page": "pager", "ticket": "tickets"}[severity]
 
 
-@pytest.mark.prometheus
 @pytest.mark.parametrize("environment", ["production", "development", "test"])
 @pytest.mark.parametrize("alert", ALERTS)
 def test_a_route(alert: str, environment: str) -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.prometheus
+
 ALERTMANAGER = Path(__file__).parents[2] / "config" / "alertmanager"
 NEVER = "0001-01-01T00:00:00Z"
 
@@ -26,7 +28,7 @@ def alert(status: str, tenant: str) -> dict[str, object]:
 
 def rendered(template: str, alerts: list[dict[str, object]], directory: Path) -> str:
     status = "firing" if any(each["status"] == "firing" for each in alerts) else "resolved"
-    maps: dict[str, dict[str, str]] = {
+    maps: dict[str, object] = {
         name: {} for name in ("groupLabels", "commonLabels", "commonAnnotations")
     }
     data = {"receiver": "x", "status": status, "alerts": alerts, "externalURL": "http://x", **maps}

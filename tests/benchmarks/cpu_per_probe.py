@@ -1,6 +1,8 @@
-"""What a probe costs: the whole daemon beside blackbox_exporter and a bare aiohttp loop.
+"""What a probe costs: the whole daemon beside other probers and a bare aiohttp loop.
 
-All ask the same nginx in one run, by turns, at the same pace.
+All ask the same nginx in one run, by turns, at the same pace: the one that users have, since a loop
+that sleeps in between pays two to three times for the same work. cloudprober and Gatus take part
+where they are on the path.
 """
 
 import subprocess
@@ -14,6 +16,7 @@ from pathlib import Path
 from tests.benchmarks.blackbox import Blackbox, blackbox
 from tests.benchmarks.daemon import Load, measured_daemon
 from tests.benchmarks.nginx import StaticPlatform, static_platform
+from tests.benchmarks.peers import PEERS, Peer
 from tests.benchmarks.results import Figure, middle, told
 
 GROUP = "CPU per probe"
@@ -25,8 +28,8 @@ _LEAST_GOOD_RATIO = 0.8
 class Pace:
     """How much is measured: `rate` probes a second for `seconds`, so many rounds."""
 
-    rate: int = 200
-    seconds: float = 8.0
+    rate: int = 50
+    seconds: float = 10.0
     rounds: int = 2
 
 
@@ -45,7 +48,9 @@ class Way:
 
 
 WAYS = (Way(False, False), Way(True, False), Way(False, True), Way(True, True))
-_BEST_OF_BLACKBOX = {"fresh plain": 0.8, "fresh TLS": 1.0, "reused plain": 0.4, "reused TLS": 0.4}
+_BEST_OF_BLACKBOX = {"fresh plain": 0.9, "fresh TLS": 1.0}
+_BEST_OF_GATUS = 1.5
+_NAMES = {"blackbox": "blackbox_exporter", "gatus": "Gatus", "bare": "a bare aiohttp loop"}
 _BEST_OF_BARE = 2.0
 
 _Costs = dict[tuple[str, str], list[float]]
@@ -53,7 +58,7 @@ _Costs = dict[tuple[str, str], list[float]]
 
 def measure(directory: Path, quick: bool) -> list[Figure]:
     """Return the ratios, and the times that they are made of."""
-    pace = Pace(rate=100, seconds=4.0, rounds=1) if quick else Pace()
+    pace = Pace(seconds=4.0, rounds=1) if quick else Pace()
     costs: _Costs = defaultdict(list)
     with ExitStack() as resources:
         platform = resources.enter_context(static_platform(directory))
@@ -73,6 +78,10 @@ def _round(
         if not way.reuse:  # blackbox_exporter always opens connections of its own
             cost = exporter.cpu_seconds_per_probe(url, pace.rate, _number(pace))
             costs["blackbox", way.name].append(cost)
+        for name, peer in PEERS.items():
+            if peer.is_there:
+                place = directory / f"{name} {way.name}"
+                costs[name, way.name].append(_of_peer(peer, place, platform, way, pace))
 
 
 def _of_daemon(directory: Path, platform: StaticPlatform, way: Way, pace: Pace) -> float:
@@ -95,6 +104,12 @@ def _of_daemon(directory: Path, platform: StaticPlatform, way: Way, pace: Pace) 
     return cpu / runs
 
 
+def _of_peer(peer: Peer, directory: Path, platform: StaticPlatform, way: Way, pace: Pace) -> float:
+    return peer.cpu_seconds_per_probe(
+        directory, platform, tls=way.tls, reuse=way.reuse, rate=pace.rate, seconds=pace.seconds
+    )
+
+
 def _number(pace: Pace) -> int:
     """Return how many probes a contender makes in one round."""
     return round(pace.rate * pace.seconds)
@@ -114,26 +129,17 @@ def _of_bare_loop(platform: StaticPlatform, way: Way, pace: Pace) -> float:
 def _figures(costs: dict[tuple[str, str], float]) -> list[Figure]:
     figures = []
     for way in WAYS:
-        daemon, bare = costs["daemon", way.name], costs["bare", way.name]
-        fresh = way.name.replace("reused", "fresh")
-        exporter = costs["blackbox", fresh]
-        told_daemon = told(daemon * 1e6, "µs")
-        figures += [
-            Figure(
-                GROUP,
-                f"{way.name}, beside blackbox_exporter ({fresh})",
-                daemon / exporter,
-                "x",
-                _BEST_OF_BLACKBOX[way.name],
-                f"{told_daemon} to {told(exporter * 1e6, 'µs')}",
-            ),
-            Figure(
-                GROUP,
-                f"{way.name}, beside a bare aiohttp loop",
-                daemon / bare,
-                "x",
-                _BEST_OF_BARE,
-                f"{told_daemon} to {told(bare * 1e6, 'µs')}",
-            ),
-        ]
+        daemon = costs["daemon", way.name]
+        targets = {
+            "blackbox": _BEST_OF_BLACKBOX.get(way.name),
+            "gatus": _BEST_OF_GATUS if way.reuse else None,
+            "bare": _BEST_OF_BARE,
+        }
+        for other in ("blackbox", *PEERS, "bare"):
+            cost = costs.get((other, way.name))
+            if cost is None:
+                continue
+            name = f"{way.name}, beside {_NAMES.get(other, other)}"
+            remark = f"{told(daemon * 1e6, 'µs')} to {told(cost * 1e6, 'µs')}"
+            figures.append(Figure(GROUP, name, daemon / cost, "x", targets.get(other), remark))
     return figures

@@ -66,6 +66,6 @@ async def test_server_and_network_are_told_apart(tmp_path: Path, tls: bool) -> N
 async def test_the_phases_add_up(tmp_path: Path, tls: bool) -> None:
     for result in await results(tmp_path, tls=tls):
         phases = dict(result.exchange.phases.as_pairs())
-        names = ["resolve", "connect", *(["tls"] if tls else []), "send", "wait", "transfer"]
+        names = ["resolve", "connect", *(["tls"] if tls else []), "send", "wait", "transfer", "own"]
         assert list(phases) == names
         assert sum(phases.values()) == pytest.approx(result.exchange.total_seconds, abs=1e-6)

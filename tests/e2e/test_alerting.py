@@ -1,13 +1,15 @@
-"""The full run: simulator, daemon, the real Prometheus and Alertmanager, and who is told what.
+"""The full run: simulator, daemon, the real Prometheus and Alertmanager, and their notifications.
 
 All durations of the shipped rules and routes are divided by 60: a minute is a second here.
 """
 
 import json
+import os
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -28,20 +30,23 @@ from tests.prometheus import (
 pytestmark = pytest.mark.prometheus
 
 CALM_SECONDS = 4
+EVERY_CELL = bool(os.environ.get("E2E_EVERY_CELL"))
 ENVIRONMENTS = {"acme-prod": "production", "acme-dev": "development", "legacy": "production"}
 
 
-class Told:
+class Notifications:
     """What arrived at the receivers, in order."""
 
     def __init__(self) -> None:
         self.every: list[tuple[str, dict[str, Any]]] = []
-        told = self.every
+        self.watchdog: list[tuple[str, dict[str, Any]]] = []
+        received, always = self.every, self.watchdog
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                told.append((self.path.strip("/"), json.loads(body)))
+                receiver = self.path.strip("/")
+                (always if receiver == "deadman" else received).append((receiver, json.loads(body)))
                 self.send_response(200)
                 self.end_headers()
 
@@ -74,21 +79,21 @@ class Told:
         ]
 
 
-class House:
-    """The control of the simulator, and what was told."""
+class Deployment:
+    """The control of the simulator, and what was received."""
 
-    def __init__(self, control: str, told: Told) -> None:
-        self.control, self.told = control, told
+    def __init__(self, control: str, received: Notifications) -> None:
+        self.control, self.received = control, received
 
     def network(self, *, cut: bool) -> None:
         for name in ENVIRONMENTS:
             call("PUT", f"{self.control}/tenants/{name}/network", {"cut": cut})
 
     def calm(self) -> None:
-        """Wait until nothing more is told, and see that all is resolved."""
+        """Wait until nothing more is received, and see that all is resolved."""
         known = -1
-        while known != len(self.told.every):
-            known = len(self.told.every)
+        while known != len(self.received.every):
+            known = len(self.received.every)
             time.sleep(CALM_SECONDS)
 
 
@@ -115,16 +120,16 @@ def settings(directory: Path, control: str) -> Path:
     return file
 
 
-def alertmanager(directory: Path, port: int, told: Told) -> list[str]:
+def alertmanager(directory: Path, port: int, received: Notifications) -> list[str]:
     text = (CONFIG / "alertmanager" / "alertmanager.yml").read_text()
-    content = yaml.safe_load(scaled(text.replace("9095", str(told.port))))
+    content = yaml.safe_load(scaled(text.replace("9095", str(received.port))))
     for route in content["route"]["routes"]:
         route.pop("mute_time_intervals", None)  # the hour of the test must not matter
     for receiver in content["receivers"]:
         if receiver["name"] == "pager":
             receiver["slack_configs"] = [
                 {
-                    "api_url": f"http://127.0.0.1:{told.port}/chat",
+                    "api_url": f"http://127.0.0.1:{received.port}/chat",
                     "send_resolved": True,
                     "title": '{{ template "prober.title" . }}',
                     "text": '{{ template "prober.text" . }}',
@@ -144,11 +149,11 @@ def alertmanager(directory: Path, port: int, told: Told) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     directory = tmp_path_factory.mktemp("alerting")
-    told, port = Told(), free_port()
+    received, port = Notifications(), free_port()
     with ExitStack() as resources:
-        resources.callback(told.close)
+        resources.callback(received.close)
         simulate = ("simulate", "--port", "0", "--control-port", "0", "--server-ms", "5")
         more = ("--token-directory", str(directory), "--networks")
         log = directory / "simulator.log"
@@ -158,75 +163,162 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         log = directory / "prober.log"
         daemon = started(*run, until=r'"listening": "http://([^"]+)"', log=log)
         _, target = resources.enter_context(daemon)
-        command = alertmanager(directory, port, told)
+        command = alertmanager(directory, port, received)
         resources.enter_context(running(command, directory / "alertmanager.log", "Listening on"))
         command = prometheus(directory, [target], free_port(), port)
         resources.enter_context(running(command, directory / "prometheus.log", READY))
-        house = House(control, told)
-        house.calm()
-        assert told.every == []
-        yield house
+        deployment = Deployment(control, received)
+        deployment.calm()
+        assert received.every == []
+        yield deployment
 
 
-def test_a_regenerated_token_is_told_once_and_that_it_is_over(house: House) -> None:
-    house.told.every.clear()
-    call("POST", f"{house.control}/tenants/acme-prod/regenerate")
-    waited = seconds_until(lambda: bool(house.told.alerts("pager")))
-    house.calm()
+def test_a_regenerated_token_is_notified_once_and_that_it_is_over(deployment: Deployment) -> None:
+    deployment.received.every.clear()
+    call("POST", f"{deployment.control}/tenants/acme-prod/regenerate")
+    waited = seconds_until(lambda: bool(deployment.received.alerts("pager")))
+    deployment.calm()
 
     assert waited < LIMIT_SECONDS
-    (labels,) = house.told.alerts("pager")
+    (labels,) = deployment.received.alerts("pager")
     assert labels["alertname"] == "ProberTokenRejected"
     assert (labels["tenant"], labels["culprit"]) == ("acme-prod", "credential")
     assert (labels["cause"], labels["environment"]) == ("superseded", "production")
-    assert house.told.alerts("tickets") == house.told.alerts("development") == []
-    assert house.told.said() == ["credential: the token of acme-prod is rejected (superseded)"]
+    assert deployment.received.alerts("tickets") == deployment.received.alerts("development") == []
+    assert deployment.received.said() == [
+        "credential: the token of acme-prod is rejected (superseded)"
+    ]
 
-    call("POST", f"{house.control}/tenants/acme-prod/deliver")
-    seconds_until(lambda: bool(house.told.notifications("pager", "resolved")))
-    house.calm()
-    assert len(house.told.alerts("pager")) == 1
+    call("POST", f"{deployment.control}/tenants/acme-prod/deliver")
+    seconds_until(lambda: bool(deployment.received.notifications("pager", "resolved")))
+    deployment.calm()
+    assert len(deployment.received.alerts("pager")) == 1
 
 
-def test_a_dead_network_of_our_own_is_one_alert_and_not_one_for_each_tenant(house: House) -> None:
-    house.told.every.clear()
-    house.network(cut=True)
-    seconds_until(lambda: bool(house.told.alerts("pager")))
-    house.calm()
+def test_a_dead_network_path_is_one_alert_and_not_one_for_each_tenant(
+    deployment: Deployment,
+) -> None:
+    deployment.received.every.clear()
+    deployment.network(cut=True)
+    seconds_until(lambda: bool(deployment.received.alerts("pager")))
+    deployment.calm()
 
-    (labels,) = house.told.alerts("pager")
+    (labels,) = deployment.received.alerts("pager")
     assert (labels["alertname"], labels["culprit"]) == ("ProberVantagePointOffline", "network")
-    assert house.told.alerts("tickets") == house.told.alerts("development") == []
+    assert deployment.received.alerts("tickets") == deployment.received.alerts("development") == []
 
-    house.network(cut=False)
-    seconds_until(lambda: bool(house.told.notifications("pager", "resolved")))
-    house.calm()
-    assert len(house.told.alerts("pager")) == 1
+    deployment.network(cut=False)
+    seconds_until(lambda: bool(deployment.received.notifications("pager", "resolved")))
+    deployment.calm()
+    assert len(deployment.received.alerts("pager")) == 1
 
 
-def test_errors_of_the_platform_on_one_tenant_are_one_page(house: House) -> None:
-    house.told.every.clear()
-    call("PUT", f"{house.control}/faults", {"fault": "server_error", "tenant": "legacy"})
-    seconds_until(lambda: bool(house.told.alerts("pager")))
-    call("DELETE", f"{house.control}/faults")
+def test_errors_of_the_platform_on_one_tenant_are_one_page(deployment: Deployment) -> None:
+    deployment.received.every.clear()
+    call("PUT", f"{deployment.control}/faults", {"fault": "server_error", "tenant": "legacy"})
+    seconds_until(lambda: bool(deployment.received.alerts("pager")))
+    call("DELETE", f"{deployment.control}/faults")
 
-    seconds_until(lambda: bool(house.told.notifications("pager", "resolved")), 120)
-    (labels,) = house.told.alerts("pager")
+    seconds_until(lambda: bool(deployment.received.notifications("pager", "resolved")), 120)
+    (labels,) = deployment.received.alerts("pager")
     assert (labels["alertname"], labels["culprit"]) == ("ProberErrorBudgetBurnsFast", "platform")
     assert (labels["tenant"], labels["environment"]) == ("legacy", "production")
-    assert house.told.alerts("development") == []
+    assert deployment.received.alerts("development") == []
 
 
 def test_one_tenants_network_is_that_tenants_alert_and_development_pages_nobody(
-    house: House,
+    deployment: Deployment,
 ) -> None:
-    house.told.every.clear()
-    call("PUT", f"{house.control}/tenants/acme-dev/network", {"cut": True})
-    seconds_until(lambda: bool(house.told.alerts("development")))
-    house.calm()
+    deployment.received.every.clear()
+    call("PUT", f"{deployment.control}/tenants/acme-dev/network", {"cut": True})
+    seconds_until(lambda: bool(deployment.received.alerts("development")))
+    deployment.calm()
 
-    (labels,) = house.told.alerts("development")
+    (labels,) = deployment.received.alerts("development")
     assert (labels["alertname"], labels["tenant"]) == ("ProberTenantUnreachable", "acme-dev")
-    assert house.told.alerts("pager") == []
-    call("PUT", f"{house.control}/tenants/acme-dev/network", {"cut": False})
-    seconds_until(lambda: bool(house.told.notifications("development", "resolved")))
+    assert deployment.received.alerts("pager") == []
+    call("PUT", f"{deployment.control}/tenants/acme-dev/network", {"cut": False})
+    seconds_until(lambda: bool(deployment.received.notifications("development", "resolved")))
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A fault at some scope, and the one notification that it must bring, by whom it may be."""
+
+    fault: str
+    tenant: str | None
+    path: str | None
+    receiver: str
+    alert: str
+    culprit: str
+    in_short: bool = False
+    """Whether it runs without E2E_EVERY_CELL, which `make e2e` sets."""
+
+
+ONE_PROBE, ALL_PROBES, ALL_TENANTS = ("legacy", "*/datasets"), ("legacy", None), (None, None)
+CELLS = (
+    Cell("permission_denied", *ONE_PROBE, "tickets", "ProberPermissionDenied", "credential"),
+    Cell("client_error", *ONE_PROBE, "tickets", "ProberProbeFailing", "request", in_short=True),
+    Cell("captive_portal", *ONE_PROBE, "tickets", "ProberProbeFailing", "network"),
+    Cell("hang", *ONE_PROBE, "tickets", "ProberProbeFailing", "undecided"),
+    Cell("server_error", *ONE_PROBE, "pager", "ProberErrorBudgetBurnsFast", "platform"),
+    Cell("permission_denied", *ALL_PROBES, "pager", "ProberTenantRefused", "credential"),
+    Cell("client_error", *ALL_PROBES, "pager", "ProberTenantRefused", "request"),
+    Cell("captive_portal", *ALL_PROBES, "pager", "ProberTenantUnreachable", "network"),
+    Cell("hang", *ALL_PROBES, "pager", "ProberTenantSilent", "undecided"),
+    Cell("permission_denied", *ALL_TENANTS, "pager", "ProberTenantRefused", "credential"),
+    Cell("client_error", *ALL_TENANTS, "pager", "ProberTenantRefused", "request"),
+    Cell("captive_portal", *ALL_TENANTS, "pager", "ProberVantagePointOffline", "network"),
+    Cell("hang", *ALL_TENANTS, "pager", "ProberLocationSilent", "undecided", in_short=True),
+    Cell("server_error", *ALL_TENANTS, "pager", "ProberPlatformDown", "platform"),
+)
+
+
+def of_the_cell(note: dict[str, Any]) -> list[dict[str, str]]:
+    """Return the labels of a notification's alerts, but for those of a machine that is busy."""
+    every = [each["labels"] for each in note["alerts"] if each["status"] == "firing"]
+    return [each for each in every if each["scope"] != "prober"]
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [each for each in CELLS if EVERY_CELL or each.in_short],
+    ids=lambda cell: f"{cell.fault} {cell.tenant} {cell.path}",
+)
+def test_what_is_hard_down_is_notified_once(deployment: Deployment, cell: Cell) -> None:
+    deployment.calm()
+    deployment.received.every.clear()
+    scope = {"tenant": cell.tenant, "path": cell.path}
+    wanted = {name: value for name, value in scope.items() if value is not None}
+    call("PUT", f"{deployment.control}/faults", {"fault": cell.fault, **wanted})
+    try:
+        seconds_until(
+            lambda: any(
+                map(of_the_cell, deployment.received.notifications(cell.receiver, "firing"))
+            ),
+            2 * LIMIT_SECONDS,
+        )
+        deployment.calm()
+        notes = [
+            labels
+            for receiver in ("pager", "tickets")
+            for note in deployment.received.notifications(receiver, "firing")
+            if (labels := of_the_cell(note))
+        ]
+        alerts = [labels for note in notes for labels in note]
+        assert {each["alertname"] for each in alerts} == {cell.alert}
+        assert {each["culprit"] for each in alerts} == {cell.culprit}
+        assert len(notes) == 1
+    finally:
+        call("DELETE", f"{deployment.control}/faults")
+    seconds_until(
+        lambda: bool(deployment.received.notifications(cell.receiver, "resolved")),
+        2 * LIMIT_SECONDS,
+    )
+
+
+def test_the_watchdog_is_sent_all_the_time(deployment: Deployment) -> None:
+    known = len(deployment.received.watchdog)
+    seconds_until(lambda: len(deployment.received.watchdog) > known + 1)
+    _, note = deployment.received.watchdog[-1]
+    assert [each["labels"]["alertname"] for each in note["alerts"]] == ["Watchdog"]

@@ -176,7 +176,7 @@ class DaemonMachine(RuleBasedStateMachine):
 
     async def tokens_read(self) -> None:
         while any(each.fingerprint is None for each in self.daemon.tokens.statuses.values()):
-            await self.daemon.tokens._watch.poll()
+            await self.daemon.tokens._source_watcher.poll()
         await self.all_ended()
 
     async def run_to_its_end(self, tenant: str, probe: str) -> None:

@@ -31,7 +31,10 @@ OF_PROBE = 'probe="datasets",tenant="acme-prod"'
 
 
 class _Platform(BaseHTTPRequestHandler):
+    asked = threading.Event()
+
     def do_GET(self) -> None:
+        self.asked.set()
         time.sleep(SERVER_SECONDS)
         body = b'{"status": "ok", "datasets": []}'
         self.send_response(200)
@@ -68,9 +71,10 @@ async def run_with_a_stall(
         build=Build("1", ""),
     )
     request = build_request(tenant, probe, SecretStr("a-token"), version="1")
+    _Platform.asked.clear()
     async with ProbeHttpClient(EventLoopLagMonitor(metrics.loop_lag)) as client:
         asking = asyncio.create_task(client.exchange(request, probe, tenant.transport))
-        await asyncio.sleep(SERVER_SECONDS / 4)
+        await asyncio.to_thread(_Platform.asked.wait)
         time.sleep(stall_seconds)  # noqa: ASYNC251 -- the stall is the subject
         exchange = await asking
     result = ProbeResult(

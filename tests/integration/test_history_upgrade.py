@@ -21,10 +21,10 @@ async def test_the_past_is_remembered_at_once(tmp_path: Path) -> None:
     (tmp_path / "prober.yaml").write_text(SETTINGS)
     write_the_first_version(tmp_path)
     memory = StatusService(load(tmp_path / "prober.yaml"), some_metrics(), structlog.get_logger())
-    assert memory.archive is not None
-    assert memory.archive.streaks(NOW, NOW) == ()
+    assert memory.history is not None
+    assert memory.history.streaks(NOW, NOW) == ()
     await memory.start()
     try:
-        assert len(memory.archive.streaks(NOW, NOW)) == 1
+        assert len(memory.history.streaks(NOW, NOW)) == 1
     finally:
         await memory.close()

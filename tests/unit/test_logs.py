@@ -21,8 +21,9 @@ from prober.logs import (
     RateLimitedHandler,
     configure_logging,
 )
-from prober.outcomes import FailureKind
-from tests.unit.metrics.factories import a_failure, an_answer
+from prober.models import TokenEvent, TokenSource, TokenSourceKind, TokenStatus
+from prober.outcomes import FailureKind, TokenEventKind
+from tests.unit.metrics.factories import NOW, a_failure, an_answer
 
 
 class Written(io.StringIO):
@@ -83,6 +84,19 @@ def test_another_probe_is_another_matter(written: Written) -> None:
     assert [each["tenant"] for each in written.events()] == ["acme", "other"]
 
 
+@pytest.mark.parametrize("kind", TokenEventKind)
+def test_a_token_event_is_logged_under_its_kind(written: Written, kind: TokenEventKind) -> None:
+    status = TokenStatus("acme", TokenSource(TokenSourceKind.FILE, "/run/token"))
+    a_recorder()[0].on_token_event(TokenEvent(kind, NOW, status, ("beta",)))
+    (event,) = written.events()
+    names = {"loaded", "rotated", "accepted", "rejected", "expiring", "missing"}
+    assert event["event"] in {f"token.{name}" for name in names}
+    assert event["event"].removeprefix("token.") == kind.value.removeprefix("token_")
+    is_bad = kind.value.removeprefix("token_") in {"rejected", "expiring", "missing"}
+    assert event["level"] == ("warning" if is_bad else "info")
+    assert (event["tenant"], event["shared_with"]) == ("acme", ["beta"])
+
+
 def test_lines_beyond_the_rate_are_left_out_and_it_is_said(written: Written) -> None:
     moments = Moments()
     handler = RateLimitedHandler(written, moments)
@@ -118,7 +132,7 @@ def test_kinds_of_lines_are_not_counted_without_bound(written: Written) -> None:
     logging.getLogger().handlers = [handler]
     for number in range(2 * MAX_COUNTED_EVENTS):
         structlog.get_logger("prober").warning(f"event.{number}")
-    assert len(handler._allowances) <= MAX_COUNTED_EVENTS + 1
+    assert len(handler._buckets) <= MAX_COUNTED_EVENTS + 1
 
 
 def test_long_values_are_cut_and_of_a_traceback_the_end_is_kept(written: Written) -> None:
@@ -144,4 +158,4 @@ def test_probes_that_come_and_go_are_not_remembered_for_ever() -> None:
     recorder, answer = LogSink(structlog.get_logger("prober")), an_answer()
     for number in range(MAX_REMEMBERED_PROBES + 10):
         recorder.on_result(replace(answer, probe=f"p{number}"))
-    assert len(recorder._last) == 10
+    assert len(recorder._last_reason) == 10

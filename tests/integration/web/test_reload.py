@@ -22,8 +22,8 @@ def answering(*problems: ConfigProblem) -> Callable[[], Awaitable[tuple[ConfigPr
     [
         ((), {}, 200, "reloaded"),
         ((PROBLEM,), {}, 400, "prober.yaml:3: tenants: name at least one"),
-        ((), {"Sec-Fetch-Site": "cross-site"}, 403, "another site's page"),
-        ((), {"Origin": "http://evil.example"}, 403, "another site's page"),
+        ((), {"Sec-Fetch-Site": "cross-site"}, 403, "cross-site"),
+        ((), {"Origin": "http://evil.example"}, 403, "cross-site"),
         ((), {"Host": "evil.example"}, 403, "web.allowed_hosts"),
     ],
 )

@@ -71,7 +71,7 @@ def test_everything_that_exporters_take_is_taken(
     )
     assert warnings == ""
     assert access.tls is not None
-    assert access.tls.client_certificates is ClientCertificates.DEMANDED
+    assert access.tls.client_certificates is ClientCertificates.REQUIRED
     assert access.tls.allowed_sans == frozenset({"a", "b"})
     assert access.tls.ciphers == ("ECDHE-RSA-AES128-GCM-SHA256",)
     assert access.tls.curve == "X25519"

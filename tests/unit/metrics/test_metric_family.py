@@ -43,89 +43,89 @@ def test_labels_are_sorted_and_escaped(pairs: tuple[tuple[str, str], ...], text:
     assert format_labels(pairs) == text
 
 
-def fresh_texts(shelf: MetricFamily) -> dict[tuple[str, ...], str]:
-    while shelf.stale:
-        for block in shelf.stale.popitem()[1]:
-            block.refresh()
-    return shelf.texts
+def fresh_texts(family: MetricFamily) -> dict[tuple[str, ...], str]:
+    while family.dirty:
+        for samples in family.dirty.popitem()[1]:
+            samples.refresh()
+    return family.text_by_owner
 
 
-def a_block(shelf: MetricFamily, value: float | None = 0.0) -> LabelledSamples:
-    return shelf.block(("t",), SIDES, value)
+def some_samples(family: MetricFamily, value: float | None = 0.0) -> LabelledSamples:
+    return family.samples(("t",), SIDES, value)
 
 
-def test_a_block_begins_with_every_series_at_its_value() -> None:
-    shelf = MetricFamily(GAUGE, OrderedDict())
+def test_some_samples_begins_with_every_series_at_its_value() -> None:
+    family = MetricFamily(GAUGE, OrderedDict())
 
-    a_block(shelf)
+    some_samples(family)
 
-    assert fresh_texts(shelf) == {
+    assert fresh_texts(family) == {
         ("t",): 'g{side="a",tenant="t"} 0.0\ng{side="b",tenant="t"} 0.0\n'
     }
 
 
-def test_a_block_without_a_value_has_no_lines_yet() -> None:
-    shelf = MetricFamily(GAUGE, OrderedDict())
+def test_some_samples_without_a_value_has_no_lines_yet() -> None:
+    family = MetricFamily(GAUGE, OrderedDict())
 
-    block = a_block(shelf, None)
+    samples = some_samples(family, None)
 
-    assert (fresh_texts(shelf), block.series_count) == ({("t",): ""}, 0)
+    assert (fresh_texts(family), samples.series_count) == ({("t",): ""}, 0)
 
 
 def test_a_change_renews_its_line_and_leaves_the_others() -> None:
-    shelf = MetricFamily(GAUGE, OrderedDict())
+    family = MetricFamily(GAUGE, OrderedDict())
 
-    a_block(shelf).add(2.5, "b")
+    some_samples(family).add(2.5, "b")
 
-    assert fresh_texts(shelf) == {
+    assert fresh_texts(family) == {
         ("t",): 'g{side="a",tenant="t"} 0.0\ng{side="b",tenant="t"} 2.5\n'
     }
 
 
 def test_replacing_makes_what_is_not_named_absent() -> None:
-    shelf = MetricFamily(GAUGE, OrderedDict())
+    family = MetricFamily(GAUGE, OrderedDict())
 
-    a_block(shelf).replace({"b": 1.0})
+    some_samples(family).replace({"b": 1.0})
 
-    assert fresh_texts(shelf) == {("t",): 'g{side="b",tenant="t"} 1.0\n'}
-    assert shelf.series_count == 1
+    assert fresh_texts(family) == {("t",): 'g{side="b",tenant="t"} 1.0\n'}
+    assert family.series_count == 1
 
 
 def test_a_series_may_be_declared_later() -> None:
-    shelf = MetricFamily(GAUGE, OrderedDict())
-    block = a_block(shelf, None)
+    family = MetricFamily(GAUGE, OrderedDict())
+    samples = some_samples(family, None)
 
-    block.declare("c", ("c",))
-    block.set(3.0, "c")
+    samples.declare("c", ("c",))
+    samples.set(3.0, "c")
 
-    assert fresh_texts(shelf) == {("t",): 'g{side="c",tenant="t"} 3.0\n'}
+    assert fresh_texts(family) == {("t",): 'g{side="c",tenant="t"} 3.0\n'}
 
 
-def test_a_block_that_is_redefined_forgets_what_it_had() -> None:
-    shelf = MetricFamily(GAUGE, OrderedDict())
-    block = a_block(shelf)
+def test_some_samples_that_is_redefined_forgets_what_it_had() -> None:
+    family = MetricFamily(GAUGE, OrderedDict())
+    samples = some_samples(family)
 
-    block.redefine({NO_LABELS: ("z",)}, 1.0)
+    samples.redefine({NO_LABELS: ("z",)}, 1.0)
 
-    assert fresh_texts(shelf) == {("t",): 'g{side="z",tenant="t"} 1.0\n'}
-    assert block.tails == {NO_LABELS: ("z",)}
+    assert fresh_texts(family) == {("t",): 'g{side="z",tenant="t"} 1.0\n'}
+    assert samples.suffixes == {NO_LABELS: ("z",)}
 
 
 def test_asking_twice_for_an_owners_block_keeps_its_numbers() -> None:
-    shelf = MetricFamily(GAUGE, OrderedDict())
-    a_block(shelf).set(7.0, "a")
+    family = MetricFamily(GAUGE, OrderedDict())
+    some_samples(family).set(7.0, "a")
 
-    assert a_block(shelf).values["a"] == 7.0
+    assert some_samples(family).values["a"] == 7.0
 
 
 def test_a_dropped_owner_leaves_nothing() -> None:
-    shelf = MetricFamily(GAUGE, OrderedDict())
-    a_block(shelf)
+    family = MetricFamily(GAUGE, OrderedDict())
+    some_samples(family)
 
-    shelf.drop(("t",))
-    shelf.drop(("never there",))
+    family.drop(("t",))
+    family.drop(("never there",))
 
-    assert (fresh_texts(shelf), shelf.blocks) == ({}, {})
+    assert (fresh_texts(family), family.samples_by_owner) == ({}, {})
 
 
 @pytest.mark.parametrize(
@@ -147,43 +147,43 @@ def test_a_bucket_holds_all_up_to_its_bound(value: float, counts: list[int]) -> 
 
 
 def test_a_histogram_is_written_with_buckets_count_and_sum() -> None:
-    shelf = MetricFamily(HISTOGRAM, OrderedDict())
-    histogram = shelf.histogram(("t",))
+    family = MetricFamily(HISTOGRAM, OrderedDict())
+    histogram = family.histogram(("t",))
 
     histogram.observe(0.75)
-    shelf.histogram(("t",)).observe(0.25)
+    family.histogram(("t",)).observe(0.25)
 
-    assert fresh_texts(shelf)[("t",)] == (
+    assert fresh_texts(family)[("t",)] == (
         'h_bucket{le="0.5",tenant="t"} 1.0\nh_bucket{le="1.0",tenant="t"} 2.0\n'
         'h_bucket{le="+Inf",tenant="t"} 2.0\nh_count{tenant="t"} 2.0\nh_sum{tenant="t"} 1.0\n'
     )
-    assert shelf.series_count == 5
+    assert family.series_count == 5
 
 
 def test_a_text_is_made_once_however_many_changes_there_were() -> None:
-    shelf = MetricFamily(GAUGE, OrderedDict())
-    block = a_block(shelf)
-    fresh_texts(shelf)
+    family = MetricFamily(GAUGE, OrderedDict())
+    samples = some_samples(family)
+    fresh_texts(family)
     for value in (1.0, 2.0, 3.0):
-        block.set(value, "a")
-    assert shelf.stale == {("t",): [block]}
-    assert fresh_texts(shelf)["t",].startswith('g{side="a",tenant="t"} 3.0')
+        samples.set(value, "a")
+    assert family.dirty == {("t",): [samples]}
+    assert fresh_texts(family)["t",].startswith('g{side="a",tenant="t"} 3.0')
 
 
-def test_a_block_that_is_gone_puts_no_text_in_the_place_of_its_heir() -> None:
-    shelf = MetricFamily(GAUGE, OrderedDict())
-    a_block(shelf).set(1.0, "a")
-    shelf.drop(("t",))
-    a_block(shelf).set(2.0, "a")
-    assert fresh_texts(shelf)["t",].startswith('g{side="a",tenant="t"} 2.0')
+def test_some_samples_that_is_gone_puts_no_text_in_the_place_of_its_heir() -> None:
+    family = MetricFamily(GAUGE, OrderedDict())
+    some_samples(family).set(1.0, "a")
+    family.drop(("t",))
+    some_samples(family).set(2.0, "a")
+    assert fresh_texts(family)["t",].startswith('g{side="a",tenant="t"} 2.0')
 
 
 def test_what_is_gone_is_not_kept_to_be_written() -> None:
-    stale: Dirty = OrderedDict()
-    shelf, other = MetricFamily(GAUGE, stale), MetricFamily(GAUGE, stale)
-    a_block(shelf)
-    stays = a_block(other)
-    shelf.drop(("t",))
-    assert stale == {("t",): [stays]}
+    dirty: Dirty = OrderedDict()
+    family, other = MetricFamily(GAUGE, dirty), MetricFamily(GAUGE, dirty)
+    some_samples(family)
+    stays = some_samples(other)
+    family.drop(("t",))
+    assert dirty == {("t",): [stays]}
     other.drop(("t",))
-    assert stale == {}
+    assert dirty == {}

@@ -19,13 +19,13 @@ FLEETS = {
 def test_the_estimate_is_the_number_of_series_at_start(
     tenants: tuple[Tenant, ...], histograms: HistogramScope
 ) -> None:
-    store = some_metrics(histograms=histograms)
-    store.apply(tenants)
-    lines = store.render(False).decode().splitlines()
+    registry = some_metrics(histograms=histograms)
+    registry.apply(tenants)
+    lines = registry.render(False).decode().splitlines()
 
     estimate = series_estimate(tenants, histograms)
 
-    assert estimate == store.series_count == sum(not line.startswith("#") for line in lines)
+    assert estimate == registry.series_count == sum(not line.startswith("#") for line in lines)
 
 
 def test_a_probe_has_about_a_hundred_series() -> None:
@@ -37,10 +37,10 @@ def test_a_probe_has_about_a_hundred_series() -> None:
 
 
 def test_histograms_of_a_tenant_are_one_for_all_its_probes() -> None:
-    store = MetricRegistry("tenant")
+    registry = MetricRegistry("tenant")
 
-    first = store.histogram("prober_probe_duration_seconds", ("acme", "a"))
-    second = store.histogram("prober_probe_duration_seconds", ("acme", "b"))
+    first = registry.histogram("prober_probe_duration_seconds", ("acme", "a"))
+    second = registry.histogram("prober_probe_duration_seconds", ("acme", "b"))
 
     assert first is not None
     assert first is second
@@ -53,30 +53,30 @@ def test_histograms_that_are_off_do_not_exist() -> None:
 
 
 def test_an_owner_that_is_not_kept_goes_and_other_kinds_of_owners_stay() -> None:
-    store = MetricRegistry("probe")
+    registry = MetricRegistry("probe")
     for name in ("a", "b"):
-        store.block("prober_probe_success", ("acme", name))
-    store.block("prober_token_state", ("acme",))
+        registry.samples("prober_probe_success", ("acme", name))
+    registry.samples("prober_token_state", ("acme",))
 
-    store.keep_only({("tenant", "probe"): {("acme", "b")}})
+    registry.keep_only({("tenant", "probe"): {("acme", "b")}})
 
-    left = [owner for shelf in store.families for owner in shelf.blocks]
+    left = [owner for family in registry.families for owner in family.samples_by_owner]
     assert left == [("acme", "b"), ("acme",)]
 
 
 def test_an_info_is_one_series_with_its_present_labels_or_none() -> None:
-    store = MetricRegistry("probe")
+    registry = MetricRegistry("probe")
 
-    store.set_info("prober_config_info", (), ("old",))
-    store.set_info("prober_config_info", (), ("new",))
-    shelf = next(s for s in store.families if s.family.name == "prober_config_info")
-    while store.refresh(1):
+    registry.set_info("prober_config_info", (), ("old",))
+    registry.set_info("prober_config_info", (), ("new",))
+    family = next(s for s in registry.families if s.definition.name == "prober_config_info")
+    while registry.refresh(1):
         pass
-    assert shelf.texts[()] == 'prober_config_info{hash="new"} 1.0\n'
+    assert family.text_by_owner[()] == 'prober_config_info{hash="new"} 1.0\n'
 
-    store.set_info("prober_config_info", (), None)
-    assert not store.refresh(1)
-    assert shelf.texts[()] == ""
+    registry.set_info("prober_config_info", (), None)
+    assert not registry.refresh(1)
+    assert family.text_by_owner[()] == ""
 
 
 def test_an_own_label_never_takes_the_place_of_a_familys() -> None:

@@ -176,6 +176,24 @@ async def test_what_could_not_be_saved_is_saved_the_next_time(harness: Harness) 
     assert memory.saved[BY_VARIABLE.name].state is TokenState.UNVERIFIED
 
 
+async def test_a_tenant_that_is_removed_while_its_save_fails_does_not_stop_later_saves(
+    harness: Harness,
+) -> None:
+    other = a_tenant(name="other", token=BY_VARIABLE.token)
+    manager, memory = harness.manager(), Memory(b"k" * 32, broken=True)
+    await manager.load()
+    saving = asyncio.create_task(manager.save(memory))
+    await asyncio.sleep(0)  # the records have been taken, and the thread has them
+    manager.apply_config([other], Backoff(), {})
+    with pytest.raises(OSError, match="No space left"):
+        await saving
+    await manager.load()
+    memory.broken = False
+    await manager.save(memory)
+
+    assert memory.saved.keys() == {"other"}
+
+
 async def test_a_restored_life_goes_on_and_is_no_news(harness: Harness) -> None:
     memory = Memory(b"k" * 32)
     first = harness.manager()
@@ -223,13 +241,13 @@ async def test_a_401_reads_the_source_once_for_all_who_ask_at_the_same_time(
     old = await granted(manager)
     harness.environ[VARIABLE] = "another-token"
     looks: list[Iterable[str]] = []
-    look = manager._watch.poll
+    look = manager._source_watcher.poll
 
     def noted(names: Iterable[str]) -> Awaitable[None]:
         looks.append(names)
         return look(names)
 
-    monkeypatch.setattr(manager._watch, "poll", noted)
+    monkeypatch.setattr(manager._source_watcher, "poll", noted)
 
     renewed = await asyncio.gather(*(manager.refresh_rejected(BY_VARIABLE, old) for _ in range(5)))
 
@@ -276,7 +294,7 @@ async def test_nobody_ever_gets_half_a_token(harness: Harness, tmp_path: Path) -
 
     async def let_time_pass(seconds: float) -> None:
         harness.now += seconds
-        await manager._watch.poll()
+        await manager._source_watcher.poll()
         seen.add(secret_of(await granted(manager, tenant)))
 
     for content in (whole[1], whole[0], whole[1]):
@@ -304,7 +322,7 @@ async def test_the_expiry_in_a_jwt_is_told_in_stages(harness: Harness) -> None:
     assert manager.statuses[BY_VARIABLE.name].expires_at == harness.now + 20 * day
     told = []
     for _ in range(22):
-        manager._books.notify_expiries(harness.now)
+        manager._registry.notify_expiries(harness.now)
         told.append(harness.event_kinds().count("expiring"))
         harness.now += day
 
@@ -339,7 +357,7 @@ async def test_an_oauth_token_is_renewed_ahead_while_the_old_one_is_still_used(
     await granted(manager, BY_OAUTH)
     harness.now += 81
     assert secret_of(await granted(manager, BY_OAUTH)) == "issued-1"
-    await until(lambda: not manager._accounts[BY_OAUTH.name].is_fetching)
+    await until(lambda: not manager._oauth_clients[BY_OAUTH.name].is_fetching)
     assert secret_of(await granted(manager, BY_OAUTH)) == "issued-2"
     assert manager.statuses[BY_OAUTH.name].rotations == 0
 

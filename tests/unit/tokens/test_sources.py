@@ -54,14 +54,14 @@ def test_a_token_is_found_in_what_editors_make_of_it(content: bytes) -> None:
         (b"\xef\xbb\xbf", "here is empty: write the token into it"),
         (
             f"{SECRET} {SECRET}".encode(),
-            "here has white space inside: one token alone may be there",
+            "here contains white space: only one token is allowed",
         ),
         (
             f"{SECRET}\n# old".encode(),
-            "here has white space inside: one token alone may be there",
+            "here contains white space: only one token is allowed",
         ),
-        (f"{SECRET}ü".encode(), "here has characters that no HTTP header can carry"),
-        (f"{SECRET}\0".encode(), "here has characters that no HTTP header can carry"),
+        (f"{SECRET}ü".encode(), "here has characters that are not allowed in an HTTP header"),
+        (f"{SECRET}\0".encode(), "here has characters that are not allowed in an HTTP header"),
         (SECRET.encode() + b"\xff", "here is not UTF-8 text"),
         (SECRET.encode("utf-16"), "here is not UTF-8 text"),
         (SECRET.encode() * 1000, "here is longer than 16384 bytes"),
@@ -175,7 +175,7 @@ def test_what_is_no_file_is_no_token_file_and_is_not_opened(tmp_path: Path) -> N
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     for path in (tmp_path, pipe):
-        assert shown(FileSource(path).read(None)) == f"the token file {path} is no regular file"
+        assert shown(FileSource(path).read(None)) == f"the token file {path} is not a regular file"
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ def test_a_look_is_believed_once_the_file_was_left_alone(
 
 def test_a_path_that_can_be_none_is_a_problem_of_its_source_alone() -> None:
     source = TokenSource(TokenSourceKind.FILE, "/tmp/a\0b")  # noqa: S108 -- never opened
-    assert "is no path" in open_source(source, {}).read(None).problem
+    assert "is not a path" in open_source(source, {}).read(None).problem
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The ledger's file: what was saved is read, and no file keeps the daemon from starting."""
+"""The token store: what was saved is read, and no file keeps the daemon from starting."""
 
 import sqlite3
 from collections.abc import Callable
@@ -116,7 +116,7 @@ def of_half_its_pages(path: Path) -> None:
     ("make", "told"),
     [
         (of_noise, "it is corrupt: file is not a database"),
-        (of_another_program, "it is no ledger of prober"),
+        (of_another_program, "it is not a token store of prober"),
         (of_a_later_version, "its version is 9, this prober writes version 1"),
         (of_half_its_pages, "it is corrupt: database disk image is malformed"),
         (of_a_key_that_is_text, "it is corrupt: its key is missing"),
