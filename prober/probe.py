@@ -183,12 +183,12 @@ def route_to_check(tenant: Tenant, refused: Probe) -> Probe:
     token is accepted (a 4xx that is expected proves nothing), else the built-in `datasets`.
     It has no more time than the probe that was refused.
     """
-    current_user = _builtin("current-user")
+    current_user = _builtin("current-user", refused)
     if refused.path.rstrip("/") != current_user.path:
         other = current_user
     else:
         others = (each for each in tenant.probes if _can_check(each, refused))
-        other = next(others, _builtin("datasets"))
+        other = next(others, _builtin("datasets", refused))
     return replace(
         other,
         timeout_seconds=refused.timeout_seconds,
@@ -206,9 +206,19 @@ def _can_check(probe: Probe, refused: Probe) -> bool:
     )
 
 
-def _builtin(name: str) -> Probe:
-    built_in = CATALOGUE[name]
-    return Probe(name=name, path=built_in.path, expectations=built_in.expectations)
+def _builtin(name: str, refused: Probe) -> Probe:
+    """Return a built-in probe without parameters, with the limits of the one that was refused."""
+    builtin = CATALOGUE[name]
+    return replace(
+        refused,
+        name=name,
+        path=builtin.path,
+        method=builtin.method,
+        body=None,
+        headers=(),
+        secrets=(),
+        expectations=builtin.expectations,
+    )
 
 
 MAX_INLINE_BODY_BYTES = 64 * 1024

@@ -136,9 +136,10 @@ def settings(control: str) -> str:
         for name, source in [*((name, name) for name in TENANTS), (TWIN, "acme-prod")]
     ]
     written = {
-        "web": {"listen": "127.0.0.1:0", "histograms": "off"},
+        "web": {"listen": "127.0.0.1:0"},
+        "metrics": {"histograms": "off"},
         "history": {"enabled": False},
-        "schedule": {"grace": "2s"},
+        "shutdown_timeout": "2s",
         "defaults": {"interval": "1s", "timeout": "900ms", "connect_timeout": "800ms"},
         "tenants": entries,
     }
@@ -218,7 +219,7 @@ def test_a_shard_without_tenants_is_idle_and_well_until_there_are_some(tmp_path:
         seconds_until(lambda: "config.reloaded" in log.read_text())
         assert Shard("here", 1, it, url).tenants == {"legacy"}
         assert end(it) == 0
-    assert "none of the 1 belongs to shard 1/3: this prober is idle, and well" in log.read_text()
+    assert "none of the 1 belongs to shard 1/3: this prober is idle;" in log.read_text()
 
 
 def test_the_documents_commands_run(monkeypatch: pytest.MonkeyPatch) -> None:

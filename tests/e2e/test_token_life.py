@@ -29,8 +29,8 @@ class House:
         written = {
             "web": {"listen": "127.0.0.1:0"},
             "state": {"directory": "state"},
-            "tokens": {"canary_first": "2s", "canary_limit": "4s"},
-            "schedule": {"grace": "2s"},
+            "tokens": {"retry_initial": "2s", "retry_max": "4s"},
+            "shutdown_timeout": "2s",
             "defaults": {"interval": "1s", "timeout": "900ms", "connect_timeout": "400ms"},
             "tenants": [
                 {

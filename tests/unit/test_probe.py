@@ -21,7 +21,6 @@ from prober.models import (
     ProbeResult,
     Tenant,
     TokenRef,
-    TransportOptions,
     Verdict,
 )
 from prober.outcomes import Culprit, Endpoint, FailureKind, Outcome, Reason
@@ -30,7 +29,7 @@ from prober.tokens.manager import TokenLease
 from prober.tokens.oauth_client import TokenUnavailable
 from prober.tokens.route_check import ROUTE_CHECK
 from prober.version import current_version
-from tests.builders import a_probe, a_tenant
+from tests.builders import a_probe, a_tenant, a_transport
 from tests.unit.classifier.factories import SERVER_TIMING, a_failure
 
 TENANT, PROBE = a_tenant(), a_probe()
@@ -157,7 +156,7 @@ async def test_what_a_probe_sends(harness: Harness) -> None:
 
 
 async def test_a_proxy_of_the_settings_is_used(harness: Harness) -> None:
-    tenant = replace(TENANT, transport=TransportOptions(proxy_url="http://proxy.example:3128"))
+    tenant = replace(TENANT, transport=a_transport(proxy_url="http://proxy.example:3128"))
     harness.respond(200, OK)
     await harness.run("old", tenant=tenant)
     assert harness.requests[0].kwargs["proxy"] == "http://proxy.example:3128"
