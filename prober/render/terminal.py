@@ -18,7 +18,7 @@ from rich.text import Text
 
 from prober.classifier.oauth_rules import IDENTITY_RULES
 from prober.classifier.observation import observe
-from prober.classifier.rules import RULES, RuleDescription, rule_number
+from prober.classifier.rules import RULES, RuleDescription, describe_rule
 from prober.formatting import one_line
 from prober.models import (
     Expectations,
@@ -510,7 +510,7 @@ class VerdictView:
         if verdict.culprit in NEXT_STEPS:
             yield "next step", NEXT_STEPS[verdict.culprit]
         yield "outcome", f"{verdict.outcome}, reason {verdict.reason}, culprit {verdict.culprit}"
-        yield "rule", f"{self.rule.row}: {self.rule.when}"
+        yield "rule", f"{self.rule.number}: {self.rule.when}"
         yield "response from", _RESPONDERS[verdict.responder]
         if exchange.url:
             yield "request", f"{exchange.method} {exchange.url}"
@@ -535,4 +535,4 @@ def deciding_rule(
     """Return the rule of the outcome table, or of the identity server's table, that matches."""
     seen = observe(exchange, expectations)
     rules = RULES if endpoint is Endpoint.API else IDENTITY_RULES
-    return rule_number(next(rule for rule in rules if rule.applies(seen)))
+    return describe_rule(next(rule for rule in rules if rule.applies(seen)))

@@ -158,6 +158,7 @@ class TokenRegistry:
 
 
 WATCH_SECONDS = 2.5
+"""The time in which every source is polled once."""
 _FINGERPRINT_HEX_DIGITS = 8
 
 

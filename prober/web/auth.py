@@ -151,11 +151,11 @@ def credentials(authorization: str | None) -> tuple[bytes, bytes] | None:
 
 
 def host_objection(host: str | None, allowed: Sequence[str], *, is_loopback: bool) -> str | None:
-    """Return why a request for a host is not answered, None if it is.
+    """Return why a request for a host name is rejected, None if it is allowed.
 
-    A page of another site can have its own name resolved to this server's address (DNS rebinding),
-    and then reads the answers as its own; an address cannot be rebound. Without `allowed` names
-    every name is good, but for a server that only this machine can reach: `is_loopback`.
+    Another site can let its own name resolve to this server's address (DNS rebinding); its pages
+    then read the responses as their own. IP addresses cannot be rebound. Without `allowed` names,
+    every name is allowed, except on a server that only this machine can reach (`is_loopback`).
     """
     name = host_name(host or "")
     if not name or name == "localhost" or name in allowed or is_ip_address(name):
@@ -172,7 +172,7 @@ def host_name(host: str) -> str:
 
 
 def is_ip_address(name: str) -> bool:
-    """Tell whether a host is an IP address."""
+    """Return whether a host is an IP address."""
     try:
         ipaddress.ip_address(name)
     except ValueError:

@@ -20,7 +20,7 @@ ON_TIME_SECONDS = "5.0"
 """A bucket of the lateness: half of the misfire grace, for a machine that does other things too."""
 
 
-LAW = {(row.row, row.reason, row.provenance) for row in (*describe_rules(), *identity_table())}
+LAW = {(row.number, row.reason, row.responder) for row in (*describe_rules(), *identity_table())}
 
 
 class House:

@@ -515,6 +515,27 @@ async def test_a_response_to_a_client_that_a_reload_replaced_is_not_taken(harnes
     await manager.close()
 
 
+@pytest.mark.parametrize("lifetime", [5, 6, 9, 10, 11, 60])
+async def test_a_short_lived_oauth_token_is_not_used_after_its_expiry(
+    harness: Harness, lifetime: int
+) -> None:
+    def issue(_url: yarl.URL, **_: object) -> CallbackResult:
+        token = f"issued-{len(harness.token_requests)}"
+        content = {"access_token": token, "expires_in": lifetime, "token_type": "Bearer"}
+        return CallbackResult(payload=content)
+
+    harness.server.post(URL, callback=issue, repeat=True)
+    manager = harness.manager(BY_OAUTH)
+    await manager.load()
+    first_use: dict[str, float] = {}
+    for _ in range(240):
+        token = secret_of(await granted(manager, BY_OAUTH))
+        assert harness.now - first_use.setdefault(token, harness.now) < lifetime
+        await until(lambda: not manager._oauth_clients[BY_OAUTH.name].is_fetching)
+        harness.now += 0.25
+    assert len(harness.token_requests) <= 60 / (lifetime * 0.8) + 2
+
+
 @pytest.mark.parametrize(
     ("issued", "number"),
     [
@@ -546,12 +567,12 @@ async def test_tokens_are_not_requested_over_and_over(
     ("document", "why"),
     [
         ({}, "no access_token"),
-        ({"access_token": 1}, "an access_token that is no text"),
+        ({"access_token": 1}, "an access_token that is not a string"),
         ({"access_token": ""}, "an empty access_token"),
-        ({"access_token": "a b"}, "characters that no HTTP header can carry"),
+        ({"access_token": "a b"}, "characters that are invalid in an HTTP header"),
         ({"access_token": "x" * 20_000}, "of more than 16384 characters"),
         ({"access_token": "a-token", "token_type": "mac"}, "the token_type 'mac'"),
-        ({"access_token": "a-token", "token_type": 3}, "a token_type that is no text"),
+        ({"access_token": "a-token", "token_type": 3}, "a token_type that is not a string"),
     ],
 )
 async def test_it_is_said_why_a_token_cannot_be_used(
