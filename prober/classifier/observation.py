@@ -389,15 +389,15 @@ class Observation:
 def observe(exchange: HttpExchange, expectations: Expectations) -> Observation:
     """Extract what the rules use from an exchange. Never raises."""
     observation = _observe(exchange, expectations)
-    if exchange.failure is None and not _explains(exchange.tcp, observation.latency):
+    if exchange.failure is None and not _is_worth_mentioning(exchange.tcp, observation.latency):
         return observation
     return replace(
         observation, silence=_silence(exchange), tcp=exchange.tcp, far_end=_far_end(exchange)
     )
 
 
-def _explains(tcp: TcpEvidence | None, latency: Latency) -> bool:
-    """Tell whether what the kernel knows is worth a word beside a response."""
+def _is_worth_mentioning(tcp: TcpEvidence | None, latency: Latency) -> bool:
+    """Return whether the TCP statistics explain something about a response."""
     if tcp is None:
         return False
     is_slow = (latency.network_seconds or 0.0) >= SLOW_NETWORK_SECONDS

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from prober.classifier.oauth_rules import IDENTITY_RULES
 from prober.classifier.observation import read_body
-from prober.classifier.rules import RULES, RuleDescription, describe_rule
+from prober.classifier.rules import RuleDescription, describe_rule, describe_rules
 from prober.formatting import one_line
 from prober.models import (
     PHASE_NAMES,
@@ -67,7 +67,7 @@ def _rule_texts(rules: Iterable[RuleDescription]) -> Mapping[tuple[str, Reason],
 
 _RULE_TEXTS: Mapping[Endpoint, Mapping[tuple[str, Reason], str]] = MappingProxyType(
     {
-        Endpoint.API: _rule_texts(map(describe_rule, RULES)),
+        Endpoint.API: _rule_texts(describe_rules()),
         Endpoint.IDENTITY: _rule_texts(map(describe_rule, IDENTITY_RULES)),
     }
 )

@@ -36,7 +36,7 @@ Body = Mapping[str, Any]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def create_control(simulator: Simulator) -> web.Application:
+def create_admin_api(simulator: Simulator) -> web.Application:
     """Return the application that controls `simulator`."""
     control = _Control(simulator)
     app = web.Application(middlewares=[_refuse_browsers, _json_errors])
@@ -97,12 +97,12 @@ class _Control:
 
     async def faults(self, _: web.Request) -> web.Response:
         table = [
-            {"name": f.name, "stage": f.stage.value, "reason": f.reason, "summary": f.summary}
+            {"name": f.name, "stage": f.layer.value, "reason": f.reason, "summary": f.summary}
             for f in FAULTS.values()
         ]
         in_force = [
             {"fault": a.fault.name, "tenant": a.tenant, "path": a.path, "times": a.times}
-            for a in self._simulator.world.faults
+            for a in self._simulator.state.faults
         ]
         return web.json_response({"faults": table, "in_force": in_force})
 
@@ -120,14 +120,14 @@ class _Control:
             {
                 name: {
                     "base_url": self._simulator.base_url(name),
-                    "user": self._simulator.world.accounts.user(name),
+                    "user": self._simulator.state.accounts.user(name),
                     "token": self._simulator.token(name),
                     "token_url": self._simulator.token_url,
                     "client_id": self._client_id(name),
-                    "issued_tokens": self._simulator.world.identity.issued(name),
-                    "denied": sorted(self._simulator.world.accounts.denied(name)),
+                    "issued_tokens": self._simulator.state.identity.issued_tokens(name),
+                    "denied": sorted(self._simulator.state.accounts.denied(name)),
                 }
-                for name in self._simulator.world.tenants
+                for name in self._simulator.state.tenants
             }
         )
 
@@ -144,8 +144,8 @@ class _Control:
 
     async def deny(self, request: web.Request) -> web.Response:
         permissions = (await _body(request)).get("permissions", [])
-        tenant = self._simulator.world.known(_tenant(request))
-        self._simulator.world.accounts.deny(tenant, map(str, permissions))
+        tenant = self._simulator.state.require_tenant(_tenant(request))
+        self._simulator.state.accounts.deny(tenant, map(str, permissions))
         return await self.tenants(request)
 
     async def network(self, request: web.Request) -> web.Response:
@@ -159,15 +159,15 @@ class _Control:
     async def latency(self, request: web.Request) -> web.Response:
         body = await _body(request)
         latency = Latency(float(body["median_ms"]) / 1000, float(body.get("sigma", 0.0)))
-        self._simulator.world.set_latency(latency, body.get("tenant"))
+        self._simulator.state.set_latency(latency, body.get("tenant"))
         return web.json_response(asdict(latency))
 
     def _client_id(self, tenant: str) -> str:
-        return self._simulator.world.identity.client_id(tenant)
+        return self._simulator.state.identity.client_id(tenant)
 
     async def requests(self, request: web.Request) -> web.Response:
         tenant = request.query.get("tenant")
-        logged = self._simulator.world.requests
+        logged = self._simulator.state.requests
         return web.json_response(
             {"requests": [r.as_dict() for r in logged if tenant in {None, r.tenant}]}
         )

@@ -6,20 +6,20 @@ product's marker.
 
 import json
 
-from prober.simulator.http import Pairs, Response
+from prober.simulator.http import Headers, Response
 
-_HTML: Pairs = (("Content-Type", "text/html; charset=utf-8"),)
-_JSON: Pairs = (("Content-Type", "application/json; charset=utf-8"),)
-_CDN: Pairs = (("Server", "cloudflare"), ("CF-RAY", "78c709774a112a34-CDG"))
+_HTML: Headers = (("Content-Type", "text/html; charset=utf-8"),)
+_JSON: Headers = (("Content-Type", "application/json; charset=utf-8"),)
+_CDN: Headers = (("Server", "cloudflare"), ("CF-RAY", "78c709774a112a34-CDG"))
 
 
-def _html(status: int, title: str, text: str, headers: Pairs = ()) -> Response:
+def _html(status: int, title: str, text: str, headers: Headers = ()) -> Response:
     body = f"<body><h1>{title}</h1><p>{text}</p></body>"
     page = f"<html><head><title>{title}</title></head>{body}</html>"
     return Response(status, (*_HTML, *headers), page.encode())
 
 
-def _json(status: int, content: object, headers: Pairs = ()) -> Response:
+def _json(status: int, content: object, headers: Headers = ()) -> Response:
     return Response(status, (*_JSON, *headers), json.dumps(content).encode())
 
 
@@ -32,7 +32,7 @@ def unregistered(organisation: str, tenant: str) -> Response:
     return Response(302, (("Location", location), *_CDN), b"")
 
 
-LOG_IN = Response(302, (("Location", "/identity_/web/login?returnUrl=%2Facme"), *_CDN), b"")
+LOGIN_REDIRECT = Response(302, (("Location", "/identity_/web/login?returnUrl=%2Facme"), *_CDN), b"")
 
 BAD_GATEWAY = _html(502, "502 Bad Gateway", "nginx", (("Server", "nginx"),))
 
@@ -78,6 +78,6 @@ GATEWAY_BEARER = Response(
     401, (("WWW-Authenticate", 'Bearer error="invalid_token"'), ("Content-Type", "text/plain")), b""
 )
 
-PROXY_LOG_IN = Response(
+PROXY_AUTHENTICATION = Response(
     407, (("Proxy-Authenticate", 'Basic realm="proxy"'), ("Content-Type", "text/plain")), b""
 )

@@ -22,7 +22,7 @@ from prober.simulator import canned_responses
 from prober.simulator.http import Request, Response
 from prober.simulator.platform import error
 
-Alter = Callable[[Response, Request], Response]
+Transform = Callable[[Response, Request], Response]
 TIMING = "Server-Timing"
 OVER_LIMIT_BYTES = 2 * 1024 * 1024
 
@@ -30,7 +30,7 @@ OVER_LIMIT_BYTES = 2 * 1024 * 1024
 class FaultLayer(Enum):
     """Where a fault happens."""
 
-    ANSWER = "answer"
+    RESPONSE = "answer"
     WIRE = "wire"
     HANDSHAKE = "TLS handshake"
     LISTENER = "listener"
@@ -41,13 +41,13 @@ class Fault:
     """One fault; `alter` is what an ANSWER fault does to the honest, timed answer."""
 
     name: str
-    stage: FaultLayer
+    layer: FaultLayer
     reason: str
     summary: str
-    alter: Alter = lambda honest, _: honest
+    transform: Transform = lambda honest, _: honest
 
 
-def _error_response(status: int, message: str | None = None, **headers: str) -> Alter:
+def _error_response(status: int, message: str | None = None, **headers: str) -> Transform:
     """Say an error in the platform's envelope, in the time that was taken."""
 
     def alter(honest: Response, _: Request) -> Response:
@@ -59,19 +59,19 @@ def _error_response(status: int, message: str | None = None, **headers: str) -> 
     return alter
 
 
-def _replace_with(answer: Response) -> Alter:
+def _replace_with(answer: Response) -> Transform:
     return lambda _honest, _: answer
 
 
-def _status(status: int) -> Alter:
+def _status(status: int) -> Transform:
     return lambda honest, _: Response(status, honest.headers, honest.body)
 
 
-def _body(body: bytes) -> Alter:
+def _body(body: bytes) -> Transform:
     return lambda honest, _: Response(honest.status, honest.headers, body)
 
 
-def _header(name: str, value: str | None) -> Alter:
+def _header(name: str, value: str | None) -> Transform:
     return lambda honest, _: honest.with_header(name, value)
 
 
@@ -97,193 +97,197 @@ _FOREIGN = "foreign_response"
 _ALL = (
     Fault(
         "token_rejected",
-        FaultLayer.ANSWER,
+        FaultLayer.RESPONSE,
         "token_rejected",
         "401 in the envelope",
         _error_response(401),
     ),
     Fault(
         "token_rejected_by_gateway",
-        FaultLayer.ANSWER,
+        FaultLayer.RESPONSE,
         "token_rejected",
         "401 with a Bearer challenge and no envelope",
         _replace_with(canned_responses.GATEWAY_BEARER),
     ),
     Fault(
         "permission_denied",
-        FaultLayer.ANSWER,
+        FaultLayer.RESPONSE,
         "permission_denied",
         "403 in the envelope",
         _error_response(403),
     ),
     Fault(
         "rate_limited",
-        FaultLayer.ANSWER,
+        FaultLayer.RESPONSE,
         "rate_limited",
         "429 in the envelope, with Retry-After",
         _error_response(429, Retry_After="30"),
     ),
     Fault(
         "client_error",
-        FaultLayer.ANSWER,
+        FaultLayer.RESPONSE,
         "client_error",
         "422 in the envelope",
         _error_response(422),
     ),
     Fault(
         "server_error",
-        FaultLayer.ANSWER,
+        FaultLayer.RESPONSE,
         "server_error",
         "500 in the envelope",
         _error_response(500),
     ),
     Fault(
         "unavailable",
-        FaultLayer.ANSWER,
+        FaultLayer.RESPONSE,
         "server_error",
         "503 in the envelope",
         _error_response(503),
     ),
     Fault(
         "html_502",
-        FaultLayer.ANSWER,
+        FaultLayer.RESPONSE,
         _FOREIGN,
         "a web server's 502 page",
         _replace_with(canned_responses.BAD_GATEWAY),
     ),
     Fault(
-        "echoed_token", FaultLayer.ANSWER, _FOREIGN, "a 502 page that shows the token in it", _echo
+        "echoed_token",
+        FaultLayer.RESPONSE,
+        _FOREIGN,
+        "a 502 page that shows the token in it",
+        _echo,
     ),
     Fault(
         "maintenance_503",
-        FaultLayer.ANSWER,
+        FaultLayer.RESPONSE,
         _FOREIGN,
         "a maintenance page",
         _replace_with(canned_responses.MAINTENANCE),
     ),
     Fault(
         "captive_portal",
-        FaultLayer.ANSWER,
+        FaultLayer.RESPONSE,
         _FOREIGN,
         "200 with a guest network's page",
         _replace_with(canned_responses.CAPTIVE_PORTAL),
     ),
     Fault(
         "redirect_log_in",
-        FaultLayer.ANSWER,
+        FaultLayer.RESPONSE,
         "redirected",
         "302 to the identity server",
-        _replace_with(canned_responses.LOG_IN),
+        _replace_with(canned_responses.LOGIN_REDIRECT),
     ),
     Fault(
         "redirect_unregistered",
-        FaultLayer.ANSWER,
+        FaultLayer.RESPONSE,
         "redirected",
         "302 to /portal_/canned_responses.unregistered",
         _replace_with(canned_responses.unregistered("acme", "prod")),
     ),
     Fault(
         "cdn_1010",
-        FaultLayer.ANSWER,
+        FaultLayer.RESPONSE,
         _FOREIGN,
         "the CDN's 1010",
         _replace_with(canned_responses.CDN_1010),
     ),
     Fault(
         "cdn_522",
-        FaultLayer.ANSWER,
+        FaultLayer.RESPONSE,
         _FOREIGN,
         "the CDN's 522 page",
         _replace_with(canned_responses.CDN_522),
     ),
     Fault(
         "cdn_524",
-        FaultLayer.ANSWER,
+        FaultLayer.RESPONSE,
         _FOREIGN,
         "the CDN's 524",
         _replace_with(canned_responses.CDN_524),
     ),
     Fault(
         "cdn_challenge",
-        FaultLayer.ANSWER,
+        FaultLayer.RESPONSE,
         _FOREIGN,
         "the CDN's 'Just a moment'",
         _replace_with(canned_responses.CDN_CHALLENGE),
     ),
     Fault(
         "problem_document",
-        FaultLayer.ANSWER,
+        FaultLayer.RESPONSE,
         _FOREIGN,
         "RFC 7807, whose status is a number",
         _replace_with(canned_responses.PROBLEM_DOCUMENT),
     ),
     Fault(
         "gateway_abp",
-        FaultLayer.ANSWER,
+        FaultLayer.RESPONSE,
         _FOREIGN,
         "401 in another product's JSON",
         _replace_with(canned_responses.GATEWAY_ABP),
     ),
     Fault(
         "gateway_error_code",
-        FaultLayer.ANSWER,
+        FaultLayer.RESPONSE,
         _FOREIGN,
         "a gateway's JSON with errorCode",
         _replace_with(canned_responses.GATEWAY_ERROR_CODE),
     ),
     Fault(
         "ok_on_500",
-        FaultLayer.ANSWER,
+        FaultLayer.RESPONSE,
         "inconsistent_envelope",
         "status 500 around an ok envelope",
         _status(500),
     ),
     Fault(
         "error_on_200",
-        FaultLayer.ANSWER,
+        FaultLayer.RESPONSE,
         "inconsistent_envelope",
         "status 200 around an error envelope",
         lambda honest, _: Response(200, honest.headers, _ERROR_BODY),
     ),
     Fault(
         "no_envelope",
-        FaultLayer.ANSWER,
+        FaultLayer.RESPONSE,
         "malformed_envelope",
         "the platform's Server-Timing around HTML",
         _body(b"<html></html>"),
     ),
     Fault(
         "empty_body",
-        FaultLayer.ANSWER,
+        FaultLayer.RESPONSE,
         "malformed_envelope",
         "the platform's answer, empty",
         _body(b""),
     ),
     Fault(
         "key_missing",
-        FaultLayer.ANSWER,
+        FaultLayer.RESPONSE,
         "expectation_failed",
         "an ok envelope without the key that was asked for",
         lambda honest, _: Response(200, honest.headers, _EMPTY_OK),
     ),
     Fault(
         "over_limit",
-        FaultLayer.ANSWER,
+        FaultLayer.RESPONSE,
         "response_too_large",
         "two MiB of an ok envelope",
         lambda honest, _: Response(200, honest.headers, _LARGE_OK),
     ),
-    Fault("timing_missing", FaultLayer.ANSWER, "ok", "no Server-Timing", _header(TIMING, None)),
+    Fault("timing_missing", FaultLayer.RESPONSE, "ok", "no Server-Timing", _header(TIMING, None)),
     Fault(
         "timing_unparsable",
-        FaultLayer.ANSWER,
+        FaultLayer.RESPONSE,
         "ok",
         "a Server-Timing that is no number",
         _header(TIMING, "total;dur=soon"),
     ),
     Fault(
         "timing_lying",
-        FaultLayer.ANSWER,
+        FaultLayer.RESPONSE,
         "ok",
         "a Server-Timing longer than the whole attempt",
         _header(TIMING, "total;dur=3600000"),

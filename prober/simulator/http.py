@@ -11,7 +11,7 @@ from http import HTTPStatus
 MAX_HEAD_BYTES = 64 * 1024
 MAX_BODY_BYTES = 4 * 1024 * 1024
 
-Pairs = tuple[tuple[str, str], ...]
+Headers = tuple[tuple[str, str], ...]
 
 
 class BadRequestError(ValueError):
@@ -43,7 +43,7 @@ class Response:
     """A whole answer; its length is announced as it is."""
 
     status: int
-    headers: Pairs
+    headers: Headers
     body: bytes
 
     def with_header(self, name: str, value: str | None) -> "Response":
@@ -80,14 +80,16 @@ async def _read_body(reader: asyncio.StreamReader, headers: Mapping[str, str]) -
     return await reader.readexactly(int(announced))
 
 
-def head(answer: Response, *, framing: tuple[str, str] | None = None, close: bool = False) -> bytes:
+def head(
+    response: Response, *, framing: tuple[str, str] | None = None, close: bool = False
+) -> bytes:
     """Return status line and headers; `framing` replaces the header with the true length."""
-    reason = HTTPStatus(answer.status).phrase if answer.status in _KNOWN else "Unknown"
-    pairs = (*answer.headers, framing or content_length(len(answer.body)))
+    reason = HTTPStatus(response.status).phrase if response.status in _KNOWN else "Unknown"
+    pairs = (*response.headers, framing or content_length(len(response.body)))
     if close:
         pairs = (*pairs, ("Connection", "close"))
     lines = "".join(f"{name}: {value}\r\n" for name, value in pairs)
-    return f"HTTP/1.1 {answer.status} {reason}\r\n{lines}\r\n".encode("latin-1")
+    return f"HTTP/1.1 {response.status} {reason}\r\n{lines}\r\n".encode("latin-1")
 
 
 def content_length(length: int) -> tuple[str, str]:

@@ -123,16 +123,16 @@ _STREAM = rf"{_DATASET}/(?:streams|triggers)/{fixtures.STREAM}"
 _LABELS, _SOURCES, _STREAMS = "View labels", "View sources", "Consume streams"
 
 
-def _result(asker: Caller) -> Content:
+def _result(caller: Caller) -> Content:
     return {
-        "comment": fixtures.comment(asker.tenant),
+        "comment": fixtures.comment(caller.tenant),
         "sequence_id": "qs8QcHIBAADJ1p3W",
         "labels": [],
     }
 
 
-def _predictions(asker: Caller) -> Content:
-    uid = fixtures.comment(asker.tenant)["uid"]
+def _predictions(caller: Caller) -> Content:
+    uid = fixtures.comment(caller.tenant)["uid"]
     return {
         "predictions": [{"uid": uid, "labels": [{"name": ["Urgent"], "probability": 0.93}]}],
         "model": {"version": fixtures.MODEL_VERSION, "time": "2026-06-01T12:30:00+00:00"},
@@ -304,7 +304,7 @@ def tenant_of(request: Request, addresses: Mapping[str, TenantAddress]) -> tuple
     return named, path
 
 
-def gateway_answer(request: Request) -> Response:
+def gateway_response(request: Request) -> Response:
     """Return what the gateway says to one who names no tenant that it knows."""
     organisation, tenant, *_ = [*request.path.strip("/").split("/"), "", ""]
     return canned_responses.unregistered(organisation, tenant)
@@ -361,7 +361,7 @@ class OAuthServer:
         """Return the secret of a tenant's client."""
         return self._secrets[tenant]
 
-    def issued(self, tenant: str) -> list[str]:
+    def issued_tokens(self, tenant: str) -> list[str]:
         """Return the tokens that were issued to a tenant's client and not yet forgotten."""
         return [token for token, (owner, _) in self._issued.items() if owner == tenant]
 
@@ -376,7 +376,7 @@ class OAuthServer:
         owner, expires_at = self._issued.get(token.strip(), ("", 0.0))
         return scheme.lower() == "bearer" and owner == tenant and now < expires_at
 
-    def answer(self, request: Request, now: float) -> tuple[str | None, Response]:
+    def respond(self, request: Request, now: float) -> tuple[str | None, Response]:
         """Return whose client asks, if it is known, and what it gets."""
         fields = parse_qs(request.body.decode("latin-1"))
         form = {name: values[0] for name, values in fields.items()}
@@ -384,7 +384,7 @@ class OAuthServer:
         tenant = clients.get(form.get("client_id", ""))
         if request.method != "POST" or form.get("grant_type") != "client_credentials":
             return tenant, _error("unsupported_grant_type")
-        if tenant is None or not self._knows(tenant, form.get("client_secret", "")):
+        if tenant is None or not self._is_valid(tenant, form.get("client_secret", "")):
             return tenant, _error("invalid_client")
         self._issued = {
             token: (owner, expires_at)
@@ -401,7 +401,7 @@ class OAuthServer:
         }
         return tenant, _json(200, content)
 
-    def _knows(self, tenant: str, secret: str) -> bool:
+    def _is_valid(self, tenant: str, secret: str) -> bool:
         return hmac.compare_digest(secret.encode(), self._secrets[tenant].encode())
 
     def _new(self) -> str:

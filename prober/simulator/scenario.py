@@ -127,7 +127,7 @@ async def apply_action(action: Action, simulator: Simulator) -> None:
     elif action.clear_faults is not None:
         await simulator.clear_faults(action.tenant if action.clear_faults == "tenant" else None)
     elif action.server_ms is not None:
-        simulator.world.set_latency(Latency(action.server_ms / 1000, 0.0), action.tenant)
+        simulator.state.set_latency(Latency(action.server_ms / 1000, 0.0), action.tenant)
     elif action.network_delay_ms is not None and action.tenant is not None:
         simulator.proxy(action.tenant).delay_seconds = action.network_delay_ms / 1000
     elif action.regenerate is not None:

@@ -179,7 +179,7 @@ class PlatformServer:
     """Serves a world on one address, with TLS if certificates are given."""
 
     def __init__(self, state: SimulatorState, certificates: Certificates | None) -> None:
-        self._world = state
+        self._state = state
         self._certificates = certificates
         self._server: asyncio.Server | None = None
         self._black_hole: list[socket.socket] = []
@@ -194,7 +194,7 @@ class PlatformServer:
 
     async def restart_listener(self) -> None:
         """Listen, refuse, never accept, or shake hands badly, as the world's faults have it."""
-        fault = self._world.listener_fault()
+        fault = self._state.listener_fault()
         await self._close_listener()
         if fault is None:
             await self._listen()
@@ -220,7 +220,7 @@ class PlatformServer:
     def _context(self) -> ssl.SSLContext | None:
         if self._certificates is None:
             return None
-        fault = self._world.handshake_fault()
+        fault = self._state.handshake_fault()
         return self._certificates.context(None if fault is None else fault.name)
 
     async def _close_listener(self) -> None:
@@ -252,7 +252,7 @@ class PlatformServer:
         assert task is not None  # noqa: S101 -- asyncio runs this in a task of its own
         self._conversations.add(task)
         try:
-            fault = self._world.handshake_fault()
+            fault = self._state.handshake_fault()
             if fault is not None and not self._speaks_tls:
                 await self._refuse_handshake(fault.name, reader, writer)
             else:
@@ -278,11 +278,11 @@ class PlatformServer:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         while (request := await read_request(reader)) is not None:
-            decision = self._world.decide(request, time.time())
+            decision = self._state.decide(request, time.time())
             answer = await self._timed(decision, request)
-            self._world.log(request, decision, answer.status, time.time())
+            self._state.log(request, decision, answer.status, time.time())
             fault = decision.fault
-            if fault is not None and fault.stage is FaultLayer.WIRE:
+            if fault is not None and fault.layer is FaultLayer.WIRE:
                 await WIRE_FAULTS[fault.name](writer, answer)
                 return
             writer.write(head(answer, close=request.wants_close) + answer.body)
@@ -298,4 +298,4 @@ class PlatformServer:
         await asyncio.sleep(decision.server_seconds)
         taken_ms = (time.perf_counter() - began) * 1000
         timed = decision.response.with_header(TIMING, f"total;dur={taken_ms:.3f}")
-        return timed if decision.fault is None else decision.fault.alter(timed, request)
+        return timed if decision.fault is None else decision.fault.transform(timed, request)

@@ -147,12 +147,12 @@ class Simulator:
 
     def __init__(self, config: SimulatorConfig) -> None:
         self.config = config
-        self.world = SimulatorState(
+        self.state = SimulatorState(
             config.tenants, config.seed, config.latency, config.issued_token_seconds
         )
         self.certificates = Certificates() if config.tls else None
-        self.lines: dict[str, LatencyProxy] = {}
-        self._server = PlatformServer(self.world, self.certificates)
+        self.proxies: dict[str, LatencyProxy] = {}
+        self._server = PlatformServer(self.state, self.certificates)
         self._resources = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -164,7 +164,7 @@ class Simulator:
                 line = LatencyProxy(self._server.address)
                 await line.start()
                 self._resources.push_async_callback(line.cut)
-                self.lines[tenant.name] = line
+                self.proxies[tenant.name] = line
             if self.config.token_directory is not None:
                 await self.deliver(tenant.name)
         return self
@@ -185,17 +185,17 @@ class Simulator:
 
     def base_url(self, tenant: str) -> str:
         """Return what a tenant's `/api/...` follows, through its own network if it has one."""
-        line = self.lines.get(self.world.known(tenant))
-        prefix = self.world.tenants[tenant].address.prefix
+        line = self.proxies.get(self.state.require_tenant(tenant))
+        prefix = self.state.tenants[tenant].address.prefix
         return f"{self.url if line is None else self._url(line.port)}{prefix}"
 
     def token(self, tenant: str) -> str:
         """Return the one token that is accepted for a tenant."""
-        return self.world.accounts.token(self.world.known(tenant))
+        return self.state.accounts.token(self.state.require_tenant(tenant))
 
     def regenerate(self, tenant: str) -> str:
         """Generate a new token for a tenant's user: the one before is dead at once."""
-        return self.world.accounts.regenerate(self.world.known(tenant))
+        return self.state.accounts.regenerate(self.state.require_tenant(tenant))
 
     @property
     def token_url(self) -> str:
@@ -204,7 +204,7 @@ class Simulator:
 
     def replace_secret(self, tenant: str) -> str:
         """Give a tenant's OAuth client a new secret."""
-        return self.world.identity.replace_secret(self.world.known(tenant))
+        return self.state.identity.replace_secret(self.state.require_tenant(tenant))
 
     async def deliver(self, tenant: str) -> Path:
         """Write a tenant's present token and its client's secret to the token directory.
@@ -214,7 +214,7 @@ class Simulator:
         directory = self.config.token_directory
         if directory is None:
             raise ValueError("the simulator was started without a directory for tokens")
-        token, secret = self.token(tenant), self.world.identity.secret(tenant)
+        token, secret = self.token(tenant), self.state.identity.secret(tenant)
         await asyncio.to_thread(_write, directory / f"{tenant}.client-secret", secret)
         return await asyncio.to_thread(_write, directory / f"{tenant}.token", token)
 
@@ -230,26 +230,26 @@ class Simulator:
         `path` is a shell pattern for what follows a tenant's base address.
         """
         fault = fault_named(name)
-        if fault.stage is FaultLayer.HANDSHAKE and self.certificates is None:
+        if fault.layer is FaultLayer.HANDSHAKE and self.certificates is None:
             raise ValueError(f"'{name}' needs TLS: this simulator speaks plain HTTP")
-        if fault.stage in {FaultLayer.HANDSHAKE, FaultLayer.LISTENER} and (tenant or path or times):
+        if fault.layer in {FaultLayer.HANDSHAKE, FaultLayer.LISTENER} and (tenant or path or times):
             raise ValueError(f"'{name}' happens before any request: it hits all tenants")
-        self.world.set_fault(ActiveFault(fault, tenant, path, times))
-        if fault.stage in {FaultLayer.HANDSHAKE, FaultLayer.LISTENER}:
+        self.state.set_fault(ActiveFault(fault, tenant, path, times))
+        if fault.layer in {FaultLayer.HANDSHAKE, FaultLayer.LISTENER}:
             await self._server.restart_listener()
 
     async def clear_faults(self, tenant: str | None = None) -> None:
         """End the faults of one tenant, or all."""
-        before = (self.world.handshake_fault(), self.world.listener_fault())
-        self.world.clear_faults(tenant)
-        if before != (self.world.handshake_fault(), self.world.listener_fault()):
+        before = (self.state.handshake_fault(), self.state.listener_fault())
+        self.state.clear_faults(tenant)
+        if before != (self.state.handshake_fault(), self.state.listener_fault()):
             await self._server.restart_listener()
 
     def proxy(self, tenant: str) -> LatencyProxy:
         """Return the network before a tenant; raises ValueError if there is none."""
-        if self.world.known(tenant) not in self.lines:
+        if self.state.require_tenant(tenant) not in self.proxies:
             raise ValueError(f"tenant '{tenant}' has no network of its own to slow down or cut")
-        return self.lines[tenant]
+        return self.proxies[tenant]
 
     def _url(self, port: int) -> str:
         scheme = "http" if self.certificates is None else "https"

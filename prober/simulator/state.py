@@ -17,7 +17,7 @@ from prober.simulator.platform import (
     OAuthServer,
     TenantAddress,
     UserStore,
-    gateway_answer,
+    gateway_response,
     handle_request,
     tenant_of,
     token_fingerprint,
@@ -49,7 +49,7 @@ class ActiveFault:
     path: str | None = None
     times: int | None = None
 
-    def hits(self, tenant: str, path: str) -> bool:
+    def applies_to(self, tenant: str, path: str) -> bool:
         """Tell whether a request is hit; the identity server only if the path names it."""
         if path == platform.PATH and not (self.path or "").startswith("/identity_"):
             return False
@@ -111,14 +111,14 @@ class SimulatorState:
     def decide(self, request: Request, now: float) -> Decision:
         """Return what happens to a request; `now` is in epoch seconds."""
         if request.method == "CONNECT" or "://" in request.target:
-            return Decision(None, canned_responses.PROXY_LOG_IN, None)
+            return Decision(None, canned_responses.PROXY_AUTHENTICATION, None)
         if request.headers.get("user-agent", "").startswith("Python-urllib"):
             return Decision(None, canned_responses.CDN_1010, None)
         if request.path == platform.PATH:
             return self._decide_token(request, now)
         found = tenant_of(request, self._addresses)
         if found is None:
-            return Decision(None, gateway_answer(request), None)
+            return Decision(None, gateway_response(request), None)
         tenant, path = found
         authorization = request.headers.get("authorization")
         accepted = self.accounts.is_accepted(tenant, authorization) or self.identity.is_accepted(
@@ -148,13 +148,13 @@ class SimulatorState:
 
     def set_latency(self, latency: Latency, tenant: str | None = None) -> None:
         """Let one tenant, or all, answer as fast as `latency` says; raises KeyError."""
-        for name in self.tenants if tenant is None else (self.known(tenant),):
+        for name in self.tenants if tenant is None else (self.require_tenant(tenant),):
             self._latencies[name] = latency
 
     def set_fault(self, active: ActiveFault) -> None:
         """Put a fault in force, before those that are; raises KeyError for an unknown tenant."""
         if active.tenant is not None:
-            self.known(active.tenant)
+            self.require_tenant(active.tenant)
         self.faults.insert(0, active)
 
     def clear_faults(self, tenant: str | None = None) -> None:
@@ -169,25 +169,25 @@ class SimulatorState:
         """Return the fault of the listener that is in force, or None."""
         return self._faults_at(FaultLayer.LISTENER)
 
-    def known(self, tenant: str) -> str:
+    def require_tenant(self, tenant: str) -> str:
         """Return the name of a tenant that there is; raises KeyError."""
         if tenant not in self.tenants:
             raise KeyError(f"there is no tenant '{tenant}'; there are {', '.join(self.tenants)}")
         return tenant
 
     def _decide_token(self, request: Request, now: float) -> Decision:
-        tenant, issued = self.identity.answer(request, now)
+        tenant, issued = self.identity.respond(request, now)
         if tenant is None:
             return Decision(None, issued, None)
         seconds = self._latencies[tenant].draw(self._random)
         return Decision(tenant, issued, seconds, self._fault(tenant, platform.PATH))
 
-    def _faults_at(self, stage: FaultLayer) -> Fault | None:
-        return next((a.fault for a in self.faults if a.fault.stage is stage), None)
+    def _faults_at(self, layer: FaultLayer) -> Fault | None:
+        return next((a.fault for a in self.faults if a.fault.layer is layer), None)
 
     def _fault(self, tenant: str, path: str) -> Fault | None:
         for active in self.faults:
-            if active.fault.stage in {FaultLayer.ANSWER, FaultLayer.WIRE} and active.hits(
+            if active.fault.layer in {FaultLayer.RESPONSE, FaultLayer.WIRE} and active.applies_to(
                 tenant, path
             ):
                 if active.times is not None:
