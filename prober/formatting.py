@@ -1,8 +1,7 @@
-"""Durations, moments and shares as people read them. Pure.
+"""Formats durations, times, ratios and sizes for people, and parses those that people write. Pure.
 
-Foreign text made fit to show: one line, bounded, encodable, without secrets. Pure.
-
-Durations and sizes as people write them: `30s`, `1h30m`, `1MiB`. Pure.
+`one_line` makes text from elsewhere safe to show: a single line, bounded, encodable, and without
+secrets.
 """
 
 import re
@@ -19,15 +18,21 @@ _SECOND_UNIT = ((86_400 * 2, 86_400, "d"), (3600 * 2, 3600, "h"), (120, 60, "min
 _TENTHS_BELOW_SECONDS = 0.1
 _SECONDS_FROM = 1.0
 _MANY_SECONDS = 10.0
+_JUST_NOW_SECONDS = 10.0
 
 
 def format_duration(seconds: float) -> str:
     """Return a length of time in one unit: `14 min`."""
     seconds = max(0.0, seconds)
-    for least, unit_seconds, unit in _SECOND_UNIT:
-        if seconds >= least:
+    for min_seconds, unit_seconds, unit in _SECOND_UNIT:
+        if seconds >= min_seconds:
             return f"{int(seconds // unit_seconds)} {unit}"
     raise AssertionError("the last limit is 0")
+
+
+def format_ago(seconds: float) -> str:
+    """Return how long ago something happened: `14 min ago`, `just now`."""
+    return "just now" if seconds < _JUST_NOW_SECONDS else f"{format_duration(seconds)} ago"
 
 
 def format_exact_duration(seconds: float) -> str:
@@ -41,7 +46,7 @@ def format_exact_duration(seconds: float) -> str:
 
 
 def format_latency(seconds: float | None) -> str:
-    """Return how long an answer took: `84 ms`, `1.25 s`."""
+    """Return a latency: `84 ms`, `1.25 s`."""
     if seconds is None:
         return NOTHING
     if seconds < _TENTHS_BELOW_SECONDS:
@@ -52,7 +57,7 @@ def format_latency(seconds: float | None) -> str:
 
 
 def format_timestamp(timestamp: float | None, zone: tzinfo = UTC) -> str:
-    """Return a point in time: `2026-11-24 15:04:05Z`, elsewhere `2026-11-24 16:04:05+01:00`."""
+    """Return a time: `2026-11-24 15:04:05Z`, elsewhere `2026-11-24 16:04:05+01:00`."""
     if timestamp is None:
         return NOTHING
     local = datetime.fromtimestamp(timestamp, zone)
@@ -66,19 +71,24 @@ def format_hour_minute(timestamp: float, zone: tzinfo = UTC) -> str:
 
 
 def _offset(local: datetime) -> str:
-    """Return how far a wall clock is from UTC, to the minute."""
+    """Return the offset from UTC: `Z`, `+01:00`."""
     if local.tzinfo is UTC:
         return "Z"
-    written = f"{local:%z}"
-    return f"{written[:3]}:{written[3:5]}"
+    offset = f"{local:%z}"
+    return f"{offset[:3]}:{offset[3:5]}"
 
 
 def format_percent(ratio: float | None) -> str:
-    """Return a ratio so that 99.99 % and 100 % look different: `99.95 %`."""
+    """Return a ratio: `99.95 %`. It is cut, not rounded: only 1 is `100.00 %`."""
     if ratio is None:
         return NOTHING
-    shown = int(ratio * 10_000) / 100  # cut, not rounded: nearly all is not all
-    return f"{shown:.2f} %"
+    percent = int(ratio * 10_000) / 100
+    return f"{percent:.2f} %"
+
+
+def format_budget(ratio: float) -> str:
+    """Return the share of an error budget: `99.7 %`; only 1 is `100.0 %`."""
+    return f"{ratio * 100 if ratio >= 1 else min(ratio * 100, 99.9):.1f} %"
 
 
 def format_size(number_of_bytes: float) -> str:
@@ -87,18 +97,18 @@ def format_size(number_of_bytes: float) -> str:
 
 
 _ELLIPSIS = "..."
-# How much of the text is looked at per character kept: a hostile body must not cost the event loop.
+# How much of a text is read for each character kept: a large body must not hold the event loop up.
 _SCANNED_CHARACTERS = 4
 
 
 def one_line(text: str, limit_characters: int, redactor: Redactor = NO_SECRETS) -> str:
-    """Return the beginning of `text` in one line of at most `limit_characters` (at least 4).
+    """Return the start of `text` in one line of at most `limit_characters` (at least 4).
 
-    What cannot be printed (control and format characters, line ends, lone surrogates) becomes a
-    space, runs of spaces become one; a cut ends in `...`. The result can be encoded as UTF-8.
-    Secrets are taken out before anything is cut, since the half of one is not found any more.
+    Unprintable characters (control and format characters, line ends, lone surrogates) become
+    spaces, and runs of spaces become one. A text that is cut ends in `...`. The result can be
+    encoded as UTF-8. Secrets are removed before the text is cut: half of one would not be found.
     """
-    if len(text) <= limit_characters and text.isprintable():  # nearly all that is met
+    if len(text) <= limit_characters and text.isprintable():  # the fast path, for most texts
         text = redactor.text(text)
         if len(text) <= limit_characters:
             return " ".join(text.split())

@@ -1,15 +1,15 @@
-"""Maintenance windows: when a tenant may fail without anybody being to blame. Pure.
+"""Maintenance windows: periods in which failures of a tenant are not counted. Pure.
 
-Windows stand on the wall clock of a time zone, so that 02:00 stays 02:00 when clocks change.
-Points in time that are passed in and returned are epoch seconds.
+Windows are defined in the wall-clock time of a time zone, so that 02:00 stays 02:00 when the clock
+changes. Times that are passed in and returned are epoch seconds.
 
-A clock that is set forward skips wall-clock times, and one that is set back shows some twice. As in
-Debian's cron(8), there are two kinds of windows then:
+A clock that is set forward skips wall-clock times, and a clock that is set back shows some twice.
+As in Debian's cron(8), there are two kinds of windows then:
 
-- A window that comes every hour or more often begins whenever the clock shows its time: at both of
-  two equal times, and at no skipped one. So does one whose minute or hour begins with `*`.
-- Any other window begins once: at the first of two equal times, and when its time is skipped, at
-  the first moment after it.
+- A window that repeats every hour or more often starts whenever the clock shows its time: at both
+  of two equal times, and not at a skipped one. So does one whose minute or hour starts with `*`.
+- Any other window starts once: at the first of two equal times, and if its time is skipped, at the
+  first time after the change.
 """
 
 import math
@@ -24,16 +24,16 @@ from cronsim import CronSim, CronSimError
 FOREVER = float("inf")
 
 _HOUR = timedelta(hours=1)
-_NEARBY = timedelta(hours=25)  # no clock was ever set by more than a day
+_NEARBY = timedelta(hours=25)  # no time zone ever changed its offset by more than a day
 _MINUTES_AN_HOUR, _HOURS_A_DAY = 60, 24
 
 
 @dataclass(frozen=True, slots=True)
 class MaintenanceWindow:
-    """A stretch of time, once or again and again.
+    """A maintenance window, once or repeated.
 
-    It begins at each tick of `cron` (five fields, as in crontab(5)); or at `first`, a wall-clock
-    time without a zone, and then every `every_seconds` if that is given.
+    It starts at each time of `cron` (five fields, as in crontab(5)); or at `start`, a wall-clock
+    time without a zone, and then every `repeat_seconds` if that is given.
     """
 
     duration_seconds: float
@@ -45,9 +45,9 @@ class MaintenanceWindow:
 
 @dataclass(frozen=True, slots=True)
 class MaintenanceStatus:
-    """Whether windows are open. `ends_at`: when the last of the open ones closes, else None.
+    """Whether there is maintenance. `ends_at` is the end of the last active window, else None.
 
-    It holds in [`since`, `until`).
+    The status is valid in [`since`, `until`).
     """
 
     ends_at: float | None
@@ -56,69 +56,69 @@ class MaintenanceStatus:
 
     @property
     def is_active(self) -> bool:
-        """Whether a window is open."""
+        """Whether there is maintenance."""
         return self.ends_at is not None
 
 
 def maintenance_status_at(windows: Sequence[MaintenanceWindow], at: float) -> MaintenanceStatus:
-    """Return whether a window is open at a moment, and until when that holds."""
+    """Return whether there is maintenance at a time, and until when that is valid."""
     spans = [span for window in windows for span in _spans_around(window, at)]
-    open_ends = [end for start, end in spans if start <= at < end]
-    boundaries = [moment for span in spans for moment in span if moment > at]
-    ends_at = max(open_ends) if open_ends else None
+    active_ends = [end for start, end in spans if start <= at < end]
+    boundaries = [boundary for span in spans for boundary in span if boundary > at]
+    ends_at = max(active_ends) if active_ends else None
     return MaintenanceStatus(ends_at, since=at, until=min(boundaries, default=FOREVER))
 
 
 def validate_cron(expression: str) -> None:
-    """Raise ValueError, with what would be right, if this is no cron expression."""
+    """Raise ValueError, with a hint at what is valid, for an invalid cron expression."""
     try:
         CronSim(expression, datetime(2024, 1, 1, tzinfo=UTC))
     except CronSimError as error:
         raise ValueError(
-            f"is no cron expression ({error}): write five fields such as '0 2 * * sun',"
+            f"is not a cron expression ({error}): write five fields such as '0 2 * * sun',"
             " minute first"
         ) from None
 
 
 def _spans_around(window: MaintenanceWindow, at: float) -> Iterator[tuple[float, float]]:
-    """Yield the last span that began by `at`, and the next one."""
+    """Yield the last window that started by `at`, and the next one, as (start, end)."""
     for start in _starts_around(window, at):
         yield start, start + window.duration_seconds
 
 
 def _starts_around(window: MaintenanceWindow, at: float) -> Iterator[float]:
-    moment = datetime.fromtimestamp(math.floor(at), UTC)
+    time_utc = datetime.fromtimestamp(math.floor(at), UTC)
     zone = ZoneInfo(window.time_zone)
-    starts = _all_starts if _follows_the_clock(window) else _single_start
-    nearby = _offsets_around(moment, zone)
+    starts = _all_starts if _starts_at_every_clock_time(window) else _single_start
+    nearby = _offsets_around(time_utc, zone)
     for reverse, offset in ((True, max(nearby)), (False, min(nearby))):
-        begun = _nearest(window, moment, zone, offset, starts, reverse=reverse)
-        if begun is not None:
-            yield begun.timestamp()
+        nearest = _nearest(window, time_utc, zone, offset, starts, reverse=reverse)
+        if nearest is not None:
+            yield nearest.timestamp()
 
 
 def _nearest(
     window: MaintenanceWindow,
-    moment: datetime,
+    time_utc: datetime,
     zone: ZoneInfo,
     offset: timedelta,
     starts: Callable[[datetime, ZoneInfo], Sequence[datetime]],
     *,
     reverse: bool,
 ) -> datetime | None:
-    """Return the last start by `moment`, or the first one after it.
+    """Return the last start by `time_utc`, or the first one after it.
 
-    Near a change of the clock, wall-clock times are not in the order of moments: all that are
-    nearer on the wall clock than the change is long are looked at, too.
+    Near a clock change, wall-clock times and UTC times are in different orders. The search
+    therefore goes on past the first match, by as much as the clock changes.
     """
     found: datetime | None = None
     limit: datetime | None = None
-    wall = moment.replace(tzinfo=None) + offset
+    wall = time_utc.replace(tzinfo=None) + offset
     for time in _times_before(window, wall) if reverse else _times_after(window, wall):
         if limit is not None and (time < limit if reverse else time > limit):
             break
         for start in starts(time, zone):
-            if (start <= moment) is not reverse:
+            if (start <= time_utc) is not reverse:
                 continue
             if found is None or (start > found if reverse else start < found):
                 found = start
@@ -130,9 +130,9 @@ def _nearest(
 
 
 def _times_before(window: MaintenanceWindow, wall: datetime) -> Iterator[datetime]:
-    """Yield the wall-clock times at which a window begins, from `wall` backwards."""
+    """Yield the wall-clock times at which a window starts, from `wall` backwards."""
     if window.cron is not None:
-        # A second on, since ticks are strictly before, and whole seconds.
+        # One second later, since CronSim returns only times before the given one.
         ticks = CronSim(window.cron, _as_utc(wall) + timedelta(seconds=1), reverse=True)
         yield from (tick.replace(tzinfo=None) for tick in ticks)
     elif window.start is not None and window.start <= wall:
@@ -143,7 +143,7 @@ def _times_before(window: MaintenanceWindow, wall: datetime) -> Iterator[datetim
 
 
 def _times_after(window: MaintenanceWindow, wall: datetime) -> Iterator[datetime]:
-    """Yield the wall-clock times at which a window begins, from `wall` onwards."""
+    """Yield the wall-clock times at which a window starts, from `wall` onwards."""
     if window.cron is not None:
         ticks = CronSim(window.cron, _as_utc(wall) - timedelta(seconds=1))
         yield from (tick.replace(tzinfo=None) for tick in ticks)
@@ -156,12 +156,12 @@ def _times_after(window: MaintenanceWindow, wall: datetime) -> Iterator[datetime
 
 
 def _as_utc(wall: datetime) -> datetime:
-    """Return a wall-clock time as if of UTC, where CronSim has no rules for clocks that change."""
+    """Return a wall-clock time as if it were UTC, where CronSim applies no rules of its own."""
     return wall.replace(tzinfo=UTC)
 
 
-def _follows_the_clock(window: MaintenanceWindow) -> bool:
-    """Tell whether a window comes every hour or more often, so that equal times are two times."""
+def _starts_at_every_clock_time(window: MaintenanceWindow) -> bool:
+    """Return whether a window repeats so often that a repeated clock time is a second start."""
     if window.cron is None:
         return window.repeat_seconds is not None and window.repeat_seconds <= _HOUR.total_seconds()
     fields = window.cron.split()
@@ -175,7 +175,7 @@ def _follows_the_clock(window: MaintenanceWindow) -> bool:
 
 
 def _all_starts(time: datetime, zone: ZoneInfo) -> Sequence[datetime]:
-    """Return every moment (UTC) at which the clock of a zone shows `time`: none, one, or two."""
+    """Return every UTC time at which the clock of a zone shows `time`: none, one, or two."""
     earlier, later = (_offset(time, zone, fold) for fold in (0, 1))
     if earlier < later:  # skipped (PEP 495)
         return ()
@@ -183,18 +183,18 @@ def _all_starts(time: datetime, zone: ZoneInfo) -> Sequence[datetime]:
 
 
 def _single_start(time: datetime, zone: ZoneInfo) -> Sequence[datetime]:
-    return (first_moment(time, zone),)
+    return (first_utc_time(time, zone),)
 
 
-def first_moment(time: datetime, zone: ZoneInfo) -> datetime:
-    """Return the first moment (UTC) at which the clock of a zone shows `time`.
+def first_utc_time(time: datetime, zone: ZoneInfo) -> datetime:
+    """Return the first UTC time at which the clock of a zone shows `time`.
 
-    When the clock skips that time: the first moment thereafter, when the clock is set.
+    If the clock skips that time, the UTC time at which the clock is set forward.
     """
     before, after = (_offset(time, zone, fold) for fold in (0, 1))
     if before >= after:
         return _as_utc(time) - before
-    # The clock is set somewhere in between: halve the seconds until it is known where.
+    # The clock is set forward between these two: bisect to the second.
     early, late = _as_utc(time) - after, _as_utc(time) - before
     while late - early > timedelta(seconds=1):
         middle = early + timedelta(seconds=(late - early) // timedelta(seconds=2))
@@ -209,21 +209,21 @@ def _offset(time: datetime, zone: ZoneInfo, fold: int) -> timedelta:
     return time.replace(tzinfo=zone, fold=fold).utcoffset() or timedelta()
 
 
-def _offsets_around(moment: datetime, zone: ZoneInfo) -> tuple[timedelta, ...]:
-    """Return the zone's offsets from UTC some time before a moment, at it, and after it."""
-    moments = (moment - _NEARBY, moment, moment + _NEARBY)
-    return tuple(each.astimezone(zone).utcoffset() or timedelta() for each in moments)
+def _offsets_around(time_utc: datetime, zone: ZoneInfo) -> tuple[timedelta, ...]:
+    """Return the zone's UTC offsets some time before a UTC time, at it, and after it."""
+    times = (time_utc - _NEARBY, time_utc, time_utc + _NEARBY)
+    return tuple(each.astimezone(zone).utcoffset() or timedelta() for each in times)
 
 
 class MaintenanceSchedule:
-    """Answers for one tenant again and again; looks at its windows only when something ends."""
+    """The maintenance status of one tenant; computed again only when it may have changed."""
 
     def __init__(self, windows: Sequence[MaintenanceWindow]) -> None:
         self._windows = tuple(windows)
-        self._known = MaintenanceStatus(None, FOREVER, FOREVER)
+        self._cached = MaintenanceStatus(None, FOREVER, FOREVER)
 
-    def at(self, moment: float) -> MaintenanceStatus:
-        """Return what holds at a moment."""
-        if not self._known.since <= moment < self._known.until:
-            self._known = maintenance_status_at(self._windows, moment)
-        return self._known
+    def at(self, timestamp: float) -> MaintenanceStatus:
+        """Return the status at a time (epoch seconds)."""
+        if not self._cached.since <= timestamp < self._cached.until:
+            self._cached = maintenance_status_at(self._windows, timestamp)
+        return self._cached

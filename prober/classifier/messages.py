@@ -200,6 +200,15 @@ def token_rejected_message(observation: Observation) -> str:
     return _platform_message(observation, "the platform rejected the token")
 
 
+def route_unauthorized_message(accepted_route: str) -> str:
+    """Describe a 401 of one route; `accepted_route` names a route that accepts the same token."""
+    accepted = one_line(accepted_route, _DETAIL_CHARACTERS)
+    return (
+        f"HTTP 401 on this route alone: {accepted} accepts the same token, so the token is valid"
+        " and has no access to this route"
+    )
+
+
 def permission_denied_message(observation: Observation) -> str:
     """Describe a 403 of the platform."""
     return _platform_message(observation, "the token has no permission for this request")

@@ -24,7 +24,7 @@ or `error`, and either matches its status or is inconsistent.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from prober.classifier import messages
 from prober.classifier.messages import extract_attributes
@@ -88,7 +88,25 @@ def _candidate_rules(observation: Observation) -> tuple[Rule, ...]:
 
 def describe_rules() -> tuple[RuleDescription, ...]:
     """Return all rules as data, in order."""
-    return tuple(map(describe_rule, RULES))
+    rows = list(map(describe_rule, RULES))
+    after = next(index for index, row in enumerate(rows) if row.number == "8")
+    return (*rows[: after + 1], ROUTE_UNAUTHORIZED_RULE, *rows[after + 1 :])
+
+
+def route_unauthorized(verdict: Verdict, accepted_route: str) -> Verdict:
+    """Return the verdict on a 401 (rule 8 or 7a) whose token another route accepts.
+
+    It takes a second request to know, so no rule on one exchange can say it.
+    """
+    classification = CLASSIFICATION[Reason.ROUTE_UNAUTHORIZED]
+    return replace(
+        verdict,
+        outcome=classification.outcome,
+        reason=Reason.ROUTE_UNAUTHORIZED,
+        culprit=classification.culprit,
+        rule=ROUTE_UNAUTHORIZED_RULE.number,
+        evidence=messages.route_unauthorized_message(accepted_route),
+    )
 
 
 def describe_rule(rule: Rule) -> RuleDescription:
@@ -359,3 +377,13 @@ _PLATFORM_RULES = (
 
 FAILURES = _PROBER_RULES + _NO_RESPONSE
 RULES = FAILURES + _INTERMEDIARY_RULES + _PLATFORM_RULES
+
+ROUTE_UNAUTHORIZED_RULE = RuleDescription(
+    "8a",
+    "401 on this route, while another route accepts the same token",
+    CLASSIFICATION[Reason.ROUTE_UNAUTHORIZED].outcome,
+    Reason.ROUTE_UNAUTHORIZED,
+    CLASSIFICATION[Reason.ROUTE_UNAUTHORIZED].culprit,
+    Responder.PLATFORM,
+)
+"""What `route_unauthorized` decides; the responder is that of the 401, rarely a gateway."""

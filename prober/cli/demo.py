@@ -194,7 +194,7 @@ def _with_writes_enabled(configuration: Config) -> Config:
     """Let anybody on this machine run a probe of the simulated platform; no file can say so."""
     return replace(
         configuration,
-        web=replace(configuration.web, ad_hoc_runs=True),
+        web=configuration.web.model_copy(update={"enable_run_now": True}),
         access=replace(configuration.access, writes_are_open=True),
     )
 
@@ -268,7 +268,7 @@ class Demo:
         written = {
             "web": {"listen": f"127.0.0.1:{self._port}"},
             "defaults": {"interval": f"{interval_ms}ms", "proxy": "none"},
-            "schedule": {"grace": "3s"},
+            "shutdown_timeout": "3s",
             "state": {"directory": "state"},
             "tenants": [
                 {

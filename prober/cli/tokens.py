@@ -16,7 +16,8 @@ from prober.http_client.client import ProbeHttpClient
 from prober.http_client.timing import EventLoopLagMonitor
 from prober.models import TokenStatus
 from prober.outcomes import Outcome, TokenState
-from prober.render.terminal import TokenTable, token_document
+from prober.render.documents import token_document
+from prober.render.terminal import TokenTable
 from prober.sinks import EventSink
 from prober.tokens.manager import TokenManager
 from prober.version import current_version

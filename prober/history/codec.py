@@ -1,10 +1,8 @@
-"""Values as rows of the file, and rows as values. Pure.
+"""How values are stored in the history: rows and compressed JSON. Pure.
 
-Tallies as bytes: a tenth of a kilobyte for an hour of runs by the minute.
-
-JSON of numbers in columns, deflated: what is alike in an hour stands together. An hour's minutes
-are numbered 0 to 59. Where every minute had one answer, which is the rule, a column is a text with
-a character for each: its distance from the least of them.
+Aggregates are the bulk of a history, so they are packed: numbers as JSON arrays, column by column
+and deflated, so that similar values stand side by side and compress well. An hour of one run a
+minute takes about a tenth of a kilobyte. The minutes of an hour are numbered 0 to 59.
 """
 
 import json
@@ -21,12 +19,12 @@ from prober.stats.incidents import FailureStreak
 
 MAX_HEADERS = 40
 MAX_TEXT_CHARACTERS = 512
-_LEVEL = 6
+_DOCUMENT_COMPRESSION_LEVEL = 6
 UNREADABLE: tuple[type[Exception], ...] = (
     *(ValueError, TypeError, LookupError, AttributeError, ArithmeticError),
     *(RecursionError, zlib.error),
 )
-"""What decoding raises when a row holds something else than it should."""
+"""What decoding raises for a row that has other contents than it should."""
 _R = TypeVar("_R")
 _T = TypeVar("_T")
 
@@ -35,9 +33,9 @@ StreakRow = tuple[str, str, str, str, str, float, float, float | None, int, int]
 
 
 def pack_document(result: ProbeResult) -> bytes:
-    """Return a failure's document as bytes: bounded, whatever the other side sent."""
+    """Return the JSON document of a failure as bytes, bounded whatever the server sent."""
     text = json.dumps(_bounded(result_document(result)), separators=(",", ":"))
-    return zlib.compress(text.encode(), _LEVEL)
+    return zlib.compress(text.encode(), _DOCUMENT_COMPRESSION_LEVEL)
 
 
 def unpack_document(content: bytes) -> dict[str, Any]:
@@ -47,8 +45,19 @@ def unpack_document(content: bytes) -> dict[str, Any]:
 
 
 def streak_from_row(row: StreakRow) -> FailureStreak:
-    """Return a row as a spell."""
-    tenant, probe, reason, rule, evidence, started, last_failed, ended, failures, planned = row
+    """Return the failure streak that a row holds."""
+    (
+        tenant,
+        probe,
+        reason,
+        rule,
+        evidence,
+        started_at,
+        last_failed_at,
+        ended_at,
+        failures,
+        in_maintenance,
+    ) = row
     return FailureStreak(
         tenant,
         probe,
@@ -56,19 +65,19 @@ def streak_from_row(row: StreakRow) -> FailureStreak:
         Reason(reason),
         str(rule),
         str(evidence),
-        float(started),
-        float(last_failed),
-        None if ended is None else float(ended),
+        float(started_at),
+        float(last_failed_at),
+        None if ended_at is None else float(ended_at),
         int(failures),
-        bool(planned),
+        bool(in_maintenance),
     )
 
 
 def decode_rows(rows: Iterable[_R], decode: Callable[[_R], _T]) -> Iterator[_T]:
-    """Yield what rows say; what cannot be read is passed over.
+    """Yield the values of rows; rows that cannot be decoded are left out.
 
-    A later prober may have written reasons that this one does not know, and a disk may have damaged
-    what a row holds: the rest of the past is shown all the same.
+    A later version may have written reasons that this one does not know, and a disk may have
+    damaged a row: the rest of the history is shown all the same.
     """
     for row in rows:
         try:
@@ -88,79 +97,92 @@ def _bounded(value: object) -> object:
     return value
 
 
-_FIRST_CHARACTER = 35  # past the quotation mark, which JSON would escape
-_MOST_CHARACTERS = 1000
+# Where every minute had one response, which is the rule, a column is a text with one character for
+# each minute: the distance of its bucket from the lowest one. Characters begin after the quotation
+# mark (34), which JSON would escape; the largest distance keeps them within two bytes of UTF-8.
+_FIRST_CHARACTER = 35
+_MAX_DISTANCE = 1000
 _ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
-# A window of 4 KiB and 10 KiB of memory, all that an hour needs: to get hold of the usual quarter
-# of a megabyte takes twenty times as long as to deflate a minute.
-_SMALL = (-12, 4)
+# A window of 4 KiB, and 10 KiB of memory, is enough for an hour. Allocating zlib's default of a
+# quarter of a megabyte takes twenty times as long as deflating a minute.
+_WINDOW_BITS, _MEMORY_LEVEL = -12, 4  # negative: a raw stream, without header and checksum
 
-_Packed = int | list[int] | None
-_Column = list[_Packed] | tuple[int, str]
-
-
-def pack_tally(tally: Aggregate) -> bytes:
-    """Return a tally as bytes."""
-    return _deflated([dict(tally.counts), _packed(tally.server), _packed(tally.network)])
+_PackedHistogram = int | list[int] | None
+_Column = list[_PackedHistogram] | tuple[int, str]
 
 
-def unpack_tally(content: bytes) -> Aggregate:
-    """Return what `pack_tally` packed; raises ValueError if it was something else."""
-    counts, server, network = _inflated(content, 3)
-    return Aggregate(counts, _sketch(server), _sketch(network))
+def pack_aggregate(aggregate: Aggregate) -> bytes:
+    """Return an aggregate as bytes."""
+    return _deflate(
+        [
+            dict(aggregate.counts),
+            _pack_histogram(aggregate.server),
+            _pack_histogram(aggregate.network),
+        ]
+    )
+
+
+def unpack_aggregate(content: bytes) -> Aggregate:
+    """Return what `pack_aggregate` packed; raises ValueError for anything else."""
+    counts, server, network = _inflate(content, 3)
+    return Aggregate(counts, _unpack_histogram(server), _unpack_histogram(network))
 
 
 def pack_minutes(minutes: Mapping[int, Aggregate]) -> bytes:
-    """Return an hour's tallies as bytes; a minute in which nothing was to happen is left out."""
+    """Return the aggregates of an hour as bytes; minutes without any run are left out."""
     numbers = sorted(minutes)
-    kinds: list[list[object]] = []
+    # Run-length encoding: most minutes have the same counts as the one before.
+    counts_runs: list[list[object]] = []
     for number in numbers:
         counts = dict(minutes[number].counts)
-        if kinds and kinds[-1][1] == counts:
-            kinds[-1][0] += 1  # type: ignore[operator]
+        if counts_runs and counts_runs[-1][1] == counts:
+            counts_runs[-1][0] += 1  # type: ignore[operator]
         else:
-            kinds.append([1, counts])
-    server = _column([minutes[number].server for number in numbers])
-    network = _column([minutes[number].network for number in numbers])
-    whole = numbers == list(range(numbers[0], numbers[-1] + 1)) if numbers else True
-    columns = [numbers[:1] if whole else numbers, len(numbers), kinds, server, network]
-    return _deflated(columns)
+            counts_runs.append([1, counts])
+    server = _pack_column([minutes[number].server for number in numbers])
+    network = _pack_column([minutes[number].network for number in numbers])
+    # Of an unbroken range the first number is enough.
+    is_range = numbers == list(range(numbers[0], numbers[-1] + 1)) if numbers else True
+    return _deflate(
+        [numbers[:1] if is_range else numbers, len(numbers), counts_runs, server, network]
+    )
 
 
 def unpack_minutes(content: bytes) -> dict[int, Aggregate]:
-    """Return what `pack_minutes` packed; raises ValueError if it was something else."""
-    numbers, length, kinds, server, network = _inflated(content, 5)
+    """Return what `pack_minutes` packed; raises ValueError for anything else."""
+    numbers, length, counts_runs, server, network = _inflate(content, 5)
     if len(numbers) != length:
         numbers = range(numbers[0], numbers[0] + length)
-    counts = [counts for times, counts in kinds for _ in range(times)]
-    rows = zip(numbers, counts, _sketches(server), _sketches(network), strict=True)
+    counts = [counts for times, counts in counts_runs for _ in range(times)]
+    rows = zip(numbers, counts, _unpack_column(server), _unpack_column(network), strict=True)
     return {number: Aggregate(*columns) for number, *columns in rows}
 
 
-def _column(sketches: Sequence[DurationHistogram]) -> _Column:
-    packed = [_packed(sketch) for sketch in sketches]
+def _pack_column(histograms: Sequence[DurationHistogram]) -> _Column:
+    packed = [_pack_histogram(histogram) for histogram in histograms]
     single = [each for each in packed if isinstance(each, int)]
-    if not single or len(single) < len(packed) or max(single) - min(single) > _MOST_CHARACTERS:
+    if not single or len(single) < len(packed) or max(single) - min(single) > _MAX_DISTANCE:
         return packed
-    least = min(single)
-    return least, "".join(chr(_FIRST_CHARACTER + each - least) for each in single)
+    lowest = min(single)
+    return lowest, "".join(chr(_FIRST_CHARACTER + each - lowest) for each in single)
 
 
-def _sketches(column: _Column) -> Sequence[DurationHistogram]:
+def _unpack_column(column: _Column) -> Sequence[DurationHistogram]:
     match column:
-        case [int(least), str(text)]:
-            return [DurationHistogram({least + ord(each) - _FIRST_CHARACTER: 1}) for each in text]
-    return [_sketch(packed) for packed in column]
+        case [int(lowest), str(text)]:
+            return [DurationHistogram({lowest + ord(each) - _FIRST_CHARACTER: 1}) for each in text]
+    return [_unpack_histogram(packed) for packed in column]
 
 
-def _packed(sketch: DurationHistogram) -> _Packed:
-    """Return nothing, the one bucket of a single duration, or buckets and counts by turns.
+def _pack_histogram(histogram: DurationHistogram) -> _PackedHistogram:
+    """Return None if it is empty, the bucket of a single duration, else a list.
 
-    Of several buckets each but the first is told by its distance from the one before.
+    The list has each bucket and its count by turns; a bucket is given by its distance from the one
+    before, since small numbers take fewer bytes.
     """
-    if not sketch.buckets:
+    if not histogram.buckets:
         return None
-    pairs = sorted(sketch.buckets.items())
+    pairs = sorted(histogram.buckets.items())
     if len(pairs) == 1 and pairs[0][1] == 1:
         return pairs[0][0]
     packed, last = [], 0
@@ -170,7 +192,7 @@ def _packed(sketch: DurationHistogram) -> _Packed:
     return packed
 
 
-def _sketch(packed: _Packed) -> DurationHistogram:
+def _unpack_histogram(packed: _PackedHistogram) -> DurationHistogram:
     if packed is None:
         return DurationHistogram()
     if isinstance(packed, int):
@@ -178,16 +200,16 @@ def _sketch(packed: _Packed) -> DurationHistogram:
     return DurationHistogram(dict(zip(accumulate(packed[::2]), packed[1::2], strict=True)))
 
 
-def _deflated(content: object) -> bytes:
-    compressor = zlib.compressobj(9, zlib.DEFLATED, *_SMALL)
+def _deflate(content: object) -> bytes:
+    compressor = zlib.compressobj(9, zlib.DEFLATED, _WINDOW_BITS, _MEMORY_LEVEL)
     return compressor.compress(_ENCODER.encode(content).encode()) + compressor.flush()
 
 
-def _inflated(content: bytes, columns: int) -> list:  # type: ignore[type-arg]
+def _inflate(content: bytes, columns: int) -> list:  # type: ignore[type-arg]
     try:
         found = json.loads(zlib.decompress(content, -zlib.MAX_WBITS))
     except zlib.error as error:
         raise ValueError(str(error)) from error
     if not isinstance(found, list) or len(found) != columns:
-        raise ValueError("not a tally")
+        raise ValueError("not a packed aggregate")
     return found

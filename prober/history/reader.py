@@ -1,11 +1,7 @@
-"""What can be read of the past, beside the daemon that writes it; methods block.
+"""Reads the history, beside the daemon that writes it.
 
-Every question is answered from a connection of its own, which sees one moment. Without a usable
-file all answers are empty. Raises OSError when the file may not be read.
-
-How the history's file is read beside the daemon that writes it.
-
-Single calls of the past, for who has to choose among them; methods block, and raise OSError.
+Methods block, and raise OSError when the file cannot be read; where there is no usable file, the
+result is empty. Each query opens a connection of its own and sees one state of the file.
 """
 
 import json
@@ -20,33 +16,42 @@ from typing import Any
 from prober.history.codec import (
     decode_rows,
     streak_from_row,
+    unpack_aggregate,
     unpack_document,
     unpack_minutes,
-    unpack_tally,
 )
 from prober.history.schema import FILE_NAME, FORMAT
-from prober.history.writer import HOUR, MINUTE, STREAK_COLUMNS
+from prober.history.writer import BUCKET_COLUMNS, HOUR_SECONDS, MINUTE_SECONDS, STREAK_COLUMNS
 from prober.outcomes import Reason, RejectionCause, TokenEventKind
+from prober.render.documents import (
+    FailureRecord,
+    FailureSummary,
+    SlowRequest,
+    TokenEventRecord,
+    VerdictChange,
+    slow_request,
+)
 from prober.sqlite import open_to_read, translate_sqlite_errors
-from prober.stats.aggregates import COLUMNS, Aggregate, TimeBucket, merge_aggregates
+from prober.stats.aggregates import Aggregate, TimeBucket, merge_aggregates
 from prober.stats.incidents import FailureStreak, Incident, IncidentKey, newest_incidents
 
 
 class HistoryConnection:
-    """Opens the file in a directory for each question; methods block and raise OSError."""
+    """Opens the file in a directory for each query; methods block and raise OSError."""
 
     def __init__(self, directory: Path) -> None:
         self._path = directory / FILE_NAME
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection | None]:
-        """Yield a connection that sees one moment, None if there is no usable file."""
+        """Yield a connection that sees one state of the file, None if there is no usable file."""
         connection = open_to_read(self._path, FORMAT)
         if connection is None:
             yield None
             return
         try:
             with translate_sqlite_errors(self._path):
+                # In one transaction, all queries see the same snapshot of the write-ahead log.
                 connection.execute("BEGIN")
                 yield connection
         finally:
@@ -60,74 +65,55 @@ class HistoryConnection:
     def stream(self, query: str, values: tuple[object, ...]) -> Generator[Any, None, None]:
         """Yield the rows of a query one by one, so that they are not all held in memory.
 
-        Close it if it is not read to its end: it holds the file open.
+        Close the generator if it is not read to its end: it holds the file open.
         """
         with self.reading() as connection:
             if connection is not None:
-                connection.execute("PRAGMA temp_store = MEMORY")  # there may be no other place
+                # Sorting would otherwise write to /tmp, which may be missing or full.
+                connection.execute("PRAGMA temp_store = MEMORY")
                 yield from connection.execute(query, values)
 
 
 Aggregates = Mapping[str, Mapping[float, Aggregate]]
-"""By probe, and by the beginning (epoch seconds) of each step."""
+"""By probe, then by the start (epoch seconds) of each step."""
 
-_SUM_COLUMNS = ", ".join(f"sum({name})" for name in COLUMNS)
-
-
-@dataclass(frozen=True, slots=True)
-class FailureRecord:
-    """A failure with its document, in the form of `prober probe --json`."""
-
-    number: int
-    tenant: str
-    probe: str
-    at: float
-    reason: Reason
-    document: Mapping[str, Any]
+_BUCKET_COLUMNS = ", ".join(BUCKET_COLUMNS)
+_SUM_COLUMNS = ", ".join(f"sum({name})" for name in BUCKET_COLUMNS)
+_MAX_PARAMETERS = 500  # SQLite takes 999 parameters at least, however it was built
 
 
 @dataclass(frozen=True, slots=True)
-class VerdictChange:
-    """A probe came to another verdict than before; `before` is None for its first since a start."""
+class RetentionHorizon:
+    """Before which times (epoch seconds) failures, or everything, were deleted for lack of room.
 
-    probe: str
-    at: float
-    before: Reason | None
-    reason: Reason
+    None: nothing was deleted before its time.
+    """
 
-
-@dataclass(frozen=True, slots=True)
-class TokenEventRecord:
-    """Something happened to a tenant's token."""
-
-    tenant: str
-    at: float
-    kind: TokenEventKind
-    fingerprint: str | None
-    cause: RejectionCause | None
-    problem: str | None
+    failures: float | None = None
+    everything: float | None = None
 
 
 class HistoryReader:
-    """The history in a state directory."""
+    """The history in a state directory. Times are in epoch seconds."""
 
     def __init__(self, directory: Path) -> None:
-        self._reader = HistoryConnection(directory)
+        self._connection = HistoryConnection(directory)
 
     def aggregates(self, tenant: str, since: float, until: float, step_seconds: int) -> Aggregates:
         """Return what happened from `since` to before `until`, in steps.
 
-        Steps begin at multiples of themselves; an hour or more is told from hours, else minutes.
+        A step starts at a multiple of its length. Whole hours are read from the sums of hours,
+        shorter steps from minutes.
         """
-        with self._reader.reading() as connection:
+        with self._connection.reading() as connection:
             if connection is None:
                 return {}
             parts: dict[str, dict[float, list[Aggregate]]] = defaultdict(lambda: defaultdict(list))
-            coarse = step_seconds % HOUR == 0
-            read = _hours if coarse else _packed_minutes
-            for each in (read, _loose_minutes):
-                for probe, at, tally in each(connection, tenant, since, until):
-                    parts[probe][float(at // step_seconds * step_seconds)].append(tally)
+            read_packed = _hours if step_seconds % HOUR_SECONDS == 0 else _packed_minutes
+            # The minutes of hours that are not packed yet are in a table of their own.
+            for read in (read_packed, _unpacked_minutes):
+                for probe, at, aggregate in read(connection, tenant, since, until):
+                    parts[probe][float(at // step_seconds * step_seconds)].append(aggregate)
         return {
             probe: {at: merge_aggregates(steps[at]) for at in sorted(steps)}
             for probe, steps in parts.items()
@@ -135,46 +121,58 @@ class HistoryReader:
 
     def totals(self, tenant: str, since: float, until: float) -> Mapping[str, Aggregate]:
         """Return what happened to each probe from `since` to before `until`, to the minute."""
-        first, last = -(-since // HOUR) * HOUR, until // HOUR * HOUR
-        if first >= last:
-            spans = [(since, until, MINUTE)]
+        # Sums of whole hours where possible, minutes at both ends.
+        first_hour = -(-since // HOUR_SECONDS) * HOUR_SECONDS
+        last_hour = until // HOUR_SECONDS * HOUR_SECONDS
+        if first_hour >= last_hour:
+            ranges = [(since, until, MINUTE_SECONDS)]
         else:
-            spans = [(since, first, MINUTE), (first, last, HOUR), (last, until, MINUTE)]
+            ranges = [
+                (since, first_hour, MINUTE_SECONDS),
+                (first_hour, last_hour, HOUR_SECONDS),
+                (last_hour, until, MINUTE_SECONDS),
+            ]
         parts: dict[str, list[Aggregate]] = defaultdict(list)
-        for begin, end, step in spans:
-            for probe, steps in self.aggregates(tenant, begin, end, step).items():
+        for start, end, step in ranges:
+            for probe, steps in self.aggregates(tenant, start, end, step).items():
                 parts[probe] += steps.values()
         return {probe: merge_aggregates(each) for probe, each in parts.items()}
 
     def buckets(
         self, since: float, until: float = float("inf"), tenant: str | None = None
     ) -> Mapping[str, Mapping[int, TimeBucket]]:
-        """Return the slots that begin from `since` to before `until`, by tenant and beginning."""
+        """Return the buckets that start from `since` to before `until`, by tenant and start."""
         found: dict[str, dict[int, TimeBucket]] = defaultdict(dict)
-        rows = self._reader.rows(
-            f"SELECT tenant, slot, {', '.join(COLUMNS)} FROM slot"  # noqa: S608 -- our columns
-            " WHERE slot >= ? AND slot < ? AND (? IS NULL OR tenant = ?)",
+        rows = self._connection.rows(
+            f"SELECT tenant, start, {_BUCKET_COLUMNS} FROM time_bucket"  # noqa: S608 -- our columns
+            " WHERE start >= ? AND start < ? AND (? IS NULL OR tenant = ?)",
             (since, until, tenant, tenant),
         )
-        for name, slot, *numbers in rows:
-            found[name][slot] = TimeBucket(*numbers)
+        for name, start, *numbers in rows:
+            found[name][start] = TimeBucket(*numbers)
         return found
 
     def bucket_totals(self, since: float, until: float) -> Mapping[str, TimeBucket]:
-        """Return the sum of each tenant's slots that begin from `since` to before `until`."""
+        """Return the sum of each tenant's buckets that start from `since` to before `until`."""
         query = (
-            f"SELECT tenant, {_SUM_COLUMNS} FROM slot"  # noqa: S608 -- our columns
-            " WHERE slot >= ? AND slot < ? GROUP BY tenant"
+            f"SELECT tenant, {_SUM_COLUMNS} FROM time_bucket"  # noqa: S608 -- our columns
+            " WHERE start >= ? AND start < ? GROUP BY tenant"
         )
-        return {
-            tenant: TimeBucket(*sums) for tenant, *sums in self._reader.rows(query, (since, until))
-        }
+        rows = self._connection.rows(query, (since, until))
+        return {tenant: TimeBucket(*sums) for tenant, *sums in rows}
+
+    def recorded_buckets(self, since: float, until: float) -> frozenset[int]:
+        """Return the starts of the time buckets in which any tenant has data."""
+        rows = self._connection.rows(
+            "SELECT DISTINCT start FROM time_bucket WHERE start >= ? AND start < ?", (since, until)
+        )
+        return frozenset(start for (start,) in rows)
 
     def streaks(
         self, since: float, until: float, tenant: str | None = None
     ) -> tuple[FailureStreak, ...]:
-        """Return the spells that were going on at some time in a span."""
-        return tuple(self._spells(since, until, tenant))
+        """Return the failure streaks that were ongoing at some time in a range."""
+        return tuple(self._stream_streaks(since, until, tenant))
 
     def incidents(
         self,
@@ -185,24 +183,26 @@ class HistoryReader:
         limit: int,
         before: IncidentKey | None = None,
     ) -> tuple[Incident, ...]:
-        """Return the newest incidents that were going on at some time in a span.
+        """Return the newest incidents that were ongoing at some time in a range.
 
-        `before`: only those that come after this one, since the newest come first. Spells are read
-        one by one: what is held does not grow with their number.
+        With `before`, only those that follow this one in the order from new to old. Streaks are
+        read one by one: the memory that this takes does not grow with their number.
         """
-        with closing(self._spells(since, until, tenant)) as spells:
-            return newest_incidents(spells, limit, before)
+        with closing(self._stream_streaks(since, until, tenant)) as streaks:
+            return newest_incidents(streaks, limit, before)
 
-    def _spells(
+    def _stream_streaks(
         self, since: float, until: float, tenant: str | None
     ) -> Generator[FailureStreak, None, None]:
         # The limit keeps the inner query apart, so that SQLite sorts numbers and not whole rows.
-        rows = self._reader.stream(
+        rows = self._connection.stream(
             f"SELECT {STREAK_COLUMNS} FROM"  # noqa: S608 -- our columns
-            " (SELECT spell.id AS number FROM spell JOIN probe ON probe.id = spell.probe"
+            " (SELECT failure_streak.id AS number FROM failure_streak"
+            " JOIN probe ON probe.id = failure_streak.probe"
             " WHERE (ended_at IS NULL OR ended_at >= ?) AND started_at <= ?"
             " AND (? IS NULL OR probe.tenant = ?) ORDER BY started_at LIMIT -1)"
-            " CROSS JOIN spell ON spell.id = number CROSS JOIN probe ON probe.id = spell.probe",
+            " CROSS JOIN failure_streak ON failure_streak.id = number"
+            " CROSS JOIN probe ON probe.id = failure_streak.probe",
             (since, until, tenant, tenant),
         )
         with closing(rows):
@@ -211,8 +211,8 @@ class HistoryReader:
     def failures(
         self, tenant: str, since: float, *, limit: int, probe: str | None = None
     ) -> tuple[FailureRecord, ...]:
-        """Return the last failures since a moment, the newest first."""
-        rows = self._reader.rows(
+        """Return the last failures since a time, the newest first."""
+        rows = self._connection.rows(
             "SELECT failure.id, probe.tenant, probe.name, at, reason, document FROM failure"
             " JOIN probe ON probe.id = failure.probe"
             " WHERE failure.probe IN"
@@ -224,18 +224,54 @@ class HistoryReader:
 
     def failure(self, number: int) -> FailureRecord | None:
         """Return one failure by its number."""
-        rows = self._reader.rows(
+        rows = self._connection.rows(
             "SELECT failure.id, probe.tenant, probe.name, at, reason, document FROM failure"
             " JOIN probe ON probe.id = failure.probe WHERE failure.id = ?",
             (number,),
         )
         return next(decode_rows(rows, _failure), None)
 
+    def failure_summaries(
+        self, tenant: str, since: float, until: float, *, limit: int
+    ) -> tuple[FailureSummary, ...]:
+        """Return a tenant's failures from `since` to before `until`, the oldest first."""
+        rows = self._connection.rows(
+            "SELECT failure.id, probe.tenant, probe.name, at, reason FROM failure"
+            " JOIN probe ON probe.id = failure.probe"
+            " WHERE failure.probe IN (SELECT id FROM probe WHERE tenant = ?)"
+            " AND at >= ? AND at < ? ORDER BY at LIMIT ?",
+            (tenant, since, until, limit),
+        )
+        return tuple(decode_rows(rows, _failure_summary))
+
+    def failure_documents(self, numbers: Iterable[int]) -> Mapping[int, Mapping[str, Any]]:
+        """Return the documents of failures by number; those that are deleted are left out."""
+        wanted = list(numbers)
+        found: dict[int, Mapping[str, Any]] = {}
+        for first in range(0, len(wanted), _MAX_PARAMETERS):
+            batch = wanted[first : first + _MAX_PARAMETERS]
+            marks = ", ".join("?" * len(batch))
+            query = f"SELECT id, document FROM failure WHERE id IN ({marks})"  # noqa: S608 -- marks
+            rows = self._connection.rows(query, tuple(batch))
+            found |= dict(decode_rows(rows, lambda row: (row[0], unpack_document(row[1]))))
+        return found
+
+    def slow_requests(
+        self, tenant: str, since: float, until: float, *, limit: int
+    ) -> tuple[SlowRequest, ...]:
+        """Return the slowest requests that are kept, the slowest first."""
+        rows = self._connection.rows(
+            "SELECT probe, at, reason, server_seconds, network_seconds, facts FROM slow_request"
+            " WHERE tenant = ? AND at >= ? AND at < ? ORDER BY server_seconds DESC, at LIMIT ?",
+            (tenant, since, until, limit),
+        )
+        return tuple(decode_rows(rows, _slow_request))
+
     def verdict_changes(
         self, tenant: str, since: float, *, limit: int
     ) -> tuple[VerdictChange, ...]:
-        """Return the last changes of verdicts since a moment, the newest first."""
-        rows = self._reader.rows(
+        """Return the last changes of verdicts since a time, the newest first."""
+        rows = self._connection.rows(
             "SELECT probe.name, at, before, reason FROM verdict_change"
             " JOIN probe ON probe.id = verdict_change.probe"
             " WHERE probe.tenant = ? AND at >= ? ORDER BY at DESC LIMIT ?",
@@ -244,8 +280,8 @@ class HistoryReader:
         return tuple(decode_rows(rows, _verdict_change))
 
     def token_events(self, tenant: str, *, limit: int) -> tuple[TokenEventRecord, ...]:
-        """Return what last happened to a tenant's token, the newest first."""
-        rows = self._reader.rows(
+        """Return the last events of a tenant's token, the newest first."""
+        rows = self._connection.rows(
             "SELECT tenant, at, kind, fingerprint, cause, problem FROM token_event"
             " WHERE tenant = ? ORDER BY at DESC LIMIT ?",
             (tenant, limit),
@@ -253,47 +289,60 @@ class HistoryReader:
         return tuple(decode_rows(rows, _token_event))
 
     def oldest(self) -> float | None:
-        """Return since when there is anything, in epoch seconds."""
-        row = next(iter(self._reader.rows("SELECT min(slot) FROM slot", ())), (None,))
-        return None if row[0] is None else float(row[0])
+        """Return the start of the oldest time bucket, None for an empty history."""
+        [(start,)] = self._connection.rows("SELECT min(start) FROM time_bucket", ()) or [(None,)]
+        return None if start is None else float(start)
+
+    def retention_horizon(self) -> RetentionHorizon:
+        """Return what was deleted for lack of room."""
+        before = dict(self._connection.rows("SELECT kind, before FROM retention_horizon", ()))
+        return RetentionHorizon(before.get("failure"), before.get("everything"))
+
+
+_AggregateRow = tuple[str, int, Aggregate]
+"""A probe's name, when (epoch seconds) the hour or minute starts, and its aggregate."""
 
 
 def _hours(
     connection: sqlite3.Connection, tenant: str, since: float, until: float
-) -> Iterable[tuple[str, int, Aggregate]]:
+) -> Iterable[_AggregateRow]:
     rows = connection.execute(
-        "SELECT name, hour, tally FROM probe JOIN hour ON hour.probe = probe.id"
+        "SELECT name, hour, aggregate FROM probe JOIN hour ON hour.probe = probe.id"
         " WHERE tenant = ? AND hour >= ? AND hour < ?",
-        (tenant, since // HOUR, until / HOUR),
+        (tenant, since // HOUR_SECONDS, until / HOUR_SECONDS),
     )
-    yield from decode_rows(rows, lambda row: (row[0], row[1] * HOUR, unpack_tally(row[2])))
+    yield from decode_rows(
+        rows, lambda row: (row[0], row[1] * HOUR_SECONDS, unpack_aggregate(row[2]))
+    )
 
 
 def _packed_minutes(
     connection: sqlite3.Connection, tenant: str, since: float, until: float
-) -> Iterable[tuple[str, int, Aggregate]]:
+) -> Iterable[_AggregateRow]:
     rows = connection.execute(
         "SELECT name, hour, minutes FROM probe JOIN hour_detail ON hour_detail.probe = probe.id"
         " WHERE tenant = ? AND hour >= ? AND hour < ?",
-        (tenant, since // HOUR, until / HOUR),
+        (tenant, since // HOUR_SECONDS, until / HOUR_SECONDS),
     )
-    unpacked = decode_rows(rows, lambda row: (row[0], row[1] * HOUR, unpack_minutes(row[2])))
-    for probe, hour_at, minutes in unpacked:
-        for number, tally in minutes.items():
-            at = hour_at + number * MINUTE
+    hours = decode_rows(rows, lambda row: (row[0], row[1] * HOUR_SECONDS, unpack_minutes(row[2])))
+    for probe, hour_start, minutes in hours:
+        for number, aggregate in minutes.items():
+            at = hour_start + number * MINUTE_SECONDS
             if since <= at < until:
-                yield probe, at, tally
+                yield probe, at, aggregate
 
 
-def _loose_minutes(
+def _unpacked_minutes(
     connection: sqlite3.Connection, tenant: str, since: float, until: float
-) -> Iterable[tuple[str, int, Aggregate]]:
+) -> Iterable[_AggregateRow]:
     rows = connection.execute(
-        "SELECT name, minute, tally FROM probe JOIN minute ON minute.probe = probe.id"
+        "SELECT name, minute, aggregate FROM probe JOIN minute ON minute.probe = probe.id"
         " WHERE tenant = ? AND minute >= ? AND minute < ?",
-        (tenant, -(-since // MINUTE), until / MINUTE),
+        (tenant, -(-since // MINUTE_SECONDS), until / MINUTE_SECONDS),
     )
-    yield from decode_rows(rows, lambda row: (row[0], row[1] * MINUTE, unpack_tally(row[2])))
+    yield from decode_rows(
+        rows, lambda row: (row[0], row[1] * MINUTE_SECONDS, unpack_aggregate(row[2]))
+    )
 
 
 def _verdict_change(row: tuple[str, float, str | None, str]) -> VerdictChange:
@@ -306,9 +355,23 @@ def _verdict_change(row: tuple[str, float, str | None, str]) -> VerdictChange:
 def _token_event(
     row: tuple[str, float, str, str | None, str | None, str | None],
 ) -> TokenEventRecord:
-    name, at, kind, fingerprint, cause, problem = row
-    known = None if cause is None else RejectionCause(cause)
-    return TokenEventRecord(name, float(at), TokenEventKind(kind), fingerprint, known, problem)
+    tenant, at, kind, fingerprint, cause, problem = row
+    known_cause = None if cause is None else RejectionCause(cause)
+    return TokenEventRecord(
+        tenant, float(at), TokenEventKind(kind), fingerprint, known_cause, problem
+    )
+
+
+def _failure_summary(row: tuple[int, str, str, float, str]) -> FailureSummary:
+    number, tenant, probe, at, reason = row
+    return FailureSummary(number, tenant, probe, float(at), Reason(reason))
+
+
+def _slow_request(row: tuple[str, float, str, float, float | None, str]) -> SlowRequest:
+    probe, at, reason, server_seconds, network_seconds, facts = row
+    return slow_request(
+        at, probe, Reason(reason), server_seconds, network_seconds, json.loads(facts)
+    )
 
 
 def _failure(row: tuple[int, str, str, float, str, bytes]) -> FailureRecord:
@@ -316,100 +379,3 @@ def _failure(row: tuple[int, str, str, float, str, bytes]) -> FailureRecord:
     return FailureRecord(
         number, tenant, probe, float(at), Reason(reason), unpack_document(document)
     )
-
-
-_BATCH_ROWS = 500  # SQLite binds no more than 999 values everywhere
-
-
-@dataclass(frozen=True, slots=True)
-class FailureSummary:
-    """A failure without its document."""
-
-    number: int
-    probe: str
-    at: float
-    reason: Reason
-
-
-@dataclass(frozen=True, slots=True)
-class SlowRequestRow:
-    """One of the slowest answers of a day, by the platform's own time."""
-
-    probe: str
-    at: float
-    reason: Reason
-    server_seconds: float
-    network_seconds: float | None
-    facts: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class RetentionHorizon:
-    """Before which moments (epoch seconds) failures, or everything, had to make room."""
-
-    failures: float | None = None
-    everything: float | None = None
-
-
-def _slow_request(row: tuple[str, float, str, float, float | None, str]) -> SlowRequestRow:
-    probe, at, reason, server, network, facts = row
-    return SlowRequestRow(probe, at, Reason(reason), server, network, json.loads(facts))
-
-
-class Calls:
-    """The single calls in a state directory."""
-
-    def __init__(self, directory: Path) -> None:
-        self._reader = HistoryConnection(directory)
-
-    def failure_summaries(
-        self, tenant: str, since: float, until: float, *, limit: int
-    ) -> tuple[FailureSummary, ...]:
-        """Return a tenant's failures from `since` to before `until`, the oldest first."""
-        rows = self._reader.rows(
-            "SELECT failure.id, probe.name, at, reason FROM failure"
-            " JOIN probe ON probe.id = failure.probe"
-            " WHERE failure.probe IN (SELECT id FROM probe WHERE tenant = ?)"
-            " AND at >= ? AND at < ? ORDER BY at LIMIT ?",
-            (tenant, since, until, limit),
-        )
-        return tuple(
-            decode_rows(
-                rows, lambda row: FailureSummary(row[0], row[1], float(row[2]), Reason(row[3]))
-            )
-        )
-
-    def failure_documents(self, numbers: Iterable[int]) -> Mapping[int, Mapping[str, Any]]:
-        """Return the documents of failures by their numbers, as far as they are still there."""
-        wanted = list(numbers)
-        found: dict[int, Mapping[str, Any]] = {}
-        for first in range(0, len(wanted), _BATCH_ROWS):
-            some = wanted[first : first + _BATCH_ROWS]
-            marks = ", ".join("?" * len(some))
-            query = f"SELECT id, document FROM failure WHERE id IN ({marks})"  # noqa: S608 -- marks
-            rows = self._reader.rows(query, tuple(some))
-            found |= dict(decode_rows(rows, lambda row: (row[0], unpack_document(row[1]))))
-        return found
-
-    def slow_requests(
-        self, tenant: str, since: float, until: float, *, limit: int
-    ) -> tuple[SlowRequestRow, ...]:
-        """Return the slowest answers that are kept, the slowest first."""
-        rows = self._reader.rows(
-            "SELECT probe, at, reason, server_seconds, network_seconds, facts FROM slow_answer"
-            " WHERE tenant = ? AND at >= ? AND at < ? ORDER BY server_seconds DESC, at LIMIT ?",
-            (tenant, since, until, limit),
-        )
-        return tuple(decode_rows(rows, _slow_request))
-
-    def recorded_spans(self, since: float, until: float) -> frozenset[int]:
-        """Return the beginnings of the slots in which anything is known of any tenant."""
-        rows = self._reader.rows(
-            "SELECT DISTINCT slot FROM slot WHERE slot >= ? AND slot < ?", (since, until)
-        )
-        return frozenset(slot for (slot,) in rows)
-
-    def retention_horizon(self) -> RetentionHorizon:
-        """Return what had to make room."""
-        before = dict(self._reader.rows("SELECT what, before FROM forgotten", ()))
-        return RetentionHorizon(before.get("failure"), before.get("everything"))

@@ -1,4 +1,4 @@
-"""The format of the history's file: the scripts in `migrations/`, one for each version."""
+"""The schema of the history's file: the scripts in `migrations/`, one for each version."""
 
 import sqlite3
 from collections.abc import Callable
@@ -12,14 +12,15 @@ _APPLICATION_ID = 0x70726F68  # "proh"
 
 
 def split_statements(script: str) -> tuple[str, ...]:
-    """Return the statements of an SQL script, apart."""
-    found, begun = [], ""
+    """Return the statements of an SQL script one by one."""
+    # Not sqlite3's executescript: it commits first, and a migration must be one transaction.
+    statements, pending = [], ""
     for line in script.splitlines(keepends=True):
-        begun += line
-        if sqlite3.complete_statement(begun):
-            found.append(begun)
-            begun = ""
-    return tuple(found)
+        pending += line
+        if sqlite3.complete_statement(pending):
+            statements.append(pending)
+            pending = ""
+    return tuple(statements)
 
 
 def _migrations() -> tuple[tuple[str, ...], ...]:
@@ -68,9 +69,9 @@ FORMAT = SchemaSpec("history", _APPLICATION_ID, _MIGRATIONS, check=_missing)
 
 
 def migrate(directory: Path, on_quarantine: Callable[[Path, str], None]) -> None:
-    """Let a file that an earlier prober wrote be readable; raises OSError.
+    """Bring the file of an earlier version up to date, if there is one; raises OSError.
 
-    `on_set_aside` hears of a file that could not be used: its new name, and why.
+    `on_quarantine` is called for a file that could not be used, with its new name and why.
     """
     path = directory / FILE_NAME
     if path.exists():

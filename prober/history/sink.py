@@ -1,7 +1,7 @@
-"""The recorder that remembers: a bounded queue, and one thread that empties it into the file.
+"""Records results in the history: a bounded queue, and one thread that writes it to the file.
 
-Probing never waits for it: what does not fit into the queue is let go and counted, and a file that
-cannot be written is tried again, with what it has missed, until the queue is full.
+Probing never waits for the disk: when the queue is full, the oldest entries are dropped and
+counted. A file that cannot be written is tried again, with everything that it has missed.
 """
 
 import sqlite3
@@ -27,16 +27,18 @@ _TIDY_SECONDS = 10.0  # how often to look for what is old, where nothing is to b
 QUEUE_ENTRIES = 20_000
 _BATCH_ENTRIES = 5000
 _RETRY_SECONDS = 2.0
+# A whole hour of every probe ends at once: its hours are packed over many steps.
 _HOURS_PER_STEP = 25
-_OPEN_HOUR_SECONDS = 300.0  # an hour is packed when no run of it can still be under way
+_OPEN_HOUR_SECONDS = 300.0  # by then no run that started in the hour can still be in flight
 
 
 @dataclass(frozen=True, slots=True)
 class HistoryCallbacks:
-    """Who hears of it, in the history's own thread.
+    """Called in the history's own thread.
 
-    `written(epoch seconds, file's bytes)`; `lost(why, how many)`; `trouble(what was said)` for
-    each time that the file could not be used; `set_aside(new name, why)`.
+    `on_written(epoch seconds, size of the file in bytes)` after each step; `on_dropped(reason,
+    entries)`; `on_error(message)` each time that the file cannot be used; `on_quarantine(new
+    path, why)` for a file that is corrupt.
     """
 
     on_written: Callable[[float, int], None]
@@ -49,43 +51,50 @@ _BROKEN_SCHEMA = ("no such table", "no such column", "has no column named", "mal
 
 
 class HistorySink(EventSink):
-    """A recorder. `probes` are those that there are; `now` tells epoch seconds."""
+    """Queues results, skipped runs and token events for the history.
+
+    `probes` are those that are configured; `now` returns epoch seconds.
+    """
 
     def __init__(
         self,
         directory: Path,
         probes: Collection[ProbeKey],
         retention: Retention,
-        listeners: HistoryCallbacks,
+        callbacks: HistoryCallbacks,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._directory = directory
         self._probes = probes
-        self._swept_of: Collection[ProbeKey] | None = None
+        # The probes whose absence was last checked; None after the file was opened.
+        self._streaks_checked_for: Collection[ProbeKey] | None = None
         self._retention = retention
-        self._listeners = listeners
+        self._callbacks = callbacks
         self._now = now
+        # Only `append`, `popleft` and `extendleft` are used: they are atomic, so that the event
+        # loop never waits for a lock that the writing thread holds.
         self._queue: deque[Entry] = deque()
         self._file: HistoryWriter | None = None
         self._stopping = threading.Event()
         self._has_work = threading.Event()
+        # A daemon thread: a disk that hangs must not keep the process from ending.
         self._thread = threading.Thread(target=self._work, name="history", daemon=True)
 
     def start(self) -> None:
-        """Begin to write."""
+        """Start to write."""
         self._has_work.set()
         self._thread.start()
 
     def close(self, timeout_seconds: float) -> None:
-        """Write what there is and close the file; a disk that hangs is not waited for longer."""
+        """Write what is queued and close the file, for at most so long; count what is left."""
         self._stopping.set()
         self._has_work.set()
         self._thread.join(timeout_seconds)
         if self._thread.is_alive() or self._queue:
-            self._listeners.on_dropped(HistoryDropReason.QUEUE_FULL, len(self._queue))
+            self._callbacks.on_dropped(HistoryDropReason.QUEUE_FULL, len(self._queue))
 
     def apply(self, probes: Collection[ProbeKey], retention_seconds: float, max_bytes: int) -> None:
-        """Take over settings; what went on for probes that are gone is ended."""
+        """Apply a new configuration; failure streaks of probes that are gone are ended."""
         self._probes = probes
         self._retention.limit(retention_seconds, max_bytes)
         self._has_work.set()
@@ -112,7 +121,7 @@ class HistorySink(EventSink):
     def _add(self, entry: Entry) -> None:
         if len(self._queue) >= QUEUE_ENTRIES:
             self._queue.popleft()
-            self._listeners.on_dropped(HistoryDropReason.QUEUE_FULL, 1)
+            self._callbacks.on_dropped(HistoryDropReason.QUEUE_FULL, 1)
         self._queue.append(entry)
         if not self._has_work.is_set():
             self._has_work.set()
@@ -132,54 +141,57 @@ class HistorySink(EventSink):
         self._discard_file()
 
     def _step(self) -> bool:
-        """Write a batch and tidy a little; tell whether the file could be used."""
+        """Write a batch and do a step of maintenance; return whether the file could be used."""
         batch = self._take_batch()
         try:
             file = self._open_file()
             file.write(batch)
-            batch = []
+            batch = []  # saved: an error of the maintenance must not put it back
             self._maintain(file)
         except (OSError, sqlite3.OperationalError) as error:  # full, slow, gone: try again
             self._put_back(batch)
             self._on_error(error)
             return False
-        except Exception as error:  # noqa: BLE001 -- whatever it is, the next batch gets its chance
-            self._listeners.on_dropped(HistoryDropReason.INTERNAL_ERROR, len(batch))
+        except Exception as error:  # noqa: BLE001 -- a bad batch must not stop the following ones
+            self._callbacks.on_dropped(HistoryDropReason.INTERNAL_ERROR, len(batch))
             self._on_error(error)
             return False
         return True
 
     def _maintain(self, file: HistoryWriter) -> None:
         now = self._now()
-        if self._swept_of is not self._probes:
-            self._swept_of = self._probes
-            file.end_streaks_of_other_probes(self._swept_of)
+        if self._streaks_checked_for is not self._probes:
+            self._streaks_checked_for = self._probes
+            file.end_streaks_of_other_probes(self._probes)
         file.pack_hours(now - _OPEN_HOUR_SECONDS, _HOURS_PER_STEP)
         self._retention.enforce(file, now)
-        self._listeners.on_written(now, size_bytes(file.connection))
+        self._callbacks.on_written(now, size_bytes(file.connection))
 
     def _open_file(self) -> HistoryWriter:
+        # SQLite would go on writing into a file that has no name any more.
         if self._file is not None and self._file.is_lost:
-            self._listeners.on_dropped(HistoryDropReason.FILE_LOST, 1)
-            self._listeners.on_error("somebody removed or replaced the file")
+            self._callbacks.on_dropped(HistoryDropReason.FILE_LOST, 1)
+            self._callbacks.on_error("the file was removed or replaced")
             self._discard_file()
         if self._file is None:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._file = HistoryWriter.open(self._directory, self._listeners.on_quarantine)
-            self._swept_of = None
+            self._file = HistoryWriter.open(self._directory, self._callbacks.on_quarantine)
+            self._streaks_checked_for = None
         return self._file
 
     def _on_error(self, error: Exception) -> None:
+        # What the writer caches may be ahead of the file after an error: it is opened again.
         self._discard_file()
-        # None of its kinds: the file itself is broken. A table that is not there never comes back.
+        # Of exactly this class, and none of its subclasses, are SQLITE_CORRUPT and SQLITE_NOTADB. A
+        # missing table or column does not come back either.
         is_broken = type(error) is sqlite3.DatabaseError or any(
-            sign in str(error) for sign in _BROKEN_SCHEMA
+            text in str(error) for text in _BROKEN_SCHEMA
         )
         if is_broken:
-            self._listeners.on_dropped(HistoryDropReason.FILE_LOST, 1)
-            aside = quarantine(self._directory / FILE_NAME)
-            self._listeners.on_quarantine(aside, f"it is corrupt: {error}")
-        self._listeners.on_error(getattr(error, "strerror", None) or str(error))
+            self._callbacks.on_dropped(HistoryDropReason.FILE_LOST, 1)
+            new_path = quarantine(self._directory / FILE_NAME)
+            self._callbacks.on_quarantine(new_path, f"it is corrupt: {error}")
+        self._callbacks.on_error(getattr(error, "strerror", None) or str(error))
 
     def _discard_file(self) -> None:
         if self._file is not None:
@@ -191,7 +203,7 @@ class HistorySink(EventSink):
 
     def _put_back(self, batch: list[Entry]) -> None:
         room = max(0, QUEUE_ENTRIES - len(self._queue))
-        lost = max(0, len(batch) - room)
-        if lost:
-            self._listeners.on_dropped(HistoryDropReason.QUEUE_FULL, lost)
-        self._queue.extendleft(reversed(batch[lost:]))
+        dropped = max(0, len(batch) - room)
+        if dropped:
+            self._callbacks.on_dropped(HistoryDropReason.QUEUE_FULL, dropped)
+        self._queue.extendleft(reversed(batch[dropped:]))

@@ -1,12 +1,8 @@
-"""The open file, to be written by one thread: a batch is saved as a whole or not at all.
+"""Writes the history: the open file, used by one thread. A batch is saved whole or not at all.
 
-What SQLite raises is let out: who owns the thread decides. After an error the file is to be opened
-anew, since what is remembered between batches (`_last`, `_recent`, `_going_on`) may be ahead of it.
-
-The slowest answers of each tenant and day, kept by the thread that writes.
-
-A run costs a comparison; only one that is slower than the least of those kept costs a write, which
-are a few dozen a day.
+Errors of SQLite are not caught here: the owner of the thread decides what to do. After an error the
+file must be opened again, since what is cached between batches (`_last_reasons`, `_last_minutes`,
+`_ongoing`) may be ahead of what was saved.
 """
 
 import json
@@ -21,19 +17,19 @@ from pathlib import Path
 from prober.history.codec import (
     StreakRow,
     decode_rows,
+    pack_aggregate,
     pack_document,
     pack_minutes,
-    pack_tally,
     streak_from_row,
+    unpack_aggregate,
     unpack_minutes,
-    unpack_tally,
 )
 from prober.history.schema import FILE_NAME, FORMAT
 from prober.models import ProbeResult, SkippedRun, TokenEvent
 from prober.outcomes import SkipCause
 from prober.sqlite import open_to_write
 from prober.stats.aggregates import (
-    COLUMNS,
+    BUCKET_FIELDS,
     Aggregate,
     RunSummary,
     TimeBucket,
@@ -41,9 +37,9 @@ from prober.stats.aggregates import (
     add_skip,
     bucket_for,
     bucket_start,
+    bucket_values,
     merge_aggregates,
     sum_buckets,
-    values,
 )
 from prober.stats.incidents import FailureStreak, advance
 
@@ -52,52 +48,59 @@ _DAY_SECONDS = 86_400
 
 
 class SlowRequestStore:
-    """Methods block, and raise sqlite3.Error; after one this is to be made anew."""
+    """Keeps the slowest requests of each tenant and day.
+
+    A run costs one comparison; only a run that is slower than the fastest of those kept is
+    written, which happens a few dozen times a day. Methods block and raise sqlite3.Error; after an
+    error this must be created again.
+    """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self._kept: dict[str, tuple[int, list[float]]] = {}
+        # By tenant: the day that was last looked at, and a heap of its server times. Runs come in
+        # the order of time, so one day is enough.
+        self._kept_seconds: dict[str, tuple[int, list[float]]] = {}
 
     def add(self, runs: Iterable[tuple[RunSummary, Mapping[str, str]]]) -> None:
-        """Keep what is slow enough of some runs, each with its facts."""
+        """Keep those of some runs that are slow enough, each with its facts."""
         for run, facts in runs:
             if run.server_seconds is None or run.in_maintenance:
                 continue
             day = int(run.at // _DAY_SECONDS)
-            kept = self._times(run.tenant, day)
+            kept = self._kept_of_day(run.tenant, day)
             if len(kept) < MAX_PER_DAY:
                 heappush(kept, run.server_seconds)
             elif run.server_seconds > kept[0]:
-                self._drop_least(run.tenant, day)
+                self._delete_fastest(run.tenant, day)
                 heappop(kept)
                 heappush(kept, run.server_seconds)
             else:
                 continue
             self._insert(run, day, facts)
 
-    def _times(self, tenant: str, day: int) -> list[float]:
-        """Return the heap of what is kept of a day; of each tenant one day is remembered."""
-        known = self._kept.get(tenant)
-        if known is not None and known[0] == day:
-            return known[1]
+    def _kept_of_day(self, tenant: str, day: int) -> list[float]:
+        """Return the heap of a day's server times, read from the file unless it is cached."""
+        cached = self._kept_seconds.get(tenant)
+        if cached is not None and cached[0] == day:
+            return cached[1]
         rows = self._connection.execute(
-            "SELECT server_seconds FROM slow_answer WHERE tenant = ? AND day = ?", (tenant, day)
+            "SELECT server_seconds FROM slow_request WHERE tenant = ? AND day = ?", (tenant, day)
         )
-        times = list(decode_rows(rows, lambda row: float(row[0])))
-        heapify(times)
-        self._kept[tenant] = (day, times)
-        return times
+        kept = list(decode_rows(rows, lambda row: float(row[0])))
+        heapify(kept)
+        self._kept_seconds[tenant] = (day, kept)
+        return kept
 
-    def _drop_least(self, tenant: str, day: int) -> None:
+    def _delete_fastest(self, tenant: str, day: int) -> None:
         self._connection.execute(
-            "DELETE FROM slow_answer WHERE id = (SELECT id FROM slow_answer"
+            "DELETE FROM slow_request WHERE id = (SELECT id FROM slow_request"
             " WHERE tenant = ? AND day = ? ORDER BY server_seconds LIMIT 1)",
             (tenant, day),
         )
 
     def _insert(self, run: RunSummary, day: int, facts: Mapping[str, str]) -> None:
         self._connection.execute(
-            "INSERT INTO slow_answer (tenant, day, probe, at, reason, server_seconds,"
+            "INSERT INTO slow_request (tenant, day, probe, at, reason, server_seconds,"
             " network_seconds, facts) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 run.tenant,
@@ -112,13 +115,17 @@ class SlowRequestStore:
         )
 
 
-MINUTE, HOUR = 60, 3600
-_WAL_BYTES = 16 * 1024 * 1024
-_ADD = ", ".join(f"{name} = {name} + excluded.{name}" for name in COLUMNS)
-_SLOT = (
-    f"INSERT INTO slot (tenant, slot, {', '.join(COLUMNS)})"  # noqa: S608 -- our columns
-    f" VALUES ({', '.join('?' * (len(COLUMNS) + 2))})"
-    f" ON CONFLICT DO UPDATE SET {_ADD}"
+MINUTE_SECONDS, HOUR_SECONDS = 60, 3600
+_MINUTES_PER_HOUR = 60
+# SQLite does not shrink its write-ahead log on its own: one large batch would leave a large file.
+_MAX_WAL_BYTES = 16 * 1024 * 1024
+# The column `tenant` is the tenant's name, so that the count of the culprit `tenant` needs another.
+BUCKET_COLUMNS = tuple("tenant_failures" if f == "tenant" else f for f in BUCKET_FIELDS)
+_BUCKET_MARKS = ", ".join("?" * (len(BUCKET_COLUMNS) + 2))
+_ADD_TO_BUCKET = ", ".join(f"{name} = {name} + excluded.{name}" for name in BUCKET_COLUMNS)
+UPSERT_BUCKET = (
+    f"INSERT INTO time_bucket (tenant, start, {', '.join(BUCKET_COLUMNS)})"  # noqa: S608 -- ours
+    f" VALUES ({_BUCKET_MARKS}) ON CONFLICT DO UPDATE SET {_ADD_TO_BUCKET}"
 )
 STREAK_COLUMNS = (
     "probe.tenant, probe.name, reason, rule, evidence, started_at, last_failed_at, ended_at,"
@@ -126,11 +133,12 @@ STREAK_COLUMNS = (
 )
 
 ProbeKey = tuple[str, str]
+"""A tenant's name and a probe's name."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunEntry:
-    """A run, its whole result if it failed, and the facts about its answer."""
+    """A run, its whole result if it failed, and the facts of its verdict."""
 
     run: RunSummary
     failure: ProbeResult | None = None
@@ -141,25 +149,27 @@ Entry = RunEntry | SkippedRun | TokenEvent
 
 
 class HistoryWriter:
-    """See the module; methods block, and raise sqlite3.Error."""
+    """The open file (see the module). Methods block and raise sqlite3.Error."""
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self.path = path
         self.connection = connection
-        self.identity = _identity(path)
-        connection.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
+        self._identity = _file_identity(path)
+        connection.execute(f"PRAGMA journal_size_limit = {_MAX_WAL_BYTES}")
         rows = connection.execute("SELECT tenant, name, id FROM probe")
-        self._ids: dict[ProbeKey, int] = {(tenant, name): id_ for tenant, name, id_ in rows}
-        self._last: dict[ProbeKey, str] = {}
-        self._recent: dict[int, tuple[int, Aggregate]] = {}  # the minute that was last written
-        self._going_on = dict(self._read_ongoing())
+        self._probe_ids: dict[ProbeKey, int] = {(tenant, name): id_ for tenant, name, id_ in rows}
+        self._last_reasons: dict[ProbeKey, str] = {}
+        # By probe: the minute that was last written. Most runs fall into it, so that it need not
+        # be read and unpacked again.
+        self._last_minutes: dict[int, tuple[int, Aggregate]] = {}
+        self._ongoing = dict(self._read_ongoing())
         hours = connection.execute(
             "SELECT DISTINCT probe, minute / ? FROM minute"
             " WHERE typeof(probe) = 'integer' AND typeof(minute) = 'integer'",
-            (MINUTE,),
+            (_MINUTES_PER_HOUR,),
         )
-        self._unpacked: set[tuple[int, int]] = set(hours)
-        self._slowest = SlowRequestStore(connection)
+        self._unpacked_hours: set[tuple[int, int]] = set(hours)
+        self._slow_requests = SlowRequestStore(connection)
 
     @classmethod
     def open(cls, directory: Path, on_quarantine: Callable[[Path, str], None]) -> "HistoryWriter":
@@ -174,8 +184,8 @@ class HistoryWriter:
 
     @property
     def is_lost(self) -> bool:
-        """Whether somebody took the file away, or put another in its place."""
-        return _identity(self.path) != self.identity
+        """Whether the file was removed, or another one was put in its place."""
+        return _file_identity(self.path) != self._identity
 
     def close(self) -> None:
         """Close the file."""
@@ -189,126 +199,134 @@ class HistoryWriter:
         with self.connection:
             self._add_aggregates(runs, skips)
             self._add_buckets(runs, skips)
-            self._slowest.add((ran.run, ran.facts) for ran in runs)
-            for ran in runs:
-                self._add_verdict_change(ran.run)
-                self._advance_streak(ran.run)
-                if ran.failure is not None:
-                    self._keep_failure(ran.run, ran.failure)
+            self._slow_requests.add((entry.run, entry.facts) for entry in runs)
+            for entry in runs:
+                self._add_verdict_change(entry.run)
+                self._advance_streak(entry.run)
+                if entry.failure is not None:
+                    self._add_failure(entry.run, entry.failure)
             self._add_token_events(e for e in entries if isinstance(e, TokenEvent))
 
     def end_streaks_of_other_probes(self, probes: Collection[ProbeKey]) -> None:
-        """End what went on for probes that there are no longer."""
-        gone = [key for key in self._going_on if key not in probes]
+        """End the failure streaks of all probes but these, at their last failure."""
+        gone = [key for key in self._ongoing if key not in probes]
         with self.connection:
             for key in gone:
-                row, spell = self._going_on.pop(key)
+                row, streak = self._ongoing.pop(key)
                 self.connection.execute(
-                    "UPDATE spell SET ended_at = ? WHERE id = ?", (spell.last_failed_at, row)
+                    "UPDATE failure_streak SET ended_at = ? WHERE id = ?",
+                    (streak.last_failed_at, row),
                 )
 
-    def pack_hours(self, before: float, most: int) -> int:
-        """Pack at most so many hours that were over before a moment; return how many."""
-        over = sorted(each for each in self._unpacked if (each[1] + 1) * HOUR <= before)[:most]
+    def pack_hours(self, before: float, limit: int) -> int:
+        """Pack at most `limit` hours that ended before a time (epoch seconds); return how many."""
+        over = sorted(
+            (probe, hour)
+            for probe, hour in self._unpacked_hours
+            if (hour + 1) * HOUR_SECONDS <= before
+        )[:limit]
         with self.connection:
             for probe, hour in over:
                 self._pack_hour(probe, hour)
-        self._unpacked.difference_update(over)
+        self._unpacked_hours.difference_update(over)
         return len(over)
 
-    def _id(self, key: ProbeKey) -> int:
-        found = self._ids.get(key)
+    def _probe_id(self, key: ProbeKey) -> int:
+        found = self._probe_ids.get(key)
         if found is None:
             cursor = self.connection.execute("INSERT INTO probe (tenant, name) VALUES (?, ?)", key)
-            found = self._ids[key] = int(cursor.lastrowid or 0)
+            found = self._probe_ids[key] = int(cursor.lastrowid or 0)
         return found
 
     def _add_aggregates(self, runs: Iterable[RunEntry], skips: Iterable[SkippedRun]) -> None:
-        fresh: dict[tuple[int, int], Aggregate] = {}
-        for ran in runs:
-            key = self._id((ran.run.tenant, ran.run.probe)), int(ran.run.at // MINUTE)
-            fresh[key] = add_run(fresh.get(key) or self._stored_aggregate(*key), ran.run)
+        changed: dict[tuple[int, int], Aggregate] = {}
+        for entry in runs:
+            run = entry.run
+            key = self._probe_id((run.tenant, run.probe)), int(run.at // MINUTE_SECONDS)
+            changed[key] = add_run(changed.get(key) or self._stored_aggregate(*key), run)
         for skip in skips:
-            key = self._id((skip.tenant, skip.probe)), int(skip.at // MINUTE)
-            fresh[key] = add_skip(fresh.get(key) or self._stored_aggregate(*key), skip.cause)
+            key = self._probe_id((skip.tenant, skip.probe)), int(skip.at // MINUTE_SECONDS)
+            changed[key] = add_skip(changed.get(key) or self._stored_aggregate(*key), skip.cause)
         rows = []
-        for (probe, minute), whole in fresh.items():
-            self._recent[probe] = minute, whole
-            rows.append((probe, minute, pack_tally(whole)))
-            self._unpacked.add((probe, minute // MINUTE))
+        for (probe, minute), aggregate in changed.items():
+            self._last_minutes[probe] = minute, aggregate
+            rows.append((probe, minute, pack_aggregate(aggregate)))
+            self._unpacked_hours.add((probe, minute // _MINUTES_PER_HOUR))
         self.connection.executemany("INSERT OR REPLACE INTO minute VALUES (?, ?, ?)", rows)
 
     def _stored_aggregate(self, probe: int, minute: int) -> Aggregate:
-        recent = self._recent.get(probe)
-        if recent is not None and recent[0] == minute:
-            return recent[1]
+        cached = self._last_minutes.get(probe)
+        if cached is not None and cached[0] == minute:
+            return cached[1]
         found = self.connection.execute(
-            "SELECT tally FROM minute WHERE probe = ? AND minute = ?", (probe, minute)
+            "SELECT aggregate FROM minute WHERE probe = ? AND minute = ?", (probe, minute)
         ).fetchone()
         return next(decode_rows([found] if found else [], _aggregate), Aggregate())
 
     def _add_buckets(self, runs: Iterable[RunEntry], skips: Iterable[SkippedRun]) -> None:
-        fresh: dict[tuple[str, int], list[TimeBucket]] = defaultdict(list)
-        for ran in runs:
-            fresh[(ran.run.tenant, bucket_start(ran.run.at))].append(bucket_for(ran.run))
+        added: dict[tuple[str, int], list[TimeBucket]] = defaultdict(list)
+        for entry in runs:
+            added[(entry.run.tenant, bucket_start(entry.run.at))].append(bucket_for(entry.run))
         for skip in skips:
             if skip.cause is SkipCause.TOKEN_REJECTED:
-                fresh[(skip.tenant, bucket_start(skip.at))].append(TimeBucket(paused=1))
-        rows = [(*key, *values(sum_buckets(slots))) for key, slots in fresh.items()]
-        self.connection.executemany(_SLOT, rows)
+                added[(skip.tenant, bucket_start(skip.at))].append(TimeBucket(paused=1))
+        rows = [(*key, *bucket_values(sum_buckets(buckets))) for key, buckets in added.items()]
+        self.connection.executemany(UPSERT_BUCKET, rows)
 
     def _add_verdict_change(self, run: RunSummary) -> None:
         key, reason = (run.tenant, run.probe), run.reason.value
-        before = self._last.get(key)
+        before = self._last_reasons.get(key)
         if before != reason:
-            self._last[key] = reason
+            self._last_reasons[key] = reason
             self.connection.execute(
                 "INSERT INTO verdict_change (probe, at, before, reason) VALUES (?, ?, ?, ?)",
-                (self._id(key), run.at, before, reason),
+                (self._probe_id(key), run.at, before, reason),
             )
 
     def _advance_streak(self, run: RunSummary) -> None:
         key = (run.tenant, run.probe)
-        row, spell = self._going_on.pop(key, (0, None))
-        ended, going_on = advance(spell, run)
+        row, streak = self._ongoing.pop(key, (0, None))
+        ended, ongoing = advance(streak, run)
         if ended is not None:
-            self._update(row, ended)
-        if going_on is None:
+            self._update_streak(row, ended)
+        if ongoing is None:
             return
-        if spell is not None and ended is None:
-            self._update(row, going_on)
+        if streak is not None and ended is None:
+            self._update_streak(row, ongoing)
         else:
-            row = self._insert(key, going_on)
-        self._going_on[key] = (row, going_on)
+            row = self._insert_streak(key, ongoing)
+        self._ongoing[key] = (row, ongoing)
 
-    def _update(self, row: int, spell: FailureStreak) -> None:
+    def _update_streak(self, row: int, streak: FailureStreak) -> None:
         self.connection.execute(
-            "UPDATE spell SET last_failed_at = ?, ended_at = ?, failures = ? WHERE id = ?",
-            (spell.last_failed_at, spell.ended_at, spell.failures, row),
+            "UPDATE failure_streak SET last_failed_at = ?, ended_at = ?, failures = ? WHERE id = ?",
+            (streak.last_failed_at, streak.ended_at, streak.failures, row),
         )
 
-    def _insert(self, key: ProbeKey, spell: FailureStreak) -> int:
+    def _insert_streak(self, key: ProbeKey, streak: FailureStreak) -> int:
         cursor = self.connection.execute(
-            "INSERT INTO spell (probe, reason, rule, evidence, started_at, last_failed_at,"
-            " ended_at, failures, in_maintenance) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO failure_streak (probe, reason, rule, evidence, started_at,"
+            " last_failed_at, ended_at, failures, in_maintenance)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                self._id(key),
-                spell.reason.value,
-                spell.rule,
-                spell.evidence,
-                spell.started_at,
-                spell.last_failed_at,
-                spell.ended_at,
-                spell.failures,
-                int(spell.in_maintenance),
+                self._probe_id(key),
+                streak.reason.value,
+                streak.rule,
+                streak.evidence,
+                streak.started_at,
+                streak.last_failed_at,
+                streak.ended_at,
+                streak.failures,
+                int(streak.in_maintenance),
             ),
         )
         return int(cursor.lastrowid or 0)
 
-    def _keep_failure(self, run: RunSummary, result: ProbeResult) -> None:
-        row = (self._id((run.tenant, run.probe)), run.at, run.reason.value, pack_document(result))
+    def _add_failure(self, run: RunSummary, result: ProbeResult) -> None:
+        probe = self._probe_id((run.tenant, run.probe))
         self.connection.execute(
-            "INSERT INTO failure (probe, at, reason, document) VALUES (?, ?, ?, ?)", row
+            "INSERT INTO failure (probe, at, reason, document) VALUES (?, ?, ?, ?)",
+            (probe, run.at, run.reason.value, pack_document(result)),
         )
 
     def _add_token_events(self, events: Iterable[TokenEvent]) -> None:
@@ -330,42 +348,57 @@ class HistoryWriter:
         )
 
     def _pack_hour(self, probe: int, hour: int) -> None:
-        span = (probe, hour * MINUTE, (hour + 1) * MINUTE)
+        """Move the minutes of an hour into one row, and write their sum.
+
+        An hour may be packed twice: runs that are written late, after a disk was full, add minutes
+        to an hour that is packed already.
+        """
+        minutes_of_hour = (probe, hour * _MINUTES_PER_HOUR, (hour + 1) * _MINUTES_PER_HOUR)
         execute = self.connection.execute
         rows = execute(
-            "SELECT minute, tally FROM minute WHERE probe = ? AND minute >= ? AND minute < ?", span
+            "SELECT minute, aggregate FROM minute WHERE probe = ? AND minute >= ? AND minute < ?",
+            minutes_of_hour,
         )
-        minutes = dict(decode_rows(rows, lambda row: (row[0] % MINUTE, unpack_tally(row[1]))))
-        packed = execute(
+        minutes = dict(
+            decode_rows(rows, lambda row: (row[0] % _MINUTES_PER_HOUR, unpack_aggregate(row[1])))
+        )
+        packed_before = execute(
             "SELECT minutes FROM hour_detail WHERE probe = ? AND hour = ?", (probe, hour)
         ).fetchone()
-        before = decode_rows([packed] if packed else [], lambda row: unpack_minutes(row[0]))
-        for number, tally in next(before, {}).items():
-            minutes[number] = merge_aggregates((tally, minutes.get(number, Aggregate())))
-        whole = pack_tally(merge_aggregates(minutes.values()))
-        execute("INSERT OR REPLACE INTO hour VALUES (?, ?, ?)", (probe, hour, whole))
+        before = decode_rows(
+            [packed_before] if packed_before else [], lambda row: unpack_minutes(row[0])
+        )
+        for number, aggregate in next(before, {}).items():
+            minutes[number] = merge_aggregates((aggregate, minutes.get(number, Aggregate())))
+        total = pack_aggregate(merge_aggregates(minutes.values()))
+        execute("INSERT OR REPLACE INTO hour VALUES (?, ?, ?)", (probe, hour, total))
         execute(
             "INSERT OR REPLACE INTO hour_detail VALUES (?, ?, ?)",
             (probe, hour, pack_minutes(minutes)),
         )
-        self._recent.pop(probe, None)
-        execute("DELETE FROM minute WHERE probe = ? AND minute >= ? AND minute < ?", span)
+        # The cached minute may be one of this hour: a late run must not add to it again.
+        self._last_minutes.pop(probe, None)
+        execute(
+            "DELETE FROM minute WHERE probe = ? AND minute >= ? AND minute < ?", minutes_of_hour
+        )
 
     def _read_ongoing(self) -> Iterable[tuple[ProbeKey, tuple[int, FailureStreak]]]:
         rows: Iterable[tuple[int, *StreakRow]] = self.connection.execute(
-            f"SELECT spell.id, {STREAK_COLUMNS}"  # noqa: S608 -- our columns
-            " FROM spell JOIN probe ON probe.id = spell.probe WHERE ended_at IS NULL"
+            f"SELECT failure_streak.id, {STREAK_COLUMNS}"  # noqa: S608 -- our columns
+            " FROM failure_streak JOIN probe ON probe.id = failure_streak.probe"
+            " WHERE ended_at IS NULL"
         )
-        # One that cannot be read is left as it is: `HistoryReader` passes it over.
-        for row, spell in decode_rows(rows, lambda row: (row[0], streak_from_row(row[1:]))):
-            yield (spell.tenant, spell.probe), (row, spell)
+        # A row that cannot be decoded is left as it is; `HistoryReader` leaves it out, too.
+        for row, streak in decode_rows(rows, lambda row: (row[0], streak_from_row(row[1:]))):
+            yield (streak.tenant, streak.probe), (row, streak)
 
 
 def _aggregate(row: tuple[bytes]) -> Aggregate:
-    return unpack_tally(row[0])
+    return unpack_aggregate(row[0])
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+def _file_identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells one file from another of the same name; None if there is none."""
     try:
         found = path.stat()
     except OSError:

@@ -1,23 +1,24 @@
-"""How things stand, as documents: what the JSON API answers and pages are drawn from. Pure.
+"""JSON documents: what the API, `--json` and reports contain, and what pages are drawn from. Pure.
 
-Durations are in seconds, points in time in epoch seconds; what is unknown is null.
+Durations are in seconds, times in epoch seconds (UTC); what is unknown is null. Every key is always
+present.
 
-A result as JSON: for other programs, and to be judged again by `prober explain`. Pure.
-
-Durations are seconds, points in time are epoch seconds, what is unknown is null; every key is
-always there. What is lost, by intent: a platform's body is reduced to its envelope (`status`,
-`message`, `path`), since all else in it is customers' data, and of any other body the excerpt
-among the facts is kept. Cookies are dropped. The token is known by its fingerprint alone.
+A result's document (`result_document`) can be classified again by `prober explain`. It leaves out
+on purpose what may be confidential: of a platform's body it has only the envelope (`status`,
+`message`, `path`), since everything else is customers' data; of any other body, the excerpt among
+the facts. Cookies are dropped, and a token is only ever shown as its fingerprint.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from types import MappingProxyType
+from typing import Any
 from urllib.parse import urlsplit
 
 from prober.classifier.oauth_rules import IDENTITY_RULES
 from prober.classifier.observation import read_body
-from prober.classifier.rules import RULES, RuleDescription, describe_rule
+from prober.classifier.rules import RuleDescription, describe_rule, describe_rules
+from prober.formatting import one_line
 from prober.models import (
     PHASE_NAMES,
     Expectations,
@@ -27,9 +28,12 @@ from prober.models import (
     ProbeResult,
     Response,
     TokenRef,
+    TokenStatus,
     Verdict,
+    shared_with,
 )
 from prober.outcomes import (
+    CLASSIFICATION,
     Culprit,
     Endpoint,
     LatencyComponent,
@@ -38,37 +42,40 @@ from prober.outcomes import (
     RejectionCause,
     Responder,
     SkipCause,
+    TokenEventKind,
     TokenState,
 )
 from prober.redaction import Redactor
 from prober.render.text import maintenance_text, status_text
 from prober.stats.aggregates import BUCKET_SECONDS, TimeBucket, bucket_start, sum_buckets
-from prober.stats.slo import availability_from_bucket, budget_left
+from prober.stats.incidents import Incident
+from prober.stats.slo import Availability, availability_from_bucket, budget_left
 from prober.stats.status import ProbeStatus, TenantStatus
 
-SLOTS_A_DAY = 86_400 // BUCKET_SECONDS
+BUCKETS_PER_DAY = 86_400 // BUCKET_SECONDS
+_MAX_FACT_CHARACTERS = 500
 
 
-def _texts(rows: Iterable[RuleDescription]) -> Mapping[tuple[str, Reason], str]:
-    """Return what rows say, by number and reason; of two that share both, either."""
+def _rule_texts(rules: Iterable[RuleDescription]) -> Mapping[tuple[str, Reason], str]:
+    """Return the texts of rules by number and reason; two rules may share both."""
     texts: dict[tuple[str, Reason], str] = {}
-    for each in rows:
-        key = (each.number, each.reason)
-        texts[key] = f"{texts[key]}; or {each.when}" if key in texts else each.when
+    for rule in rules:
+        key = (rule.number, rule.reason)
+        texts[key] = f"{texts[key]}; or {rule.when}" if key in texts else rule.when
     return texts
 
 
-_WHEN: Mapping[Endpoint, Mapping[tuple[str, Reason], str]] = MappingProxyType(
+_RULE_TEXTS: Mapping[Endpoint, Mapping[tuple[str, Reason], str]] = MappingProxyType(
     {
-        Endpoint.API: _texts(map(describe_rule, RULES)),
-        Endpoint.IDENTITY: _texts(map(describe_rule, IDENTITY_RULES)),
+        Endpoint.API: _rule_texts(describe_rules()),
+        Endpoint.IDENTITY: _rule_texts(map(describe_rule, IDENTITY_RULES)),
     }
 )
 
 
 @dataclass(frozen=True, slots=True)
 class LastRun:
-    """What a probe's last run came to, and which row of the outcome table decided."""
+    """A probe's last run: its verdict, the rule that matched, and its latency."""
 
     started_at: float
     outcome: Outcome
@@ -86,7 +93,7 @@ class LastRun:
 
 @dataclass(frozen=True, slots=True)
 class ProbeDocument:
-    """One probe. `failing_since` and `failures` are of the failures in a row that go on."""
+    """One probe. `failing_since` and `failures` are of the ongoing failure streak."""
 
     name: str
     method: str
@@ -101,7 +108,7 @@ class ProbeDocument:
 
 @dataclass(frozen=True, slots=True)
 class TokenDocument:
-    """One token; `foretold_by` is a tenant that it is already rejected for."""
+    """A tenant's token; `rejected_for` is another tenant for which it is already rejected."""
 
     state: TokenState
     source: str
@@ -119,7 +126,10 @@ class TokenDocument:
 
 @dataclass(frozen=True, slots=True)
 class TimeBucketDocument:
-    """A quarter of an hour: runs by culprit (`none`: good), and the mean time of answers."""
+    """The runs of a quarter of an hour or more, by culprit (`none`: successful).
+
+    `server_seconds` and `network_seconds` are means over the responses with a known server time.
+    """
 
     start: float
     runs: int
@@ -132,19 +142,19 @@ class TimeBucketDocument:
 
 @dataclass(frozen=True, slots=True)
 class AvailabilityDocument:
-    """Two indicators over a day and 30 days, the promise, and what is left of its budget."""
+    """Availability over the last day and the last 30 days, and the error budget that is left.
 
-    objective_ratio: float
-    platform_day_ratio: float | None
-    end_to_end_day_ratio: float | None
-    platform_month_ratio: float | None
-    end_to_end_month_ratio: float | None
+    `budget_left_ratio` is below 0 when the budget is overspent.
+    """
+
+    day: Availability
+    month: Availability
     budget_left_ratio: float
 
 
 @dataclass(frozen=True, slots=True)
 class TenantStatusDocument:
-    """One tenant. `verdict` is in words, the culprit first; programs better read `is_well`."""
+    """One tenant. `verdict` is a sentence, culprit first; programs should read `is_ok`."""
 
     name: str
     environment: str
@@ -165,49 +175,141 @@ class TenantStatusDocument:
     strip: tuple[TimeBucketDocument, ...]
 
 
-def tenant_document(standing: TenantStatus, now: float) -> TenantStatusDocument:
-    """Return one tenant at a moment."""
-    saying = status_text(standing, now)
-    tenant = standing.tenant
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IncidentDocument(Incident):
+    """One incident. Its duration is up to now, or up to a report's end, while it is ongoing.
+
+    `number` is its number in a report, and null elsewhere.
+    """
+
+    environment: str | None
+    duration_seconds: float
+    number: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FailureSummary:
+    """One failed run in the history. `number` identifies it; `at` is when the run started."""
+
+    number: int
+    tenant: str
+    probe: str
+    at: float
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class FailureRecord(FailureSummary):
+    """One failed run with its document, in the form of `prober probe --json`."""
+
+    document: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class FailedRequest:
+    """A failed request as evidence for its recipient: texts are bounded, each in one line.
+
+    `incident` is the number of the incident in the report that it belongs to.
+    """
+
+    at: float
+    probe: str
+    outcome: Outcome
+    reason: Reason
+    culprit: Culprit
+    incident: int | None
+    method: str
+    url: str
+    http_status: int | None
+    request_ids: Mapping[str, str]
+    envelope_status: str | None
+    message: str | None
+    evidence: str
+    rule: str
+    rule_text: str
+    total_seconds: float | None
+    server_seconds: float | None
+    network_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class SlowRequest:
+    """One of the slowest requests of a day by server time."""
+
+    at: float
+    probe: str
+    reason: Reason
+    server_seconds: float
+    network_seconds: float | None
+    http_status: str | None
+    request_ids: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenEventRecord:
+    """An event of a tenant's token in the history."""
+
+    tenant: str
+    at: float
+    kind: TokenEventKind
+    fingerprint: str | None
+    cause: RejectionCause | None
+    problem: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictChange:
+    """A probe's verdict changed; `before` is null for the first run after a start."""
+
+    probe: str
+    at: float
+    before: Reason | None
+    reason: Reason
+
+
+def tenant_document(tenant_status: TenantStatus, now: float) -> TenantStatusDocument:
+    """Return one tenant's status; `now` is in epoch seconds."""
+    text = status_text(tenant_status, now)
+    tenant = tenant_status.tenant
     return TenantStatusDocument(
         name=tenant.name,
         environment=tenant.environment,
         base_url=tenant.base_url,
-        verdict=saying.text,
-        culprit=saying.culprit,
-        is_ok=saying.is_ok,
-        is_known=saying.is_known,
-        is_slow=saying.is_slow,
-        since=saying.since,
-        maintenance=maintenance_text(standing),
-        maintenance_ends_at=standing.maintenance.ends_at,
-        certificate_expires_at=standing.certificate_expiry,
-        known_since=standing.known_since,
-        token=_token(standing),
-        availability=_availability(standing),
-        probes=tuple(_probe(standing, each) for each in standing.probes),
-        strip=day_buckets(standing.buckets, now),
+        verdict=text.text,
+        culprit=text.culprit,
+        is_ok=text.is_ok,
+        is_known=text.is_known,
+        is_slow=text.is_slow,
+        since=text.since,
+        maintenance=maintenance_text(tenant_status),
+        maintenance_ends_at=tenant_status.maintenance.ends_at,
+        certificate_expires_at=tenant_status.certificate_expiry,
+        known_since=tenant_status.known_since,
+        token=_token(tenant_status),
+        availability=_availability(tenant_status),
+        probes=tuple(_probe(tenant_status, each) for each in tenant_status.probes),
+        strip=day_buckets(tenant_status.buckets, now),
     )
 
 
-def day_buckets(slots: Mapping[int, TimeBucket], now: float) -> tuple[TimeBucketDocument, ...]:
-    """Return the last day in quarters of an hour, also those of which nothing is known."""
+def day_buckets(buckets: Mapping[int, TimeBucket], now: float) -> tuple[TimeBucketDocument, ...]:
+    """Return the last day in quarters of an hour, including those without any data."""
     last = bucket_start(now)
-    starts = range(last - (SLOTS_A_DAY - 1) * BUCKET_SECONDS, last + 1, BUCKET_SECONDS)
-    return tuple(bucket_document(start, slots.get(start, TimeBucket())) for start in starts)
+    starts = range(last - (BUCKETS_PER_DAY - 1) * BUCKET_SECONDS, last + 1, BUCKET_SECONDS)
+    return tuple(bucket_document(start, buckets.get(start, TimeBucket())) for start in starts)
 
 
-def _probe(standing: TenantStatus, each: ProbeStatus) -> ProbeDocument:
-    spell = each.streak
+def _probe(tenant_status: TenantStatus, each: ProbeStatus) -> ProbeDocument:
+    streak = each.streak
     return ProbeDocument(
         name=each.probe.name,
         method=each.probe.method,
         path=each.probe.path,
         interval_seconds=each.probe.interval_seconds,
-        is_paused=standing.is_paused(each),
+        is_paused=tenant_status.is_paused(each),
         skipped=each.skipped,
-        failing_since=None if spell is None else spell.started_at,
-        failures=0 if spell is None else spell.failures,
+        failing_since=None if streak is None else streak.started_at,
+        failures=0 if streak is None else streak.failures,
         last_run=_last_run(each),
     )
 
@@ -233,66 +335,162 @@ def _last_run(each: ProbeStatus) -> LastRun | None:
     )
 
 
-def rule_text(row: str, reason: Reason, endpoint: Endpoint = Endpoint.API) -> str:
-    """Return what a row of the outcome table (or of the identity server's) says, in words."""
-    return _WHEN[endpoint].get((row, reason), "")
+def rule_text(rule: str, reason: Reason, endpoint: Endpoint = Endpoint.API) -> str:
+    """Return the text of a rule of the outcome table, or of the identity server's table."""
+    return _RULE_TEXTS[endpoint].get((rule, reason), "")
 
 
-def _token(standing: TenantStatus) -> TokenDocument:
-    status = standing.token
+def _token(tenant_status: TenantStatus) -> TokenDocument:
+    token = tenant_status.token
     return TokenDocument(
-        state=status.state,
-        source=str(status.source),
-        fingerprint=status.fingerprint,
-        cause=status.cause,
-        problem=status.problem,
-        rejected_since=status.rejected_since,
-        first_accepted_at=status.first_accepted_at,
-        last_accepted_at=status.last_accepted_at,
-        expires_at=status.expires_at,
-        rotations=status.rotations,
-        shared_with=standing.shared_with,
-        rejected_for=standing.token_rejected_for,
+        state=token.state,
+        source=str(token.source),
+        fingerprint=token.fingerprint,
+        cause=token.cause,
+        problem=token.problem,
+        rejected_since=token.rejected_since,
+        first_accepted_at=token.first_accepted_at,
+        last_accepted_at=token.last_accepted_at,
+        expires_at=token.expires_at,
+        rotations=token.rotations,
+        shared_with=tenant_status.shared_with,
+        rejected_for=tenant_status.token_rejected_for,
     )
 
 
-def _availability(standing: TenantStatus) -> AvailabilityDocument:
-    tenant = standing.tenant
-    day, month = (
-        availability_from_bucket(sum_buckets(standing.buckets.values())),
-        availability_from_bucket(standing.month),
-    )
-    runs_per_second = sum(1 / probe.interval_seconds for probe in tenant.probes)
+def _availability(tenant_status: TenantStatus) -> AvailabilityDocument:
+    tenant = tenant_status.tenant
     objective = tenant.availability_objective_ratio
+    month = availability_from_bucket(tenant_status.month, objective)
+    runs_per_second = sum(1 / probe.interval_seconds for probe in tenant.probes)
     return AvailabilityDocument(
-        objective_ratio=objective,
-        platform_day_ratio=day.platform,
-        end_to_end_day_ratio=day.end_to_end,
-        platform_month_ratio=month.platform,
-        end_to_end_month_ratio=month.end_to_end,
+        day=availability_from_bucket(sum_buckets(tenant_status.buckets.values()), objective),
+        month=month,
         budget_left_ratio=budget_left(month.platform_failures, runs_per_second, objective),
     )
 
 
-def bucket_document(start: int, slot: TimeBucket) -> TimeBucketDocument:
-    """Return what happened from a moment on: in a quarter of an hour, or longer."""
-    splits = slot.splits
+def bucket_document(start: int, bucket: TimeBucket) -> TimeBucketDocument:
+    """Return the document of a time bucket, or of a sum of them; `start` is in epoch seconds."""
+    splits = bucket.splits
     return TimeBucketDocument(
         start=start,
-        runs=slot.runs,
+        runs=bucket.runs,
         by_culprit={
-            culprit: slot.count_of(culprit) for culprit in Culprit if slot.count_of(culprit)
+            culprit: bucket.count_of(culprit) for culprit in Culprit if bucket.count_of(culprit)
         },
-        paused=slot.paused,
-        in_maintenance=slot.in_maintenance,
-        server_seconds=slot.server_seconds / splits if splits else None,
-        network_seconds=slot.network_seconds / splits if splits else None,
+        paused=bucket.paused,
+        in_maintenance=bucket.in_maintenance,
+        server_seconds=bucket.server_seconds / splits if splits else None,
+        network_seconds=bucket.network_seconds / splits if splits else None,
     )
 
 
 def sort_by_severity(tenants: Sequence[TenantStatusDocument]) -> tuple[TenantStatusDocument, ...]:
-    """Return tenants so that who looks first sees what is wrong first; else by name."""
+    """Return failing tenants first, then slow ones, then the rest; each group by name."""
     return tuple(sorted(tenants, key=lambda each: (each.is_ok, each.is_slow, each.name)))
+
+
+def incident_document(
+    incident: Incident, environment: str | None, until: float, number: int | None = None
+) -> IncidentDocument:
+    """Return an incident's document; an ongoing one has lasted up to `until` (epoch seconds)."""
+    return IncidentDocument(
+        **{each.name: getattr(incident, each.name) for each in fields(Incident)},
+        environment=environment,
+        duration_seconds=incident.seconds(until),
+        number=number,
+    )
+
+
+def failed_request(failure: FailureRecord, incident: int | None) -> FailedRequest:
+    """Return a failure as evidence; `incident` is the number of its incident in the report."""
+    document = failure.document
+    verdict, latency, facts = document["verdict"], document["latency"], document["facts"]
+    response = document["response"] or {}
+    envelope = response.get("envelope") or {}
+    classification = CLASSIFICATION[failure.reason]
+    return FailedRequest(
+        at=failure.at,
+        probe=failure.probe,
+        outcome=classification.outcome,
+        reason=failure.reason,
+        culprit=classification.culprit,
+        incident=incident,
+        method=_bounded_line(document["request"]["method"]),
+        url=_bounded_line(document["request"]["url"]),
+        http_status=response.get("status"),
+        request_ids=_request_ids(facts),
+        envelope_status=envelope.get("status"),
+        message=_bounded_line(envelope["message"]) if envelope.get("message") else None,
+        evidence=_bounded_line(verdict["evidence"]),
+        rule=verdict["rule"],
+        rule_text=rule_text(verdict["rule"], failure.reason, Endpoint(document["endpoint"])),
+        total_seconds=latency["total_seconds"],
+        server_seconds=latency["server_seconds"],
+        network_seconds=latency["network_seconds"],
+    )
+
+
+def slow_request(
+    at: float,
+    probe: str,
+    reason: Reason,
+    server_seconds: float,
+    network_seconds: float | None,
+    facts: Mapping[str, str],
+) -> SlowRequest:
+    """Return a slow request with what its recipient needs to find it."""
+    return SlowRequest(
+        at=at,
+        probe=probe,
+        reason=reason,
+        server_seconds=server_seconds,
+        network_seconds=network_seconds,
+        http_status=facts.get("http_status"),
+        request_ids=_request_ids(facts),
+    )
+
+
+_REQUEST_IDS = (
+    "x_correlation_id",
+    "x_uipath_correlation_id",
+    "x_request_id",
+    "cf_ray",
+    "request_context",
+)
+
+
+def _request_ids(facts: Mapping[str, str]) -> dict[str, str]:
+    """Return the ids by which the supplier finds a request, by the name of their header."""
+    return {
+        name.replace("_", "-"): _bounded_line(facts[name]) for name in _REQUEST_IDS if name in facts
+    }
+
+
+def _bounded_line(value: str) -> str:
+    return one_line(value, _MAX_FACT_CHARACTERS)
+
+
+def token_document(statuses: Mapping[str, TokenStatus], tenant: str) -> dict[str, object]:
+    """Return a tenant's token in the form of `prober tokens --json`; times in epoch seconds."""
+    status = statuses[tenant]
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "tenant": tenant,
+        "source": str(status.source),
+        "fingerprint": status.fingerprint,
+        "state": status.state.value,
+        "cause": None if status.cause is None else status.cause.value,
+        "problem": status.problem,
+        "loaded_at_timestamp_seconds": status.loaded_at,
+        "first_accepted_at_timestamp_seconds": status.first_accepted_at,
+        "last_accepted_at_timestamp_seconds": status.last_accepted_at,
+        "rejected_since_timestamp_seconds": status.rejected_since,
+        "expires_at_timestamp_seconds": status.expires_at,
+        "rotations": status.rotations,
+        "shared_with": list(shared_with(statuses, tenant)),
+    }
 
 
 SCHEMA_VERSION = 1
@@ -321,7 +519,7 @@ def explanation_document(
     tenant: str | None = None,
     probe: str | None = None,
 ) -> dict[str, object]:
-    """Return a saved exchange, judged again, in the same form."""
+    """Return a recorded exchange that was classified again, in the same form."""
     return {
         "schema_version": SCHEMA_VERSION,
         "tenant": tenant,
@@ -408,7 +606,10 @@ def _envelope(response: Response, redactor: Redactor) -> dict[str, str] | None:
 
 
 def _excerpt(verdict: Verdict) -> str | None:
-    """Return the excerpt, unless it would be taken for an envelope, which its whole was not."""
+    """Return the excerpt, unless it reads as an envelope.
+
+    The whole body was none; `prober explain` would take the excerpt for one.
+    """
     excerpt = verdict.facts.get("excerpt")
     if excerpt is None or read_body(excerpt.encode()).status is not None:
         return None

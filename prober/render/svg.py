@@ -1,11 +1,8 @@
-"""Pictures for pages and reports, as SVG without styles of its own. Pure.
+"""Timelines, latency bars, percentile charts, waterfalls and badges as SVG. Pure.
 
-Colours and patterns are the style sheet's, by class; what a picture says in colour it says in a
-label and in titles as well. Numbers are rounded to a tenth of a unit.
-
-Percentile lines over time: half and nearly all of the answers, of server and network. Pure.
-
-A badge for other people's pages: a tenant's name, and how it stands in two words. Pure.
+Colours and patterns come from the style sheet, by class; only the badge, which is shown on other
+sites, has its own. Everything that is shown in colour is in a label or a title, too. Coordinates
+are rounded to a tenth of a unit, to keep pages small.
 """
 
 import html
@@ -18,98 +15,98 @@ from itertools import groupby
 from markupsafe import Markup, escape
 
 from prober.formatting import format_hour_minute, format_latency, format_timestamp
-from prober.outcomes import Culprit, LatencyComponent
+from prober.outcomes import Culprit, LatencyComponent, SkipCause, TokenState
 from prober.render.documents import TenantStatusDocument, TimeBucketDocument
-from prober.render.text import CULPRIT_LABELS
+from prober.render.text import CULPRIT_LABELS, SKIPS
 from prober.stats.aggregates import BUCKET_SECONDS, Aggregate
 
 STRIP_WIDTH, STRIP_HEIGHT = 960, 28
-_A_DAY_SECONDS = 86_400
-_MIN_SHARE = 0.2  # a failure among a thousand runs must still be seen
+_DAY_SECONDS = 86_400
+_NO_LATENCY = "latency: no response was measured"
+_MIN_SHARE = 0.2  # one failure among a thousand runs must still be visible
 _FAILURE_CULPRITS = tuple(culprit for culprit in Culprit if culprit is not Culprit.NONE)
 
 
 @dataclass(frozen=True, slots=True)
 class _Cell:
-    """How one slot is drawn: the classes from the top, with their shares of the height."""
+    """How one time bucket is drawn: classes from the top, with their shares of the height."""
 
     parts: tuple[tuple[str, float], ...]
     title: str
 
 
 def strip_svg(
-    slots: Sequence[TimeBucketDocument],
+    buckets: Sequence[TimeBucketDocument],
     label: str,
     step_seconds: int = BUCKET_SECONDS,
     zone: tzinfo = UTC,
 ) -> Markup:
-    """Return a strip: full of good, failures hanging from the top by their share."""
-    told = format_hour_minute if len(slots) * step_seconds <= _A_DAY_SECONDS else format_timestamp
-    width = STRIP_WIDTH / max(len(slots), 1)
+    """Return a timeline: the share of failures is drawn from the top, by culprit."""
+    is_one_day = len(buckets) * step_seconds <= _DAY_SECONDS
+    format_time = format_hour_minute if is_one_day else format_timestamp
+    width = STRIP_WIDTH / max(len(buckets), 1)
     shapes: list[str] = []
-    cells = [(_cell(slot), slot) for slot in slots]
+    cells = [(_cell(bucket), bucket) for bucket in buckets]
     position = 0
+    # Equal neighbours become one column: most of a day is one.
     for cell, group in groupby(cells, key=lambda pair: pair[0]):
-        members = [slot for _, slot in group]
-        began, ended = members[0].start, members[-1].start + step_seconds
-        says = f"{told(began, zone)} to {told(ended, zone)}: {cell.title}"
-        shapes.append(_column(cell, position * width, len(members) * width, says))
+        members = [bucket for _, bucket in group]
+        start, end = members[0].start, members[-1].start + step_seconds
+        title = f"{format_time(start, zone)} to {format_time(end, zone)}: {cell.title}"
+        shapes.append(_column(cell, position * width, len(members) * width, title))
         position += len(members)
-    return _picture("strip", STRIP_WIDTH, STRIP_HEIGHT, strip_label(slots, label), shapes)
+    return _picture("strip", STRIP_WIDTH, STRIP_HEIGHT, strip_label(buckets, label), shapes)
 
 
-def strip_label(slots: Iterable[TimeBucketDocument], label: str) -> str:
-    """Return in words what a strip shows."""
-    known = [slot for slot in slots if slot.runs or slot.paused or slot.in_maintenance]
+def strip_label(buckets: Iterable[TimeBucketDocument], label: str) -> str:
+    """Return in words what a timeline shows."""
+    known = [each for each in buckets if each.runs or each.paused or each.in_maintenance]
     if not known:
-        return f"{label}: nothing is known"
-    runs = sum(slot.runs for slot in known)
+        return f"{label}: no data"
+    runs = sum(each.runs for each in known)
     failures = {
-        culprit: sum(slot.by_culprit.get(culprit, 0) for slot in known)
+        culprit: sum(each.by_culprit.get(culprit, 0) for each in known)
         for culprit in _FAILURE_CULPRITS
     }
-    told = [f"{number} {CULPRIT_LABELS[culprit]}" for culprit, number in failures.items() if number]
-    return f"{label}: {runs} runs, failures: {', '.join(told) or 'none'}"
+    texts = [f"{count} {CULPRIT_LABELS[culprit]}" for culprit, count in failures.items() if count]
+    return f"{label}: {runs} runs, failures: {', '.join(texts) or 'none'}"
 
 
-def latency_svg(slots: Sequence[TimeBucketDocument], height: int = STRIP_HEIGHT) -> Markup:
-    """Return the mean time of answers, the network's on top of the server's."""
-    most = max_latency(slots)
-    if most is None:
-        return _picture("latency", STRIP_WIDTH, height, "latency: no answer was measured", ())
-    width, scale = STRIP_WIDTH / len(slots), height / most
+def latency_svg(buckets: Sequence[TimeBucketDocument], height: int = STRIP_HEIGHT) -> Markup:
+    """Return the mean response time over time: network time on top of server time."""
+    max_seconds = max_latency(buckets)
+    if max_seconds is None:
+        return _picture("latency", STRIP_WIDTH, height, _NO_LATENCY, ())
+    width, scale = STRIP_WIDTH / len(buckets), height / max_seconds
     server, network = [], []
-    for number, slot in enumerate(slots):
-        if slot.server_seconds is None or slot.network_seconds is None:
+    for number, bucket in enumerate(buckets):
+        if bucket.server_seconds is None or bucket.network_seconds is None:
             continue
-        left, low = number * width, slot.server_seconds * scale
-        server.append(_bar(left, height - low, width, low))
-        high = slot.network_seconds * scale
-        network.append(_bar(left, height - low - high, width, high))
+        left, server_height = number * width, bucket.server_seconds * scale
+        network_height = bucket.network_seconds * scale
+        server.append(_bar(left, height - server_height, width, server_height))
+        top = height - server_height - network_height
+        network.append(_bar(left, top, width, network_height))
     shapes = (
         f'<path class="server" d="{"".join(server)}"/>',
         f'<path class="network" d="{"".join(network)}"/>',
     )
-    return _picture("latency", STRIP_WIDTH, height, latency_label(slots), shapes)
+    return _picture("latency", STRIP_WIDTH, height, latency_label(buckets), shapes)
 
 
-def latency_label(slots: Iterable[TimeBucketDocument]) -> str:
-    """Return in words what a picture of latency shows: its last quarter of an hour."""
-    for slot in reversed(list(slots)):
-        if slot.server_seconds is not None:
-            server, network = (
-                format_latency(slot.server_seconds),
-                format_latency(slot.network_seconds),
-            )
-            return (
-                f"mean latency of the last quarter of an hour: server {server}, network {network}"
-            )
-    return "latency: no answer was measured"
+def latency_label(buckets: Iterable[TimeBucketDocument]) -> str:
+    """Return in words what the latency bars show: the last bucket with data."""
+    for bucket in reversed(list(buckets)):
+        if bucket.server_seconds is not None:
+            server = format_latency(bucket.server_seconds)
+            network = format_latency(bucket.network_seconds)
+            return f"mean latency of the last 15 minutes: server {server}, network {network}"
+    return _NO_LATENCY
 
 
-def max_latency(slots: Iterable[TimeBucketDocument]) -> float | None:
-    """Return the height of a picture of latency, in seconds; None where it is empty."""
-    return max((_both(slot) for slot in slots), default=0.0) or None
+def max_latency(buckets: Iterable[TimeBucketDocument]) -> float | None:
+    """Return the seconds that the height of the latency bars stands for; None without data."""
+    return max((_total_seconds(bucket) for bucket in buckets), default=0.0) or None
 
 
 def waterfall_svg(
@@ -140,35 +137,38 @@ def waterfall_svg(
         took = f"{format_latency(seconds)}{' ✗' if ends else ''}"
         shapes.append(f'<text x="{min(start + wide + 6, 670):.1f}" y="{top + 13}">{took}</text>')
         left += seconds
-    told = ", ".join(f"{name} {format_latency(seconds)}" for name, seconds in known)
-    server = (
-        "" if server_seconds is None else f"; of these the server {format_latency(server_seconds)}"
+    phases_text = ", ".join(f"{name} {format_latency(seconds)}" for name, seconds in known)
+    server_text = (
+        "" if server_seconds is None else f"; server time {format_latency(server_seconds)}"
     )
-    label = f"where the time went: {told}{server}; total {format_latency(total_seconds)}"
+    total_text = format_latency(total_seconds)
+    label = f"time by phase: {phases_text}{server_text}; total {total_text}"
     return _picture("waterfall", 760, len(known) * row, label, shapes, stretch=False)
 
 
-def _cell(slot: TimeBucketDocument) -> _Cell:
-    if slot.in_maintenance and not slot.runs:
+def _cell(bucket: TimeBucketDocument) -> _Cell:
+    if bucket.in_maintenance and not bucket.runs:
         return _Cell((("maintenance", 1.0),), "in maintenance")
-    asked = slot.runs + slot.paused
-    if asked == 0:
+    due = bucket.runs + bucket.paused
+    if due == 0:
         return _Cell((("nothing", 1.0),), "no run")
-    bad = [(culprit, slot.by_culprit.get(culprit, 0)) for culprit in _FAILURE_CULPRITS]
-    parts = [(culprit.value, number / asked) for culprit, number in bad if number]
-    says = [f"{number} {CULPRIT_LABELS[culprit]}" for culprit, number in bad if number]
-    if slot.paused:
-        parts.append(("held-back", slot.paused / asked))
-        says.append(f"{slot.paused} held back")
-    shown = [(name, round(max(share, _MIN_SHARE), 1)) for name, share in parts]
-    over = sum(share for _, share in shown)
-    shown = [(name, share / max(over, 1.0)) for name, share in shown]
-    rest = 1.0 - sum(share for _, share in shown)
+    failures = [(culprit, bucket.by_culprit.get(culprit, 0)) for culprit in _FAILURE_CULPRITS]
+    parts = [(culprit.value, count / due) for culprit, count in failures if count]
+    texts = [f"{count} {CULPRIT_LABELS[culprit]}" for culprit, count in failures if count]
+    if bucket.paused:
+        parts.append(("paused", bucket.paused / due))
+        texts.append(f"{bucket.paused} paused")
+    # Shares are rounded, so that neighbours with nearly the same are drawn as one; where the
+    # minimum shares add up to more than the whole, all are scaled down.
+    shares = [(name, round(max(share, _MIN_SHARE), 1)) for name, share in parts]
+    total = sum(share for _, share in shares)
+    shares = [(name, share / max(total, 1.0)) for name, share in shares]
+    rest = 1.0 - sum(share for _, share in shares)
     if rest > 0:
-        shown.append(("good", rest))
-    if slot.in_maintenance:
-        says.append("in maintenance for a part")
-    return _Cell(tuple(shown), ", ".join(says) or "all well")
+        shares.append(("good", rest))
+    if bucket.in_maintenance:
+        texts.append("partly in maintenance")
+    return _Cell(tuple(shares), ", ".join(texts) or "all OK")
 
 
 def _column(cell: _Cell, left: float, width: float, title: str) -> str:
@@ -179,8 +179,8 @@ def _column(cell: _Cell, left: float, width: float, title: str) -> str:
     return f"<g><title>{escape(title)}</title>{''.join(shapes)}</g>"
 
 
-def _both(slot: TimeBucketDocument) -> float:
-    return (slot.server_seconds or 0.0) + (slot.network_seconds or 0.0)
+def _total_seconds(bucket: TimeBucketDocument) -> float:
+    return (bucket.server_seconds or 0.0) + (bucket.network_seconds or 0.0)
 
 
 def _bar(left: float, top: float, width: float, height: float) -> str:
@@ -198,7 +198,7 @@ def _picture(
     name: str, width: int, height: int, label: str, shapes: Iterable[str], *, stretch: bool = True
 ) -> Markup:
     aspect = ' preserveAspectRatio="none"' if stretch else ""
-    return Markup(  # noqa: S704 -- what is foreign in it was escaped
+    return Markup(  # noqa: S704 -- foreign text in it was escaped
         f'<svg class="{name}" role="img" aria-label="{escape(label)}"'
         f' viewBox="0 0 {width} {height}"{aspect}>{"".join(shapes)}</svg>'
     )
@@ -215,12 +215,11 @@ RANGES: Mapping[str, tuple[int, int]] = {
 _WIDTH, _CHART_HEIGHT = 760, 150
 _LEFT, _BOTTOM = 64, 18
 _X_TICKS = 6
-_DAY_SECONDS = 86_400
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """What happened in one step: percentiles in seconds, None where nothing was measured."""
+    """One step of a chart: percentiles in seconds, None where nothing was measured."""
 
     start: float
     runs: int
@@ -235,7 +234,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class TimeSeries:
-    """A probe's steps, one for each that there is, in order; `step_seconds` apart or more."""
+    """The steps with data, in order of time; steps without data are left out."""
 
     since: float
     until: float
@@ -244,24 +243,28 @@ class TimeSeries:
 
 
 def span(name: str, now: float) -> tuple[float, float, int]:
-    """Return (since, until, step) of a range by its name, whole steps that include `now`."""
+    """Return (since, until, step) of a range by name, in whole steps that include `now`."""
     seconds, step = RANGES[name]
     until = math.floor(now / step) * step + step
     return until - seconds, until, step
 
 
-def series(tallies: Mapping[float, Aggregate], since: float, until: float, step: int) -> TimeSeries:
-    """Return what tallies (by the beginning of their step) tell over time."""
-    points = tuple(_point(at, tally) for at, tally in sorted(tallies.items()) if since <= at)
+def series(
+    aggregates: Mapping[float, Aggregate], since: float, until: float, step: int
+) -> TimeSeries:
+    """Return the time series of aggregates, which are by the start of their step."""
+    points = tuple(
+        _point(at, aggregate) for at, aggregate in sorted(aggregates.items()) if since <= at
+    )
     return TimeSeries(since, until, step, points)
 
 
 def chart_svg(shown: TimeSeries, label: str, zone: tzinfo = UTC) -> Markup:
-    """Return the lines; where there are none, a word says why."""
-    most = max((value for point in shown.points for value in _values(point)), default=0.0)
-    if most <= 0:
+    """Return p50 and p95 of server and network time as lines; without data, the reason."""
+    max_seconds = max((value for point in shown.points for value in _values(point)), default=0.0)
+    if max_seconds <= 0:
         return _chart_picture(_why_empty(shown), f"{label}: {_why_empty(shown)}")
-    top = nice_ceiling(most)
+    top = nice_ceiling(max_seconds)
     shapes = [_grid(shown, top, zone)]
     shapes += [_hatched(shown, point) for point in shown.points if _is_maintenance(point)]
     for side in (LatencyComponent.NETWORK, LatencyComponent.SERVER):
@@ -272,22 +275,22 @@ def chart_svg(shown: TimeSeries, label: str, zone: tzinfo = UTC) -> Markup:
 
 
 def nice_ceiling(value: float) -> float:
-    """Return 1, 2 or 5 times a power of ten that is no less than a positive value."""
+    """Return the lowest of 1, 2 or 5 times a power of ten that is not below a positive value."""
     magnitude = 10.0 ** math.floor(math.log10(value))
     return next(step * magnitude for step in (1, 2, 5, 10) if step * magnitude >= value * 0.999)
 
 
-def _point(at: float, tally: Aggregate) -> Point:
+def _point(at: float, aggregate: Aggregate) -> Point:
     return Point(
         start=at,
-        runs=tally.runs,
-        failures=tally.runs - tally.count("ok"),
-        paused=tally.paused,
-        in_maintenance=tally.in_maintenance,
-        server_p50_seconds=tally.server.quantile(0.5),
-        server_p95_seconds=tally.server.quantile(0.95),
-        network_p50_seconds=tally.network.quantile(0.5),
-        network_p95_seconds=tally.network.quantile(0.95),
+        runs=aggregate.runs,
+        failures=aggregate.runs - aggregate.count("ok"),
+        paused=aggregate.paused,
+        in_maintenance=aggregate.in_maintenance,
+        server_p50_seconds=aggregate.server.quantile(0.5),
+        server_p95_seconds=aggregate.server.quantile(0.95),
+        network_p50_seconds=aggregate.network.quantile(0.5),
+        network_p95_seconds=aggregate.network.quantile(0.95),
     )
 
 
@@ -306,8 +309,8 @@ def _why_empty(shown: TimeSeries) -> str:
     if all(point.in_maintenance and not point.runs for point in shown.points):
         return "in maintenance"
     if all(point.paused and not point.runs for point in shown.points):
-        return "held back, since the token is rejected"
-    return "no answer could be measured"
+        return SKIPS[SkipCause.TOKEN_REJECTED]
+    return "no response could be measured"
 
 
 def _description(shown: TimeSeries) -> str:
@@ -329,7 +332,7 @@ def _y(value: float, top: float) -> float:
 
 
 def _line(shown: TimeSeries, name: str, top: float) -> str:
-    """Return a path that is interrupted where a step has no value."""
+    """Return a path with a gap where a step has no value."""
     path, last = [], -math.inf
     for point in shown.points:
         value = getattr(point, name)
@@ -339,7 +342,7 @@ def _line(shown: TimeSeries, name: str, top: float) -> str:
         x = _x(shown, point.start + shown.step_seconds / 2)
         path.append(f"{'L' if joined else 'M'}{x:.1f} {_y(value, top):.1f}")
         if not joined:
-            path.append("h.1")  # a step that stands alone is a dot
+            path.append("h.1")  # a step without neighbours is drawn as a dot
         last = point.start
     return "".join(path)
 
@@ -362,10 +365,10 @@ def _grid(shown: TimeSeries, top: float, zone: tzinfo) -> str:
             f'<text x="{_LEFT - 6}" y="{max(y + 4, 11):.1f}" text-anchor="end">'
             f"{format_latency(part * top) if part else '0'}</text>"
         )
-    written = _tick_format(shown.until - shown.since)
+    time_format = _tick_format(shown.until - shown.since)
     for number in range(_X_TICKS):
         at = shown.since + (shown.until - shown.since) * (number + 0.5) / _X_TICKS
-        text = datetime.fromtimestamp(at, zone).strftime(written)
+        text = datetime.fromtimestamp(at, zone).strftime(time_format)
         place = f'x="{_x(shown, at):.1f}" y="{_CHART_HEIGHT - 4}"'
         shapes.append(f'<text {place} text-anchor="middle">{text}</text>')
     return "".join(shapes)
@@ -378,53 +381,52 @@ def _tick_format(span_seconds: float) -> str:
 
 
 def _chart_picture(content: str, label: str) -> Markup:
-    inside = content
+    body = content
     if not content.startswith("<"):
-        inside = (
+        body = (
             f'<text class="empty" x="{_LEFT}" y="{_CHART_HEIGHT / 2:.0f}">{escape(content)}</text>'
         )
-    return Markup(  # noqa: S704 -- what is foreign in it was escaped
+    return Markup(  # noqa: S704 -- foreign text in it was escaped
         f'<svg class="chart" role="img" aria-label="{escape(label)}"'
-        f' viewBox="0 0 {_WIDTH} {_CHART_HEIGHT}">{inside}</svg>'
+        f' viewBox="0 0 {_WIDTH} {_CHART_HEIGHT}">{body}</svg>'
     )
 
 
 _CHARACTER_WIDTH, _PADDING, _BADGE_HEIGHT = 6.7, 8, 20
 _LABEL_COLOUR = "#3d444d"
-_WELL, _SLOW, _BAD, _UNKNOWN = "#1a7f37", "#8a5a00", "#b3261e", "#57606a"
+_OK, _SLOW, _FAILING, _UNKNOWN = "#1a7f37", "#8a5a00", "#b3261e", "#57606a"
 
 
 def badge_svg(tenant: TenantStatusDocument) -> str:
-    """Return a whole SVG document, all in it its own."""
-    says, colour = _text(tenant)
-    left, right = _width(tenant.name), _width(says)
-    name, told = html.escape(tenant.name), escape(says)
+    """Return a tenant's badge as a complete SVG document, with colours of its own."""
+    text, colour = _badge_text(tenant)
+    left, right = _width(tenant.name), _width(text)
+    name, status = html.escape(tenant.name), escape(text)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + right}" height="{_BADGE_HEIGHT}"'
-        f' role="img" aria-label="{name}: {told}">'
+        f' role="img" aria-label="{name}: {status}">'
         f"<title>{name}: {html.escape(tenant.verdict)}</title>"
         f'<rect width="{left}" height="{_BADGE_HEIGHT}" fill="{_LABEL_COLOUR}"/>'
         f'<rect x="{left}" width="{right}" height="{_BADGE_HEIGHT}" fill="{colour}"/>'
         '<g fill="#fff" text-anchor="middle" font-size="11"'
         ' font-family="DejaVu Sans,Verdana,sans-serif">'
         f'<text x="{left / 2}" y="14">{name}</text>'
-        f'<text x="{left + right / 2}" y="14">{told}</text></g></svg>'
+        f'<text x="{left + right / 2}" y="14">{status}</text></g></svg>'
     )
 
 
-def _text(tenant: TenantStatusDocument) -> tuple[str, str]:
+def _badge_text(tenant: TenantStatusDocument) -> tuple[str, str]:
     if tenant.maintenance is not None:
         return "maintenance", _UNKNOWN
     if not tenant.is_known:
         return "waiting", _UNKNOWN
     if tenant.is_ok:
-        return "well", _WELL
+        return "OK", _OK
     if tenant.is_slow:
         return f"{CULPRIT_LABELS[tenant.culprit]} slow", _SLOW
-    whose = (
-        "token rejected" if tenant.culprit is Culprit.CREDENTIAL else CULPRIT_LABELS[tenant.culprit]
-    )
-    return whose, _BAD
+    if tenant.token.state is TokenState.REJECTED:
+        return "token rejected", _FAILING
+    return CULPRIT_LABELS[tenant.culprit], _FAILING
 
 
 def _width(text: str) -> int:

@@ -1,19 +1,7 @@
-"""How all tenants stand: a table for terminals, lines for everything else. Pure.
+"""What the command line prints: statuses, tokens, verdicts, and where a request's time went. Pure.
 
-A tenant's token is its own affair and not a probe's: it stands once, in the tenant's heading,
-beside the environment.
-
-Where every tenant's token stands in its life: tables for people, documents for programs.
-
-Pure.
-
-Where the time of one exchange went: a bar for each phase, the server's share marked. Pure.
-
-The server's own time is drawn from the start of `wait`, since it cannot begin before the request
-was sent; what the header does not say is where within the wait it lies. Each share has a fill of
-its own, so that the picture needs no colour.
-
-One verdict for a human: whose it is, why, what that rests on, and what to do. Pure.
+Tables are for terminals; where output is not a terminal, lines of plain text take their place. A
+tenant's token is shown once, in the tenant's heading: it is the same for all of its probes.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,7 +18,12 @@ from rich.text import Text
 
 from prober.classifier.oauth_rules import IDENTITY_RULES
 from prober.classifier.observation import observe
-from prober.classifier.rules import RULES, RuleDescription, describe_rule
+from prober.classifier.rules import (
+    ROUTE_UNAUTHORIZED_RULE,
+    RULES,
+    RuleDescription,
+    describe_rule,
+)
 from prober.formatting import one_line
 from prober.models import (
     Expectations,
@@ -54,6 +47,8 @@ from prober.outcomes import (
     TokenState,
 )
 from prober.render.text import (
+    CAUSES,
+    CULPRIT_LABELS,
     headline,
     in_ascii,
     milliseconds,
@@ -66,12 +61,16 @@ from prober.render.text import (
 
 _NOTHING = "-"
 _WAITING = "waiting"
-_PAUSED = "held back"
+_PAUSED = "paused (token rejected)"
 _INDENT = _GAP = "  "
-_TITLES = ("tenant, probe", "verdict", "culprit", "server ms", "network ms")
-# verdict, culprit, server, network; the first column takes what its names need.
-_WIDTHS = (23, 10, -10, -10)
-_NARROWEST = 13
+_TITLES = ("tenant, probe", "verdict", "responsible", "server ms", "network ms")
+# verdict, responsible, server, network; the first column takes what its names need.
+_WIDTHS = (22, 13, -9, -10)
+_MIN_NAME_WIDTH = 13
+# "platform or network" is too wide for a column.
+_SHORT_LABELS = MappingProxyType(
+    {**CULPRIT_LABELS, Culprit.NONE: "-", Culprit.UNDECIDED: "undecided"}
+)
 _CULPRIT_OF = MappingProxyType(
     {LatencyComponent.SERVER: Culprit.PLATFORM, LatencyComponent.NETWORK: Culprit.NETWORK}
 )
@@ -79,9 +78,9 @@ _CULPRIT_OF = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class StatusRow:
-    """How one probe stands. `verdict` is the last one, None before the first.
+    """One probe. `verdict` is of its last run, None before the first.
 
-    `slow` is the side over its objective, where there is one.
+    `slow` is the latency component that exceeds its objective, if there is one.
     """
 
     tenant: str
@@ -94,7 +93,7 @@ class StatusRow:
 
     @property
     def is_paused(self) -> bool:
-        """Whether the probe is not run, since the tenant's token is rejected for another."""
+        """Whether the probe is not run because the token was rejected in another probe."""
         if self.token_state is not TokenState.REJECTED or self.verdict is None:
             return False
         return self.verdict.reason is not Reason.TOKEN_REJECTED
@@ -102,15 +101,15 @@ class StatusRow:
 
 @dataclass(frozen=True, slots=True)
 class StatusTable:
-    """A rich renderable; rows of one tenant stand together in the order given."""
+    """A rich renderable. Rows of one tenant must follow each other."""
 
     rows: Sequence[StatusRow]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
-        """Yield a heading and the probes for each tenant, columns aligned over all."""
+        """Yield a heading and the probes for each tenant, with the same columns for all."""
         names = [name for row in self.rows for name in (f"{_INDENT}{row.probe}", _title(row))]
         room = options.max_width - sum(map(abs, _WIDTHS)) - len(_GAP) * len(_WIDTHS)
-        widths = (max(min(max(map(cell_len, names), default=0), room), _NARROWEST), *_WIDTHS)
+        widths = (max(min(max(map(cell_len, names), default=0), room), _MIN_NAME_WIDTH), *_WIDTHS)
         yield to_terminal_line(
             _columns(tuple(Text(title, "dim") for title in _TITLES), widths), options
         )
@@ -151,18 +150,22 @@ def _cells(row: StatusRow) -> tuple[Text, ...]:
     return (
         name,
         Text(f"{symbol(verdict.culprit)} {verdict.reason}{_slow_text(row)}", colour),
-        Text(_CULPRIT_OF[row.slow] if row.slow else verdict.culprit, colour),
+        Text(_SHORT_LABELS[_CULPRIT_OF[row.slow] if row.slow else verdict.culprit], colour),
         Text(_milliseconds(verdict.latency.server_seconds)),
         Text(_milliseconds(verdict.latency.network_seconds)),
     )
 
 
 def _columns(cells: Sequence[Text], widths: Sequence[int]) -> Text:
-    """Join cells; a negative width aligns to the right."""
+    """Join cells; a negative width aligns to the right.
+
+    Where there are fewer cells than columns, the last cell may be wider than its column.
+    """
     line = Text()
     for at, (cell, width) in enumerate(zip(cells, widths, strict=False)):
-        cell.truncate(abs(width), overflow="ellipsis")
-        gap = Text(" " * (abs(width) - cell.cell_len))
+        if at + 1 < len(cells) or len(cells) == len(widths):
+            cell.truncate(abs(width), overflow="ellipsis")
+        gap = Text(" " * max(abs(width) - cell.cell_len, 0))
         line += Text(_GAP if at else "") + (gap + cell if width < 0 else cell + gap)
     return line
 
@@ -197,14 +200,13 @@ def _milliseconds(seconds: float | None) -> str:
 
 _CREDENTIALS = "/run/credentials/"
 _NO_VALUE = "-"
-_SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
 class TokenTable:
-    """A rich renderable: a line for each tenant, then what is to be done about those in trouble.
+    """A rich renderable: a line for each tenant, then what to do about failing tokens.
 
-    `statuses` has all tenants, for who shares a token with whom; `shown` names those to show.
+    `statuses` has all tenants, to find shared tokens; `shown` names those to show.
     """
 
     statuses: Mapping[str, TokenStatus]
@@ -213,17 +215,17 @@ class TokenTable:
     def __rich_console__(
         self, console: Console, options: ConsoleOptions
     ) -> Iterator[RenderableType]:
-        """Yield how each token stands, where it comes from, and what is to be done."""
+        """Yield the state of each token, where it comes from, and what to do."""
         table = _table("tenant", "state", "fingerprint")
         for title in ("first accepted", "last accepted", "expires"):
             table.add_column(title, min_width=10, overflow="fold")
-        origins = _table("tenant", "rotations", "shared with", "source")
+        sources = _table("tenant", "rotations", "shared with", "source")
         for name in self.shown:
             table.add_row(*self._cells(self.statuses[name], ascii_only=options.ascii_only))
-            origins.add_row(*self._origin(self.statuses[name]))
+            sources.add_row(*self._source_cells(self.statuses[name]))
         yield table
         yield Text()
-        yield origins
+        yield sources
         yield Text()
         for name in self.shown:
             remark = token_remark(self.statuses, name)
@@ -236,12 +238,12 @@ class TokenTable:
             Text(status.tenant, "bold"),
             Text(in_ascii(state) if ascii_only else state, token_style(status.state)),
             Text(status.fingerprint or _NO_VALUE),
-            Text(_moment(status.first_accepted_at)),
-            Text(_moment(status.last_accepted_at)),
-            Text(_moment(status.expires_at)),
+            Text(_timestamp(status.first_accepted_at)),
+            Text(_timestamp(status.last_accepted_at)),
+            Text(_timestamp(status.expires_at)),
         )
 
-    def _origin(self, status: TokenStatus) -> tuple[Text, ...]:
+    def _source_cells(self, status: TokenStatus) -> tuple[Text, ...]:
         return (
             Text(status.tenant, "bold"),
             Text(str(status.rotations)),
@@ -251,15 +253,15 @@ class TokenTable:
 
 
 def token_remark(statuses: Mapping[str, TokenStatus], tenant: str) -> str | None:
-    """Return what is to be done about a tenant's token, None if it is well."""
+    """Return what to do about a tenant's token, None if nothing is wrong."""
     status = statuses[tenant]
     if status.state is TokenState.MISSING:
-        return f"there is no token: {status.problem or 'its source has not been read'}"
+        return f"no token: {status.problem or 'its source has not been read'}"
     if status.state is TokenState.REJECTED:
-        return f"rejected since {_moment(status.rejected_since)}; {token_remedy(status.source)}"
+        return f"rejected since {_timestamp(status.rejected_since)}; {token_remedy(status.source)}"
     other = shared_token_rejected_for(statuses, tenant)
     if other is not None:
-        return f"holds the token that is already rejected for {other}: its next run will tell"
+        return f"uses the same token as {other}, where it is rejected"
     return None
 
 
@@ -269,9 +271,9 @@ def token_remedy(source: TokenSource) -> str:
         secret = source.client.secret
         return (
             f"check the rights and the scope of the OAuth client {source.client.client_id}, and"
-            f" put its present secret into {secret}, {_taking_effect(secret)}"
+            f" put its current secret into {secret}, {_taking_effect(secret)}"
         )
-    return f"put the user's present token into {source}, {_taking_effect(source)}"
+    return f"put the user's current token into {source}, {_taking_effect(source)}"
 
 
 def _taking_effect(source: TokenSource) -> str:
@@ -279,28 +281,7 @@ def _taking_effect(source: TokenSource) -> str:
         return "and restart the prober: a running process does not see a changed environment"
     if source.location.startswith(_CREDENTIALS):
         return "at its origin, and restart the service: systemd copies a credential at the start"
-    return "it is picked up without a restart"
-
-
-def token_document(statuses: Mapping[str, TokenStatus], tenant: str) -> dict[str, object]:
-    """Return a tenant's token in the form of `prober tokens --json`; moments in epoch seconds."""
-    status = statuses[tenant]
-    return {
-        "schema_version": _SCHEMA_VERSION,
-        "tenant": tenant,
-        "source": str(status.source),
-        "fingerprint": status.fingerprint,
-        "state": status.state.value,
-        "cause": None if status.cause is None else status.cause.value,
-        "problem": status.problem,
-        "loaded_at_timestamp_seconds": status.loaded_at,
-        "first_accepted_at_timestamp_seconds": status.first_accepted_at,
-        "last_accepted_at_timestamp_seconds": status.last_accepted_at,
-        "rejected_since_timestamp_seconds": status.rejected_since,
-        "expires_at_timestamp_seconds": status.expires_at,
-        "rotations": status.rotations,
-        "shared_with": list(shared_with(statuses, tenant)),
-    }
+    return "no restart is needed"
 
 
 def _table(*titles: str) -> Table:
@@ -311,17 +292,17 @@ def _table(*titles: str) -> Table:
 
 
 def _state(status: TokenStatus) -> str:
-    return status.state if status.cause is None else f"{status.state}: {status.cause}"
+    return status.state if status.cause is None else f"{status.state}: {CAUSES[status.cause]}"
 
 
-def _moment(timestamp: float | None) -> str:
+def _timestamp(timestamp: float | None) -> str:
     if timestamp is None:
         return _NO_VALUE
     return f"{datetime.fromtimestamp(timestamp, UTC):%Y-%m-%d %H:%M:%SZ}"
 
 
 _NAME_CELLS = 8  # "transfer"
-_WIDEST = 120
+_MAX_WIDTH = 120
 _UNIT = " ms"
 _WATERFALL_INDENT = "  "
 _SERVER, _NETWORK, _UNKNOWN, _OWN = "█", "░", "▒", "·"
@@ -337,7 +318,12 @@ _MIN_SHOWN_SECONDS = 0.0001
 
 @dataclass(frozen=True, slots=True)
 class Waterfall:
-    """A rich renderable, at most 120 cells wide; nothing when the exchange has no phases."""
+    """A rich renderable, at most 120 cells wide; nothing when the exchange has no phases.
+
+    The server time is drawn from the start of `wait`: the server cannot start before the request
+    was sent, and Server-Timing does not say when it did. Each share has a fill of its own, so that
+    the bars can be read without colours.
+    """
 
     exchange: HttpExchange
     latency: Latency
@@ -352,7 +338,7 @@ class Waterfall:
         total = _number(round(self.exchange.total_seconds * _TENTHS_PER_SECOND))
         number_cells = max(map(len, (*numbers, total)))
         fixed_cells = 2 * len(_WATERFALL_INDENT) + _NAME_CELLS + 1 + number_cells + len(_UNIT)
-        bar_cells = max(min(options.max_width, _WIDEST) - fixed_cells, 1)
+        bar_cells = max(min(options.max_width, _MAX_WIDTH) - fixed_cells, 1)
         for (name, _), bar, number in zip(pairs, self._bars(bar_cells), numbers, strict=True):
             failed = self.exchange.failure is not None and name == _last_on_the_wire(pairs)
             yield to_terminal_line(
@@ -455,21 +441,21 @@ def _number(tenths: int) -> str:
 
 
 _SHOWN_CHARACTERS = 300
-_RESPONDED = {
+_RESPONDERS = {
     Responder.PLATFORM: "the platform",
     Responder.INTERMEDIARY: "an intermediary, not the platform",
     Responder.NOBODY: "nobody",
 }
 NEXT_STEPS: Mapping[Culprit, str] = MappingProxyType(
     {
-        Culprit.CREDENTIAL: "look at the tenant's token and its permissions",
-        Culprit.REQUEST: "look at what the probe asks: the platform is well and refuses it",
-        Culprit.TENANT: "look at the tenant's own set-up and use: quotas, licences, integrations",
-        Culprit.PLATFORM: "raise it with the platform's support, with the facts below",
-        Culprit.NETWORK: "look between prober and platform: name, route, TLS, proxy, gateway",
-        Culprit.UNDECIDED: "compare with a second location: if it fails there too, it is the "
-        "platform's",
-        Culprit.PROBER: "look at the prober's own settings and machine: nothing was learned "
+        Culprit.CREDENTIAL: "check the tenant's token and its permissions",
+        Culprit.REQUEST: "check the probe's request: the platform works and rejects it",
+        Culprit.TENANT: "check the tenant's set-up and use: quotas, licences, integrations",
+        Culprit.PLATFORM: "open a ticket with the platform's support, with the facts below",
+        Culprit.NETWORK: "check the path to the platform: DNS, routing, TLS, proxy, gateway",
+        Culprit.UNDECIDED: "compare with a second location: if it fails there too, the "
+        "platform is responsible",
+        Culprit.PROBER: "check the prober's configuration and host: this says nothing "
         "about the platform",
     }
 )
@@ -477,7 +463,7 @@ NEXT_STEPS: Mapping[Culprit, str] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class VerdictView:
-    """A rich renderable. `subject` says what was judged; `row` is the rule that decided."""
+    """A rich renderable. `subject` names what was classified; `rule` is the rule that matched."""
 
     subject: str
     exchange: HttpExchange
@@ -527,10 +513,10 @@ class VerdictView:
     def _pairs(self) -> Iterator[tuple[str, str]]:
         verdict, exchange = self.verdict, self.exchange
         if verdict.culprit in NEXT_STEPS:
-            yield "next", NEXT_STEPS[verdict.culprit]
+            yield "next step", NEXT_STEPS[verdict.culprit]
         yield "outcome", f"{verdict.outcome}, reason {verdict.reason}, culprit {verdict.culprit}"
-        yield "decided by", f"row {self.rule.number}: {self.rule.when}"
-        yield "answered by", _RESPONDED[verdict.responder]
+        yield "rule", f"{self.rule.number}: {self.rule.when}"
+        yield "response from", _RESPONDERS[verdict.responder]
         if exchange.url:
             yield "request", f"{exchange.method} {exchange.url}"
         if self.token is not None:
@@ -540,18 +526,26 @@ class VerdictView:
             yield "connected to", exchange.remote_address + reused
         if verdict.latency.server_seconds is not None and exchange.total_seconds == 0:
             server = milliseconds(verdict.latency.server_seconds)
-            yield "server time", f"{server} ms; no split, since the total was not saved"
+            yield "server time", f"{server} ms; not split, since the recording has no total"
 
 
 def _safe(text: str, of_style: str = "") -> Text:
-    """Keep foreign text a bounded line without control characters."""
+    """Return foreign text as a bounded line without control characters."""
     return Text(one_line(text, _SHOWN_CHARACTERS), of_style)
 
 
 def deciding_rule(
-    exchange: HttpExchange, expectations: Expectations, endpoint: Endpoint = Endpoint.API
+    exchange: HttpExchange,
+    expectations: Expectations,
+    endpoint: Endpoint = Endpoint.API,
+    reason: Reason | None = None,
 ) -> RuleDescription:
-    """Return the line of the outcome table, or of the identity server's, that decides."""
+    """Return the rule of the outcome table, or of the identity server's table, that matches.
+
+    `reason` is the verdict's: one of them takes a second exchange to know.
+    """
+    if reason is Reason.ROUTE_UNAUTHORIZED:
+        return ROUTE_UNAUTHORIZED_RULE
     seen = observe(exchange, expectations)
     rules = RULES if endpoint is Endpoint.API else IDENTITY_RULES
     return describe_rule(next(rule for rule in rules if rule.applies(seen)))

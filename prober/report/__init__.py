@@ -1,4 +1,1 @@
-"""What happened to a tenant, as a document to hand over: one value, told in three formats.
-
-`past.py` reads the history, `build.py` makes the document of it; the formats are pure.
-"""
+"""A tenant's report over a time range: one value (`models.Report`) in three formats."""

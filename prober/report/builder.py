@@ -1,7 +1,4 @@
-"""From what is known of the past to the document: the one function behind all formats. Pure.
-
-Of which stretches nothing is known, and why. Pure.
-"""
+"""Builds the report from what the history holds: one function behind all formats. Pure."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -10,12 +7,17 @@ from itertools import groupby
 
 from prober.models import Tenant
 from prober.outcomes import CLASSIFICATION, Culprit, SkipCause
-from prober.render.documents import TimeBucketDocument, bucket_document
+from prober.render.documents import (
+    IncidentDocument,
+    TimeBucketDocument,
+    bucket_document,
+    failed_request,
+    incident_document,
+)
 from prober.render.svg import TimeSeries, series
 from prober.report import text
 from prober.report.models import (
     SCHEMA_VERSION,
-    AvailabilityReport,
     CulpritShare,
     Gap,
     GapCause,
@@ -23,11 +25,9 @@ from prober.report.models import (
     Percentiles,
     ProbeFigures,
     Report,
-    ReportedIncident,
-    ReportedTokenEvent,
 )
 from prober.report.query import HistoryExtract
-from prober.report.samples import CULPRIT_PRIORITY, failed_request, slow_request
+from prober.report.samples import CULPRIT_PRIORITY, incident_number
 from prober.report.time_range import TimeRange
 from prober.stats.aggregates import (
     BUCKET_SECONDS,
@@ -44,10 +44,11 @@ from prober.stats.slo import availability_from_aggregate
 
 @dataclass(frozen=True, slots=True)
 class DataCoverage:
-    """What there is in the history: `known` are the tenant's slots, `watched` those of anybody.
+    """Which time buckets the history has, by their start in epoch seconds.
 
-    `oldest` is its first slot; before `forgotten_before` it had to make room, before
-    `too_old_before` nothing is kept.
+    `known` are those of the tenant, `recorded` those of any tenant, `oldest` is the first of all.
+    Data from before `deleted_before` was deleted for lack of room; data from before
+    `retention_before` is older than the history keeps.
     """
 
     known: Collection[int]
@@ -57,47 +58,49 @@ class DataCoverage:
     retention_before: float
 
 
-def find_gaps(span: TimeRange, coverage: DataCoverage, least_seconds: float) -> tuple[Gap, ...]:
-    """Return the stretches of at least so many seconds, to the quarter of an hour."""
-    starts = range(bucket_start(span.since), int(span.until), BUCKET_SECONDS)
+def find_gaps(time_range: TimeRange, coverage: DataCoverage, min_seconds: float) -> tuple[Gap, ...]:
+    """Return the periods of at least `min_seconds` without data, to the quarter of an hour."""
+    starts = range(bucket_start(time_range.since), int(time_range.until), BUCKET_SECONDS)
     found: list[Gap] = []
-    for cause, group in groupby(starts, lambda start: _cause(start, coverage)):
+    for cause, group in groupby(starts, lambda start: _gap_cause(start, coverage)):
         members = list(group)
         if cause is not None:
-            began = max(span.since, float(members[0]))
-            ended = min(span.until, float(members[-1] + BUCKET_SECONDS))
-            found.append(Gap(began, ended, cause))
-    return tuple(_long_enough(found, max(least_seconds, BUCKET_SECONDS)))
+            started_at = max(time_range.since, float(members[0]))
+            ended_at = min(time_range.until, float(members[-1] + BUCKET_SECONDS))
+            found.append(Gap(started_at, ended_at, cause))
+    return tuple(_long_enough(found, max(min_seconds, BUCKET_SECONDS)))
 
 
-def _cause(start: int, knowledge: DataCoverage) -> GapCause | None:
-    if start in knowledge.known:
+def _gap_cause(start: int, coverage: DataCoverage) -> GapCause | None:
+    if start in coverage.known:
         return None
-    if start in knowledge.recorded:
+    if start in coverage.recorded:
         return GapCause.NOT_WATCHED
-    if start >= knowledge.oldest:
+    if start >= coverage.oldest:
         return GapCause.NOT_RUNNING
-    if knowledge.deleted_before is not None and start < knowledge.deleted_before:
+    if coverage.deleted_before is not None and start < coverage.deleted_before:
         return GapCause.NO_ROOM
-    return GapCause.TOO_OLD if start < knowledge.retention_before else GapCause.BEFORE_HISTORY
+    return GapCause.TOO_OLD if start < coverage.retention_before else GapCause.BEFORE_HISTORY
 
 
-def _long_enough(found: list[Gap], least_seconds: float) -> Iterator[Gap]:
-    for gap in found:
-        if gap.ended_at - gap.started_at >= least_seconds:
+def _long_enough(gaps: list[Gap], min_seconds: float) -> Iterator[Gap]:
+    for gap in gaps:
+        if gap.ended_at - gap.started_at >= min_seconds:
             yield gap
 
 
-MOST_INCIDENTS = 200
-MOST_CHARTS = 12
-_ORDER = (Culprit.NONE, *CULPRIT_PRIORITY)
-_ROUNDING = 1e-6
-_TWO_RUNS = 2.0
+MAX_INCIDENTS = 200
+MAX_CHARTS = 12
+_CULPRIT_ORDER = (Culprit.NONE, *CULPRIT_PRIORITY)
+_GAP_INTERVALS = 2.0  # a probe with an interval of an hour leaves buckets empty in every hour
 
 
 @dataclass(frozen=True, slots=True)
 class ReportContext:
-    """When, on whose clock and by which prober a report is made; what is kept for how long."""
+    """When and by which prober a report is generated, its time zone, and the history's retention.
+
+    `now` is in epoch seconds.
+    """
 
     now: float
     time_zone: str
@@ -106,100 +109,73 @@ class ReportContext:
 
 
 def build_report(
-    tenant: Tenant, past: HistoryExtract, span: TimeRange, made: ReportContext
+    tenant: Tenant, history: HistoryExtract, time_range: TimeRange, context: ReportContext
 ) -> Report:
-    """Return what happened to a tenant in a span of time."""
-    total = merge_aggregates(past.totals.values())
-    found = incidents_from_streaks(past.streaks)
-    kept = availability(total, tenant.availability_objective_ratio)
-    end = min(span.until, made.now)
-    listed = _incidents(found, end)
-    shares = _shares(found, total, span.since, end)
-    step = max(past.step_seconds, BUCKET_SECONDS)
-    together, by_probe = _series(past, span)
-    unknown = find_gaps(span, _coverage(past, made), _TWO_RUNS * _shortest_interval(tenant))
-    unknown_seconds = sum(gap.ended_at - gap.started_at for gap in unknown)
+    """Return the report of a tenant in a time range."""
+    objective = tenant.availability_objective_ratio
+    total = merge_aggregates(history.totals.values())
+    incidents = incidents_from_streaks(history.streaks)
+    availability = availability_from_aggregate(total, objective)
+    end = min(time_range.until, context.now)
+    listed = _listed_incidents(incidents, tenant.environment, end)
+    shares = _shares(incidents, total, time_range.since, end)
+    step = max(history.step_seconds, BUCKET_SECONDS)
+    together, by_probe = _series(history, time_range)
+    gaps = find_gaps(
+        time_range, _coverage(history, context), _GAP_INTERVALS * _shortest_interval(tenant)
+    )
+    unknown_seconds = sum(gap.ended_at - gap.started_at for gap in gaps)
     return Report(
         schema_version=SCHEMA_VERSION,
         tenant=tenant.name,
         environment=tenant.environment,
         base_url=tenant.base_url,
-        since=span.since,
-        until=span.until,
-        time_zone=made.time_zone,
-        generated_at=made.now,
-        prober_version=made.prober_version,
-        summary=text.summary(kept, shares, unknown_seconds),
-        availability=kept,
+        since=time_range.since,
+        until=time_range.until,
+        time_zone=context.time_zone,
+        generated_at=context.now,
+        prober_version=context.prober_version,
+        summary=text.summary(availability, shares, unknown_seconds),
+        availability=availability,
         shares=shares,
-        incident_count=len(found),
+        incident_count=len(incidents),
         incidents=listed,
         outcomes=_outcomes(total),
         skipped={cause: n for cause in SkipCause if (n := total.count(SKIPPED + cause))},
-        figures=_figures(past.totals, total),
-        failure_count=past.failure_count,
-        failures_known_since=_within(past.horizon.failures, span),
-        failed_requests=tuple(failed_request(head, of, listed) for head, of in past.failures),
-        slow_requests=tuple(map(slow_request, past.slow_requests)),
-        gaps=unknown,
-        token_events=tuple(
-            ReportedTokenEvent(each.at, each.kind, each.cause, each.fingerprint, each.problem)
-            for each in past.token_events
+        figures=_figures(history.totals, total, objective),
+        failure_count=history.failure_count,
+        failures_known_since=_if_within(history.horizon.failures, time_range),
+        failed_requests=tuple(
+            failed_request(failure, incident_number(failure, listed))
+            for failure in history.failures
         ),
+        slow_requests=history.slow_requests,
+        gaps=gaps,
+        token_events=history.token_events,
         method=text.METHOD,
         strip_step_seconds=step,
-        strip=_strip_buckets(past.buckets, span, step),
+        strip=_strip_buckets(history.buckets, time_range, step),
         series=together,
         series_by_probe=by_probe,
     )
 
 
-def availability(tally: Aggregate, objective_ratio: float) -> AvailabilityReport:
-    """Return both indicators of what a tally holds."""
-    told = availability_from_aggregate(tally)
-    allowed = told.runs * (1 - objective_ratio)
-    return AvailabilityReport(
-        objective_ratio=objective_ratio,
-        runs=told.runs,
-        allowed_failures=allowed,
-        platform_failures=told.platform_failures,
-        platform_ratio=told.platform,
-        end_to_end_failures=told.end_to_end_failures,
-        end_to_end_ratio=told.end_to_end,
-        paused=tally.paused,
-        in_maintenance=tally.in_maintenance,
-        prober_faults=tally.by_culprit.get(Culprit.PROBER, 0),
-        objective_met=told.platform_failures <= allowed + _ROUNDING if told.runs else None,
-    )
-
-
-def _incidents(found: Sequence[Incident], end: float) -> tuple[ReportedIncident, ...]:
-    """Return the incidents to list in the order of time: of too many, the longest."""
-    longest = sorted(found, key=lambda each: -each.seconds(end))[:MOST_INCIDENTS]
+def _listed_incidents(
+    incidents: Sequence[Incident], environment: str, end: float
+) -> tuple[IncidentDocument, ...]:
+    """Return the incidents to list in the order of time; of too many, the longest ones."""
+    longest = sorted(incidents, key=lambda each: -each.seconds(end))[:MAX_INCIDENTS]
     ordered = sorted(longest, key=lambda each: each.started_at)
-    return tuple(_incident(number, each, end) for number, each in enumerate(ordered, 1))
-
-
-def _incident(number: int, incident: Incident, end: float) -> ReportedIncident:
-    return ReportedIncident(
-        number=number,
-        culprit=incident.culprit,
-        started_at=incident.started_at,
-        ended_at=incident.ended_at,
-        duration_seconds=incident.seconds(end),
-        failures=incident.failures,
-        probes=tuple(sorted(incident.probes)),
-        reasons=incident.reasons,
-        evidence=incident.evidence,
-        in_maintenance=incident.in_maintenance,
+    return tuple(
+        incident_document(each, environment, end, number) for number, each in enumerate(ordered, 1)
     )
 
 
 def _shares(
-    found: Iterable[Incident], total: Aggregate, since: float, end: float
+    incidents: Iterable[Incident], total: Aggregate, since: float, end: float
 ) -> tuple[CulpritShare, ...]:
-    """Return what each culprit had to do with it, outside maintenance; who had not is left out."""
-    counted = [each for each in found if not each.in_maintenance]
+    """Return the share of each culprit outside maintenance; culprits without any are left out."""
+    counted = [each for each in incidents if not each.in_maintenance]
     shares = []
     for culprit in CULPRIT_PRIORITY:
         own = [each for each in counted if each.culprit is culprit]
@@ -211,8 +187,8 @@ def _shares(
 
 
 def _seconds_within(incident: Incident, since: float, end: float) -> float:
-    ended = end if incident.ended_at is None else min(incident.ended_at, end)
-    return max(0.0, ended - max(incident.started_at, since))
+    ended_at = end if incident.ended_at is None else min(incident.ended_at, end)
+    return max(0.0, ended_at - max(incident.started_at, since))
 
 
 def _outcomes(total: Aggregate) -> tuple[OutcomeCount, ...]:
@@ -220,46 +196,48 @@ def _outcomes(total: Aggregate) -> tuple[OutcomeCount, ...]:
     for reason, runs in total.by_reason.items():
         kind = CLASSIFICATION[reason]
         counts.append(OutcomeCount(kind.outcome, reason, kind.culprit, runs, runs / total.runs))
-    return tuple(sorted(counts, key=lambda each: (_ORDER.index(each.culprit), -each.runs)))
+    return tuple(sorted(counts, key=lambda each: (_CULPRIT_ORDER.index(each.culprit), -each.runs)))
 
 
-def _figures(totals: Mapping[str, Aggregate], total: Aggregate) -> tuple[ProbeFigures, ...]:
+def _figures(
+    totals: Mapping[str, Aggregate], total: Aggregate, objective_ratio: float
+) -> tuple[ProbeFigures, ...]:
     return (
-        _figures_of(None, total),
-        *(_figures_of(probe, totals[probe]) for probe in sorted(totals)),
+        _figures_of(None, total, objective_ratio),
+        *(_figures_of(probe, totals[probe], objective_ratio) for probe in sorted(totals)),
     )
 
 
-def _figures_of(probe: str | None, tally: Aggregate) -> ProbeFigures:
-    told = availability_from_aggregate(tally)
+def _figures_of(probe: str | None, aggregate: Aggregate, objective_ratio: float) -> ProbeFigures:
+    availability = availability_from_aggregate(aggregate, objective_ratio)
     return ProbeFigures(
         probe=probe,
-        runs=told.runs,
-        platform_ratio=told.platform,
-        end_to_end_ratio=told.end_to_end,
-        responses=tally.server.count,
-        server=_percentiles(tally.server),
-        network=_percentiles(tally.network),
+        runs=availability.runs,
+        platform_ratio=availability.platform_ratio,
+        end_to_end_ratio=availability.end_to_end_ratio,
+        responses=aggregate.server.count,
+        server=_percentiles(aggregate.server),
+        network=_percentiles(aggregate.network),
     )
 
 
-def _percentiles(sketch: DurationHistogram) -> Percentiles | None:
-    values = [sketch.quantile(share) for share in (0.5, 0.9, 0.95, 0.99)]
+def _percentiles(histogram: DurationHistogram) -> Percentiles | None:
+    values = [histogram.quantile(ratio) for ratio in (0.5, 0.9, 0.95, 0.99)]
     known = [value for value in values if value is not None]
     return Percentiles(*known) if known else None
 
 
-def _within(moment: float | None, span: TimeRange) -> float | None:
-    return None if moment is None or moment <= span.since else moment
+def _if_within(timestamp: float | None, time_range: TimeRange) -> float | None:
+    return None if timestamp is None or timestamp <= time_range.since else timestamp
 
 
-def _coverage(past: HistoryExtract, made: ReportContext) -> DataCoverage:
+def _coverage(history: HistoryExtract, context: ReportContext) -> DataCoverage:
     return DataCoverage(
-        known=past.buckets.keys(),
-        recorded=past.recorded,
-        oldest=made.now if past.oldest is None else past.oldest,
-        deleted_before=past.horizon.everything,
-        retention_before=made.now - made.retention_seconds,
+        known=history.buckets.keys(),
+        recorded=history.recorded,
+        oldest=context.now if history.oldest is None else history.oldest,
+        deleted_before=history.horizon.everything,
+        retention_before=context.now - context.retention_seconds,
     )
 
 
@@ -268,25 +246,27 @@ def _shortest_interval(tenant: Tenant) -> float:
 
 
 def _strip_buckets(
-    slots: Mapping[int, TimeBucket], span: TimeRange, step: int
+    buckets: Mapping[int, TimeBucket], time_range: TimeRange, step: int
 ) -> tuple[TimeBucketDocument, ...]:
-    first = int(span.since // step * step)
-    steps = {start: TimeBucket() for start in range(first, int(span.until), step)}
-    for start, slot in slots.items():
-        steps[start // step * step] += slot
-    return tuple(bucket_document(start, slot) for start, slot in steps.items())
+    first = int(time_range.since // step * step)
+    steps = {start: TimeBucket() for start in range(first, int(time_range.until), step)}
+    for start, bucket in buckets.items():
+        steps[start // step * step] += bucket
+    return tuple(bucket_document(start, bucket) for start, bucket in steps.items())
 
 
-def _series(past: HistoryExtract, span: TimeRange) -> tuple[TimeSeries, dict[str, TimeSeries]]:
-    """Return the steps of all probes together, and of each while they are few."""
-    step = past.step_seconds
-    since = span.since // step * step
+def _series(
+    history: HistoryExtract, time_range: TimeRange
+) -> tuple[TimeSeries, dict[str, TimeSeries]]:
+    """Return the time series of all probes together, and of each probe unless they are many."""
+    step = history.step_seconds
+    since, until = time_range.since // step * step, time_range.until
     together: dict[float, list[Aggregate]] = defaultdict(list)
-    for tallies in past.aggregates.values():
-        for at, tally in tallies.items():
-            together[at].append(tally)
+    for aggregates in history.aggregates.values():
+        for at, aggregate in aggregates.items():
+            together[at].append(aggregate)
     total = {at: merge_aggregates(each) for at, each in together.items()}
-    probes = sorted(past.aggregates) if len(past.aggregates) <= MOST_CHARTS else ()
-    return series(total, since, span.until, step), {
-        probe: series(past.aggregates[probe], since, span.until, step) for probe in probes
+    probes = sorted(history.aggregates) if len(history.aggregates) <= MAX_CHARTS else ()
+    return series(total, since, until, step), {
+        probe: series(history.aggregates[probe], since, until, step) for probe in probes
     }

@@ -1,6 +1,6 @@
-"""The report as one HTML file: its pictures inside, light, to be printed. Pure but for templates.
+"""The report as one self-contained HTML file with light colours, for printing.
 
-Pictures look as on the status pages, whose style they share. Nothing is loaded from anywhere.
+Charts look as on the status pages and share their style sheet. The file loads nothing.
 """
 
 from datetime import tzinfo
@@ -21,7 +21,7 @@ from prober.report.time_range import parse_time_zone
 
 def render_html(report: Report) -> str:
     """Return the whole document."""
-    made = jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.ChoiceLoader(
             [jinja2.PackageLoader("prober.report"), jinja2.PackageLoader("prober.web")]
         ),
@@ -30,13 +30,13 @@ def render_html(report: Report) -> str:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    _register_filters(made, parse_time_zone(report.time_zone))
-    template = made.get_template("report.html")
+    _register_filters(environment, parse_time_zone(report.time_zone))
+    template = environment.get_template("report.html")
     return template.render(report=report, style=_style())
 
 
-def _register_filters(made: jinja2.Environment, zone: tzinfo) -> None:
-    made.filters.update(
+def _register_filters(environment: jinja2.Environment, zone: tzinfo) -> None:
+    environment.filters.update(
         {
             "exactly": formatting.format_exact_duration,
             "latency": formatting.format_latency,
@@ -50,7 +50,7 @@ def _register_filters(made: jinja2.Environment, zone: tzinfo) -> None:
             "describe_listed_failures": text.describe_listed_failures,
         }
     )
-    made.globals.update(
+    environment.globals.update(
         {
             "strip": partial(strip_svg, zone=zone),
             "chart": partial(chart_svg, zone=zone),

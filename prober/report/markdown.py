@@ -1,6 +1,6 @@
-"""The report as Markdown that reads well as plain text, in a mail. Pure.
+"""The report as Markdown that can be read as plain text, in a mail. Pure.
 
-What is foreign stands in code spans, outside of tables: there nothing in it means anything.
+Foreign text is in code spans, outcomponent of tables: there it cannot be read as Markdown.
 """
 
 import re
@@ -15,8 +15,9 @@ from prober.formatting import (
     format_timestamp,
     one_line,
 )
+from prober.render.documents import FailedRequest, IncidentDocument, SlowRequest
 from prober.render.text import CULPRIT_LABELS, REASONS, SKIPS
-from prober.report.models import FailedRequest, Percentiles, Report, ReportedIncident, SlowRequest
+from prober.report.models import Percentiles, Report
 from prober.report.text import (
     GAPS,
     INDICATORS,
@@ -51,7 +52,7 @@ def render_markdown(report: Report) -> str:
 
 
 def code(text: str) -> str:
-    """Return foreign text as one code span that nothing in it can end."""
+    """Return foreign text as a code span that nothing in the text can end."""
     line = one_line(text, _MOST_CHARACTERS) or " "
     longest = max((len(run) for run in re.findall("`+", line)), default=0)
     gap = " " if line[0] == "`" or line[-1] == "`" else ""
@@ -60,7 +61,7 @@ def code(text: str) -> str:
 
 
 def table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Yield a table whose columns are aligned as text; those of numbers to the right."""
+    """Yield a table with aligned columns; numbers are aligned to the right."""
     cells = [[_cell(text) for text in row] for row in (titles, *rows)]
     widths = [max(3, *(len(row[at]) for row in cells)) for at in range(len(titles))]
     right = [
@@ -95,24 +96,30 @@ def _heading(report: Report, zone: tzinfo) -> Iterator[str]:
 
 
 def _availability(report: Report) -> Iterator[str]:
-    kept = report.availability
+    availability = report.availability
     yield from ("", "## Availability", "")
-    objective = "-" if kept.objective_met is None else "kept" if kept.objective_met else "not kept"
+    objective = (
+        "-"
+        if availability.objective_met is None
+        else "met"
+        if availability.objective_met
+        else "missed"
+    )
     yield from table(
         ("indicator", "availability", "failed runs", "of", "objective"),
         [
             (
                 "platform",
-                format_percent(kept.platform_ratio),
-                f"{kept.platform_failures:,}",
-                f"{kept.runs:,}",
-                f"{format_percent(kept.objective_ratio)}: {objective}",
+                format_percent(availability.platform_ratio),
+                f"{availability.platform_failures:,}",
+                f"{availability.runs:,}",
+                f"{format_percent(availability.objective_ratio)}: {objective}",
             ),
             (
                 "end-to-end",
-                format_percent(kept.end_to_end_ratio),
-                f"{kept.end_to_end_failures:,}",
-                f"{kept.runs:,}",
+                format_percent(availability.end_to_end_ratio),
+                f"{availability.end_to_end_failures:,}",
+                f"{availability.runs:,}",
                 "none",
             ),
         ],
@@ -127,20 +134,29 @@ def _incidents(report: Report, zone: tzinfo) -> Iterator[str]:
         yield "None."
         return
     yield from table(
-        ("#", "began", "ended", "lasted", "whose", "what", "probes", "failed runs"),
+        (
+            "#",
+            "started",
+            "ended",
+            "duration",
+            "responsible",
+            "what failed",
+            "probes",
+            "failed runs",
+        ),
         [_incident(each, zone) for each in report.incidents],
     )
     if report.incident_count > len(report.incidents):
-        yield from ("", f"The longest {len(report.incidents)} of {report.incident_count:,}.")
-    yield from ("", "What was seen first in each:", "")
+        yield from ("", f"The {len(report.incidents)} longest of {report.incident_count:,}.")
+    yield from ("", "First evidence of each:", "")
     yield from (f"{each.number}. {code(each.evidence)}" for each in report.incidents)
 
 
-def _incident(each: ReportedIncident, zone: tzinfo) -> tuple[str, ...]:
+def _incident(each: IncidentDocument, zone: tzinfo) -> tuple[str, ...]:
     return (
         str(each.number),
         format_timestamp(each.started_at, zone),
-        "goes on" if each.ended_at is None else format_timestamp(each.ended_at, zone),
+        "ongoing" if each.ended_at is None else format_timestamp(each.ended_at, zone),
         format_exact_duration(each.duration_seconds),
         CULPRIT_LABELS[each.culprit],
         describe_incident(each),
@@ -152,7 +168,7 @@ def _incident(each: ReportedIncident, zone: tzinfo) -> tuple[str, ...]:
 def _outcomes(report: Report) -> Iterator[str]:
     yield from ("", "## Outcomes", "")
     yield from table(
-        ("whose", "outcome", "reason", "in words", "runs", "share"),
+        ("responsible", "outcome", "reason", "description", "runs", "share"),
         [
             (
                 CULPRIT_LABELS[each.culprit],
@@ -167,16 +183,18 @@ def _outcomes(report: Report) -> Iterator[str]:
     )
     if report.skipped:
         yield ""
-        yield from (f"- Not run, {n:,}: {SKIPS[cause]}." for cause, n in report.skipped.items())
+        yield from (
+            f"- Skipped runs, {n:,}: {SKIPS[cause]}." for cause, n in report.skipped.items()
+        )
 
 
 def _latency(report: Report) -> Iterator[str]:
-    yield from ("", "## Server and network", "")
+    yield from ("", "## Server and network time", "")
     shares = ("p50", "p90", "p95", "p99")
     yield from table(
         (
             "probe",
-            "answers",
+            "responses",
             *(f"server {each}" for each in shares),
             *(f"network {each}" for each in shares),
         ),
@@ -205,77 +223,85 @@ def _latency(report: Report) -> Iterator[str]:
     )
 
 
-def _percentiles(side: Percentiles | None) -> tuple[str, ...]:
-    if side is None:
+def _percentiles(component: Percentiles | None) -> tuple[str, ...]:
+    if component is None:
         return (NOTHING,) * 4
-    seconds = (side.p50_seconds, side.p90_seconds, side.p95_seconds, side.p99_seconds)
+    seconds = (
+        component.p50_seconds,
+        component.p90_seconds,
+        component.p95_seconds,
+        component.p99_seconds,
+    )
     return tuple(map(format_latency, seconds))
 
 
 def _failed(report: Report, zone: tzinfo) -> Iterator[str]:
-    yield from ("", "## Failed calls", "")
+    yield from ("", "## Failed requests", "")
     if not report.failed_requests:
         yield "None."
         return
     yield describe_listed_failures(report)
-    for number, call in enumerate(report.failed_requests, 1):
+    for number, request in enumerate(report.failed_requests, 1):
         yield ""
-        yield from _failed_request(number, call, zone)
+        yield from _failed_request(number, request, zone)
 
 
-def _failed_request(number: int, call: FailedRequest, zone: tzinfo) -> Iterator[str]:
-    status = "" if call.http_status is None else f", HTTP {call.http_status}"
-    of = "" if call.incident is None else f" (incident {call.incident})"
+def _failed_request(number: int, request: FailedRequest, zone: tzinfo) -> Iterator[str]:
+    status = "" if request.http_status is None else f", HTTP {request.http_status}"
+    of = "" if request.incident is None else f" (incident {request.incident})"
     yield (
-        f"{number}. {format_timestamp(call.at, zone)}, {call.probe}{status},"
-        f" {CULPRIT_LABELS[call.culprit]}: {REASONS[call.reason]}{of}"
+        f"{number}. {format_timestamp(request.at, zone)}, {request.probe}{status},"
+        f" {CULPRIT_LABELS[request.culprit]}: {REASONS[request.reason]}{of}"
     )
-    yield f"   - request: {code(f'{call.method} {call.url}')}"
-    yield from (f"   - {name}: {code(value)}" for name, value in call.request_ids.items())
-    if call.envelope_status is not None:
-        message = "" if call.message is None else f", message {code(call.message)}"
-        yield f"   - envelope: {code(call.envelope_status)}{message}"
-    if call.server_seconds is not None:
-        server, network = format_latency(call.server_seconds), format_latency(call.network_seconds)
+    yield f"   - request: {code(f'{request.method} {request.url}')}"
+    yield from (f"   - {name}: {code(value)}" for name, value in request.request_ids.items())
+    if request.envelope_status is not None:
+        message = "" if request.message is None else f", message {code(request.message)}"
+        yield f"   - envelope: {code(request.envelope_status)}{message}"
+    if request.server_seconds is not None:
+        server, network = (
+            format_latency(request.server_seconds),
+            format_latency(request.network_seconds),
+        )
         times = f"server {server}, network {network}"
-        yield f"   - time: {times}, total {format_latency(call.total_seconds)}"
-    elif call.total_seconds is not None:
-        yield f"   - time: total {format_latency(call.total_seconds)}"
-    yield f"   - seen: {code(call.evidence)}"
-    yield f"   - decided by row {call.rule}: {call.rule_text}"
+        yield f"   - time: {times}, total {format_latency(request.total_seconds)}"
+    elif request.total_seconds is not None:
+        yield f"   - time: total {format_latency(request.total_seconds)}"
+    yield f"   - evidence: {code(request.evidence)}"
+    yield f"   - rule {request.rule}: {request.rule_text}"
 
 
 def _slow(report: Report, zone: tzinfo) -> Iterator[str]:
-    yield from ("", "## Slowest answers", "")
+    yield from ("", "## Slowest requests", "")
     if not report.slow_requests:
-        yield "None is known."
+        yield "None."
         return
-    yield "By the platform's own time; a few are kept of each day."
+    yield "By server time; the history keeps a few of each day."
     yield ""
     yield from (
         _slow_request(number, each, zone) for number, each in enumerate(report.slow_requests, 1)
     )
 
 
-def _slow_request(number: int, call: SlowRequest, zone: tzinfo) -> str:
-    ids = "".join(f", {name} {code(value)}" for name, value in call.request_ids.items())
+def _slow_request(number: int, request: SlowRequest, zone: tzinfo) -> str:
+    ids = "".join(f", {name} {code(value)}" for name, value in request.request_ids.items())
     return (
-        f"{number}. {format_timestamp(call.at, zone)}, {call.probe},"
-        f" server {format_latency(call.server_seconds)},"
-        f" network {format_latency(call.network_seconds)}, {REASONS[call.reason]}{ids}"
+        f"{number}. {format_timestamp(request.at, zone)}, {request.probe},"
+        f" server {format_latency(request.server_seconds)},"
+        f" network {format_latency(request.network_seconds)}, {REASONS[request.reason]}{ids}"
     )
 
 
 def _data_gaps(report: Report, zone: tzinfo) -> Iterator[str]:
-    yield from ("", "## What is not known", "")
+    yield from ("", "## Missing data", "")
     for gap in report.gaps:
         since, until = (format_timestamp(at, zone) for at in (gap.started_at, gap.ended_at))
         yield f"- From {since} to {until}: {GAPS[gap.cause]}."
     if report.failures_known_since is not None:
         since = format_timestamp(report.failures_known_since, zone)
-        yield f"- Single failures from before {since} had to make room (history.max_size)."
+        yield f"- Failed requests from before {since}: deleted for lack of room (history.max_size)."
     if not report.gaps and report.failures_known_since is None:
-        yield "Nothing is missing for a quarter of an hour or more."
+        yield "No gap of 15 minutes or more."
 
 
 def _token(report: Report, zone: tzinfo) -> Iterator[str]:

@@ -1,112 +1,108 @@
-"""What a report says in sentences. Pure."""
+"""The sentences of a report. Pure."""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from prober.formatting import format_exact_duration, format_percent
-from prober.outcomes import Culprit
+from prober.render.documents import TokenEventRecord
 from prober.render.text import CAUSES, CULPRIT_LABELS, REASONS
-from prober.report.models import (
-    AvailabilityReport,
-    CulpritShare,
-    GapCause,
-    Report,
-    ReportedIncident,
-    ReportedTokenEvent,
-)
-from prober.report.samples import MOST_ALIKE
+from prober.report.models import CulpritShare, GapCause, Report
+from prober.report.samples import MAX_ALIKE
+from prober.stats.incidents import Incident
+from prober.stats.slo import Availability
 
 _NAMED_PROBES = 6
 
 _OUTCOMES = (
-    "Each probe calls the API as any client would, again and again, and the first matching row of"
-    " a fixed table judges each run: a failure is the platform's only where the answer bears the"
-    " platform's own marks (its JSON envelope, or its Server-Timing header) and is its own error;"
-    " what came from elsewhere, or not at all, is told apart."
+    "Each probe sends a request to the API at a fixed interval, and the first matching rule of a"
+    " fixed table classifies each run: the platform is responsible for a failure only if the"
+    " response has its JSON envelope or its Server-Timing header and is its own error, or if its"
+    " own CDN or certificate is at fault."
 )
 _TIMES = (
-    "Server time is what the platform itself states in Server-Timing, network time is all the rest"
-    " as measured by the prober, and percentiles of them, over all answers with both outside"
-    " maintenance, are right to 1 %."
+    "Server time is what the platform reports in its Server-Timing header, network time is the rest"
+    " of the time that the prober measured, and percentiles of both are over all responses outside"
+    " maintenance that have a server time, accurate to 1 %."
 )
 METHOD = (_OUTCOMES, _TIMES)
 _END_TO_END = (
-    "End-to-end availability: the share of runs in which a caller would have got what was asked"
-    " for; runs held back because the token was rejected count as failed."
+    "End-to-end availability: the share of runs in which a caller would have got a correct"
+    " response; runs that were paused because the token was rejected count as failed."
 )
 INDICATORS = (
-    "Platform availability: the share of runs that did not fail by the platform's own fault.",
+    "Platform availability: the share of runs that did not fail because of the platform.",
     _END_TO_END,
-    "Runs in maintenance and the prober's own faults count in neither.",
+    "Neither counts runs in maintenance and errors of the prober itself.",
 )
 GAPS: Mapping[GapCause, str] = MappingProxyType(
     {
-        GapCause.BEFORE_HISTORY: "the history begins later",
-        GapCause.TOO_OLD: "it is older than the history keeps (history.retention)",
-        GapCause.NO_ROOM: "the history had to let it go to make room (history.max_size)",
-        GapCause.NOT_RUNNING: "no prober was running, or it could not write its history",
-        GapCause.NOT_WATCHED: "this tenant was not watched, others were",
+        GapCause.BEFORE_HISTORY: "the history starts later",
+        GapCause.TOO_OLD: "older than the history keeps (history.retention)",
+        GapCause.NO_ROOM: "deleted from the history for lack of room (history.max_size)",
+        GapCause.NOT_RUNNING: "no prober was running, or it could not write the history",
+        GapCause.NOT_WATCHED: "this tenant was not probed, others were",
     }
 )
 
 
 def summary(
-    kept: AvailabilityReport, shares: Sequence[CulpritShare], unknown_seconds: float
+    availability: Availability, shares: Sequence[CulpritShare], unknown_seconds: float
 ) -> tuple[str, ...]:
-    """Return in sentences how the platform did, whose the rest was, and what is not known."""
-    if kept.platform_ratio is None or kept.end_to_end_ratio is None:
-        return ("No run counts in this time: the platform can be neither blamed nor cleared.",)
-    verdict = "kept" if kept.objective_met else "did not keep"
+    """Return how available the platform was, who else was responsible, and what is unknown."""
+    if availability.platform_ratio is None or availability.end_to_end_ratio is None:
+        return ("No data for this period.",)
+    verdict = "met" if availability.objective_met else "missed"
     first = (
-        f"The platform {verdict} its objective of {format_percent(kept.objective_ratio)}:"
+        f"The platform {verdict} its objective of {format_percent(availability.objective_ratio)}:"
         " it was available"
-        f" in {format_percent(kept.platform_ratio)} of {format_runs(kept.runs)}"
-        f" ({kept.platform_failures:,} failed by its own fault, {kept.allowed_failures:,.1f}"
-        " allowed)."
+        f" in {format_percent(availability.platform_ratio)} of {format_runs(availability.runs)}"
+        f" ({availability.platform_failures:,} failed because of the platform,"
+        f" {availability.allowed_failures:,.1f} allowed)."
     )
-    end_to_end = f"End-to-end availability was {format_percent(kept.end_to_end_ratio)}."
-    lacking = f"Nothing is known of {format_exact_duration(unknown_seconds)} of this time."
-    return (first, end_to_end, *map(_share, shares), *([lacking] if unknown_seconds else ()))
+    end_to_end = f"End-to-end availability was {format_percent(availability.end_to_end_ratio)}."
+    unknown = f"There is no data for {format_exact_duration(unknown_seconds)} of this period."
+    return (first, end_to_end, *map(_share, shares), *([unknown] if unknown_seconds else ()))
 
 
 def notes(report: Report) -> tuple[str, ...]:
-    """Return what stands apart from the indicators, or is counted in them."""
-    kept = report.availability
-    told = (
-        (kept.in_maintenance, "in maintenance, kept out"),
-        (kept.prober_faults, "failed by the prober's own fault, kept out"),
-        (kept.paused, "held back since the token was rejected, counted as failed"),
+    """Return what the indicators leave out or count in a special way."""
+    availability = report.availability
+    texts = (
+        (availability.in_maintenance, "in maintenance, not counted"),
+        (availability.prober_faults, "failed because of the prober, not counted"),
+        (availability.paused, "paused because the token was rejected, counted as failed"),
     )
-    return tuple(f"{pluralize(number, 'run')} {what}." for number, what in told if number)
+    return tuple(f"{pluralize(count, 'run')} {text}." for count, text in texts if count)
 
 
-def describe_incident(incident: ReportedIncident) -> str:
-    """Return what an incident was: `server errors, no answer in time`."""
-    words = ", ".join(REASONS[reason] for reason in incident.reasons)
-    return f"{words} (in maintenance)" if incident.in_maintenance else words
+def describe_incident(incident: Incident) -> str:
+    """Return the reasons of an incident: `server errors, response timeout`."""
+    reasons = ", ".join(REASONS[reason] for reason in incident.reasons)
+    return f"{reasons} (in maintenance)" if incident.in_maintenance else reasons
 
 
 def format_probes(names: Sequence[str]) -> str:
-    """Return the names of probes; of many, how many more there are."""
-    named = ", ".join(names[:_NAMED_PROBES])
+    """Return the names of probes; of many, the first ones and how many more there are."""
+    listed = ", ".join(names[:_NAMED_PROBES])
     more = len(names) - _NAMED_PROBES
-    return named if more <= 0 else f"{named} and {more} more"
+    return listed if more <= 0 else f"{listed} and {more} more"
 
 
-def describe_token_event(event: ReportedTokenEvent) -> str:
-    """Return what happened to a token: `rejected: superseded`."""
+def describe_token_event(event: TokenEventRecord) -> str:
+    """Return what happened to a token: `rejected: replaced elsewhere`."""
     kind = event.kind.removeprefix("token_")
     return kind if event.cause is None else f"{kind}: {CAUSES[event.cause]}"
 
 
 def describe_listed_failures(report: Report) -> str:
-    """Return how many single failures are listed, and which."""
+    """Return how many failed requests are listed, and which ones."""
     listed = len(report.failed_requests)
     if listed == report.failure_count:
-        return "All of them, the platform's first."
+        return "All failed requests, those of the platform first."
     return (
-        f"{listed} of {report.failure_count:,}, the platform's first; of each hour, probe and"
-        f" reason at most {MOST_ALIKE}, and few of all others."
+        f"{listed} of {report.failure_count:,}, those of the platform first: at most"
+        f" {MAX_ALIKE} for each hour, probe and reason, and only a few of those that the platform"
+        " is not responsible for."
     )
 
 
@@ -116,15 +112,13 @@ def format_runs(number: int) -> str:
 
 
 def pluralize(number: int, noun: str) -> str:
-    """Return how many there are of something that takes an s: `2 incidents`."""
+    """Return a count with its noun, whose plural takes an s: `2 incidents`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def _share(told: CulpritShare) -> str:
-    whose = CULPRIT_LABELS[told.culprit]
-    name = f"{whose[0].upper()}{whose[1:]}"
-    if told.culprit is Culprit.PROBER:
-        name = "The prober itself"
-    lasted = f" of {format_exact_duration(told.seconds)} in all" if told.incidents else ""
-    failed = f"{pluralize(told.failures, 'failed run')}"
-    return f"{name}: {pluralize(told.incidents, 'incident')}{lasted}, {failed}."
+def _share(share: CulpritShare) -> str:
+    label = CULPRIT_LABELS[share.culprit]
+    duration = f" of {format_exact_duration(share.seconds)} in total" if share.incidents else ""
+    incidents = pluralize(share.incidents, "incident")
+    failures = pluralize(share.failures, "failed run")
+    return f"{label[0].upper()}{label[1:]}: {incidents}{duration}, {failures}."

@@ -1,4 +1,4 @@
-"""Which span of time a report is of, as people write it: `7d`, `2026-11-24T15:04Z`. Pure."""
+"""Reads the time range of a report as people write it: `7d`, `2026-11-24T15:04Z`. Pure."""
 
 import math
 from dataclasses import dataclass
@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from prober.formatting import duration_seconds
 
 _MINUTE_SECONDS = 60
-_MOST_SECONDS = 10_000 * 86_400
-_RIGHT = "write how long ago, such as '24h' or '7d', or a moment such as '2026-11-24T15:04'"
+_MAX_SECONDS = 10_000 * 86_400
+_HINT = "write how long ago, such as '24h' or '7d', or a time such as '2026-11-24T15:04'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,47 +27,47 @@ class TimeRange:
 
 def parse_time_zone(name: str) -> tzinfo:
     """Return a time zone by its IANA name; raises ValueError."""
-    if name == "UTC":
+    if name == "UTC":  # works without a time zone database, and prints as "Z"
         return UTC
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        right = "write one such as 'Europe/Berlin'"
-        raise ValueError(f"there is no time zone '{name}': {right}") from None
+        hint = "write one such as 'Europe/Berlin'"
+        raise ValueError(f"there is no time zone '{name}': {hint}") from None
 
 
 def parse_time(text: str, now: float, zone: tzinfo) -> float:
-    """Return the moment (epoch seconds) that `text` stands for; raises ValueError.
+    """Return the time (epoch seconds) that `text` stands for; raises ValueError.
 
-    A date without a time is its midnight, a time without an offset stands on the zone's clock.
+    A date alone is its midnight; a time without an offset is in the zone.
     """
     if text == "now":
         return now
     try:
-        written = datetime.fromisoformat(text)
+        parsed = datetime.fromisoformat(text)
     except ValueError:
         try:
             return now - duration_seconds(text)
         except ValueError:
-            raise ValueError(_RIGHT) from None
+            raise ValueError(_HINT) from None
     try:
-        return (written if written.tzinfo else written.replace(tzinfo=zone)).timestamp()
+        return (parsed if parsed.tzinfo else parsed.replace(tzinfo=zone)).timestamp()
     except (OverflowError, ValueError):
-        raise ValueError(_RIGHT) from None
+        raise ValueError(_HINT) from None
 
 
 def time_range(since: float, until: float, now: float) -> TimeRange:
-    """Return a span in whole minutes, the one that goes on included; what is to come is cut off.
+    """Return a range in whole minutes, including the current one; its future is cut off.
 
-    Raises ValueError for one that is empty.
+    Raises ValueError for an empty or too long range.
     """
     first = math.ceil(since / _MINUTE_SECONDS) * _MINUTE_SECONDS
     last = math.ceil(min(until, now) / _MINUTE_SECONDS) * _MINUTE_SECONDS
     if since >= now:
-        raise ValueError("begins in the future: nothing is known of it yet")
+        raise ValueError("begins in the future: there is no data yet")
     if since >= until:
         raise ValueError("is empty: it ends before it begins")
-    if last - first > _MOST_SECONDS:
+    if last - first > _MAX_SECONDS:
         raise ValueError("is too long: write at most 10000 days")
     if first == last:
         raise ValueError("is shorter than a minute")

@@ -1,13 +1,11 @@
-"""What happened in a stretch of time: how many runs came to what, and how long answers took.
+"""What happened in a period of time: how many runs had which result, and how long they took. Pure.
 
-A tally is kept for a minute, an hour, or whatever is asked for: tallies can be added.
+Three kinds of sums are kept, and each can be merged with others of its kind:
 
-A histogram of durations that can be merged, and whose quantiles are within one per cent.
-
-Buckets grow by a constant factor (a logarithmic histogram, as in DDSketch, Masson, Rim and Lee,
-VLDB 2019): whatever the durations are, the relative error is bounded, and merging loses nothing.
-
-A tenant's time in slots of a quarter of an hour: what strips and budgets are made of.
+- a `DurationHistogram` of durations;
+- an `Aggregate` of one probe's runs in any period (a minute, an hour, a whole report);
+- a `TimeBucket` of all of a tenant's runs in a quarter of an hour, which is small enough to keep
+  30 days of it in memory: timelines and error budgets are computed from it.
 """
 
 import math
@@ -22,35 +20,44 @@ from prober.models import ProbeResult
 from prober.outcomes import CLASSIFICATION, Culprit, Endpoint, Reason, SkipCause
 
 RELATIVE_ERROR = 0.01
+"""How far a quantile of a `DurationHistogram` may be from the true one."""
+
+# Bucket n holds the durations in (min * growth**(n - 1), min * growth**n]. With this growth, the
+# value in the middle (see `_middle_seconds`) is within RELATIVE_ERROR of all that the bucket holds.
 _GROWTH = (1 + RELATIVE_ERROR) / (1 - RELATIVE_ERROR)
 _LOG_GROWTH = math.log(_GROWTH)
-_MIN_SECONDS = 1e-6  # what is shorter counts as this long
-_NONE: Mapping[int, int] = MappingProxyType({})
+_MIN_SECONDS = 1e-6  # shorter durations count as this long: log(0) is not defined
+_NO_COUNTS: Mapping[int, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
 class DurationHistogram:
-    """How many durations fell into each bucket; `buckets` has no zeros."""
+    """How many durations fell into each bucket; `buckets` has no zeros.
 
-    buckets: Mapping[int, int] = field(default_factory=lambda: _NONE)
+    Buckets grow by a constant factor (a logarithmic histogram, as in DDSketch: Masson, Rim and
+    Lee, VLDB 2019). The relative error of a quantile is therefore bounded for durations of any
+    size, and merging histograms loses nothing.
+    """
+
+    buckets: Mapping[int, int] = field(default_factory=lambda: _NO_COUNTS)
 
     @property
     def count(self) -> int:
         """How many durations it holds."""
         return sum(self.buckets.values())
 
-    def quantile(self, share: float) -> float | None:
-        """Return the duration that a share (0 to 1) of all do not exceed; None if there are none.
+    def quantile(self, ratio: float) -> float | None:
+        """Return the duration (seconds) at a ratio from 0 to 1; None if the histogram is empty.
 
-        The lower nearest rank: of n sorted durations, that at floor(share * (n - 1)).
+        The lower nearest rank: of n sorted durations, the one at floor(ratio * (n - 1)).
         """
         if not self.buckets:
             return None
-        rank = math.floor(share * (self.count - 1))
+        rank = math.floor(ratio * (self.count - 1))
         for bucket in sorted(self.buckets):
             rank -= self.buckets[bucket]
             if rank < 0:
-                return _middle(bucket)
+                return _middle_seconds(bucket)
         raise AssertionError("a rank is below the count")
 
 
@@ -59,24 +66,25 @@ def bucket_index(seconds: float) -> int:
     return max(0, math.ceil(math.log(max(seconds, _MIN_SECONDS) / _MIN_SECONDS) / _LOG_GROWTH))
 
 
-def add_duration(sketch: DurationHistogram, seconds: float | None) -> DurationHistogram:
-    """Return a sketch and one duration more; None is none."""
+def add_duration(histogram: DurationHistogram, seconds: float | None) -> DurationHistogram:
+    """Return a histogram with one more duration; None adds nothing."""
     if seconds is None:
-        return sketch
+        return histogram
     bucket = bucket_index(seconds)
-    return DurationHistogram({**sketch.buckets, bucket: sketch.buckets.get(bucket, 0) + 1})
+    count = histogram.buckets.get(bucket, 0) + 1
+    return DurationHistogram({**histogram.buckets, bucket: count})
 
 
-def merge_histograms(sketches: Iterable[DurationHistogram]) -> DurationHistogram:
-    """Return the sketch of all that these hold."""
+def merge_histograms(histograms: Iterable[DurationHistogram]) -> DurationHistogram:
+    """Return the histogram of everything that these hold."""
     buckets: dict[int, int] = {}
-    for sketch in sketches:
-        for bucket, count in sketch.buckets.items():
+    for histogram in histograms:
+        for bucket, count in histogram.buckets.items():
             buckets[bucket] = buckets.get(bucket, 0) + count
     return DurationHistogram(buckets)
 
 
-def _middle(bucket: int) -> float:
+def _middle_seconds(bucket: int) -> float:
     """Return the value whose relative distance from both ends of a bucket is the same."""
     return _MIN_SECONDS * math.exp(bucket * _LOG_GROWTH) * 2 / (1 + _GROWTH)
 
@@ -84,19 +92,21 @@ def _middle(bucket: int) -> float:
 MAINTENANCE = "maintenance:"
 SKIPPED = "skipped:"
 _NOTHING: Mapping[str, int] = MappingProxyType({})
-_NO_ANSWERS = DurationHistogram()
+_EMPTY_HISTOGRAM = DurationHistogram()
 
 
 @dataclass(frozen=True, slots=True)
 class Aggregate:
-    """`counts` by kind: a reason, `maintenance:` and a reason, or `skipped:` and a cause.
+    """One probe's runs in a period of time.
 
-    `server` and `network` hold the answers that could be split, but for those in maintenance.
+    `counts` are by kind: a reason, `maintenance:` and a reason, or `skipped:` and a cause.
+    `server` and `network` hold the times of the responses with a known server time, without those
+    in maintenance.
     """
 
     counts: Mapping[str, int] = field(default_factory=lambda: _NOTHING)
-    server: DurationHistogram = _NO_ANSWERS
-    network: DurationHistogram = _NO_ANSWERS
+    server: DurationHistogram = _EMPTY_HISTOGRAM
+    network: DurationHistogram = _EMPTY_HISTOGRAM
 
     def count(self, kind: str) -> int:
         """Return how many there were of a kind."""
@@ -109,12 +119,13 @@ class Aggregate:
 
     @property
     def by_reason(self) -> Mapping[Reason, int]:
-        """How many runs outside maintenance came to each reason."""
+        """How many runs outside maintenance had each reason."""
+        # Kinds with a prefix contain a colon; no reason does.
         return {Reason(kind): count for kind, count in self.counts.items() if ":" not in kind}
 
     @property
     def by_culprit(self) -> Mapping[Culprit, int]:
-        """How many runs outside maintenance were whose; `none` are the good ones."""
+        """How many runs outside maintenance had each culprit; `none` are the successful ones."""
         culprits: Counter[Culprit] = Counter()
         for reason, count in self.by_reason.items():
             culprits[CLASSIFICATION[reason].culprit] += count
@@ -133,7 +144,7 @@ class Aggregate:
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """What one run was, in brief: what histories are made of. `at` is in epoch seconds."""
+    """What the history needs to know of one run; `at` is in epoch seconds."""
 
     tenant: str
     probe: str
@@ -147,14 +158,15 @@ class RunSummary:
 
     @property
     def culprit(self) -> Culprit:
-        """Whose it is."""
+        """Who is responsible."""
         return CLASSIFICATION[self.reason].culprit
 
 
 def summarize(result: ProbeResult) -> RunSummary:
-    """Return a result in brief; the identity server's time is not the API's."""
+    """Return the summary of a result."""
     verdict, latency = result.verdict, result.verdict.latency
-    measured = result.endpoint is Endpoint.API and result.exchange.failure is None
+    # The identity server's time is not the API's, and a failed request has no complete time.
+    is_measured = result.endpoint is Endpoint.API and result.exchange.failure is None
     return RunSummary(
         result.tenant,
         result.probe,
@@ -163,42 +175,42 @@ def summarize(result: ProbeResult) -> RunSummary:
         "" if verdict.succeeded else verdict.evidence,
         verdict.rule,
         result.in_maintenance,
-        latency.server_seconds if measured else None,
-        latency.network_seconds if measured else None,
+        latency.server_seconds if is_measured else None,
+        latency.network_seconds if is_measured else None,
     )
 
 
-def add_run(tally: Aggregate, run: RunSummary) -> Aggregate:
-    """Return a tally and one run more."""
+def add_run(aggregate: Aggregate, run: RunSummary) -> Aggregate:
+    """Return an aggregate with one more run."""
     if run.in_maintenance:
-        return _increment(tally, MAINTENANCE + run.reason)
+        return _increment(aggregate, MAINTENANCE + run.reason)
     return Aggregate(
-        _incremented(tally.counts, run.reason.value),
-        add_duration(tally.server, run.server_seconds),
-        add_duration(tally.network, run.network_seconds),
+        _incremented(aggregate.counts, run.reason.value),
+        add_duration(aggregate.server, run.server_seconds),
+        add_duration(aggregate.network, run.network_seconds),
     )
 
 
-def add_skip(tally: Aggregate, cause: SkipCause) -> Aggregate:
-    """Return a tally and one more due run that was not started."""
-    return _increment(tally, SKIPPED + cause)
+def add_skip(aggregate: Aggregate, cause: SkipCause) -> Aggregate:
+    """Return an aggregate with one more run that was due and not started."""
+    return _increment(aggregate, SKIPPED + cause)
 
 
-def merge_aggregates(tallies: Iterable[Aggregate]) -> Aggregate:
-    """Return the tally of all that these hold."""
+def merge_aggregates(aggregates: Iterable[Aggregate]) -> Aggregate:
+    """Return the aggregate of everything that these hold."""
     counts: Counter[str] = Counter()
-    every = list(tallies)
-    for tally in every:
-        counts.update(tally.counts)
+    every = list(aggregates)
+    for aggregate in every:
+        counts.update(aggregate.counts)
     return Aggregate(
         dict(counts),
-        merge_histograms(tally.server for tally in every),
-        merge_histograms(tally.network for tally in every),
+        merge_histograms(aggregate.server for aggregate in every),
+        merge_histograms(aggregate.network for aggregate in every),
     )
 
 
-def _increment(tally: Aggregate, kind: str) -> Aggregate:
-    return Aggregate(_incremented(tally.counts, kind), tally.server, tally.network)
+def _increment(aggregate: Aggregate, kind: str) -> Aggregate:
+    return Aggregate(_incremented(aggregate.counts, kind), aggregate.server, aggregate.network)
 
 
 def _incremented(counts: Mapping[str, int], kind: str) -> Mapping[str, int]:
@@ -210,9 +222,13 @@ BUCKET_SECONDS = 900
 
 @dataclass(frozen=True, slots=True)
 class TimeBucket:
-    """Runs by culprit (`none`: good), runs held back by a dead token, and the time they took.
+    """A tenant's runs in a quarter of an hour, by culprit (`none`: successful).
 
-    `server_seconds` and `network_seconds` are sums over the `splits` answers that could be split.
+    `paused` runs were due and not started, because the token was rejected. `server_seconds` and
+    `network_seconds` are sums over the `splits` responses with a known server time.
+
+    The history has a column for each field (`history.writer.BUCKET_COLUMNS`): a new field needs a
+    migration.
     """
 
     none: int = 0
@@ -230,7 +246,7 @@ class TimeBucket:
     network_seconds: float = 0.0
 
     def __add__(self, other: "TimeBucket") -> "TimeBucket":
-        return TimeBucket(*map(add, values(self), values(other)))
+        return TimeBucket(*map(add, bucket_values(self), bucket_values(other)))
 
     @property
     def runs(self) -> int:
@@ -243,43 +259,41 @@ class TimeBucket:
         return self.runs - self.none
 
     def count_of(self, culprit: Culprit) -> int:
-        """Return how many runs were whose."""
-        number: int = getattr(self, culprit.value)
-        return number
+        """Return how many runs a culprit is responsible for."""
+        count: int = getattr(self, culprit.value)
+        return count
 
 
-FIELDS = tuple(TimeBucket.__dataclass_fields__)
-# In SQL, where `tenant` is the tenant's name.
-COLUMNS = tuple("tenant_culprit" if name == "tenant" else name for name in FIELDS)
-_all_of = attrgetter(*FIELDS)
+BUCKET_FIELDS = tuple(TimeBucket.__dataclass_fields__)
+_all_fields_of = attrgetter(*BUCKET_FIELDS)
 
 
-def values(slot: TimeBucket) -> tuple[Any, ...]:
-    """Return all numbers of a slot, in the order of its fields."""
-    numbers: tuple[Any, ...] = _all_of(slot)
+def bucket_values(bucket: TimeBucket) -> tuple[Any, ...]:
+    """Return all numbers of a time bucket, in the order of its fields."""
+    numbers: tuple[Any, ...] = _all_fields_of(bucket)
     return numbers
 
 
-def bucket_start(moment: float) -> int:
-    """Return the beginning (epoch seconds) of the slot that a moment lies in."""
-    return int(moment // BUCKET_SECONDS) * BUCKET_SECONDS
+def bucket_start(timestamp: float) -> int:
+    """Return the start (epoch seconds) of the time bucket that a time falls into."""
+    return int(timestamp // BUCKET_SECONDS) * BUCKET_SECONDS
 
 
 def bucket_for(run: RunSummary) -> TimeBucket:
-    """Return the slot that holds one run."""
+    """Return the time bucket that holds one run."""
     if run.in_maintenance:
         return TimeBucket(in_maintenance=1)
-    counted = {run.culprit.value: 1}
+    counts = {run.culprit.value: 1}
     if run.server_seconds is None or run.network_seconds is None:
-        return TimeBucket(**counted)
+        return TimeBucket(**counts)
     return TimeBucket(
-        **counted,
+        **counts,
         splits=1,
         server_seconds=run.server_seconds,
         network_seconds=run.network_seconds,
     )
 
 
-def sum_buckets(slots: Iterable[TimeBucket]) -> TimeBucket:
-    """Return all of these in one."""
-    return TimeBucket(*map(sum, zip(*map(values, (TimeBucket(), *slots)), strict=True)))
+def sum_buckets(buckets: Iterable[TimeBucket]) -> TimeBucket:
+    """Return the sum of time buckets."""
+    return TimeBucket(*map(sum, zip(*map(bucket_values, (TimeBucket(), *buckets)), strict=True)))

@@ -1,7 +1,7 @@
-"""Failures in a row, and the incidents that they add up to.
+"""Failure streaks of single probes, and the incidents of tenants that they add up to. Pure.
 
-A *spell* is what one probe suffered: failures in a row by one culprit. An *incident* is what a
-tenant suffered: the spells of one culprit that overlap, or follow each other closely.
+A *failure streak* is a probe's failures in a row with the same culprit. An *incident* is a tenant's
+failure streaks with the same culprit that overlap or follow each other closely.
 """
 
 import math
@@ -14,21 +14,21 @@ from prober.outcomes import Culprit, Reason
 from prober.stats.aggregates import RunSummary
 
 QUIET_SECONDS = 300.0
-"""A culprit that is back within this time has never left: it is one incident."""
+"""Streaks with the same culprit that are less than this apart belong to one incident."""
 
 _UNOBSERVED_SECONDS = 3600.0  # longer than the pauses of any canary by default
 
 
 IncidentKey = tuple[float, str, str, bool]
-"""When an incident began, its tenant, its culprit, and whether it was in maintenance."""
+"""When an incident started, its tenant, its culprit, and whether it was in maintenance."""
 
 
 @dataclass(frozen=True, slots=True)
 class FailureStreak:
-    """Failures in a row of one probe, by one culprit; moments are epoch seconds.
+    """Failures of one probe in a row with the same culprit; times are in epoch seconds.
 
-    It ends (`ended_at`) with the run that went otherwise. `reason`, `rule` and `evidence` are of
-    the first failure.
+    It ends (`ended_at`) with the first run that has another culprit or succeeds. `reason`, `rule`
+    and `evidence` are of the first failure.
     """
 
     tenant: str
@@ -46,7 +46,11 @@ class FailureStreak:
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """What a tenant suffered by one culprit; it goes on while `ended_at` is None."""
+    """A tenant's failures with one culprit; ongoing while `ended_at` is None.
+
+    `probes` and `reasons` are in the order in which they first failed; `evidence` is of the first
+    failure.
+    """
 
     tenant: str
     culprit: Culprit
@@ -60,56 +64,56 @@ class Incident:
 
     @property
     def key(self) -> IncidentKey:
-        """What no other incident has, and by which incidents are ordered."""
+        """Identifies an incident, and orders incidents by their start."""
         return (self.started_at, self.tenant, self.culprit.value, self.in_maintenance)
 
     def seconds(self, now: float) -> float:
-        """Return how long it lasted, up to now if it goes on."""
+        """Return how long it lasted, up to `now` (epoch seconds) while it is ongoing."""
         return (now if self.ended_at is None else self.ended_at) - self.started_at
 
 
 def advance(
-    spell: FailureStreak | None, run: RunSummary
+    streak: FailureStreak | None, run: RunSummary
 ) -> tuple[FailureStreak | None, FailureStreak | None]:
-    """Return (the spell that this run ended, the one that goes on after it) for a probe."""
-    begun = None if run.culprit is Culprit.NONE else _start_streak(run)
-    if spell is None:
-        return None, begun
-    if run.at - spell.last_failed_at > _UNOBSERVED_SECONDS:  # nobody knows what was in between
-        return replace(spell, ended_at=spell.last_failed_at), begun
-    goes_on = (run.culprit, run.in_maintenance) == (spell.culprit, spell.in_maintenance)
-    if goes_on:
-        return None, replace(spell, last_failed_at=run.at, failures=spell.failures + 1)
-    return replace(spell, ended_at=run.at), begun
+    """Return (the streak that this run ended, the streak that is ongoing after it) of a probe."""
+    started = None if run.culprit is Culprit.NONE else _start_streak(run)
+    if streak is None:
+        return None, started
+    if run.at - streak.last_failed_at > _UNOBSERVED_SECONDS:  # unknown in between
+        return replace(streak, ended_at=streak.last_failed_at), started
+    continues = (run.culprit, run.in_maintenance) == (streak.culprit, streak.in_maintenance)
+    if continues:
+        return None, replace(streak, last_failed_at=run.at, failures=streak.failures + 1)
+    return replace(streak, ended_at=run.at), started
 
 
-def close_if_stale(spell: FailureStreak, now: float) -> FailureStreak:
-    """Return a spell as it is known at a moment: one that nobody watched since has ended."""
-    if spell.ended_at is None and now - spell.last_failed_at > _UNOBSERVED_SECONDS:
-        return replace(spell, ended_at=spell.last_failed_at)
-    return spell
+def close_if_stale(streak: FailureStreak, now: float) -> FailureStreak:
+    """Return a streak as of `now`: without any run for long, it ended with its last failure."""
+    if streak.ended_at is None and now - streak.last_failed_at > _UNOBSERVED_SECONDS:
+        return replace(streak, ended_at=streak.last_failed_at)
+    return streak
 
 
-def incidents_from_streaks(spells: Iterable[FailureStreak]) -> tuple[Incident, ...]:
-    """Fold spells into incidents, in the order of their beginnings.
+def incidents_from_streaks(streaks: Iterable[FailureStreak]) -> tuple[Incident, ...]:
+    """Return the incidents of some streaks, in the order of their start.
 
-    Takes time in proportion to the number of spells, apart from sorting them.
+    Takes time in proportion to the number of streaks, apart from sorting them.
     """
-    ordered = sorted(spells, key=lambda each: each.started_at)
-    begun = [each for each, is_first in _folded(ordered) if is_first]
-    return tuple(each.incident() for each in begun)
+    ordered = sorted(streaks, key=lambda each: each.started_at)
+    started = [each for each, is_first in _fold(ordered) if is_first]
+    return tuple(each.incident() for each in started)
 
 
 def newest_incidents(
     ordered: Iterable[FailureStreak], limit: int, before: IncidentKey | None = None
 ) -> tuple[Incident, ...]:
-    """Fold spells, and return at most `limit` incidents, the newest first.
+    """Return at most `limit` incidents of some streaks, the newest first.
 
-    `ordered` are in the order of their beginnings, and are not kept: what is held does not grow
-    with their number. `before` leaves out incidents from this one on.
+    `ordered` must be in the order of their start. Streaks are not kept, so that memory does not
+    grow with their number. With `before`, only incidents that are older than this one.
     """
     newest: list[tuple[IncidentKey, _OpenIncident]] = []  # a heap, the oldest on top
-    for each, is_first in _folded(ordered):
+    for each, is_first in _fold(ordered):
         if not is_first or (before is not None and each.key >= before):
             continue
         heappush(newest, (each.key, each))
@@ -118,24 +122,24 @@ def newest_incidents(
     return tuple(each.incident() for _, each in sorted(newest, reverse=True, key=itemgetter(0)))
 
 
-def _folded(ordered: Iterable[FailureStreak]) -> Iterator[tuple["_OpenIncident", bool]]:
-    """Yield for each spell the incident that it is of, and whether it begins it."""
+def _fold(ordered: Iterable[FailureStreak]) -> Iterator[tuple["_OpenIncident", bool]]:
+    """Yield for each streak the incident that it belongs to, and whether it is the first in it."""
     current: dict[tuple[str, Culprit, bool], _OpenIncident] = {}
-    for spell in ordered:
-        group = (spell.tenant, spell.culprit, spell.in_maintenance)
+    for streak in ordered:
+        group = (streak.tenant, streak.culprit, streak.in_maintenance)
         latest = current.get(group)
-        if latest is not None and spell.started_at <= latest.end + QUIET_SECONDS:
-            latest.add(spell)
+        if latest is not None and streak.started_at <= latest.end + QUIET_SECONDS:
+            latest.add(streak)
             yield latest, False
         else:
-            current[group] = opened = _OpenIncident(spell)
+            current[group] = opened = _OpenIncident(streak)
             yield opened, True
 
 
 class _OpenIncident:
-    """An incident that further spells may join; `end` is infinite while one of them goes on.
+    """An incident that further streaks may be added to; `end` is infinite while one is ongoing.
 
-    The end is kept, not searched for: a search for each spell takes quadratic time.
+    The end is stored: computing it for each new streak would take quadratic time.
     """
 
     __slots__ = ("_failures", "_first", "_probes", "_reasons", "end", "key")
@@ -149,16 +153,16 @@ class _OpenIncident:
         self.end = -math.inf
         self.add(first)
 
-    def add(self, spell: FailureStreak) -> None:
-        """Take a spell that began at the same time as the one before it, or later."""
-        ended_at = spell.ended_at
+    def add(self, streak: FailureStreak) -> None:
+        """Add a streak that did not start before the last one that was added."""
+        ended_at = streak.ended_at
         self.end = max(self.end, math.inf if ended_at is None else ended_at)
-        self._failures += spell.failures
-        self._probes[spell.probe] = None
-        self._reasons[spell.reason] = None
+        self._failures += streak.failures
+        self._probes[streak.probe] = None
+        self._reasons[streak.reason] = None
 
     def incident(self) -> Incident:
-        """Return what the spells so far add up to."""
+        """Return the incident as of the streaks so far."""
         first = self._first
         return Incident(
             tenant=first.tenant,

@@ -1,56 +1,76 @@
-"""Availability by two indicators, and what is left of the error budget.
+"""Availability by two indicators, the objective, and the error budget that is left. Pure.
 
-*Platform*: the share of runs that did not fail by the platform's own fault: what a supplier owes.
-*End-to-end*: the share of runs in which a caller would have got what he asked for: all failures
-count, and so do runs that were held back because the token was dead. The prober's own faults and
-runs in maintenance count in neither: nothing was learned of the platform.
+*Platform availability* is the share of runs that did not fail because of the platform: what the
+supplier is responsible for. *End-to-end availability* is the share of runs in which a caller would
+have got what was asked for: every failure counts, and so do runs that were paused because the token
+was rejected. Neither counts the prober's own errors and runs in maintenance, which say nothing
+about the platform.
 """
 
 from dataclasses import dataclass
 
-from prober.outcomes import Culprit
 from prober.stats.aggregates import Aggregate, TimeBucket
 
 BUDGET_SECONDS = 30 * 86_400.0
+_ROUNDING = 1e-6  # 1 - 0.995 is a little more than 0.005
 
 
 @dataclass(frozen=True, slots=True)
 class Availability:
-    """Ratios of `asked` runs; None where nothing was asked."""
+    """A tenant's or a probe's availability in a period.
 
+    `runs` includes paused ones, and leaves out those in maintenance and the prober's own errors.
+    Ratios, and `objective_met`, are None where there were no runs. `allowed_failures` of the
+    platform would just have met the objective.
+    """
+
+    objective_ratio: float
     runs: int
+    allowed_failures: float
     platform_failures: int
+    platform_ratio: float | None
     end_to_end_failures: int
-
-    @property
-    def platform(self) -> float | None:
-        """The platform's availability."""
-        return None if self.runs == 0 else 1 - self.platform_failures / self.runs
-
-    @property
-    def end_to_end(self) -> float | None:
-        """Availability as a caller saw it."""
-        return None if self.runs == 0 else 1 - self.end_to_end_failures / self.runs
+    end_to_end_ratio: float | None
+    paused: int
+    in_maintenance: int
+    prober_faults: int
+    objective_met: bool | None
 
 
-def availability_from_bucket(slot: TimeBucket) -> Availability:
-    """Return the availability in a stretch of a tenant's time."""
-    asked = slot.runs - slot.prober + slot.paused
-    return Availability(asked, slot.platform, asked - slot.none)
+def availability_from_bucket(bucket: TimeBucket, objective_ratio: float) -> Availability:
+    """Return the availability in a time bucket, or in a sum of them."""
+    runs = bucket.runs - bucket.prober + bucket.paused
+    end_to_end_failures = runs - bucket.none
+    allowed_failures = runs * (1 - objective_ratio)
+    return Availability(
+        objective_ratio=objective_ratio,
+        runs=runs,
+        allowed_failures=allowed_failures,
+        platform_failures=bucket.platform,
+        platform_ratio=1 - bucket.platform / runs if runs else None,
+        end_to_end_failures=end_to_end_failures,
+        end_to_end_ratio=1 - end_to_end_failures / runs if runs else None,
+        paused=bucket.paused,
+        in_maintenance=bucket.in_maintenance,
+        prober_faults=bucket.prober,
+        objective_met=bucket.platform <= allowed_failures + _ROUNDING if runs else None,
+    )
 
 
-def availability_from_aggregate(tally: Aggregate) -> Availability:
-    """Return the availability that a tally tells."""
-    whose = tally.by_culprit
-    asked = tally.runs - whose.get(Culprit.PROBER, 0) + tally.paused
-    return Availability(asked, whose.get(Culprit.PLATFORM, 0), asked - whose.get(Culprit.NONE, 0))
+def availability_from_aggregate(aggregate: Aggregate, objective_ratio: float) -> Availability:
+    """Return the availability in an aggregate."""
+    by_culprit = {culprit.value: count for culprit, count in aggregate.by_culprit.items()}
+    bucket = TimeBucket(
+        **by_culprit, paused=aggregate.paused, in_maintenance=aggregate.in_maintenance
+    )
+    return availability_from_bucket(bucket, objective_ratio)
 
 
 def budget_left(platform_failures: int, runs_per_second: float, objective_ratio: float) -> float:
-    """Return the share of 30 days' error budget that is left; below 0: overspent.
+    """Return the share of 30 days' error budget that is left; below 0 it is overspent.
 
-    The budget is a share of all runs that 30 days have by their configured rate, so that a tenant
-    of yesterday is not judged by one day.
+    The budget is a share of the runs that 30 days have at the configured rate, not of the runs that
+    there were: one bad hour must not use up the budget of a tenant that was added yesterday.
     """
-    allowed = runs_per_second * BUDGET_SECONDS * (1 - objective_ratio)
-    return 1 - platform_failures / allowed if allowed > 0 else 0.0
+    allowed_failures = runs_per_second * BUDGET_SECONDS * (1 - objective_ratio)
+    return 1 - platform_failures / allowed_failures if allowed_failures > 0 else 0.0

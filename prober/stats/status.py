@@ -1,4 +1,4 @@
-"""How things stand now: a tenant, its token and its probes, as far as is known."""
+"""The current status of a tenant, its token and its probes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,12 @@ from prober.stats.incidents import FailureStreak
 
 @dataclass(frozen=True, slots=True)
 class ProbeStatus:
-    """How one probe stands: its last run, the spell it is in, and why it did not run since."""
+    """The current status of one probe.
+
+    `result` is of the last run, `streak` the ongoing failure streak, `slow` the latency components
+    that exceed their objective. `skipped` says why the last due run was not started; it is None if
+    it was started.
+    """
 
     probe: Probe
     result: ProbeResult | None = None
@@ -22,16 +27,17 @@ class ProbeStatus:
 
     @property
     def reason(self) -> Reason | None:
-        """What the last run came to."""
+        """The reason of the last run's verdict."""
         return None if self.result is None else self.result.verdict.reason
 
 
 @dataclass(frozen=True, slots=True)
 class TenantStatus:
-    """How one tenant stands.
+    """The current status of one tenant.
 
-    `slots` are those of the last day, by their beginning in epoch seconds, `month` is the sum of
-    the last 30. Nothing is known from before `known_since`.
+    `buckets` are the time buckets of the last day by start (epoch seconds), `month` is the sum of
+    the last 30 days. There is no data from before `known_since`. `token_rejected_for` is another
+    tenant for which the same token is already rejected.
     """
 
     tenant: Tenant
@@ -45,8 +51,8 @@ class TenantStatus:
     token_rejected_for: str | None = None
     certificate_expiry: float | None = None
 
-    def is_paused(self, standing: ProbeStatus) -> bool:
-        """Whether a probe is not run since the token was rejected for another one."""
+    def is_paused(self, probe_status: ProbeStatus) -> bool:
+        """Return whether a probe is not run because the token was rejected in another probe."""
         if self.token.state is not TokenState.REJECTED:
             return False
-        return standing.reason is not Reason.TOKEN_REJECTED
+        return probe_status.reason is not Reason.TOKEN_REJECTED

@@ -1,10 +1,8 @@
-"""Running a probe out of turn, from a browser or a program.
+"""Actions over HTTP: running a probe now, and reloading the configuration. Disabled by default.
 
-Off unless enabled. A browser may do it only from our own pages: the page that asks must say that it
-is of the same origin (Fetch Metadata, Origin), and be reached by a name that nobody else can point
-at us (against DNS rebinding), and its form bears a word that only our pages know.
-
-`POST /-/reload`: reading the configuration anew, for who may. Off unless enabled.
+Browsers may only do this from the prober's own pages. A request must be of the same origin (Fetch
+Metadata and Origin headers), use a host name that is allowed (against DNS rebinding), and a form
+must contain the CSRF token.
 """
 
 import asyncio
@@ -22,15 +20,15 @@ from prober.web.context import SITE, WebContext
 from prober.web.rendering import render_page
 
 PAGE, API = "/tenants/{tenant}/probes/{probe}/run", "/api/v1/tenants/{tenant}/probes/{probe}/run"
-CSRF_FIELD = "word"
+CSRF_FIELD = "csrf_token"
 _LOCAL_NAMES = frozenset({"localhost"})
 
 
 class _RunNowState:
-    """Who may, and one run of a tenant at a time."""
+    """The CSRF token of this process, and a lock for each tenant: one run at a time."""
 
     def __init__(self) -> None:
-        self.word = secrets.token_urlsafe(24)
+        self.csrf_token = secrets.token_urlsafe(24)
         self.locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
 
@@ -38,31 +36,31 @@ _RUN_NOW: web.AppKey[_RunNowState] = web.AppKey("ad hoc runs", _RunNowState)
 
 
 def add_run_now_routes(app: web.Application) -> None:
-    """Add the routes; while not enabled they say so."""
+    """Add the routes; they respond with 403 unless enabled."""
     app[_RUN_NOW] = _RunNowState()
     app.router.add_post(PAGE, _on_page)
     app.router.add_post(API, _on_api)
 
 
 def csrf_token(app: web.Application) -> str | None:
-    """Return the word that a form must bear; None where ad-hoc runs are not enabled."""
-    return None if app[SITE].run_once is None else app[_RUN_NOW].word
+    """Return the token that a form must have; None if run-now is disabled."""
+    return None if app[SITE].run_once is None else app[_RUN_NOW].csrf_token
 
 
 def csrf_error(
     host: str, origin: str | None, fetch_site: str | None, hosts: tuple[str, ...]
 ) -> str | None:
-    """Return why a browser's request is refused, None if it is not. Pure.
+    """Return why a browser's request is rejected, None if it is not. Pure.
 
     `host`, `origin` and `fetch_site` are the headers of these names.
     """
     name = host_name(host)
     if not (name in _LOCAL_NAMES or name in hosts or is_ip_address(name)):
-        return f"'{name}' is not in web.hosts: add it if the pages are meant to be reached by it"
+        return f"'{name}' is not in web.allowed_hosts: add it if browsers use this host name"
     if fetch_site not in {None, "same-origin", "none"}:
-        return "another site's page asked for this"
+        return "this is a cross-site request"
     if origin is not None and origin.partition("://")[2] != host:
-        return "another site's page asked for this"
+        return "this is a cross-site request"
     return None
 
 
@@ -72,27 +70,29 @@ async def _on_page(request: web.Request) -> web.Response:
     except (ValueError, LookupError, AssertionError, RuntimeError) as error:
         raise web.HTTPBadRequest(text="the form cannot be read") from error
     given = form.get(CSRF_FIELD, "")
-    ours = request.app[_RUN_NOW].word
+    ours = request.app[_RUN_NOW].csrf_token
     if not isinstance(given, str) or not hmac.compare_digest(given.encode(), ours.encode()):
-        raise web.HTTPForbidden(text="this form is not of this page, or of an earlier one: reload")
+        raise web.HTTPForbidden(
+            text="the CSRF token is wrong or from an earlier start of the prober: reload the page"
+        )
     document = result_document(await _run(request))
     return await render_page(request, "run.html", document=document)
 
 
 async def _on_api(request: web.Request) -> web.Response:
-    if request.content_type != "application/json":  # which no form can send
+    if request.content_type != "application/json":  # no form of another site can send this
         raise web.HTTPUnsupportedMediaType(text="send 'Content-Type: application/json'")
     return web.json_response(result_document(await _run(request)))
 
 
 async def _run(request: web.Request) -> ProbeResult:
-    site, desk = request.app[SITE], request.app[_RUN_NOW]
+    site, state = request.app[SITE], request.app[_RUN_NOW]
     tenant, probe = _authorized(request, site)
     if site.run_once is None:
-        raise web.HTTPForbidden(text="ad-hoc runs are off: set web.ad_hoc_runs to true")
+        raise web.HTTPForbidden(text="run now is disabled: set web.enable_run_now to true")
     if not site.is_ready():
-        raise web.HTTPServiceUnavailable(text="the prober is starting: try again")
-    lock = desk.locks[tenant]
+        raise web.HTTPServiceUnavailable(text="the prober is starting: try again later")
+    lock = state.locks[tenant]
     if lock.locked():
         raise web.HTTPTooManyRequests(text=f"an ad-hoc run of {tenant} is under way: wait for it")
     async with lock:
@@ -123,7 +123,7 @@ PATH = "/-/reload"
 
 
 def add_reload_route(app: web.Application) -> None:
-    """Add the route; while not enabled it says so."""
+    """Add the route; it responds with 403 unless enabled."""
     app.router.add_post(PATH, _reload)
 
 
@@ -139,7 +139,8 @@ async def _reload(request: web.Request) -> web.Response:
         return web.Response(status=403, text=f"{refused}\n")
     if site.reload is None:
         return web.Response(
-            status=403, text="reloading by HTTP is off: set web.reload to true, or send SIGHUP\n"
+            status=403,
+            text="reload by HTTP is disabled: set web.enable_reload to true, or send SIGHUP\n",
         )
     problems = await site.reload()
     if problems:

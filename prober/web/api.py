@@ -1,8 +1,7 @@
-"""The JSON API: one table of operations, which makes the routes and the OpenAPI description.
+"""The JSON API: one table of operations, from which routes and OpenAPI description are made.
 
-What may be said in an address, and how it is read: one list for routes and OpenAPI. Pure.
-
-The API's description (OpenAPI 3.1), made from the table of operations and their types. Pure.
+Parameters are defined once, for parsing and for the description (OpenAPI 3.1). Schemas are those of
+the types that the operations return.
 """
 
 import asyncio
@@ -15,8 +14,7 @@ from aiohttp import web
 from pydantic import TypeAdapter
 
 from prober.formatting import duration_seconds
-from prober.history.reader import FailureRecord
-from prober.render.documents import TenantStatusDocument
+from prober.render.documents import FailureRecord, TenantStatusDocument
 from prober.render.svg import RANGES, badge_svg
 from prober.stats.incidents import IncidentKey
 from prober.web import queries
@@ -35,30 +33,30 @@ from prober.web.queries import (
 DEFAULT_RANGE = "24h"
 _SINCE_PATTERN = "^[1-9][0-9]{0,3}(s|m|h|d)$"
 _CURSOR = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)~([a-z]{1,16})~([01])~([a-z0-9_-]{1,63})")
-_MOST = 200
-_GREATEST_NUMBER = 2**63 - 1
+_MAX_ITEMS = 200
+_MAX_NUMBER = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """`read` turns its text into a value, and raises ValueError with what would be right."""
+    """`read` parses its text, and raises ValueError with a hint at what is valid."""
 
     name: str
     where: Literal["path", "query"]
-    says: str
+    description: str
     schema: Mapping[str, object]
     read: Callable[[str], object]
     default: str | None = None
 
     @property
     def is_required(self) -> bool:
-        """Whether it must stand there."""
+        """Whether it must be given."""
         return self.where == "path"
 
 
 def _range(text: str) -> str:
     if text not in RANGES:
-        raise ValueError(f"is none of {', '.join(RANGES)}")
+        raise ValueError(f"must be one of {', '.join(RANGES)}")
     return text
 
 
@@ -69,13 +67,13 @@ def _since(text: str) -> float:
 
 
 def _limit(text: str) -> int:
-    if not re.fullmatch("[0-9]{1,3}", text) or not 0 < int(text) <= _MOST:
-        raise ValueError(f"write a number from 1 to {_MOST}")
+    if not re.fullmatch("[0-9]{1,3}", text) or not 0 < int(text) <= _MAX_ITEMS:
+        raise ValueError(f"write a number from 1 to {_MAX_ITEMS}")
     return int(text)
 
 
 def _number(text: str) -> int:
-    if not re.fullmatch("[0-9]{1,19}", text) or int(text) > _GREATEST_NUMBER:
+    if not re.fullmatch("[0-9]{1,19}", text) or int(text) > _MAX_NUMBER:
         raise ValueError("write a number")
     return int(text)
 
@@ -83,18 +81,18 @@ def _number(text: str) -> int:
 def _cursor(text: str) -> IncidentKey:
     found = _CURSOR.fullmatch(text)
     if found is None:
-        raise ValueError("write what 'next_cursor' of an answer says")
+        raise ValueError("write the 'next_cursor' of a response")
     return float(found[1]), found[4], found[2], found[3] == "1"
 
 
 TENANT = Parameter("tenant", "path", "The tenant's name.", {"type": "string"}, str)
 PROBE = Parameter("probe", "path", "The probe's name.", {"type": "string"}, str)
-OF_PROBE = Parameter("probe", "query", "Of this probe alone.", {"type": "string"}, str)
+OF_PROBE = Parameter("probe", "query", "This probe only.", {"type": "string"}, str)
 NUMBER = Parameter(
     "number",
     "path",
     "The failure's number.",
-    {"type": "integer", "minimum": 0, "maximum": _GREATEST_NUMBER},
+    {"type": "integer", "minimum": 0, "maximum": _MAX_NUMBER},
     _number,
 )
 RANGE = Parameter(
@@ -117,7 +115,7 @@ LIMIT = Parameter(
     "limit",
     "query",
     "How many at most.",
-    {"type": "integer", "minimum": 1, "maximum": _MOST, "default": 50},
+    {"type": "integer", "minimum": 1, "maximum": _MAX_ITEMS, "default": 50},
     _limit,
     "50",
 )
@@ -126,21 +124,23 @@ LIMIT = Parameter(
 CURSOR = Parameter(
     "cursor",
     "query",
-    "The answer's `next_cursor`: what comes after it.",
+    "The `next_cursor` of a response: returns what follows it.",
     {"type": "string", "pattern": f"^{_CURSOR.pattern}$"},
     _cursor,
 )
-INCIDENTS_LIMIT = replace(LIMIT, schema={**LIMIT.schema, "default": _MOST}, default=str(_MOST))
+INCIDENTS_LIMIT = replace(
+    LIMIT, schema={**LIMIT.schema, "default": _MAX_ITEMS}, default=str(_MAX_ITEMS)
+)
 
 
 class BadParameterError(ValueError):
-    """Something in the address cannot be read; the message says what would be right."""
+    """A parameter is invalid; the message says what is valid."""
 
 
 def read(
     parameters: tuple[Parameter, ...], path: Mapping[str, str], query: Mapping[str, str]
 ) -> dict[str, object]:
-    """Return the value of each parameter; raises BadParameter."""
+    """Return the value of each parameter; raises BadParameterError."""
     values: dict[str, object] = {}
     for each in parameters:
         text = (path if each.where == "path" else query).get(each.name, each.default)
@@ -152,15 +152,15 @@ def read(
 
 
 _API_DESCRIPTION = (
-    "What the prober knows, read-only. Durations are in seconds, points in time in seconds since"
-    " the epoch (UTC), what is unknown is null. Within v1, fields and values of enumerations may"
-    " be added, and none is removed or renamed."
+    "The prober's data, read-only. Durations are in seconds, times in seconds since the epoch"
+    " (UTC), what is unknown is null. Within v1, fields and enumeration values may be added, and"
+    " none is removed or renamed."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class OperationSpec:
-    """One question that can be asked, and the type of what is answered."""
+    """One operation and the type of its response."""
 
     name: str
     path: str
@@ -172,7 +172,7 @@ class OperationSpec:
 def description(
     operations: Sequence[OperationSpec], error: type, version: str
 ) -> dict[str, object]:
-    """Return the description of operations that may all answer with an `error`."""
+    """Return the description of operations that may all respond with an `error`."""
     types = dict.fromkeys([*(operation.response_schema for operation in operations), error])
     schemas, definitions = TypeAdapter.json_schemas(
         [(each, "serialization", TypeAdapter(each)) for each in types],
@@ -195,10 +195,10 @@ def _operation(
     operation: OperationSpec, schemas: Mapping[type, object], error: type
 ) -> dict[str, object]:
     failures = {
-        "401": "A user and a password are needed, or do not fit.",
-        "429": "Too many wrong passwords, or over the rate limit.",
-        "400": "Something in the address cannot be read." if operation.parameters else None,
-        "404": "There is no such thing." if _has_path(operation) else None,
+        "401": "User and password are missing or wrong.",
+        "429": "Too many failed logins, or over the rate limit.",
+        "400": "A parameter is invalid." if operation.parameters else None,
+        "404": "Not found." if _has_path(operation) else None,
         "503": "The history cannot be read.",
     }
     return {
@@ -206,8 +206,8 @@ def _operation(
         "summary": operation.description,
         "parameters": [_parameter(each) for each in operation.parameters],
         "responses": {
-            "200": _response("The answer.", schemas[operation.response_schema]),
-            **{code: _response(says, schemas[error]) for code, says in failures.items() if says},
+            "200": _response("The response.", schemas[operation.response_schema]),
+            **{code: _response(text, schemas[error]) for code, text in failures.items() if text},
         },
     }
 
@@ -220,14 +220,14 @@ def _parameter(each: Parameter) -> dict[str, object]:
     return {
         "name": each.name,
         "in": each.where,
-        "description": each.says,
+        "description": each.description,
         "required": each.is_required,
         "schema": dict(each.schema),
     }
 
 
-def _response(says: str, schema: object) -> dict[str, object]:
-    return {"description": says, "content": {"application/json": {"schema": schema}}}
+def _response(text: str, schema: object) -> dict[str, object]:
+    return {"description": text, "content": {"application/json": {"schema": schema}}}
 
 
 _ERROR = TypeAdapter(ErrorDocument)
@@ -235,9 +235,9 @@ _ERROR = TypeAdapter(ErrorDocument)
 
 @dataclass(frozen=True, slots=True)
 class Operation(OperationSpec):
-    """One question, and who answers it."""
+    """One operation and its handler."""
 
-    answer: Callable[..., Awaitable[object]]
+    handler: Callable[..., Awaitable[object]]
 
 
 async def _tenant(site: WebContext, tenant: str) -> TenantStatusDocument:
@@ -280,15 +280,15 @@ _TENANT, _SINCE = TENANT, SINCE
 _PAGE = (_SINCE, INCIDENTS_LIMIT, CURSOR)
 OPERATIONS = (
     Operation(
-        "overview", "/api/v1/overview", "How everything stands.", (), OverviewDocument,
+        "overview", "/api/v1/overview", "Status of all tenants.", (), OverviewDocument,
         queries.overview,
     ),
     Operation(
-        "tenant", "/api/v1/tenants/{tenant}", "How one tenant stands.", (_TENANT,),
+        "tenant", "/api/v1/tenants/{tenant}", "Status of one tenant.", (_TENANT,),
         TenantStatusDocument, _tenant,
     ),
     Operation(
-        "series", "/api/v1/tenants/{tenant}/series", "What its probes did over time.",
+        "series", "/api/v1/tenants/{tenant}/series", "Time series of its probes.",
         (_TENANT, RANGE), SeriesDocument, _series,
     ),
     Operation(
@@ -296,11 +296,11 @@ OPERATIONS = (
         (_TENANT, *_PAGE), IncidentsDocument, _incidents,
     ),
     Operation(
-        "failures", "/api/v1/tenants/{tenant}/failures", "Its last failures, with evidence.",
+        "failures", "/api/v1/tenants/{tenant}/failures", "A tenant's last failures, with evidence.",
         (_TENANT, OF_PROBE, _SINCE, LIMIT), FailuresDocument, _failures,
     ),
     Operation(
-        "events", "/api/v1/tenants/{tenant}/events", "What happened to its token and verdicts.",
+        "events", "/api/v1/tenants/{tenant}/events", "Events of its token, and verdict changes.",
         (_TENANT, _SINCE), EventsDocument, _events,
     ),
     Operation(
@@ -312,7 +312,7 @@ OPERATIONS = (
         IncidentsDocument, _incidents,
     ),
     Operation(
-        "prober", "/api/v1/prober", "The prober's own health.", (), ProberDocument, _prober,
+        "prober", "/api/v1/prober", "Health of the prober.", (), ProberDocument, _prober,
     ),
 )  # fmt: skip
 
@@ -325,13 +325,13 @@ def add_routes(app: web.Application) -> None:
     app.router.add_get("/badge/{tenant}.svg", _badge)
 
 
-def error_answer(status: int, text: str) -> web.Response:
+def error_response(status: int, text: str) -> web.Response:
     """Return an error in the API's form."""
     return _json(_ERROR, ErrorDocument(text), status)
 
 
 def wants_json(request: web.Request) -> bool:
-    """Tell whether an answer is to be read by a program."""
+    """Return whether the response should be JSON."""
     return request.path.startswith("/api/")
 
 
@@ -341,14 +341,14 @@ def _handler(operation: Operation) -> Callable[[web.Request], Awaitable[web.Resp
     async def handle(request: web.Request) -> web.Response:
         try:
             values = _read(operation.parameters, request)
-            document = await operation.answer(request.app[SITE], **values)
+            document = await operation.handler(request.app[SITE], **values)
         except BadParameterError as error:
-            return error_answer(400, str(error))
+            return error_response(400, str(error))
         except NotFoundError as error:
-            return error_answer(404, str(error))
+            return error_response(404, str(error))
         except OSError as error:
-            return error_answer(503, f"the history cannot be read: {error.strerror or error}")
-        # A long document takes longer to write than a measurement may wait.
+            return error_response(503, f"cannot read the history: {error.strerror or error}")
+        # Encoding a long document takes longer than a measurement may wait.
         body = await asyncio.to_thread(adapter.dump_json, document)
         return web.Response(body=body, content_type="application/json")
 
@@ -374,7 +374,7 @@ async def _badge(request: web.Request) -> web.Response:
     try:
         tenant = queries.tenant(request.app[SITE], request.match_info["tenant"])
     except NotFoundError as error:
-        return error_answer(404, str(error))
+        return error_response(404, str(error))
     return web.Response(
         text=badge_svg(tenant),
         content_type="image/svg+xml",

@@ -1,4 +1,4 @@
-"""The HTTP face put together: every route, behind one gate."""
+"""The web application: all routes, behind the authentication middleware."""
 
 from importlib.resources import files
 
@@ -15,7 +15,7 @@ MAX_REQUEST_BYTES = 64 * 1024
 
 
 def create_app(site: WebContext, keeper: WebConfigReloader | None = None) -> web.Application:
-    """Return the application; without a keeper everybody may read, and nobody write."""
+    """Return the application; without a web configuration everybody may read, and nobody write."""
     app = web.Application(client_max_size=MAX_REQUEST_BYTES)
     app[SITE] = site
     setup_templates(app)

@@ -1,13 +1,8 @@
-"""What is asked of whoever connects, and what they may do then. Pure.
+"""Who may do what over HTTP: the policy, the check of passwords, and rate limits.
 
-The law: health is open to all; where there are users, everything else needs a password; what is
-not GET or HEAD needs somebody who has shown who they are, by a password or a verified certificate.
-
-Is this password right? bcrypt in a thread of its own, one at a time, and seldom.
-
-How often something may be done: a bounded table of debts that time pays off. Pure.
-
-A debt is kept as the moment when it will be paid; times are monotonic seconds, passed in.
+The policy: health checks are open to everybody. If there are users, everything else needs a
+password. Methods other than GET and HEAD need an authenticated client, by a password or by a
+verified certificate.
 """
 
 import asyncio
@@ -32,16 +27,16 @@ _SCHEME = "basic "
 
 
 class ClientCertificates(Enum):
-    """What is asked of a client's certificate; one that is shown is always verified."""
+    """Whether clients need a certificate; one that is sent is always verified."""
 
-    NOT_ASKED = "NoClientCert"
+    NOT_REQUESTED = "NoClientCert"
     IF_GIVEN = "VerifyClientCertIfGiven"
-    DEMANDED = "RequireAndVerifyClientCert"
+    REQUIRED = "RequireAndVerifyClientCert"
 
 
 @dataclass(frozen=True, slots=True)
 class PemSource:
-    """PEM text, in a file or as it stands in web.yml; `key` is the key of web.yml that says so."""
+    """PEM text in a file, or in web.yml itself; `key` is the key in web.yml."""
 
     key: str
     file: Path | None = None
@@ -50,11 +45,11 @@ class PemSource:
 
 @dataclass(frozen=True, slots=True)
 class TlsOptions:
-    """How TLS is spoken. `ciphers` are OpenSSL's names, for TLS 1.2; None leaves its defaults."""
+    """TLS settings. `ciphers` are OpenSSL's names, for TLS 1.2; None means its defaults."""
 
     certificate: PemSource
     private_key: PemSource
-    client_certificates: ClientCertificates = ClientCertificates.NOT_ASKED
+    client_certificates: ClientCertificates = ClientCertificates.NOT_REQUESTED
     client_ca: PemSource | None = None
     allowed_sans: frozenset[str] | None = None
     minimum_is_tls_1_3: bool = False
@@ -66,7 +61,7 @@ class TlsOptions:
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """One request each `interval_seconds`, and `burst` at once; of all clients together."""
+    """One request each `interval_seconds`, and `burst` at once, for all clients together."""
 
     interval_seconds: float
     burst: int
@@ -74,9 +69,9 @@ class RateLimit:
 
 @dataclass(frozen=True, slots=True)
 class AccessPolicy:
-    """What web.yml says. `users` are names and bcrypt hashes, `headers` go over ours.
+    """The contents of web.yml. `users` are names and bcrypt hashes, `headers` replace the defaults.
 
-    `writes_are_open` lets anybody write; no file can set it, the demo does.
+    `writes_are_open` allows writes to everybody; only the demo sets it, no file can.
     """
 
     tls: TlsOptions | None = None
@@ -88,35 +83,35 @@ class AccessPolicy:
 
     @property
     def authenticates_clients(self) -> bool:
-        """Tell whether a client can show who it is."""
+        """Whether clients can authenticate."""
         certificates = (
-            ClientCertificates.NOT_ASKED if not self.tls else self.tls.client_certificates
+            ClientCertificates.NOT_REQUESTED if not self.tls else self.tls.client_certificates
         )
-        return bool(self.users) or certificates is not ClientCertificates.NOT_ASKED
+        return bool(self.users) or certificates is not ClientCertificates.NOT_REQUESTED
 
     @property
     def requires_authentication(self) -> bool:
-        """Tell whether nobody gets in who has not shown who they are."""
-        demanded = ClientCertificates.DEMANDED
+        """Whether clients must authenticate."""
+        required = ClientCertificates.REQUIRED
         return bool(self.users) or (
-            self.tls is not None and self.tls.client_certificates is demanded
+            self.tls is not None and self.tls.client_certificates is required
         )
 
 
 class AuthDecision(StrEnum):
-    """What becomes of a request."""
+    """Whether a request is allowed."""
 
     ALLOWED = "allowed"
-    PASSWORD_NEEDED = "password_needed"  # noqa: S105 -- a word of ours
+    PASSWORD_NEEDED = "password_needed"  # noqa: S105 -- no password
     WRITE_REFUSED = "write_refused"
 
 
 def authorize(
     access: AccessPolicy, method: str, resource: str | None, *, password: bool, certificate: bool
 ) -> AuthDecision:
-    """Rule on a request for the route `resource`, None if there is no such route.
+    """Decide on a request for the route `resource`, None if there is no such route.
 
-    `password` says whether a right one was given, `certificate` whether a verified one was shown.
+    `password`: a correct one was given. `certificate`: a verified one was sent.
     """
     reads = method in READING
     if reads and resource in HEALTH:
@@ -129,16 +124,17 @@ def authorize(
 
 
 def refuse_downgrade(old: AccessPolicy, new: AccessPolicy) -> str | None:
-    """Return why `new` must not take the place of `old` while running; None if it may.
+    """Return why `new` must not replace `old` without a restart, None if it may.
 
-    A file that is caught half written is shorter, not longer: no door is opened by it.
+    A file that is read while it is being written has less in it, and must not disable TLS or
+    authentication.
     """
     if old.tls is not None and new.tls is None:
-        return "it no longer has TLS: restart if that is meant"
+        return "it removes TLS: restart to apply it"
     if old.authenticates_clients and not new.authenticates_clients:
-        return "it no longer asks for passwords or certificates: restart if that is meant"
+        return "it removes users and client certificates: restart to apply it"
     if old.requires_authentication and not new.requires_authentication:
-        return "it no longer keeps strangers out: restart if that is meant"
+        return "it no longer requires authentication: restart to apply it"
     return None
 
 
@@ -155,18 +151,18 @@ def credentials(authorization: str | None) -> tuple[bytes, bytes] | None:
 
 
 def host_objection(host: str | None, allowed: Sequence[str], *, is_loopback: bool) -> str | None:
-    """Return why a request for a host is not answered, None if it is.
+    """Return why a request for a host name is rejected, None if it is allowed.
 
-    A page of another site can have its own name resolved to this server's address (DNS rebinding),
-    and then reads the answers as its own; an address cannot be rebound. Without `allowed` names
-    every name is good, but for a server that only this machine can reach: `is_loopback`.
+    Another site can let its own name resolve to this server's address (DNS rebinding); its pages
+    then read the responses as their own. IP addresses cannot be rebound. Without `allowed` names,
+    every name is allowed, except on a server that only this machine can reach (`is_loopback`).
     """
     name = host_name(host or "")
     if not name or name == "localhost" or name in allowed or is_ip_address(name):
         return None
     if not allowed and not is_loopback:
         return None
-    return f"'{name[:80]}' is not in web.hosts: add it if this is meant to be reached by it"
+    return f"'{name[:80]}' is not in web.allowed_hosts: add it if clients use this host name"
 
 
 def host_name(host: str) -> str:
@@ -176,7 +172,7 @@ def host_name(host: str) -> str:
 
 
 def is_ip_address(name: str) -> bool:
-    """Tell whether a host is an IP address."""
+    """Return whether a host is an IP address."""
     try:
         ipaddress.ip_address(name)
     except ValueError:
@@ -185,7 +181,7 @@ def is_ip_address(name: str) -> bool:
 
 
 def client_network(address: str | None) -> str:
-    """Return whom wrong passwords from an address are counted for: of IPv6, a whole /64."""
+    """Return the network that failed logins are counted for: of IPv6, a whole /64."""
     try:
         parsed = ipaddress.ip_address((address or "").partition("%")[0])
     except ValueError:
@@ -198,7 +194,7 @@ def client_network(address: str | None) -> str:
 
 
 def san_allowed(options: TlsOptions | None, certificate: Mapping[str, Any] | None) -> bool:
-    """Tell whether a verified certificate, as `ssl` tells it, bears a name that is allowed."""
+    """Return whether a verified certificate (as `ssl` returns it) has a name that is allowed."""
     if options is None or options.allowed_sans is None:
         return True
     names = {_san(kind, value) for kind, value in (certificate or {}).get("subjectAltName", ())}
@@ -218,38 +214,40 @@ def _san(kind: str, value: str) -> str:
 
 _MAX_CACHED = 256
 _MAX_PENDING = 16
-_BCRYPT_MAX_BYTES = 72  # and no more: what follows was never hashed
+_BCRYPT_MAX_BYTES = 72  # bcrypt ignores what follows; newer versions of the library reject it
 
 Check = Callable[[bytes, bytes], bool]
 
 
 class TooBusyError(Exception):
-    """So many passwords wait to be checked that this one cannot."""
+    """Too many passwords are waiting to be checked."""
 
 
 class PasswordVerifier:
-    """Checks passwords; a right one is remembered by a keyed hash, so that it costs nothing again.
+    """Checks passwords with bcrypt, in a thread of its own, one at a time.
 
-    A name that is unknown is checked against somebody's hash all the same: it takes as long.
+    Correct passwords are cached by a keyed hash, since bcrypt takes long on purpose. For an unknown
+    user, some other user's hash is checked: the time of the response must not show which users
+    there are.
     """
 
     def __init__(self, check: Check = bcrypt.checkpw) -> None:
         self._check = check
         self._key = secrets.token_bytes(32)
-        self._right: dict[bytes, None] = {}
+        self._correct: dict[bytes, None] = {}
         self._checking: dict[bytes, asyncio.Task[bool]] = {}
-        self._thread = ThreadPoolExecutor(1, "passwords")  # at most one core is taken from probes
+        self._thread = ThreadPoolExecutor(1, "passwords")  # leaves the other cores to the probes
 
     def is_cached(self, users: Mapping[bytes, bytes], user: bytes, password: bytes) -> bool:
-        """Tell whether this was found right before, and the user's hash is the same."""
-        return user in users and self._digest(user, users[user], password) in self._right
+        """Return whether this password was correct before, with the same hash."""
+        return user in users and self._digest(user, users[user], password) in self._correct
 
     def is_pending(self, users: Mapping[bytes, bytes], user: bytes, password: bytes) -> bool:
-        """Tell whether the same is being checked for somebody else right now."""
+        """Return whether the same password is being checked for another request."""
         return self._digest(user, users.get(user, b""), password) in self._checking
 
     async def verify(self, users: Mapping[bytes, bytes], user: bytes, password: bytes) -> bool:
-        """Tell whether the password is the user's; raises TooBusyError."""
+        """Return whether the password is the user's; raises TooBusyError."""
         digest = self._digest(user, users.get(user, b""), password)
         task = self._checking.get(digest)
         if task is None:
@@ -261,13 +259,14 @@ class PasswordVerifier:
             )
             self._checking[digest] = task
             task.add_done_callback(lambda _: self._checking.pop(digest))
-        is_right = await asyncio.shield(task) and user in users
-        if is_right:
+        # Shielded: other requests may wait for the same check.
+        is_correct = await asyncio.shield(task) and user in users
+        if is_correct:
             self._cache(digest)
-        return is_right
+        return is_correct
 
     def close(self) -> None:
-        """Let the thread end."""
+        """End the thread."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def _check_in_thread(self, hashed: bytes, password: bytes) -> bool:
@@ -275,18 +274,18 @@ class PasswordVerifier:
         shortened = password[:_BCRYPT_MAX_BYTES]
         try:
             return await loop.run_in_executor(self._thread, self._check, shortened, hashed)
-        except ValueError:  # a NUL byte: no password that could have been hashed
+        except ValueError:  # a NUL byte, which bcrypt cannot hash
             return False
 
     def _hash_of(self, users: Mapping[bytes, bytes], user: bytes) -> bytes:
-        """Return always the same hash for the same name, whose cost is then the name's."""
+        """Return a hash that is always the same for the same name, as a real user's would be."""
         number = int.from_bytes(self._digest(user, b"", b"")[:8])
         return list(users.values())[number % len(users)]
 
     def _cache(self, digest: bytes) -> None:
-        while len(self._right) >= _MAX_CACHED:
-            del self._right[next(iter(self._right))]
-        self._right[digest] = None
+        while len(self._correct) >= _MAX_CACHED:
+            del self._correct[next(iter(self._correct))]
+        self._correct[digest] = None
 
     def _digest(self, user: bytes, hashed: bytes, password: bytes) -> bytes:
         parts = (user, hashed, password)
@@ -301,38 +300,42 @@ _OVERFLOW_KEY = ""
 class RateLimiter:
     """A GCRA rate limiter: `burst` at once, then one each `interval_seconds`, for each key.
 
-    At most `max_keys` keys have an entry of their own; all others share one.
+    Times are in monotonic seconds and are passed in. At most `max_keys` keys have an entry of their
+    own; all others share one, so that the table does not grow with the number of clients.
     """
 
     burst: int
     interval_seconds: float
     max_keys: int = 1
-    _paid_at: dict[str, float] = field(default_factory=dict)
+    # By key: the "theoretical arrival time", when all that was charged will be paid off.
+    _free_at: dict[str, float] = field(default_factory=dict)
 
     def wait_seconds(self, key: str, now: float) -> float:
-        """Return how long `who` has to wait, 0 if not at all."""
-        owed_seconds = self._paid_at.get(self._entry(key), now) - now
+        """Return how long a key has to wait, 0 if it does not."""
+        owed_seconds = self._free_at.get(self._entry(key), now) - now
         return max(0.0, owed_seconds - (self.burst - 1) * self.interval_seconds)
 
     def charge(self, key: str, now: float) -> None:
         """Count one."""
-        if key not in self._paid_at and self._is_full():
-            self._paid_at = {each: paid for each, paid in self._paid_at.items() if paid > now}
+        if key not in self._free_at and self._is_full():
+            self._free_at = {
+                each: free_at for each, free_at in self._free_at.items() if free_at > now
+            }
         entry = self._entry(key)
-        self._paid_at[entry] = max(self._paid_at.get(entry, now), now) + self.interval_seconds
+        self._free_at[entry] = max(self._free_at.get(entry, now), now) + self.interval_seconds
 
     def refund(self, key: str) -> None:
         """Take one back."""
         entry = self._entry(key)
-        if entry in self._paid_at:
-            self._paid_at[entry] -= self.interval_seconds
+        if entry in self._free_at:
+            self._free_at[entry] -= self.interval_seconds
 
     def __len__(self) -> int:
-        return len(self._paid_at)
+        return len(self._free_at)
 
     def _entry(self, key: str) -> str:
-        return key if key in self._paid_at or not self._is_full() else _OVERFLOW_KEY
+        return key if key in self._free_at or not self._is_full() else _OVERFLOW_KEY
 
     def _is_full(self) -> bool:
-        # While the shared entry owes something, a new key may be one of those that share it.
-        return _OVERFLOW_KEY in self._paid_at or len(self._paid_at) >= self.max_keys
+        # While the shared entry is charged, a new key may be one of those that it was charged for.
+        return _OVERFLOW_KEY in self._free_at or len(self._free_at) >= self.max_keys

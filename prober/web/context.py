@@ -1,4 +1,4 @@
-"""What pages and API ask of the rest of the house."""
+"""What pages and API need from the rest of the daemon."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
@@ -17,19 +17,20 @@ _T = TypeVar("_T")
 MAX_READERS = 2
 
 RunOnce = Callable[[str, str], Awaitable[ProbeResult]]
-"""Runs a tenant's probe once, out of turn; its result counts for nothing."""
+"""Runs a tenant's probe once, now; the result is not recorded."""
 
 
 Reload = Callable[[], Awaitable[tuple[ConfigProblem, ...]]]
-"""Reads the configuration anew; returns why it cannot be used."""
+"""Reloads the configuration; returns why it is invalid, () if it is in use now."""
 
 
 @dataclass(frozen=True, slots=True)
 class WebContext:
-    """`standing` and `changes` are asked on the event loop; `now` tells epoch seconds.
+    """The data and actions of the daemon; `now` returns epoch seconds.
 
-    `changes` counts what happened to a tenant; `archive` is None without a history, `run_once`
-    and `reload` where they are not allowed. `hosts` are names that browsers may use for these.
+    `status` and `changes` must be called on the event loop. `changes` counts the changes of a
+    tenant's status. `history` is None if it is disabled, `run_once` and `reload` if they are not
+    allowed. `allowed_hosts` are the host names that browsers may use for these two.
     """
 
     tenants: Mapping[str, Tenant]
@@ -44,14 +45,14 @@ class WebContext:
     reload: Reload | None = None
     allowed_hosts: tuple[str, ...] = ()
     is_loopback: bool = False
-    """Whether the server listens where only this machine can reach it."""
+    """Whether only this machine can reach the server."""
     refresh_metrics: Callable[[], int] = lambda: 0
-    """Prepares `render_metrics` a little on the event loop; returns how many more steps there
-    are."""
+    """Does one step of the preparation of `render_metrics`, on the event loop; returns how many
+    steps remain."""
     readers: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_READERS))
 
     async def in_thread(self, read: Callable[[], _T]) -> _T:
-        """Read the history in a thread; of those who ask at the same time, few read at once.
+        """Read the history in a thread; only a few requests read at the same time.
 
         Each reader takes memory, a thread that others need, and its share of the interpreter.
         """
@@ -60,9 +61,9 @@ class WebContext:
 
 
 async def iter_tenant_status(site: WebContext, names: Iterable[str]) -> AsyncIterator[TenantStatus]:
-    """Yield how tenants stand; after each whoever waits for an answer has his turn.
+    """Yield the status of tenants; the event loop can do other work after each one.
 
-    A reload may take some away meanwhile: these are passed over.
+    Tenants that a reload removes meanwhile are left out.
     """
     for name in tuple(names):
         if name in site.tenants:

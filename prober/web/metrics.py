@@ -1,7 +1,4 @@
-"""/metrics: one rendering for all who ask at the same time, and few of them.
-
-Which exposition a scraper asks for: its Accept and Accept-Encoding headers, read. Pure.
-"""
+"""/metrics: content negotiation, and one rendering for all scrapes that come at the same time."""
 
 import asyncio
 import zlib
@@ -18,7 +15,7 @@ _MAX_RANGES = 32
 
 @dataclass(frozen=True, slots=True)
 class _Range:
-    """One element of such a header: what is named, in lower case, and how much it is wished."""
+    """One element of an Accept header: its name in lower case, its version and its quality."""
 
     name: str
     version: str | None
@@ -26,9 +23,9 @@ class _Range:
 
 
 def wants_openmetrics(accept: str) -> bool:
-    """Tell whether OpenMetrics 1.0.0 is named, and wished for at least as much as text 0.0.4.
+    """Return whether OpenMetrics 1.0.0 is accepted, with at least the quality of text 0.0.4.
 
-    A wildcard means text, and whoever accepts neither gets text.
+    A wildcard means text, and a client that accepts neither gets text.
     """
     ranges = _ranges(accept)
     openmetrics = _quality(ranges, ("application/openmetrics-text",), "1.0.0")
@@ -37,12 +34,12 @@ def wants_openmetrics(accept: str) -> bool:
 
 
 def accepts_gzip(accept_encoding: str) -> bool:
-    """Tell whether an answer may be compressed with gzip."""
+    """Return whether a response may be compressed with gzip."""
     return _quality(_ranges(accept_encoding), ("gzip", "*"), None) > 0
 
 
 def _quality(ranges: tuple[_Range, ...], names: tuple[str, ...], version: str | None) -> float:
-    """Return the quality given to the first of `names` (the most specific) that is named at all."""
+    """Return the quality of the first of `names` (the most specific) that the header has."""
     for name in names:
         given = [r.quality for r in ranges if r.name == name and r.version in {None, version}]
         if given:
@@ -62,7 +59,7 @@ def _range(element: str) -> _Range:
 
 
 def _number(quality: str) -> float:
-    """Return a quality between 0 and 1; what cannot be read is 0: not wished for."""
+    """Return a quality between 0 and 1; an invalid one is 0, which means not accepted."""
     try:
         value = float(quality)
     except ValueError:
@@ -71,21 +68,20 @@ def _number(quality: str) -> float:
 
 
 Render = Callable[[bool], Iterable[bytes]]
-"""Renders the exposition part by part, in OpenMetrics if told True; called in a thread."""
+"""Renders the exposition part by part, in OpenMetrics if True is passed; called in a thread."""
 
 Refresh = Callable[[], int]
-"""Prepares a rendering a little further, on the event loop; returns how many more such steps there
-are."""
+"""Does one step of the preparation, on the event loop; returns how many steps remain."""
 
 _GZIP_FORMAT = zlib.MAX_WBITS | 16
 _GZIP_LEVEL = 1  # twice as fast as the default, a third larger
-_STEP_SECONDS = 0.0005  # so long may an answer wait that comes meanwhile
+_STEP_SECONDS = 0.0005  # a response that arrives meanwhile waits this long
 _SHARE = 0.1
-_MAX_CONCURRENT = 8  # each holds its answer until it has been read
+_MAX_CONCURRENT = 8  # each holds its whole response in memory until the client has read it
 
 
 class MetricsEndpoint:
-    """Answers scrapes; those that come while one is rendered share what it yields."""
+    """Responds to scrapes; those that come during a rendering share its result."""
 
     def __init__(self, render: Render, refresh: Refresh) -> None:
         self._render = render
@@ -94,9 +90,9 @@ class MetricsEndpoint:
         self._running: dict[tuple[bool, bool], asyncio.Task[bytes]] = {}
 
     async def handle(self, request: web.Request) -> web.Response:
-        """Answer one scrape in the form that it asks for, to the last byte."""
+        """Respond to one scrape in the format that it accepts."""
         if self._open >= _MAX_CONCURRENT:
-            text = f"{_MAX_CONCURRENT} scrapes are being answered already: scrape more seldom\n"
+            text = f"too many scrapes: {_MAX_CONCURRENT} are being served; scrape less often\n"
             return web.Response(status=503, text=text, headers={"Retry-After": "5"})
         self._open += 1
         try:
@@ -129,7 +125,9 @@ class MetricsEndpoint:
             )
             self._running[form] = task
             task.add_done_callback(lambda _: self._running.pop(form))
-        return await asyncio.shield(task)  # one who hangs up must not end it for the others
+        return await asyncio.shield(
+            task
+        )  # a client that disconnects must not cancel it for the others
 
     async def _produced(self, *, openmetrics: bool, zipped: bool) -> bytes:
         await warm_up(self._refresh)
@@ -141,14 +139,16 @@ class MetricsEndpoint:
 
 
 async def warm_up(refresh: Refresh) -> None:
-    """Let all be prepared that is to be; between steps whoever waits for an answer has his turn.
+    """Prepare a rendering on the event loop, in slices between which other tasks run.
 
-    A turn of one small step would be dear, and on a busy loop there would be too few of them: a
-    turn is half a millisecond, or a share of the time that the others took for theirs.
+    A slice takes half a millisecond, or a share of the time that the other tasks took before it:
+    with single steps, the switches would take longer than the work, and on a busy loop a scrape
+    would never end.
     """
     now = asyncio.get_running_loop().time
     steps = refresh()
-    while steps > 0:  # and no more than there were: changes never end
+    # No more steps than there were at the start: metrics change all the time.
+    while steps > 0:
         yielded_at = now()
         await asyncio.sleep(0)
         resumed_at = now()
@@ -159,7 +159,7 @@ async def warm_up(refresh: Refresh) -> None:
 
 
 def _zipped(parts: Iterable[bytes]) -> Iterator[bytes]:
-    """Compress as it comes: all of it at once, of ten thousand probes, would be 60 MB."""
+    """Compress part by part: the whole text of ten thousand probes would be 60 MB."""
     compressor = zlib.compressobj(_GZIP_LEVEL, wbits=_GZIP_FORMAT)
     for part in parts:
         yield compressor.compress(part)

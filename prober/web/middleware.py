@@ -1,8 +1,6 @@
-"""Everything that is asked passes here first: who asks, and may they do it.
+"""Authentication and authorization of every request, and the headers of every response.
 
-Answers given here are bare text or JSON: a page would tell strangers how things stand.
-
-The headers that every answer bears, whoever asked and whatever came of it. Pure.
+Responses from here are plain text or JSON: a page would show data to clients that may not see it.
 """
 
 import asyncio
@@ -15,7 +13,7 @@ import structlog
 from aiohttp import ClientPayloadError, web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from prober.web.api import error_answer, wants_json
+from prober.web.api import error_response, wants_json
 from prober.web.auth import (
     HEALTH,
     READING,
@@ -43,17 +41,17 @@ _STRICT = {
     ),
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "same-origin",  # with none, a form of ours would have no Origin to show
+    "Referrer-Policy": "same-origin",  # with `no-referrer`, our forms would send no Origin
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-_DAY_SECONDS = "max-age=86400"  # and no longer: it binds every port of the host's name
+_DAY_SECONDS = "max-age=86400"  # short, since it applies to every port of the host name
 
 
 def response_headers(written: Mapping[str, str], *, is_tls: bool) -> dict[str, str]:
-    """Return the headers of an answer; those of web.yml go over ours, and "" leaves one out.
+    """Return the headers of a response; those of web.yml replace ours, and "" removes one.
 
-    A policy for content is added to ours: a browser holds to both.
+    A content security policy is added to ours instead: browsers enforce both.
     """
     headers = {**_STRICT, **({_HSTS: _DAY_SECONDS} if is_tls else {}), **written}
     policy = written.get(_CSP, "")
@@ -64,8 +62,8 @@ def response_headers(written: Mapping[str, str], *, is_tls: bool) -> dict[str, s
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _CHALLENGE = 'Basic realm="prober", charset="UTF-8"'
 _WRITES_NEED = (
-    "this is read-only to whoever has not shown who they are: set web.config_file to a file with"
-    " basic_auth_users or client certificates"
+    "authentication required: set web.config_file to a file with basic_auth_users or client"
+    " certificates"
 )
 _FAILURES_BURST = 10
 _FAILURE_INTERVAL_SECONDS = 10.0
@@ -75,7 +73,7 @@ _BUSY_SECONDS = 1.0
 
 
 class AuthMiddleware:
-    """Lets requests through, or answers in their place."""
+    """Passes requests on, or responds with 401, 403, 408, 413, 429 or 503."""
 
     def __init__(self, keeper: WebConfigReloader, body_seconds: float = _BODY_SECONDS) -> None:
         self._keeper = keeper
@@ -86,13 +84,13 @@ class AuthMiddleware:
         self._logger = structlog.get_logger("prober")
 
     def install(self, app: web.Application) -> None:
-        """Stand before every handler of `app`, and behind every answer."""
+        """Add this to an app: before all other middlewares, and to every response."""
 
         @web.middleware
-        async def gate(request: web.Request, handler: _Handler) -> web.StreamResponse:
+        async def authenticate(request: web.Request, handler: _Handler) -> web.StreamResponse:
             return await self._handle(request, handler)
 
-        app.middlewares.insert(0, gate)
+        app.middlewares.insert(0, authenticate)
         app.on_response_prepare.append(self._add_headers)
         app.on_cleanup.append(self._close)
 
@@ -100,10 +98,10 @@ class AuthMiddleware:
         try:
             refusal = await self._refusal(request)
         except TooBusyError:
-            refusal = _response(request, 503, "too many passwords are being checked", _BUSY_SECONDS)
+            refusal = _response(request, 503, "too many logins at once, try again", _BUSY_SECONDS)
         if refusal is None:
             return await handler(request)
-        if not request.content.at_eof():  # of a request that is refused nothing more is read
+        if not request.content.at_eof():  # the rest of a rejected request is not read
             refusal.force_close()
         return refusal
 
@@ -122,7 +120,9 @@ class AuthMiddleware:
         if access.rate_limit is not None and route not in HEALTH:
             wait_seconds = self._over_rate(access.rate_limit)
             if wait_seconds > 0:
-                return _response(request, 429, "over the rate_limit of web.yml", wait_seconds)
+                return _response(
+                    request, 429, "rate limit exceeded (rate_limit in web.yml)", wait_seconds
+                )
         is_known = bool(request.get_extra_info("peercert"))  # empty unless it was verified
         found = authorize(access, request.method, route, password=False, certificate=is_known)
         if found is AuthDecision.WRITE_REFUSED:
@@ -138,16 +138,16 @@ class AuthMiddleware:
     ) -> web.Response | None:
         given = credentials(request.headers.get("Authorization"))
         if given is None:
-            return _response(request, 401, "a user and a password are needed")
+            return _response(request, 401, "authentication required")
         if self._passwords.is_cached(users, *given):
             return None
         client, now = client_network(request.remote), asyncio.get_running_loop().time()
         wait_seconds = self._wrong.wait_seconds(client, now)
         if wait_seconds > 0:
-            return _response(request, 429, "too many wrong passwords from there", wait_seconds)
+            return _response(request, 429, "too many failed logins from this address", wait_seconds)
         counts = not self._passwords.is_pending(users, *given)
         fills = False
-        if counts:  # beforehand, or many could be tried at once
+        if counts:  # before the check: otherwise many could be tried at once
             self._wrong.charge(client, now)
             fills = self._wrong.wait_seconds(client, now) > 0
         if await self._passwords.verify(users, *given):
@@ -156,7 +156,7 @@ class AuthMiddleware:
             return None
         if fills:
             self._logger.warning("web.auth_rate_limited", client=client)
-        return _response(request, 401, "user and password do not fit")
+        return _response(request, 401, "invalid credentials")
 
     def _over_rate(self, limit: RateLimit) -> float:
         now = asyncio.get_running_loop().time()
@@ -167,22 +167,22 @@ class AuthMiddleware:
         return wait_seconds
 
     async def _body_refusal(self, request: web.Request) -> web.Response | None:
-        """Read what is sent, within bounds, so that no handler waits for it."""
+        """Read the body here, within limits, so that no handler waits for it."""
         try:
             async with asyncio.timeout(self._body_seconds):
                 await request.read()
         except TimeoutError:
-            return _response(request, 408, "the request's body did not come in time")
+            return _response(request, 408, "timeout while reading the request body")
         except web.HTTPRequestEntityTooLarge:
-            return _response(request, 413, "the request's body is too large")
+            return _response(request, 413, "the request body is too large")
         except (ValueError, OSError, zlib.error, ClientPayloadError, HttpProcessingError):
             # RequestPayloadError among them: the body is not what the head says.
-            return _response(request, 400, "the request's body cannot be read")
+            return _response(request, 400, "the request body cannot be read")
         return None
 
     async def _add_headers(self, request: web.Request, response: web.StreamResponse) -> None:
         headers = response_headers(self._keeper.access.headers, is_tls=request.secure)
-        response.headers["Server"] = headers["Server"]  # in place of the library's and its version
+        response.headers["Server"] = headers["Server"]  # instead of the library and its version
         for name, value in headers.items():
             response.headers.setdefault(name, value)
 
@@ -194,7 +194,7 @@ def _response(
     request: web.Request, status: int, text: str, retry_seconds: float | None = None
 ) -> web.Response:
     if wants_json(request):
-        answer = error_answer(status, text)
+        answer = error_response(status, text)
     else:
         answer = web.Response(status=status, text=f"{text}\n")
     if status == HTTPStatus.UNAUTHORIZED:

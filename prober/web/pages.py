@@ -1,4 +1,4 @@
-"""The pages: drawn on the server, readable without a script, and the same facts as the API's."""
+"""The pages: rendered on the server, usable without JavaScript, with the same data as the API."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -19,7 +19,7 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _SHOWN_FAILURES = 20
 _SHOWN_INCIDENTS = 50
 _WEEK_SECONDS = 7 * 86_400.0
-_YOUNG_SECONDS = 2 * 3600.0
+_NEW_TENANT_SECONDS = 2 * 3600.0
 _FIRST_ENVIRONMENT = "production"
 
 
@@ -33,7 +33,7 @@ def add_routes(app: web.Application) -> None:
 
 @web.middleware
 async def errors_as_pages(request: web.Request, handler: _Handler) -> web.StreamResponse:
-    """Let errors be read by whom they are for: as a page, or as JSON."""
+    """Return errors as JSON for the API, and as a page for everything else."""
     try:
         return await handler(request)
     except BadParameterError as error:
@@ -43,9 +43,9 @@ async def errors_as_pages(request: web.Request, handler: _Handler) -> web.Stream
     except web.HTTPError as error:
         status, text = error.status, error.text or error.reason
     except OSError as error:
-        status, text = 503, f"the history cannot be read: {error.strerror or error}"
+        status, text = 503, f"cannot read the history: {error.strerror or error}"
     if api.wants_json(request):
-        return api.error_answer(status, text)
+        return api.error_response(status, text)
     return await render_page(request, "error.html", status, status=status, text=text)
 
 
@@ -65,8 +65,8 @@ async def _tenant(request: web.Request) -> web.Response:
     name, range_name = str(values["tenant"]), str(values["range"])
     site = request.app[SITE]
     document = queries.tenant(site, name)
-    if "range" not in request.query and site.now() - document.known_since < _YOUNG_SECONDS:
-        range_name = "1h"  # of a day there would be nothing to see
+    if "range" not in request.query and site.now() - document.known_since < _NEW_TENANT_SECONDS:
+        range_name = "1h"  # a chart of a day would be nearly empty
     series, failures, incidents, events = await asyncio.gather(
         queries.series_of(site, name, range_name),
         queries.failures_of(site, name, _WEEK_SECONDS, _SHOWN_FAILURES),
@@ -83,7 +83,7 @@ async def _tenant(request: web.Request) -> web.Response:
         failures=failures.failures,
         incidents=incidents.incidents,
         events=events,
-        word=actions.csrf_token(request.app),
+        csrf_token=actions.csrf_token(request.app),
     )
 
 

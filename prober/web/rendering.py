@@ -1,8 +1,6 @@
-"""Templates, how values are written in them, and pages drawn from them.
+"""Templates, their filters, and the cache of rendered cards.
 
-Drawn parts of pages, kept until what they show has changed, or the words are too old.
-
-Drawing happens in a thread, so that no measurement waits for it.
+Templates are rendered in a thread, so that no measurement waits for it.
 """
 
 import asyncio
@@ -30,8 +28,8 @@ from prober.web.context import SITE, WebContext, iter_tenant_status
 
 
 def setup_templates(app: web.Application) -> None:
-    """Let `aiohttp_jinja2` know them; everything is escaped but what says otherwise."""
-    made = aiohttp_jinja2.setup(
+    """Register the templates; values are escaped unless they are Markup."""
+    environment = aiohttp_jinja2.setup(
         app,
         loader=jinja2.PackageLoader("prober.web"),
         autoescape=True,
@@ -39,13 +37,15 @@ def setup_templates(app: web.Application) -> None:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    _register_filters(made)
+    _register_filters(environment)
 
 
-def _register_filters(made: jinja2.Environment) -> None:
-    made.filters.update(
+def _register_filters(environment: jinja2.Environment) -> None:
+    environment.filters.update(
         {
             "duration": formatting.format_duration,
+            "ago": formatting.format_ago,
+            "budget": formatting.format_budget,
             "latency": formatting.format_latency,
             "timestamp": formatting.format_timestamp,
             "percent": formatting.format_percent,
@@ -69,30 +69,30 @@ def _register_filters(made: jinja2.Environment) -> None:
         "rule_text": rule_text,
         "waterfall": svg.waterfall_svg,
     }
-    made.globals.update(globals_)
+    environment.globals.update(globals_)
 
 
 async def render_page(
     request: web.Request, template: str, http_status: int = 200, **context: object
 ) -> web.Response:
-    """Draw a page in a thread, so that no measurement waits for it."""
+    """Render a page in a thread."""
     site = request.app[SITE]
     shared = {"now": site.now(), "prober": queries.self_health(site), "path": request.path}
     text = await asyncio.to_thread(
         aiohttp_jinja2.render_string, template, request, {**context, **shared}
     )
-    answer = web.Response(text=text, status=http_status, content_type="text/html")
-    answer.enable_compression()
-    return answer
+    response = web.Response(text=text, status=http_status, content_type="text/html")
+    response.enable_compression()
+    return response
 
 
-_FRESH_SECONDS = 30.0  # "14 min ago" may be so late
-_QUIET_SECONDS = 1.0
+_MAX_AGE_SECONDS = 30.0  # "14 min ago" may be this late
+_MIN_AGE_SECONDS = 1.0  # a tenant with many probes changes many times a second
 
 
 @dataclass(frozen=True, slots=True)
 class RenderedCard:
-    """One tenant as drawn for the overview."""
+    """One tenant's card on the overview, rendered."""
 
     document: TenantStatusDocument
     changes: int
@@ -101,16 +101,16 @@ class RenderedCard:
 
 
 class CardCache:
-    """All tenants' cards."""
+    """The cards of all tenants, rendered again when they have changed or are too old."""
 
     def __init__(self, site: WebContext, environment: jinja2.Environment) -> None:
         self._site = site
         self._template = environment.get_template("card.html")
         self._cards: dict[str, RenderedCard] = {}
-        self._drawing = asyncio.Lock()
+        self._lock = asyncio.Lock()
 
     async def all(self) -> Sequence[RenderedCard]:
-        """Return every tenant's card, those in trouble first."""
+        """Return the cards of all tenants, failing ones first."""
         await self._render(tuple(self._site.tenants))
         for name in self._cards.keys() - self._site.tenants.keys():
             del self._cards[name]
@@ -118,8 +118,8 @@ class CardCache:
         return [self._cards[document.name] for document in order]
 
     async def _render(self, names: Iterable[str]) -> None:
-        """Draw the cards that are out of date."""
-        async with self._drawing:
+        """Render the cards that are stale."""
+        async with self._lock:
             now = self._site.now()
             wanted = [name for name in names if self._is_stale(name, now)]
             stale = [
@@ -127,17 +127,17 @@ class CardCache:
                 async for standing in iter_tenant_status(self._site, wanted)
             ]
             if stale:
-                drawn = await asyncio.to_thread(self._rendered, stale, now)
-                self._cards.update({card.document.name: card for card in drawn})
+                rendered = await asyncio.to_thread(self._render_cards, stale, now)
+                self._cards.update({card.document.name: card for card in rendered})
 
     def _is_stale(self, name: str, now: float) -> bool:
         card = self._cards.get(name)
         age = math.inf if card is None else abs(now - card.rendered_at)
-        if card is None or age >= _FRESH_SECONDS:
+        if card is None or age >= _MAX_AGE_SECONDS:
             return True
-        return age >= _QUIET_SECONDS and card.changes != self._site.changes(name)
+        return age >= _MIN_AGE_SECONDS and card.changes != self._site.changes(name)
 
-    def _rendered(
+    def _render_cards(
         self, standings: list[tuple[TenantStatus, int]], now: float
     ) -> list[RenderedCard]:
         cards = []
@@ -152,5 +152,5 @@ CARDS: web.AppKey[CardCache] = web.AppKey("cards", CardCache)
 
 
 def add_card_cache(app: web.Application) -> None:
-    """Let pages and live feeds share them."""
+    """Add the cache that pages and live updates share."""
     app[CARDS] = CardCache(app[SITE], aiohttp_jinja2.get_env(app))

@@ -1,9 +1,7 @@
-"""Binding the web server's address, and letting it go.
+"""The web server's listening sockets and connections, with limits on their number and on time.
 
-One connection of a client: TLS, and bounds on how many there are and how long each may dawdle.
-
-Sockets are accepted here and not by the loop's own server, so that handshakes count as connections,
-and each connection takes the certificate that is in force when it is made.
+Sockets are accepted here and not by asyncio's own server. TLS handshakes then count as connections,
+and each connection uses the certificate that is current when it is made.
 """
 
 import asyncio
@@ -26,12 +24,12 @@ from prober.web.tls import WebConfigReloader
 
 _AFTER_AN_ERROR_SECONDS = 0.2
 MAX_UNANSWERED_BYTES = 256 * 1024
-"""So much may come over a connection before a request on it is answered: heads, bodies, and what
-holds nothing, such as the extensions of chunks (RFC 9112, 7.1.1)."""
+"""How much a client may send before it gets a response: heads, bodies, and what has no content,
+such as chunk extensions (RFC 9112, 7.1.1)."""
 RESERVED_CONNECTIONS = 16
-"""So many are kept for addresses that have none yet: for health and metrics."""
-# What reading a request raises when it is not what its head says.
-_CLIENTS_MISTAKES = (
+"""Reserved for addresses without any connection, so that health checks and scrapes get through."""
+# What reading a request raises when the client breaks the protocol.
+_CLIENT_ERRORS = (
     web.RequestPayloadError,
     HttpProcessingError,
     ClientPayloadError,
@@ -46,12 +44,13 @@ _FULL = (
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """How many connections there may be, and how long each may dawdle.
+    """Limits on the number of connections, and timeouts of each.
 
     One address has at most `share_of_address` of them.
 
-    `head_seconds` is for TLS, then for a request's head; `stalled_seconds` for who reads slowly,
-    from the moment that sending has to wait until nearly all is sent.
+    `header_timeout_seconds` is for the TLS handshake, and then for each request's head;
+    `write_timeout_seconds` for a client that reads slowly, from when sending has to wait until
+    nearly everything is sent.
     """
 
     connections: int = 512
@@ -79,61 +78,64 @@ class ConnectionManager:
         return len(self._open)
 
     async def accept_loop(self, listener: socket.socket, server: web.Server) -> None:
-        """Take in whoever connects, for ever."""
+        """Accept connections until this is cancelled."""
         loop = asyncio.get_running_loop()
         while True:
             try:
                 accepted, peer = await loop.sock_accept(listener)
-            except OSError:  # out of descriptors, or whoever it was has left
+            except OSError:  # out of file descriptors, or the client has disconnected
                 await asyncio.sleep(_AFTER_AN_ERROR_SECONDS)
                 continue
             address = client_network(str(peer[0]))
             if not self._has_room_for(address):
                 self._reject(accepted)
                 continue
-            door = LimitedRequestHandler(self, server, loop)
-            self._open[door] = address
+            connection = LimitedRequestHandler(self, server, loop)
+            self._open[connection] = address
             self._of_address[address] += 1
-            task = loop.create_task(self._handshake(accepted, door), name="new connection")
+            task = loop.create_task(self._handshake(accepted, connection), name="new connection")
             self._handshakes.add(task)
             task.add_done_callback(self._handshakes.discard)
 
-    def on_closed(self, door: "LimitedRequestHandler") -> None:
-        """Count a connection no longer."""
-        address = self._open.pop(door, None)
+    def on_closed(self, connection: "LimitedRequestHandler") -> None:
+        """Remove a connection that was closed."""
+        address = self._open.pop(connection, None)
         if address is not None:
             self._of_address[address] -= 1
             if not self._of_address[address]:
                 del self._of_address[address]
 
     def _has_room_for(self, address: str) -> bool:
-        """Tell whether an address may have one more connection.
+        """Return whether an address may have one more connection.
 
-        One that has none yet may have it while there is any; others leave a few for such ones.
+        An address without any connection may use the last free one; others must leave the reserved
+        ones, and stay within the share of one address.
         """
-        most, mine = self.bounds.connections, self._of_address[address]
-        if mine == 0:
-            return self.count < most
-        reserved = min(RESERVED_CONNECTIONS, most // 4)
-        share = max(1, int(most * self.bounds.share_of_address))
-        return self.count < most - reserved and mine < share
+        limit, own = self.bounds.connections, self._of_address[address]
+        if own == 0:
+            return self.count < limit
+        reserved = min(RESERVED_CONNECTIONS, limit // 4)
+        share = max(1, int(limit * self.bounds.share_of_address))
+        return self.count < limit - reserved and own < share
 
     def close(self) -> None:
-        """End what has not got as far as a request; the rest ends with its server."""
+        """Cancel handshakes; connections with requests are closed by the server."""
         for task in list(self._handshakes):
             task.cancel()
 
-    async def _handshake(self, accepted: socket.socket, door: "LimitedRequestHandler") -> None:
+    async def _handshake(
+        self, accepted: socket.socket, connection: "LimitedRequestHandler"
+    ) -> None:
         loop, context = asyncio.get_running_loop(), self.keeper.context
         limit = None if context is None else self.bounds.header_timeout_seconds
         try:
             await loop.connect_accepted_socket(
-                lambda: door, accepted, ssl=context, ssl_handshake_timeout=limit
+                lambda: connection, accepted, ssl=context, ssl_handshake_timeout=limit
             )
-        except OSError:  # a stranger's mistake: no certificate, no TLS at all
-            self.on_closed(door)
+        except OSError:  # the client's mistake: no certificate, or no TLS at all
+            self.on_closed(connection)
         except asyncio.CancelledError:
-            self.on_closed(door)
+            self.on_closed(connection)
             raise
 
     def _reject(self, accepted: socket.socket) -> None:
@@ -146,45 +148,45 @@ class LimitedRequestHandler(web.RequestHandler):
     """One connection."""
 
     def __init__(
-        self, doors: ConnectionManager, server: web.Server, loop: asyncio.AbstractEventLoop
+        self, manager: ConnectionManager, server: web.Server, loop: asyncio.AbstractEventLoop
     ) -> None:
         super().__init__(
             server,
             loop=loop,
             access_log=None,  # type: ignore[arg-type]  # as the library's own runner takes it
-            keepalive_timeout=doors.bounds.idle_timeout_seconds,
+            keepalive_timeout=manager.bounds.idle_timeout_seconds,
             lingering_time=0,  # what was refused is not read to its end
         )
-        self._doors = doors
+        self._connection_manager = manager
         self._reads_head = False
         self._requests = 0
         self._unanswered_bytes = 0
-        self._alarm: asyncio.TimerHandle | None = None
-        self._stall: asyncio.TimerHandle | None = None
+        self._timeout_handle: asyncio.TimerHandle | None = None
+        self._write_timeout_handle: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin to wait for a request, after TLS if there is any."""
+        """Wait for a request, after the TLS handshake if there is one."""
         super().connection_made(transport)
         certificate = transport.get_extra_info("peercert")
-        if san_allowed(self._doors.keeper.access.tls, certificate):
-            self._set_timeout(self._doors.bounds.header_timeout_seconds)
+        if san_allowed(self._connection_manager.keeper.access.tls, certificate):
+            self._set_timeout(self._connection_manager.bounds.header_timeout_seconds)
         else:
             self._on_timeout()
 
     def data_received(self, data: bytes) -> None:
-        """Read on; from the first byte of a request on, its head has to come in time."""
+        """Receive data; from its first byte on, a request's head must arrive within the timeout."""
         self._unanswered_bytes += len(data)
         if self._unanswered_bytes > MAX_UNANSWERED_BYTES:
             self._on_timeout()
             return
         if not (self._reads_head or self._requests):
             self._reads_head = True
-            self._set_timeout(self._doors.bounds.header_timeout_seconds)
+            self._set_timeout(self._connection_manager.bounds.header_timeout_seconds)
         super().data_received(data)
 
     @contextmanager
     def responding(self) -> Iterator[None]:
-        """Wait as long as an answer takes."""
+        """Suspend the timeout while a response is produced."""
         self._requests += 1
         self._reads_head = False
         self._clear_timeout()
@@ -193,27 +195,27 @@ class LimitedRequestHandler(web.RequestHandler):
         finally:
             self._requests -= 1
             self._unanswered_bytes = 0
-            self._set_timeout(self._doors.bounds.idle_timeout_seconds)
+            self._set_timeout(self._connection_manager.bounds.idle_timeout_seconds)
 
     def pause_writing(self) -> None:
-        """Wait for who reads slowly, but not for ever: what is unread is held in memory."""
+        """Wait for a slow reader, but not forever: unsent data is held in memory."""
         super().pause_writing()
-        self._stall = self._loop.call_later(
-            self._doors.bounds.write_timeout_seconds, self._on_timeout
+        self._write_timeout_handle = self._loop.call_later(
+            self._connection_manager.bounds.write_timeout_seconds, self._on_timeout
         )
 
     def resume_writing(self) -> None:
-        """Send on."""
+        """Continue to send."""
         super().resume_writing()
-        if self._stall is not None:
-            self._stall.cancel()
+        if self._write_timeout_handle is not None:
+            self._write_timeout_handle.cancel()
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Forget it."""
+        """Clear the timeouts and remove the connection."""
         self._clear_timeout()
-        if self._stall is not None:
-            self._stall.cancel()
-        self._doors.on_closed(self)
+        if self._write_timeout_handle is not None:
+            self._write_timeout_handle.cancel()
+        self._connection_manager.on_closed(self)
         super().connection_lost(exc)
 
     def handle_error(
@@ -223,41 +225,43 @@ class LimitedRequestHandler(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Answer what is no HTTP without a word in the log, and with the headers of all answers."""
-        if status == web.HTTPBadRequest.status_code or isinstance(exc, _CLIENTS_MISTAKES):
-            answer: web.StreamResponse = web.Response(status=400, text="this is no HTTP\n")
-            answer.force_close()
+        """Respond to invalid HTTP without a log line, with the headers of all responses."""
+        if status == web.HTTPBadRequest.status_code or isinstance(exc, _CLIENT_ERRORS):
+            response: web.StreamResponse = web.Response(status=400, text="invalid HTTP request\n")
+            response.force_close()
         else:
-            answer = super().handle_error(request, status, exc, message)
-        headers = response_headers(self._doors.keeper.access.headers, is_tls=request.secure)
-        answer.headers.update(headers)
-        return answer
+            response = super().handle_error(request, status, exc, message)
+        headers = response_headers(
+            self._connection_manager.keeper.access.headers, is_tls=request.secure
+        )
+        response.headers.update(headers)
+        return response
 
     def log_exception(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 -- the library's
-        """Log a fault of ours; what a client does wrong is none."""
-        if not isinstance(kwargs.get("exc_info"), _CLIENTS_MISTAKES):
+        """Log errors of the server, not those of clients."""
+        if not isinstance(kwargs.get("exc_info"), _CLIENT_ERRORS):
             super().log_exception(*args, **kwargs)
 
     def _set_timeout(self, seconds: float) -> None:
         self._clear_timeout()
-        self._alarm = self._loop.call_later(seconds, self._on_timeout)
+        self._timeout_handle = self._loop.call_later(seconds, self._on_timeout)
 
     def _clear_timeout(self) -> None:
-        if self._alarm is not None:
-            self._alarm.cancel()
+        if self._timeout_handle is not None:
+            self._timeout_handle.cancel()
 
     def _on_timeout(self) -> None:
         if self.transport is not None:
             self.transport.abort()
 
 
-_SHUTDOWN_SECONDS = 2.0  # a scraper that holds its connection must not hold up the daemon's end
+_SHUTDOWN_SECONDS = 2.0  # a scraper that keeps its connection open must not delay the exit
 _BACKLOG = 128
 
 
 @dataclass(frozen=True, slots=True)
 class WebServer:
-    """A server that is bound and answers. `port` is the one bound, also where 0 was asked for."""
+    """A running server. `port` is the bound port, also if 0 was requested."""
 
     host: str
     port: int
@@ -267,7 +271,7 @@ class WebServer:
 
     @property
     def url(self) -> str:
-        """Where it is found."""
+        """The address of the server."""
         return f"{self.scheme}://{_in_url(self.host)}:{self.port}"
 
     @property
@@ -276,19 +280,19 @@ class WebServer:
         return self._connections.count
 
     async def close(self) -> None:
-        """Free the address and end what is still being answered."""
+        """Stop listening and cancel the requests that are in progress."""
         await self._runner.cleanup()
 
 
 class _LimitedSite(web.BaseSite):
-    """Connections of a TCP port, each of which is a `Door`."""
+    """A listening TCP port whose connections are `LimitedRequestHandler`s."""
 
     def __init__(
         self, runner: web.AppRunner, host: str, port: int, connections: ConnectionManager
     ) -> None:
         super().__init__(runner)
         self._where = host, port
-        self._doors = connections
+        self._connection_manager = connections
         self._listeners: list[socket.socket] = []
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -298,7 +302,7 @@ class _LimitedSite(web.BaseSite):
 
     @property
     def port(self) -> int:
-        """The port that is bound."""
+        """The bound port."""
         return int(self._listeners[0].getsockname()[1])
 
     async def start(self) -> None:
@@ -310,7 +314,9 @@ class _LimitedSite(web.BaseSite):
         for family, _, _, _, address in dict.fromkeys(found):
             self._listeners.append(_bound(family, address))
         self._tasks = [
-            loop.create_task(self._doors.accept_loop(each, served), name="accept connections")
+            loop.create_task(
+                self._connection_manager.accept_loop(each, served), name="accept connections"
+            )
             for each in self._listeners
         ]
 
@@ -320,7 +326,7 @@ class _LimitedSite(web.BaseSite):
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for listener in self._listeners:
             listener.close()
-        self._doors.close()
+        self._connection_manager.close()
         await super().stop()
 
 
@@ -329,7 +335,7 @@ def _bound(family: int, address: tuple[Any, ...]) -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:  # IPv4 has a socket of its own
+        if family == socket.AF_INET6:  # IPv4 gets a socket of its own
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         listener.bind(address)
         listener.listen(_BACKLOG)
@@ -343,7 +349,7 @@ def _bound(family: int, address: tuple[Any, ...]) -> socket.socket:
 async def listen(
     app: web.Application, host: str, port: int, connections: ConnectionManager | None = None
 ) -> WebServer:
-    """Serve `app` at an address; port 0 takes a free one. Raises ListenError."""
+    """Serve `app` at an address; port 0 means any free one. Raises ListenError."""
     connections = ConnectionManager() if connections is None else connections
     app.middlewares.insert(0, _handle)
     runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=_SHUTDOWN_SECONDS)
@@ -365,9 +371,9 @@ async def listen(
 async def _handle(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    door = request.protocol
-    assert isinstance(door, LimitedRequestHandler)  # noqa: S101 -- made by the site above
-    with door.responding():
+    connection = request.protocol
+    assert isinstance(connection, LimitedRequestHandler)  # noqa: S101 -- as `_LimitedSite` makes them
+    with connection.responding():
         return await handler(request)
 
 
@@ -376,7 +382,7 @@ def _in_url(host: str) -> str:
 
 
 def _describe_error(error: OSError) -> str:
-    """Return the system's own words, or those of name resolution, whose numbers are negative."""
+    """Return the text of a system error, or of name resolution, whose numbers are negative."""
     if error.errno is not None and error.errno > 0:
         return os.strerror(error.errno).lower()
     return (error.strerror or str(error)).lower()

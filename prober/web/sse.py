@@ -1,6 +1,7 @@
-"""Live pages: parts that have changed are sent as server-sent events (WHATWG HTML, 9.2).
+"""Live updates of pages: changed parts are sent as server-sent events (WHATWG HTML, 9.2).
 
-One task draws for all who watch, once a second; who reads slowly misses pictures, never the last.
+One task renders once a second for all clients. A client that reads slowly skips intermediate
+versions of a part, and always gets the newest one: what is queued for it does not grow.
 """
 
 import asyncio
@@ -22,59 +23,65 @@ MAX_SSE_CLIENTS = 200
 _RETRY_MS = 2000
 _KEEP_ALIVE_COMMENT = b": nothing new\n\n"
 _Parts = dict[str, str]
-"""HTML by the id of the element that it takes the place of."""
+"""HTML by the id of the element that it replaces; "" removes the element."""
 
 
 class _SseBroadcaster:
-    """Who watches what. For each subject (a tenant, or all) one drawing is made for all."""
+    """The connected clients, by subject: a tenant's name, or None for the overview.
+
+    Each subject is rendered once for all of its clients.
+    """
 
     def __init__(self, app: web.Application) -> None:
         self._app = app
-        self._mailboxes: dict[str | None, set[_SseClient]] = {}
+        self._clients: dict[str | None, set[_SseClient]] = {}
         self._task: asyncio.Task[None] | None = None
-        self._shown: dict[str | None, _Parts] = {}
+        # What was last sent to the clients of each subject: only what differs from it is sent.
+        self._sent: dict[str | None, _Parts] = {}
 
     @property
     def count(self) -> int:
-        return sum(map(len, self._mailboxes.values()))
+        return sum(map(len, self._clients.values()))
 
     def add(self, subject: str | None) -> "_SseClient":
-        mailbox = _SseClient()
-        self._mailboxes.setdefault(subject, set()).add(mailbox)
+        client = _SseClient()
+        self._clients.setdefault(subject, set()).add(client)
         if self._task is None:
-            self._task = asyncio.create_task(self._work(), name="live pages")
-        return mailbox
+            self._task = asyncio.create_task(self._work(), name="live updates")
+        return client
 
-    def remove(self, subject: str | None, mailbox: "_SseClient") -> None:
-        self._mailboxes[subject].discard(mailbox)
-        if not self._mailboxes[subject]:
-            del self._mailboxes[subject]
-            self._shown.pop(subject, None)
+    def remove(self, subject: str | None, client: "_SseClient") -> None:
+        self._clients[subject].discard(client)
+        if not self._clients[subject]:
+            del self._clients[subject]
+            self._sent.pop(subject, None)
 
     async def close(self) -> None:
-        for mailboxes in self._mailboxes.values():
-            for mailbox in mailboxes:
-                mailbox.end()
+        for clients in self._clients.values():
+            for client in clients:
+                client.end()
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def _work(self) -> None:
         while True:
-            for subject in list(self._mailboxes):
-                with suppress(NotFoundError):
+            # A copy: clients come and go while a subject is rendered.
+            for subject in list(self._clients):
+                with suppress(NotFoundError):  # a reload removed the tenant
                     await self._publish(subject)
             await asyncio.sleep(_PERIOD_SECONDS)
 
     async def _publish(self, subject: str | None) -> None:
         parts = await (self._overview() if subject is None else self._tenant(subject))
-        before = self._shown.get(subject, {})
+        before = self._sent.get(subject, {})
         changed = {id_: html for id_, html in parts.items() if before.get(id_) != html}
-        changed |= dict.fromkeys(before.keys() - parts.keys(), "")  # a reload took it out
-        self._shown[subject] = parts
+        changed |= dict.fromkeys(before.keys() - parts.keys(), "")  # a reload removed these
+        self._sent[subject] = parts
+        # Encoded once for all clients that are up to date, which are nearly all of them.
         event = await asyncio.to_thread(_event, changed) if changed else b""
-        for mailbox in self._mailboxes.get(subject, ()):
-            mailbox.put(changed, event)
+        for client in self._clients.get(subject, ()):
+            client.put(changed, event)
 
     async def _overview(self) -> _Parts:
         cards = await self._app[CARDS].all()
@@ -85,7 +92,7 @@ class _SseBroadcaster:
     async def _tenant(self, name: str) -> _Parts:
         site = self._app[SITE]
         document, now = tenant(site, name), site.now()
-        context = {"last": last_runs(site, name), "word": actions.csrf_token(self._app)}
+        context = {"last": last_runs(site, name), "csrf_token": actions.csrf_token(self._app)}
         html = await asyncio.to_thread(
             _render, self._app, "tenant_now.html", tenant=document, now=now, **context
         )
@@ -93,9 +100,10 @@ class _SseBroadcaster:
 
 
 class _SseClient:
-    """What one watcher has not been sent yet: of each part the newest alone.
+    """The parts that one client has not been sent yet, each in its newest version.
 
-    Whoever keeps up is sent the same bytes as all others.
+    A client that keeps up is sent the event that was encoded for all; the parts are only encoded
+    again for a client that missed at least one event.
     """
 
     def __init__(self) -> None:
@@ -105,6 +113,7 @@ class _SseClient:
         self._ended = False
 
     def put(self, parts: _Parts, event: bytes) -> None:
+        # With parts still waiting, this event alone would not be complete.
         self._event = b"" if self._parts else event
         self._parts = {**self._parts, **parts}
         if parts:
@@ -115,7 +124,7 @@ class _SseClient:
         self._filled.set()
 
     async def take(self) -> AsyncIterator[bytes]:
-        """Yield events when there is something to tell, and now and then one to keep alive."""
+        """Yield events as parts change, and comments meanwhile to keep the connection open."""
         while not self._ended:
             try:
                 async with asyncio.timeout(_KEEP_ALIVE_SECONDS):
@@ -129,38 +138,40 @@ class _SseClient:
             yield event or _event(parts)
 
 
-_WATCHERS: web.AppKey[_SseBroadcaster] = web.AppKey("watchers", _SseBroadcaster)
+_BROADCASTER: web.AppKey[_SseBroadcaster] = web.AppKey("broadcaster", _SseBroadcaster)
 
 
 def add_routes(app: web.Application) -> None:
-    """Add the feed."""
+    """Add the route of live updates."""
     add_card_cache(app)
-    app[_WATCHERS] = _SseBroadcaster(app)
+    app[_BROADCASTER] = _SseBroadcaster(app)
     app.router.add_get("/live", _feed)
-    app.on_shutdown.append(_end_all)
+    app.on_shutdown.append(_close_all)
 
 
-async def _end_all(app: web.Application) -> None:
-    await app[_WATCHERS].close()
+async def _close_all(app: web.Application) -> None:
+    await app[_BROADCASTER].close()
 
 
 async def _feed(request: web.Request) -> web.StreamResponse:
-    watchers, subject = request.app[_WATCHERS], request.query.get("tenant")
-    if watchers.count >= MAX_SSE_CLIENTS:
-        raise web.HTTPServiceUnavailable(text=f"{MAX_SSE_CLIENTS} pages are watched already")
+    broadcaster, subject = request.app[_BROADCASTER], request.query.get("tenant")
+    if broadcaster.count >= MAX_SSE_CLIENTS:
+        raise web.HTTPServiceUnavailable(
+            text=f"too many live pages: the limit is {MAX_SSE_CLIENTS}"
+        )
     if subject is not None and subject not in request.app[SITE].tenants:
         raise web.HTTPNotFound(text=f"there is no tenant '{subject}'")
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
     await response.prepare(request)
-    mailbox = watchers.add(subject)
+    client = broadcaster.add(subject)
     try:
         await response.write(f"retry: {_RETRY_MS}\n\n".encode())
-        async for event in mailbox.take():
+        async for event in client.take():
             await response.write(event)
     except ConnectionError:
-        pass  # whoever watched has left
+        pass  # the client has disconnected
     finally:
-        watchers.remove(subject, mailbox)
+        broadcaster.remove(subject, client)
     return response
 
 

@@ -1,8 +1,6 @@
-"""From options to OpenSSL: the context of a server, or what is wrong with its files.
+"""The TLS context of the web server, and the reload of web.yml and of the files that it names.
 
-Holds what web.yml says, and picks up its changes, and those of the files that it names.
-
-A change that cannot be used, or that would open a door, changes nothing and is logged.
+A change that is invalid, or that would remove TLS or authentication, is rejected and logged.
 """
 
 import asyncio
@@ -26,9 +24,9 @@ from prober.web.auth import (
 )
 
 _VERIFY = {
-    ClientCertificates.NOT_ASKED: ssl.CERT_NONE,
+    ClientCertificates.NOT_REQUESTED: ssl.CERT_NONE,
     ClientCertificates.IF_GIVEN: ssl.CERT_OPTIONAL,
-    ClientCertificates.DEMANDED: ssl.CERT_REQUIRED,
+    ClientCertificates.REQUIRED: ssl.CERT_REQUIRED,
 }
 
 
@@ -37,7 +35,7 @@ _TOO_WEAK = ("TOO_SMALL", "TOO_WEAK")
 
 
 class ServerTlsError(TlsConfigurationError):
-    """Something of TLS cannot be used; `key` is the key of web.yml that names it."""
+    """A TLS setting cannot be used; `key` is its key in web.yml."""
 
     def __init__(self, key: str, message: str) -> None:
         self.key = key
@@ -45,7 +43,7 @@ class ServerTlsError(TlsConfigurationError):
 
 
 def server_context(options: TlsOptions) -> ssl.SSLContext:
-    """Return a context that speaks as told; reads files, raises ServerTlsError."""
+    """Return the context for some options; reads files, raises ServerTlsError."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     lowest = ssl.TLSVersion.TLSv1_3 if options.minimum_is_tls_1_3 else ssl.TLSVersion.TLSv1_2
     with _named("min_version"):
@@ -59,7 +57,7 @@ def server_context(options: TlsOptions) -> ssl.SSLContext:
     if options.ciphers:
         with _named("cipher_suites"):
             context.set_ciphers(":".join(options.ciphers))
-    if options.curve is not None and not _is_left_to_openssl(options.curve):
+    if options.curve is not None and not _is_default_curve(options.curve):
         with _named("curve_preferences"):
             context.set_ecdh_curve(options.curve)
     context.set_alpn_protocols(["http/1.1"])
@@ -71,7 +69,7 @@ def server_context(options: TlsOptions) -> ssl.SSLContext:
 
 
 def can_set_curve(curve: str) -> bool:
-    """Tell whether this Python can set a curve: some of 3.11 cannot set X25519."""
+    """Return whether this Python can set a curve: some versions of 3.11 cannot set X25519."""
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).set_ecdh_curve(curve)
     except (ssl.SSLError, ValueError):
@@ -79,24 +77,24 @@ def can_set_curve(curve: str) -> bool:
     return True
 
 
-def _is_left_to_openssl(curve: str) -> bool:
+def _is_default_curve(curve: str) -> bool:
     return curve == _FIRST_OF_OPENSSL and not can_set_curve(curve)
 
 
 @contextmanager
 def _named(key: str) -> Iterator[None]:
-    """Let out what OpenSSL or the system refuses as an error that names the key."""
+    """Turn errors of OpenSSL and of the system into errors that name the key in web.yml."""
     try:
         yield
     except (OSError, ValueError) as error:
-        message = f"is not taken by this machine's OpenSSL: {_reason(error)}"
+        message = f"is rejected by this machine's OpenSSL: {_reason(error)}"
         raise ServerTlsError(key, message) from error
 
 
 def _reason(error: OSError | ValueError) -> str:
     of_openssl = getattr(error, "reason", None) if isinstance(error, ssl.SSLError) else None
-    said = of_openssl or getattr(error, "strerror", None) or str(error)
-    return str(said).replace("_", " ").lower()
+    text = of_openssl or getattr(error, "strerror", None) or str(error)
+    return str(text).replace("_", " ").lower()
 
 
 def _load_certificate(context: ssl.SSLContext, options: TlsOptions) -> None:
@@ -120,7 +118,7 @@ def _load_certificate(context: ssl.SSLContext, options: TlsOptions) -> None:
             with _named(certificate.key):
                 raise
         except _EncryptedError as error:
-            message = "is encrypted: write it without a passphrase, readable by the prober alone"
+            message = "is encrypted: store it without a passphrase, readable by the prober only"
             raise ServerTlsError(private_key.key, message) from error
 
 
@@ -130,7 +128,7 @@ def _load_authority(context: ssl.SSLContext, pem: PemSource) -> None:
         try:
             context.load_verify_locations(path)
         except (ssl.SSLError, OSError) as error:
-            raise ServerTlsError(pem.key, "holds no certificate in PEM form") from error
+            raise ServerTlsError(pem.key, "contains no certificate in PEM format") from error
 
 
 def _check_readable(pem: PemSource) -> None:
@@ -138,7 +136,7 @@ def _check_readable(pem: PemSource) -> None:
         return
     try:
         if not stat.S_ISREG(pem.file.stat().st_mode):  # opening a pipe could block for ever
-            raise ServerTlsError(pem.key, f"'{pem.file}' is no regular file")
+            raise ServerTlsError(pem.key, f"'{pem.file}' is not a regular file")
         with pem.file.open("rb"):
             return
     except OSError as error:
@@ -156,7 +154,7 @@ def _is_certificate(path: str) -> bool:
 
 def _describe_error(pem: PemSource, private_key: PemSource) -> str:
     what = "private key" if pem is private_key else "certificate"
-    return f"holds no {what} in PEM form that OpenSSL takes"
+    return f"contains no {what} in PEM format that OpenSSL accepts"
 
 
 class _EncryptedError(Exception):
@@ -164,13 +162,13 @@ class _EncryptedError(Exception):
 
 
 def _refuse_password() -> str:
-    """Take the place of OpenSSL's own question on the terminal."""
+    """Reject encrypted keys: without this, OpenSSL asks for a passphrase on the terminal."""
     raise _EncryptedError
 
 
 @contextmanager
 def _path(pem: PemSource) -> Iterator[str]:
-    """Yield a path that OpenSSL can open; text of web.yml is never written to a disk."""
+    """Yield a path that OpenSSL can open; PEM text from web.yml is never written to disk."""
     if pem.file is not None:
         yield str(pem.file)
         return
@@ -187,11 +185,14 @@ def _path(pem: PemSource) -> Iterator[str]:
 WATCH_SECONDS = 1.0
 
 _Signature = tuple[Signature, ...]
-"""Of each file: inode, size and time of change; None for one that is not there."""
+"""Of each file: inode, size and modification time; None if it does not exist."""
 
 
 class WebConfigReloader:
-    """`access` and `context` are those in force now; a connection made before keeps its own."""
+    """Reloads web.yml when it changes. `access` and `context` are the current ones.
+
+    Connections that are open keep the TLS context that they were made with.
+    """
 
     def __init__(
         self,
@@ -200,7 +201,7 @@ class WebConfigReloader:
         logger: structlog.typing.FilteringBoundLogger | None = None,
         period_seconds: float = WATCH_SECONDS,
     ) -> None:
-        """Take what holds at first; raises TlsConfigurationError, `reread` any ProberError."""
+        """Create the first context; raises TlsConfigurationError. `reread` raises ProberError."""
         self.access = access or AccessPolicy()
         self._used = _signature(self.access.files)
         self.context: ssl.SSLContext | None = _context(self.access)
@@ -210,18 +211,18 @@ class WebConfigReloader:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin to watch, if there is anything to be watched."""
+        """Start to watch the files, if there are any."""
         if self._reread is not None and self.access.files:
             self._task = asyncio.create_task(self._watch(self._reread), name="web access")
 
     async def close(self) -> None:
-        """Watch no longer."""
+        """Stop watching."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def _watch(self, reread: Callable[[], AccessPolicy]) -> None:
-        """Take up a change once the files have been still for a period: no half of one is read."""
+        """Reload once the files have not changed for a period: they may still be being written."""
         seen = self._used
         while True:
             await asyncio.sleep(self._period_seconds)
@@ -230,16 +231,21 @@ class WebConfigReloader:
             if seen == self._used or seen != before:
                 continue
             await self._apply(reread)
-            self._used = seen if self.access.files == files else ()  # of others nothing is known
+            self._used = (
+                seen if self.access.files == files else ()
+            )  # other files now: read them again
 
     async def _apply(self, reread: Callable[[], AccessPolicy]) -> None:
         try:
             access, context = await asyncio.to_thread(_load_context, reread)
-            objection = refuse_downgrade(self.access, access)
+            error_text = refuse_downgrade(self.access, access)
         except ProberError as error:
-            objection = str(error)
-        if objection is not None:
-            self._logger.error("web_config.reload_rejected", message=f"{objection}; the old stays")
+            error_text = str(error)
+        if error_text is not None:
+            self._logger.error(
+                "web_config.reload_rejected",
+                message=f"{error_text}; the previous configuration stays in use",
+            )
             return
         self.access, self.context = access, context
         self._logger.info("web_config.reloaded", users=len(access.users), tls=context is not None)

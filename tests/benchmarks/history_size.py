@@ -11,17 +11,16 @@ from pathlib import Path
 from statistics import median
 from urllib.request import urlopen
 
-from prober.history.codec import pack_minutes, pack_tally
+from prober.history.codec import pack_aggregate, pack_minutes
 from prober.history.schema import FILE_NAME
-from prober.history.writer import HOUR, HistoryWriter
+from prober.history.writer import HOUR_SECONDS, UPSERT_BUCKET, HistoryWriter
 from prober.stats.aggregates import (
     BUCKET_SECONDS,
-    FIELDS,
     Aggregate,
     TimeBucket,
     bucket_start,
+    bucket_values,
     merge_aggregates,
-    values,
 )
 from tests.benchmarks.background_load import onlookers
 from tests.benchmarks.daemon import PROBES_PER_TENANT, Load, recorded_daemon
@@ -46,7 +45,7 @@ def measure(directory: Path, quick: bool) -> list[Figure]:
     began = time.monotonic()
     file_bytes = write_past(home / "state", probes, days)
     writing = time.monotonic() - began
-    sections = {"web": {"listen": "127.0.0.1:0", "max_series": 10_000_000}}
+    sections = {"web": {"listen": "127.0.0.1:0"}, "metrics": {"max_series": 10_000_000}}
     with static_platform(directory) as platform:
         load = Load(platform.plain_url, probes, interval="60s", sections=sections)
         with recorded_daemon(home, load) as recorded:
@@ -117,7 +116,7 @@ def write_past(directory: Path, probes: int, days: int) -> int:
     directory.mkdir(mode=0o700, parents=True)
     HistoryWriter.open(directory, lambda _path, _why: None).close()
     kinds = [_hour(random.Random(seed)) for seed in range(_HOURS_OF_A_KIND)]  # noqa: S311
-    last_hour = int(time.time() // HOUR) - 1
+    last_hour = int(time.time() // HOUR_SECONDS) - 1
     hours = range(last_hour - days * 24, last_hour)
     with closing(sqlite3.connect(directory / FILE_NAME)) as connection, connection:
         connection.execute("PRAGMA synchronous = off")
@@ -133,7 +132,9 @@ def write_past(directory: Path, probes: int, days: int) -> int:
                 for hour in hours
             )
             connection.executemany(f"INSERT INTO {table} VALUES (?, ?, ?)", rows)  # noqa: S608
-        _write_slots(connection, probes // PROBES_PER_TENANT, bucket_start(hours[0] * HOUR))
+        _write_buckets(
+            connection, probes // PROBES_PER_TENANT, bucket_start(hours[0] * HOUR_SECONDS)
+        )
     return (directory / FILE_NAME).stat().st_size
 
 
@@ -147,18 +148,17 @@ def _hour(chance: random.Random) -> tuple[bytes, bytes]:
         )
         for minute in range(60)
     }
-    return pack_tally(merge_aggregates(minutes.values())), pack_minutes(minutes)
+    return pack_aggregate(merge_aggregates(minutes.values())), pack_minutes(minutes)
 
 
-def _write_slots(connection: sqlite3.Connection, tenants: int, since: int) -> None:
+def _write_buckets(connection: sqlite3.Connection, tenants: int, since: int) -> None:
     runs = PROBES_PER_TENANT * BUCKET_SECONDS // 60
-    slot = TimeBucket(
+    bucket = TimeBucket(
         none=runs, splits=runs, server_seconds=runs * 0.09, network_seconds=runs * 0.05
     )
-    marks = ", ".join("?" * (len(FIELDS) + 2))
     rows = (
-        (f"tenant-{tenant:04}", at, *values(slot))
+        (f"tenant-{tenant:04}", at, *bucket_values(bucket))
         for tenant in range(tenants)
-        for at in range(since, int(time.time()) - HOUR, BUCKET_SECONDS)
+        for at in range(since, int(time.time()) - HOUR_SECONDS, BUCKET_SECONDS)
     )
-    connection.executemany(f"INSERT INTO slot VALUES ({marks})", rows)  # noqa: S608
+    connection.executemany(UPSERT_BUCKET, rows)

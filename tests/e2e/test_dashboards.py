@@ -29,8 +29,8 @@ from tests.grafana.dashboards import (
 )
 from tests.programs import get, seconds_until, started
 from tests.prometheus import READY, free_port, prometheus, running
-from tools.grafana.palette import STANDINGS, Code
-from tools.grafana.queries import TENANT, tenant_standing
+from tools.grafana.palette import STATUSES, Code
+from tools.grafana.queries import TENANT, tenant_status
 
 pytestmark = pytest.mark.prometheus
 
@@ -139,17 +139,17 @@ def test_every_query_answers_within_the_scenario(house: House) -> None:
 
 def test_the_timeline_names_the_culprit_of_each_fault(house: House) -> None:
     def said() -> Mapping[str, set[str]]:
-        found = house.series(tenant_standing(TENANT, TENANT), is_instant=False)
+        found = house.series(tenant_status(TENANT, TENANT), is_instant=False)
         return {
-            labels["tenant"]: {STANDINGS[int(value)].text for value in values}
+            labels["tenant"]: {STATUSES[int(value)].text for value in values}
             for labels, values in found
         }
 
     wanted = {
-        "acme-prod": {"✓ well", "~ network path, slow", "✗ platform"},
-        "acme-dev": {"✓ well", "✗ network path"},
-        "legacy": {"✓ well", "✗ credential"},
-        "acme-test": {STANDINGS[Code.MAINTENANCE].text},
+        "acme-prod": {"✓ OK", "~ network path, slow", "✗ platform"},
+        "acme-dev": {"✓ OK", "✗ network path"},
+        "legacy": {"✓ OK", "✗ credential"},
+        "acme-test": {STATUSES[Code.MAINTENANCE].text},
     }
     seconds_until(
         lambda: all(words <= said().get(tenant, set()) for tenant, words in wanted.items()),

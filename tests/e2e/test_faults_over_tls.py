@@ -79,7 +79,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         }
         settings = {
             "web": {"listen": "127.0.0.1:0"},
-            "tokens": {"canary_first": "100ms", "canary_limit": "200ms"},
+            "tokens": {"retry_initial": "100ms", "retry_max": "200ms"},
             "defaults": {"interval": "1s", "timeout": "900ms", "connect_timeout": "400ms"},
             "tenants": [
                 {

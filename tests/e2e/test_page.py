@@ -92,7 +92,7 @@ def test_verdicts_change_live_and_name_the_culprit(demo: str, chromium: Browser)
             r"tenant-acme-prod: network path slow: \d+ ms",
             r"tenant-acme-dev: network path: connection refused on",
             r"tenant-acme-prod: platform: 500s on",
-            r"tenant-legacy: token superseded \d+ s ago",
+            r"tenant-legacy: token replaced elsewhere \((just now|\d+ s ago)\)",
         ):
             seen.page.wait_for_function(
                 "words => [...window.seen].some((each) => new RegExp(words).test(each))",
@@ -125,7 +125,7 @@ def test_a_tenants_page_shows_where_the_time_went(demo: str, chromium: Browser) 
         expect(seen.page.locator("svg.waterfall").first).to_be_visible()
         expect(seen.page.locator("svg.chart path.line")).to_have_count(12)
         expect(seen.page.locator("svg.strip rect.platform").first).to_be_visible()
-        expect(seen.page.get_by_text("Decided by row").first).to_be_visible()
+        expect(seen.page.get_by_text("Rule ").first).to_be_visible()
         seen.keep("tenant", full=True)
 
 
@@ -155,7 +155,7 @@ def test_without_a_script_it_only_does_not_move(demo: str, chromium: Browser) ->
     with watched(chromium, demo, java_script_enabled=False) as seen:
         seen.open("/")
         expect(seen.page.locator(".card .words")).to_have_count(3)
-        expect(seen.page.locator("#feed")).to_have_text("Not live: reload for news.")
+        expect(seen.page.locator("#feed")).to_have_text("Not live: reload to update.")
         seen.page.get_by_role("link", name="acme-prod").last.click()
         expect(seen.page.locator("svg.chart")).to_have_count(3)
 
@@ -174,7 +174,7 @@ def test_the_keyboard_reaches_everything(demo: str, chromium: Browser) -> None:
     with watched(chromium, demo) as seen:
         seen.open("/")
         seen.page.keyboard.press("Tab")
-        assert seen.page.evaluate("document.activeElement.textContent") == "To the content"
+        assert seen.page.evaluate("document.activeElement.textContent") == "Skip to content"
         for _ in range(40):
             seen.page.keyboard.press("Tab")
             if seen.page.evaluate("document.activeElement.textContent") == "acme-dev":

@@ -34,7 +34,7 @@ class House:
 @pytest.fixture(scope="module")
 def house(stage: Stage) -> Iterator[House]:
     settings = settings_of(stage.tenants, state="network")
-    settings["web"]["histograms"] = "off"
+    settings["metrics"] = {"histograms": "off"}
     with daemon(stage, "network", settings) as running:
         yield House(running)
 

@@ -19,12 +19,12 @@ from prober.outcomes import Culprit
 from tests.grafana.dashboards import BOARDS, FILES, GRAFANA, annotations, panels, variables
 from tools.grafana.__main__ import written
 from tools.grafana.field_config import CERTIFICATE_DAYS, SHARE_LOST, TOKEN_DAYS
-from tools.grafana.palette import CULPRITS, PLAIN, STANDINGS, TOKENS, Code
+from tools.grafana.palette import CULPRITS, PLAIN, STATUSES, TOKENS, Code
 from tools.grafana.panels import RUNBOOKS
 from tools.grafana.self_monitoring import (
     HEARTBEAT_LIMIT_SECONDS,
     LAG_LIMIT_SECONDS,
-    LATENESS_LIMIT_SECONDS,
+    START_DELAY_LIMIT_SECONDS,
 )
 
 ROOT = Path(__file__).parents[2]
@@ -153,9 +153,9 @@ def test_a_colour_is_the_status_pages_and_never_stands_alone() -> None:
     for culprit in set(Culprit) - {Culprit.NONE}:
         assert f"--{culprit}: {CULPRITS[culprit].colour};" in dark
     assert f"--good: {CULPRITS[Culprit.NONE].colour};" in dark
-    for words in (STANDINGS, TOKENS, CULPRITS):
+    for words in (STATUSES, TOKENS, CULPRITS):
         assert len({shown.text for shown in words.values()}) == len(words)
-    assert {Code.PLATFORM_SLOW + n for n in range(1, len(Culprit))} <= set(STANDINGS)
+    assert {Code.PLATFORM_SLOW + n for n in range(1, len(Culprit))} <= set(STATUSES)
 
 
 @ALL
@@ -226,7 +226,7 @@ def test_a_colour_turns_where_an_alert_does() -> None:
         "ProberRunsSkipped": f"> {lost:g}",
         "ProberMeasurementsDiscarded": f"> {lost:g}",
         "ProberSchedulerStalled": f"> {HEARTBEAT_LIMIT_SECONDS:g}",
-        "ProberScheduleLate": f"> {LATENESS_LIMIT_SECONDS:g}",
+        "ProberScheduleLate": f"> {START_DELAY_LIMIT_SECONDS:g}",
         "ProberEventLoopLags": f"> {LAG_LIMIT_SECONDS:g}",
     }
     for alert, limit in limits.items():

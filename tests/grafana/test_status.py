@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from tests.grafana.dashboards import concrete
-from tools.grafana.palette import STANDINGS
-from tools.grafana.queries import PROBE, TENANT, probe_standing, tenant_standing
+from tools.grafana.palette import STATUSES
+from tools.grafana.queries import PROBE, TENANT, probe_status, tenant_status
 
 AT_SECONDS = 3600
 STEP_SECONDS = 30
@@ -20,7 +20,7 @@ PROBES = ("datasets", "sources", "projects")
 
 @dataclass(frozen=True)
 class Case:
-    """What is other than well, as `series: value`, and what is said at the end of an hour."""
+    """What differs from OK, as `series: value`, and what is said at the end of an hour."""
 
     name: str
     odd: Mapping[str, str]
@@ -48,10 +48,10 @@ def took(side: str) -> str:
 
 LAST_RUN = "prober_probe_last_run_timestamp_seconds"
 MAINTENANCE = series("prober_maintenance_active", None)
-WELL = "✓ well"
+OK = "✓ OK"
 
 
-def all_is_well() -> dict[str, str]:
+def all_ok() -> dict[str, str]:
     every = {MAINTENANCE: "0", token("valid"): "1", token("rejected"): "0", token("missing"): "0"}
     for probe in PROBES:
         every[series("prober_probe_success", probe)] = "1"
@@ -66,7 +66,7 @@ def all_is_well() -> dict[str, str]:
 
 
 CASES = (
-    Case("nothing is wrong", {}, WELL, WELL),
+    Case("nothing is wrong", {}, OK, OK),
     Case(
         "of two culprits, that of most probes",
         {
@@ -90,12 +90,12 @@ CASES = (
         "✗ platform",
     ),
     Case(
-        "a probe is held back while the token is rejected",
+        "a probe is paused while the token is rejected",
         {token("rejected"): "1", failing("credential", "sources"): "3"},
         "✗ credential",
-        "· held back",
+        "· paused (token rejected)",
     ),
-    Case("no token at all is the prober's", {token("missing"): "1"}, "! prober", WELL),
+    Case("no token at all is the prober's", {token("missing"): "1"}, "! prober", OK),
     Case(
         "in maintenance nothing else is said",
         {MAINTENANCE: "1", failing("platform"): "3"},
@@ -120,7 +120,7 @@ CASES = (
         "! prober",
         "! prober",
     ),
-    Case("not run for nearly as long", {series(LAST_RUN): str(AT_SECONDS - 209)}, WELL, WELL),
+    Case("not run for nearly as long", {series(LAST_RUN): str(AT_SECONDS - 209)}, OK, OK),
     Case(
         "never run",
         {series(LAST_RUN, probe): "0" for probe in PROBES},
@@ -141,14 +141,14 @@ CASES = (
 
 
 def said(query: str, labels: str, words: str) -> dict[str, Any]:
-    (code,) = (code for code, shown in STANDINGS.items() if shown.text == words)
+    (code,) = (code for code, shown in STATUSES.items() if shown.text == words)
     expected = {"labels": f'{{job="prober", tenant="acme"{labels}}}', "value": int(code)}
     return {"expr": concrete(query), "eval_time": f"{AT_SECONDS}s", "exp_samples": [expected]}
 
 
 def as_promtool_has_it(case: Case) -> dict[str, Any]:
-    of_probe = f'{probe_standing(PROBE, TENANT)} and on (probe) label_replace(vector(1), "probe",'
-    values = {**all_is_well(), **case.odd}
+    of_probe = f'{probe_status(PROBE, TENANT)} and on (probe) label_replace(vector(1), "probe",'
+    values = {**all_ok(), **case.odd}
     return {
         "name": case.name,
         "interval": f"{STEP_SECONDS}s",
@@ -157,7 +157,7 @@ def as_promtool_has_it(case: Case) -> dict[str, Any]:
             for name, value in values.items()
         ],
         "promql_expr_test": [
-            said(tenant_standing(TENANT, TENANT), "", case.tenant),
+            said(tenant_status(TENANT, TENANT), "", case.tenant),
             said(f'{of_probe} "datasets", "", "")', ', probe="datasets"', case.datasets),
         ],
     }

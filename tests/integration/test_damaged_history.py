@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from prober.history.reader import Calls, HistoryReader
+from prober.history.reader import HistoryReader
 from prober.history.schema import FILE_NAME
 from prober.history.writer import HistoryWriter
 from prober.outcomes import Reason
@@ -16,8 +16,8 @@ from tests.unit.history.test_writer import a_file, ran
 from tests.unit.stats.factories import NOW
 
 TABLES = (
-    "probe", "minute", "hour", "hour_detail", "slot", "failure", "verdict_change", "spell",
-    "token_event", "slow_answer", "forgotten",
+    "probe", "minute", "hour", "hour_detail", "time_bucket", "failure", "verdict_change",
+    "failure_streak", "token_event", "slow_request", "retention_horizon",
 )  # fmt: skip
 VALUES = (
     "unknown",
@@ -47,7 +47,7 @@ def cells(directory: Path) -> Iterator[tuple[str, str]]:
 
 
 def asked(directory: Path) -> None:
-    reader, calls = HistoryReader(directory), Calls(directory)
+    reader = HistoryReader(directory)
     for ask in (
         lambda: reader.aggregates("acme", NOW - 9999, NOW + 99_999, 3600),
         lambda: reader.aggregates("acme", NOW - 9999, NOW + 99_999, 60),
@@ -60,11 +60,11 @@ def asked(directory: Path) -> None:
         lambda: reader.verdict_changes("acme", 0.0, limit=99),
         lambda: reader.token_events("acme", limit=99),
         reader.oldest,
-        lambda: calls.failure_summaries("acme", 0.0, NOW + 99_999, limit=99),
-        lambda: calls.failure_documents(range(1, 99)),
-        lambda: calls.slow_requests("acme", 0.0, NOW + 99_999, limit=99),
-        lambda: calls.recorded_spans(0.0, NOW + 99_999),
-        calls.retention_horizon,
+        lambda: reader.failure_summaries("acme", 0.0, NOW + 99_999, limit=99),
+        lambda: reader.failure_documents(range(1, 99)),
+        lambda: reader.slow_requests("acme", 0.0, NOW + 99_999, limit=99),
+        lambda: reader.recorded_buckets(0.0, NOW + 99_999),
+        reader.retention_horizon,
     ):
         try:
             ask()
@@ -95,7 +95,8 @@ def test_no_damage_of_a_cell_ends_in_a_traceback(tmp_path: Path, seed: int) -> N
         ):
             connection.execute(
                 f"UPDATE OR IGNORE {table} SET {column} = ? WHERE rowid % 3 = 0"  # noqa: S608
-                if table not in {"minute", "hour", "hour_detail", "slot", "forgotten"}
+                if table
+                not in {"minute", "hour", "hour_detail", "time_bucket", "retention_horizon"}
                 else f"UPDATE OR IGNORE {table} SET {column} = ?",  # noqa: S608
                 (value,),
             )
@@ -117,7 +118,9 @@ def test_a_history_without_one_of_its_tables_is_set_aside(tmp_path: Path, table:
 def test_a_streak_with_a_reason_of_a_later_prober_stops_nothing(tmp_path: Path) -> None:
     written(tmp_path)
     with closing(sqlite3.connect(tmp_path / FILE_NAME)) as connection, connection:
-        connection.execute("UPDATE spell SET reason = 'of_tomorrow', ended_at = NULL WHERE id = 1")
+        connection.execute(
+            "UPDATE failure_streak SET reason = 'of_tomorrow', ended_at = NULL WHERE id = 1"
+        )
         connection.execute("UPDATE verdict_change SET reason = 'of_tomorrow' WHERE id = 1")
         connection.execute("UPDATE failure SET reason = 'of_tomorrow' WHERE id = 1")
     before = len(HistoryReader(tmp_path).streaks(0.0, NOW + 99_999))

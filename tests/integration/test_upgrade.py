@@ -8,7 +8,7 @@ import pytest
 from prober.history.reader import HistoryReader
 from prober.history.schema import FILE_NAME as HISTORY
 from prober.history.schema import FORMAT
-from prober.history.writer import HOUR, HistoryWriter, RunEntry
+from prober.history.writer import HOUR_SECONDS, HistoryWriter, RunEntry
 from prober.outcomes import Reason, RejectionCause, TokenEventKind, TokenState
 from prober.sqlite import open_to_read
 from prober.stats.aggregates import Aggregate, add_run
@@ -57,14 +57,14 @@ def test_the_past_is_read_as_it_was(state: Path) -> None:
     HistoryWriter.open(state, unexpected).close()  # as the daemon does before anybody reads
     archive = HistoryReader(state)
 
-    minutes = archive.aggregates("dev", NOW, NOW + HOUR, 60)["sources"]
+    minutes = archive.aggregates("dev", NOW, NOW + HOUR_SECONDS, 60)["sources"]
     assert list(minutes) == [NOW + 60 * minute for minute in range(60)]
     run = a_run(probe="sources", tenant="dev", server=0.2, network=0.03)
     assert list(minutes.values()) == [add_run(Aggregate(), run)] * 60
-    totals = archive.totals("acme", NOW, NOW + 2 * HOUR)["datasets"]
+    totals = archive.totals("acme", NOW, NOW + 2 * HOUR_SECONDS)["datasets"]
     assert totals.by_reason == {Reason.OK: 85, Reason.SERVER_ERROR: 5}
     assert totals.paused == 1
-    (incident,) = archive.streaks(NOW, NOW + 2 * HOUR, "acme")
+    (incident,) = archive.streaks(NOW, NOW + 2 * HOUR_SECONDS, "acme")
     assert (incident.reason, incident.failures) == (Reason.SERVER_ERROR, 5)
     assert (incident.started_at, incident.ended_at) == (NOW + 3000, NOW + 3300)
     failures = archive.failures("acme", NOW, limit=9)
@@ -74,7 +74,7 @@ def test_the_past_is_read_as_it_was(state: Path) -> None:
     assert [change.reason for change in changes] == [Reason.OK, Reason.SERVER_ERROR, Reason.OK]
     (event,) = archive.token_events("acme", limit=9)
     assert (event.kind, event.fingerprint) == (TokenEventKind.REJECTED, "0badc0de")
-    assert archive.bucket_totals(NOW, NOW + 2 * HOUR)["acme"].paused == 1
+    assert archive.bucket_totals(NOW, NOW + 2 * HOUR_SECONDS)["acme"].paused == 1
     assert archive.oldest() == NOW
 
 
@@ -82,14 +82,16 @@ def test_what_was_going_on_goes_on_and_new_runs_are_added(state: Path) -> None:
     file = HistoryWriter.open(state, unexpected)
     file.write([RunEntry(a_run(5460.0, Reason.DNS, probe="sources", tenant="dev"))])
     file.write([RunEntry(a_run(5520.0, probe="sources", tenant="dev"))])
-    assert file.pack_hours(NOW + 2 * HOUR, 9) == 2  # the hour that the old version had begun
+    assert (
+        file.pack_hours(NOW + 2 * HOUR_SECONDS, 9) == 2
+    )  # the hour that the old version had begun
     file.close()
 
     archive = HistoryReader(state)
-    (incident,) = archive.streaks(NOW, NOW + 2 * HOUR, "dev")
+    (incident,) = archive.streaks(NOW, NOW + 2 * HOUR_SECONDS, "dev")
     assert (incident.reason, incident.failures) == (Reason.DNS, 2)
     assert incident.ended_at == NOW + 5520
-    assert archive.totals("dev", NOW, NOW + 2 * HOUR)["sources"].runs == 93
+    assert archive.totals("dev", NOW, NOW + 2 * HOUR_SECONDS)["sources"].runs == 93
 
 
 def test_the_file_is_of_the_present_format_afterwards(state: Path) -> None:

@@ -1,4 +1,4 @@
-"""The table of alerts that fire, each with the way to its page."""
+"""The table of firing alerts, each with a link to its runbook."""
 
 from collections import defaultdict
 from pathlib import Path
@@ -26,16 +26,16 @@ def alerts(scope: str, size: Size) -> AnyPanel:
     page = f"{RUNBOOKS}/${{__data.fields.runbook}}.md"
     return listing(
         About(
-            "Alerts that fire",
-            "The culprit says who has to act, the severity when: page is now, ticket the morning;"
-            " the name leads to what to do.",
-            nothing="No alert fires.",
+            "Firing alerts",
+            "Responsible shows who has to act, severity when: page means now, ticket means next"
+            " working day. The name links to the runbook.",
+            nothing="No alert is firing.",
         ),
         [Query(f"max by ({_SHOWN}) ({labelled})", "since")],
         [
             Column("severity", "Severity"),
-            Column("culprit", "Culprit", CULPRIT),
-            Column("alertname", "Alert", link=("What to do", page)),
+            Column("culprit", "Responsible", CULPRIT),
+            Column("alertname", "Alert", link=("Runbook", page)),
             Column("tenant", "Tenant", link=TENANT_OF_ROW),
             Column("since", "Since", AGO),
             Column("runbook", "runbook", hidden=True),

@@ -1,4 +1,4 @@
-"""What every dashboard has: variables, annotations, links to the others, panels in a grid."""
+"""What all dashboards have: variables, annotations, links to the others, panels in a grid."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from grafana_foundation_sdk.models import dashboard as models
 from tools.grafana.palette import NEUTRAL
 from tools.grafana.panels import DATASOURCE, AnyPanel
 
-OVERVIEW, TENANT, TOKENS, ITSELF = (
+OVERVIEW, TENANT, TOKENS, SELF_MONITORING = (
     "prober-overview",
     "prober-tenant",
     "prober-tokens",
@@ -35,7 +35,7 @@ class Choice:
     """A variable that is filled with a label's values; the metric's matchers may use others.
 
     `every` is what `All` matches: None stands for the values themselves, as it must where another
-    choice narrows them; `.*` for a label that perhaps nobody gave.
+    choice narrows them; `.*` for a label that may be missing.
     """
 
     label: str

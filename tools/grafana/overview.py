@@ -1,4 +1,4 @@
-"""The first dashboard to open: who is not well, whose it is, and whether promises hold."""
+"""The first dashboard to open: which tenants fail, who is responsible, and whether SLOs are met."""
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
@@ -13,13 +13,13 @@ from tools.grafana.field_config import (
     COUNT,
     CULPRIT,
     DAYS_KNOWN,
-    NONE_IS_WELL,
+    NONE_IS_OK,
     TOKEN,
     TOKEN_DAYS,
     YES,
 )
 from tools.grafana.layout import TENANT_OF_ROW, TENANT_OF_SERIES, Row, framed
-from tools.grafana.palette import BAD, CULPRIT_COLOURS, CULPRIT_WORDS, GOOD, STANDINGS, Code
+from tools.grafana.palette import BAD, CULPRIT_COLOURS, CULPRIT_WORDS, GOOD, STATUSES, Code
 from tools.grafana.panels import (
     About,
     AnyPanel,
@@ -31,7 +31,7 @@ from tools.grafana.panels import (
     number,
     timeline,
 )
-from tools.grafana.queries import JOB, TENANT, days_until, moment, tenant_standing, token_standing
+from tools.grafana.queries import JOB, TENANT, days_until, tenant_status, timestamp_ms, token_status
 
 _FAILURES = f"prober_probe_consecutive_failures{{{TENANT}}}"
 _CERTIFICATE = "prober_tls_certificate_expiry_timestamp_seconds"
@@ -45,53 +45,52 @@ def overview() -> Dashboard:
     return framed(
         layout.OVERVIEW,
         "Prober: overview",
-        "Who is not well, whose it is, and whether promises hold, over all tenants.",
+        "Which tenants fail, who is responsible, and whether SLOs are met.",
         layout.TENANTS,
         [
-            Row("", [*_in_trouble(), *_ahead(), _standings(), alerts(_ALERTS, (9, 11))]),
+            Row("", [*_in_trouble(), *_ahead(), _statuses(), alerts(_ALERTS, (9, 11))]),
             Row("What fails", [_failing(), _failing_over_time()]),
-            Row("Promises", [_promises(), _budgets()]),
+            Row("Objectives", [_objectives(), _budgets()]),
             Row("Tokens and certificates", [_tokens(), _certificates()]),
         ],
     )
 
 
 def _in_trouble() -> list[AnyPanel]:
-    out_of_use = f'prober_token_state{{{TENANT}, state=~"missing|rejected"}}'
+    not_usable = f'prober_token_state{{{TENANT}, state=~"missing|rejected"}}'
     return [
         number(
             About(
-                "Tenants failing", "More than none: the timeline below says which, and whose it is."
+                "Tenants failing", "The timeline below shows which tenants, and who is responsible."
             ),
-            f"sum(({tenant_standing(TENANT, TENANT)}) > bool {Code.PLATFORM_SLOW})",
+            f"sum(({tenant_status(TENANT, TENANT)}) > bool {Code.PLATFORM_SLOW})",
             _GLANCE,
-            NONE_IS_WELL,
+            NONE_IS_OK,
         ),
         number(
             About(
-                "Probes failing", "Many of one tenant are one cause; one of many is that endpoint."
+                "Probes failing",
+                "All probes of a tenant: one common cause; one probe: that endpoint.",
             ),
             f"sum(max by (job, tenant, probe) ({_FAILURES}) > bool 0)",
             _GLANCE,
-            NONE_IS_WELL,
+            NONE_IS_OK,
         ),
         number(
-            About(
-                "Alerts firing", "None: nobody has to act; else the list below says who and how."
-            ),
+            About("Alerts firing", "The list below shows who has to act, and how."),
             f"count({firing(_ALERTS)}) or vector(0)",
             _GLANCE,
-            NONE_IS_WELL,
+            NONE_IS_OK,
         ),
         number(
             About(
-                "Tokens out of use",
-                "More than none: put the present token into its source, no restart is needed.",
+                "Tokens not usable",
+                "Put the user's current token into its source; no restart is needed.",
                 ("ProberTokenRejected",),
             ),
-            f"sum(max by (job, tenant) ({out_of_use}))",
+            f"sum(max by (job, tenant) ({not_usable}))",
             _GLANCE,
-            NONE_IS_WELL,
+            NONE_IS_OK,
         ),
     ]
 
@@ -101,9 +100,9 @@ def _ahead() -> list[AnyPanel]:
         number(
             About(
                 "Next certificate expires in",
-                "Under 21 days: ask whoever ends TLS there to renew it.",
+                "Under 21 days: ask the operator of that TLS endpoint to renew it.",
                 ("ProberCertificateExpires",),
-                nothing="no TLS seen",
+                nothing="no TLS",
             ),
             f"min({days_until(_CERTIFICATE, JOB, 'job, host')})",
             _GLANCE,
@@ -111,10 +110,10 @@ def _ahead() -> list[AnyPanel]:
         ),
         number(
             About(
-                "Probers answering",
-                "Less than all: of what they watch nothing is known, whatever else is shown here.",
+                "Probers up",
+                "Under 100 %: there is no data for the tenants of the probers that are down.",
                 ("ProberDown",),
-                nothing="no prober at all",
+                nothing="no prober",
             ),
             f"sum(up{{{JOB}}}) / count(up{{{JOB}}})",
             _GLANCE,
@@ -123,16 +122,17 @@ def _ahead() -> list[AnyPanel]:
     ]
 
 
-def _standings() -> AnyPanel:
+def _statuses() -> AnyPanel:
     return timeline(
         About(
-            "How each tenant stands",
-            "The word names whose it is: act on credential, request and prober yourself, hand"
-            " platform to the supplier; where several fail at once, look for what they share.",
+            "Status of each tenant",
+            "The word names who is responsible: act on credential, probe request and prober"
+            " yourself, report platform to the supplier; if several tenants fail at once, look for"
+            " what they have in common.",
         ),
-        [Query(tenant_standing(TENANT, TENANT), "{{tenant}}")],
+        [Query(tenant_status(TENANT, TENANT), "{{tenant}}")],
         (15, 11),
-        STANDINGS,
+        STATUSES,
         TENANT_OF_SERIES,
     )
 
@@ -140,15 +140,16 @@ def _standings() -> AnyPanel:
 def _failing() -> AnyPanel:
     return listing(
         About(
-            "Probes that fail now",
-            "One culprit on all probes of a tenant is one cause; the longest row began first.",
+            "Failing probes",
+            "The same culprit on all probes of a tenant: one common cause. The highest number of"
+            " failures started first.",
             nothing="No probe fails.",
         ),
         [Query(f"max by (job, tenant, probe, culprit) ({_FAILURES}) > 0", "failures")],
         [
             _TENANT,
             Column("probe", "Probe"),
-            Column("culprit", "Culprit", CULPRIT),
+            Column("culprit", "Responsible", CULPRIT),
             Column("failures", "Failures in a row", COUNT),
         ],
         (12, 9),
@@ -161,8 +162,8 @@ def _failing_over_time() -> AnyPanel:
     failures = f"prober_probe_consecutive_failures{{{TENANT}, culprit="
     return lines(
         About(
-            "Failing probes by culprit",
-            "A step is one event; network over all tenants at once has its cause near the prober.",
+            "Failing probes by responsible party",
+            "A step is one event. Network path on all tenants: the cause is near the prober.",
             ("ProberVantagePointOffline",),
         ),
         [
@@ -183,13 +184,13 @@ def _recorded(name: str) -> str:
     return f"max by (job, tenant) (tenant:prober_{name}{{{TENANT}}})"
 
 
-def _promises() -> AnyPanel:
+def _objectives() -> AnyPanel:
     objective = _recorded("availability_objective:ratio")
     month = _recorded("platform_availability:ratio30d")
     return listing(
         About(
             "Availability against the objective",
-            "Platform: of the runs that the platform answered, those that it did not fail;"
+            "Platform: share of the runs with a response from the platform that it did not fail;"
             " end-to-end: of all runs, those that a caller would have seen succeed. Both are of the"
             " days that Prometheus still knows.",
             ("ProberErrorBudgetBurns", "ProberRetentionTooShort"),
@@ -210,10 +211,10 @@ def _promises() -> AnyPanel:
             Column("objective", "Objective", AVAILABILITY),
             Column("platform1d", "Platform, 1 d", AVAILABILITY),
             Column("platform30d", "Platform, 30 d", AVAILABILITY),
-            Column("kept", "Kept", YES),
+            Column("kept", "Met", YES),
             Column("budget", "Budget left", BUDGET),
-            Column("known", "Of 30 days, known", DAYS_KNOWN),
-            Column("heard1d", "Runs answered, 1 d", AVAILABILITY),
+            Column("known", "Days with data, of 30", DAYS_KNOWN),
+            Column("heard1d", "Runs with a response, 1 d", AVAILABILITY),
             Column("endtoend1d", "End-to-end, 1 d", AVAILABILITY),
             Column("endtoend30d", "End-to-end, 30 d", AVAILABILITY),
         ],
@@ -226,7 +227,7 @@ def _budgets() -> AnyPanel:
     return lines(
         About(
             "Error budget left",
-            "A slope that meets 0 before 30 days are over breaks the promise; flat is well.",
+            "At this slope, the line reaches 0 before 30 days are over if the objective is missed.",
             ("ProberErrorBudgetBurns",),
         ),
         [Query(_recorded("error_budget_left:ratio30d"), "{{tenant}}")],
@@ -240,14 +241,14 @@ def _tokens() -> AnyPanel:
     return listing(
         About(
             "Tokens",
-            "Rejected: somebody generated a new one, or it expired: replace it; few days left:"
-            " rotate it in time.",
+            "Rejected: it expired or was replaced elsewhere: configure the current one. Few days"
+            " left: rotate it in time.",
             ("ProberTokenRejected", "ProberTokenExpiresSoon"),
         ),
         [
-            Query(token_standing(TENANT), "state"),
+            Query(token_status(TENANT), "state"),
             Query(expiry, "days"),
-            Query(moment("prober_token_last_accepted_timestamp_seconds", TENANT), "accepted"),
+            Query(timestamp_ms("prober_token_last_accepted_timestamp_seconds", TENANT), "accepted"),
         ],
         [
             _TENANT,
@@ -264,9 +265,9 @@ def _certificates() -> AnyPanel:
     return listing(
         About(
             "TLS certificates",
-            "The first of the chain to expire, by host: under 21 days whoever ends TLS is late.",
+            "The first certificate of each host to expire; under 21 days renewal is overdue.",
             ("ProberCertificateExpires",),
-            nothing="No certificate was seen: all is plain HTTP, or not reached yet.",
+            nothing="No certificate seen: plain HTTP only, or no connection yet.",
         ),
         [Query(days_until(_CERTIFICATE, JOB, "job, host"), "days")],
         [Column("host", "Host"), Column("days", "Expires in", CERTIFICATE_DAYS)],

@@ -1,7 +1,7 @@
-"""The status page's words and colours, for Grafana. A colour never stands alone.
+"""The words and colours of the status page, for Grafana. A colour never has a meaning of its own.
 
-Colours are read from the page's own style sheet, of its dark half: Grafana knows one colour for
-both grounds, and dashboards are read at night.
+Colours are read from the dark half of the page's style sheet: Grafana has one colour for light and
+dark backgrounds, and dashboards are mostly read in the dark theme.
 """
 
 import re
@@ -11,8 +11,8 @@ from enum import IntEnum
 from importlib.resources import files
 from types import MappingProxyType
 
-from prober.outcomes import Culprit, LatencyComponent, TokenState
-from prober.render.text import CULPRIT_LABELS, symbol, token_symbol
+from prober.outcomes import Culprit, LatencyComponent, SkipCause, TokenState
+from prober.render.text import CULPRIT_LABELS, SKIPS, symbol, token_symbol
 
 
 def _colours() -> Mapping[str, str]:
@@ -23,8 +23,8 @@ def _colours() -> Mapping[str, str]:
 
 COLOURS = _colours()
 GOOD, BAD, WARNING = COLOURS["good"], COLOURS["platform"], COLOURS["credential"]
-NEUTRAL = COLOURS["link"]  # nobody's: no culprit has it
-PLAIN = "text"  # Grafana's own name for what is readable on either ground
+NEUTRAL = COLOURS["link"]  # no culprit has it
+PLAIN = "text"  # Grafana's name for a colour that is readable on both backgrounds
 CULPRIT_COLOURS: Mapping[Culprit, str] = MappingProxyType(
     {culprit: COLOURS["good" if culprit is Culprit.NONE else culprit] for culprit in Culprit}
 )
@@ -46,34 +46,34 @@ _TOKEN_COLOURS: Mapping[TokenState, str] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """How one value is shown: always a word, and a colour beside it."""
+    """How one value is shown: as a word, with a colour."""
 
     text: str
     colour: str
 
 
 class Code(IntEnum):
-    """What a standing is called in queries; of two, the greater is worse."""
+    """The value of a status in queries; the greater of two is worse."""
 
-    WELL = 0
+    OK = 0
     MAINTENANCE = 1
     WAITING = 2
-    HELD_BACK = 3
+    PAUSED = 3
     NETWORK_SLOW = 4
     PLATFORM_SLOW = 5
 
 
-# The page names the culprit of most probes; of two with as many, the earlier in its own order.
+# The page names the culprit of most probes; of two with equally many, the first one in its order.
 _WORST_LAST = [culprit for culprit in reversed(list(CULPRIT_LABELS)) if culprit is not Culprit.NONE]
 CULPRIT_CODES: Mapping[Culprit, int] = MappingProxyType(
     {culprit: Code.PLATFORM_SLOW + place for place, culprit in enumerate(_WORST_LAST, 1)}
 )
-STANDINGS: Mapping[int, Shown] = MappingProxyType(
+STATUSES: Mapping[int, Shown] = MappingProxyType(
     {
-        Code.WELL: Shown(CULPRIT_WORDS[Culprit.NONE], COLOURS["good"]),
+        Code.OK: Shown(CULPRIT_WORDS[Culprit.NONE], COLOURS["good"]),
         Code.MAINTENANCE: Shown("· in maintenance", COLOURS["line"]),
         Code.WAITING: Shown("· no run yet", COLOURS["nothing"]),
-        Code.HELD_BACK: Shown("· held back", COLOURS["nothing"]),
+        Code.PAUSED: Shown(f"· {SKIPS[SkipCause.TOKEN_REJECTED]}", COLOURS["nothing"]),
         Code.NETWORK_SLOW: Shown("~ network path, slow", COLOURS["slow-ground"]),
         Code.PLATFORM_SLOW: Shown("~ platform, slow", COLOURS["slow-ground"]),
         **{

@@ -1,7 +1,7 @@
-"""Four kinds of panels, all calm: a number, a table, a timeline of states, lines over time.
+"""Four kinds of panels: a number, a table, a timeline of states, and lines over time.
 
-Sizes are (width, height) in Grafana's grid of 24 columns. A query that answers nothing shows why
-(`nothing`), never an empty layout.
+Sizes are (width, height) in Grafana's grid of 24 columns. A panel without data says why
+(`nothing`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,19 +35,20 @@ DATASOURCE = models.DataSourceRef(type_val="prometheus", uid="${datasource}")
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What a panel is called, what to conclude from it, and the alerts' pages that it leads to."""
+    """A panel's title, what to conclude from it, and the runbooks that it links to."""
 
     title: str
     description: str
     runbooks: tuple[str, ...] = ()
-    nothing: str = "nothing known"
+    nothing: str = "no data"
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One query and the name of its series; in a table, of its column.
+    """One query and the name of its series, or of its column in a table.
 
-    `dash` is how a line is broken, in pixels drawn and not, so that it is known without its colour.
+    `dash` is the line's pattern (pixels drawn, pixels not drawn), so that lines can be told apart
+    without colours.
     """
 
     expression: str
@@ -63,9 +64,9 @@ Steps = tuple[tuple[float | None, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """How a value is written: as a quantity, coloured by `steps`, or as the word it stands for.
+    """How a value is shown: as a quantity, coloured by `steps`, or as a word.
 
-    `is_filled`: the colour is the ground of the word, since not all that fill can be read as text.
+    `is_filled`: the colour is the background, since not all of these colours are readable as text.
     """
 
     unit: str = "none"
@@ -87,7 +88,7 @@ class Column:
 
 
 def number(about: About, query: str, size: Size, look: Look) -> AnyPanel:
-    """Return one number, or the word that it stands for."""
+    """Return one number, or the word for it."""
     panel = _framed(stat.Panel(), about, look.unit, size).with_target(_target(query, 0).instant())
     reduced = common.ReduceDataOptions().calcs(["lastNotNull"]).values(values=False)
     panel = panel.reduce_options(reduced).graph_mode(common_models.BigValueGraphMode.NONE)
@@ -104,13 +105,13 @@ def timeline(
     shown: Mapping[int, Shown],
     link: tuple[str, str] | None = None,
 ) -> AnyPanel:
-    """Return one row of states for each series, the word in each stretch."""
+    """Return one row of states for each series, with the word of each state."""
     panel = _framed(statetimeline.Panel(), about, "none", size)
     for place, query in enumerate(queries):
         panel = panel.with_target(_target(query.expression, place).legend_format(query.name))
     panel = panel.mappings(_mappings(shown)).merge_values(merge_values=True).row_height(0.85)
     panel = panel.show_value(common_models.VisibilityMode.AUTO).fill_opacity(80).line_width(0)
-    # The words in the stretches say it; a legend would only say it again.
+    # The words are in the rows: a legend would only repeat them.
     panel = panel.legend(common.VizLegendOptions().show_legend(show_legend=False))
     if link is not None:
         panel = panel.data_links([dashboard.DashboardLink(link[0]).url(link[1])])
@@ -126,7 +127,7 @@ def lines(
     *,
     stacked: bool = False,
 ) -> AnyPanel:
-    """Return lines over time, or areas upon each other; `colours` are by the name of a series."""
+    """Return lines over time, or stacked areas; `colours` are by the name of a series."""
     panel = _framed(timeseries.Panel(), about, unit, size)
     for place, query in enumerate(queries):
         panel = panel.with_target(_target(query.expression, place).legend_format(query.name))
@@ -159,9 +160,9 @@ def listing(
     sort_by: str,
     reshape: Sequence[models.DataTransformerConfig] = (),
 ) -> AnyPanel:
-    """Return a table of what is so now: queries side by side, joined by their labels.
+    """Return a table of the current values: queries side by side, joined by their labels.
 
-    `sort_by` is a column's title, with `-` before it from the greatest down. `reshape` comes before
+    `sort_by` is a column's title, with `-` before it for descending order. `reshape` is done before
     columns are named; without it, every query is a column.
     """
     panel = _framed(table.Panel(), about, "none", size)
@@ -178,9 +179,9 @@ def listing(
 
 
 def matrix(row: str, column: str) -> list[models.DataTransformerConfig]:
-    """Return the reshaping of one query's answer: a line for each `row`, a column each `column`."""
+    """Return the steps that make a matrix of one query: a line for each `row` label, and so on."""
     names = {"rowField": row, "columnField": column, "valueField": "Value"}
-    # Without it, Grafana fills holes with texts, and its numbers are none.
+    # Without it, Grafana fills empty cells with texts, and the column is no longer numeric.
     return [_step("groupingToMatrix", {**names, "emptyValue": "null"})]
 
 
@@ -241,7 +242,7 @@ def _property(name: str, value: object) -> models.DynamicConfigValue:
 
 
 def _named(queries: Sequence[Query], columns: Sequence[Column]) -> models.DataTransformerConfig:
-    """Return the step that orders and renames columns, and leaves out what is none."""
+    """Return the step that orders and renames columns, and drops what is not a column."""
     # Grafana names a value by its query where there are several.
     several = len(queries) > 1
     values = {

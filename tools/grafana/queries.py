@@ -1,7 +1,7 @@
-"""PromQL that more than one panel asks, made from the closed sets.
+"""PromQL that several panels use, built from the closed sets of `prober.outcomes`.
 
-`scope` is a list of label matchers. Every query matches the job, counters stand under rate or
-increase alone, and what two probers say of one tenant is aggregated.
+`scope` is a list of label matchers. Every query matches the job, counters are only used with rate
+or increase, and series of two probers for the same tenant are aggregated.
 """
 
 from prober.outcomes import Culprit, LatencyComponent, TokenState
@@ -16,12 +16,12 @@ INSTANCE = f'{JOB}, instance=~"$instance"'
 
 _MISSED_INTERVALS, _GRACE_SECONDS = 3, 30  # as ProberProbesStale and the status page have it
 # A failing probe weighs 100, so that the culprit of most probes wins, and a code is the last two
-# digits; what explains everything else (a dead token, maintenance) weighs more than any number.
+# digits; what explains everything else (a rejected token, maintenance) weighs more than any count.
 _PROBE_WEIGHT, _TOKEN_WEIGHT, _MAINTENANCE_WEIGHT = 100, 10**7, 10**8
 
 
-def tenant_standing(scope: str, tenant_scope: str) -> str:
-    """Return the query of each tenant's standing, as a code of `palette.STANDINGS`."""
+def tenant_status(scope: str, tenant_scope: str) -> str:
+    """Return the query of each tenant's status, as a code of `palette.STATUSES`."""
     by = "job, tenant"
     tokens = (
         (TokenState.REJECTED, CULPRIT_CODES[Culprit.CREDENTIAL]),
@@ -32,22 +32,22 @@ def tenant_standing(scope: str, tenant_scope: str) -> str:
         f" * {_TOKEN_WEIGHT} + {code}"
         for state, code in tokens
     ]
-    return _standing(by, [_maintenance(tenant_scope), *of_token, *_of_probes(by, scope)])
+    return _status(by, [_maintenance(tenant_scope), *of_token, *_of_probes(by, scope)])
 
 
-def probe_standing(scope: str, tenant_scope: str) -> str:
-    """Return the query of each probe's standing, as a code of `palette.STANDINGS`."""
+def probe_status(scope: str, tenant_scope: str) -> str:
+    """Return the query of each probe's status, as a code of `palette.STATUSES`."""
     by = "job, tenant, probe"
     every = f"max by ({by}) (prober_probe_success{{{scope}}}) * 0"
     maintenance = f"({every} + 1) * on (job, tenant) group_left () ({_maintenance(tenant_scope)})"
     rejected = f'max by (job, tenant) (prober_token_state{{{tenant_scope}, state="rejected"}} == 1)'
-    held_back = f"{every} + {Code.HELD_BACK} and on (job, tenant) {rejected}"
-    failing, rest = _of_failures(by, scope), _of_the_rest(by, scope)
-    return _standing(by, [maintenance, *failing, held_back, *rest])
+    paused = f"{every} + {Code.PAUSED} and on (job, tenant) {rejected}"
+    failing, rest = _of_failures(by, scope), _of_other_probes(by, scope)
+    return _status(by, [maintenance, *failing, paused, *rest])
 
 
-def _standing(by: str, terms: list[str]) -> str:
-    """Join terms; of two with the same labels `or` keeps the first, so the weightier come first."""
+def _status(by: str, terms: list[str]) -> str:
+    """Join terms; of two series with the same labels, `or` keeps the first one."""
     return f"max by ({by}) (\n  " + "\n  or ".join(terms) + "\n) % 100"
 
 
@@ -59,7 +59,7 @@ def _maintenance(tenant_scope: str) -> str:
 
 
 def _of_probes(by: str, scope: str) -> list[str]:
-    return [*_of_failures(by, scope), *_of_the_rest(by, scope)]
+    return [*_of_failures(by, scope), *_of_other_probes(by, scope)]
 
 
 def _of_failures(by: str, scope: str) -> list[str]:
@@ -71,7 +71,7 @@ def _of_failures(by: str, scope: str) -> list[str]:
     ]
 
 
-def _of_the_rest(by: str, scope: str) -> list[str]:
+def _of_other_probes(by: str, scope: str) -> list[str]:
     sides = (
         (LatencyComponent.SERVER, Code.PLATFORM_SLOW),
         (LatencyComponent.NETWORK, Code.NETWORK_SLOW),
@@ -89,7 +89,7 @@ def _of_the_rest(by: str, scope: str) -> list[str]:
     return [overdue, *slow, waiting, f"max by ({by}) (prober_probe_success{{{scope}}}) * 0"]
 
 
-def token_standing(scope: str) -> str:
+def token_status(scope: str) -> str:
     """Return the query of each tenant's token state, as a code of `palette.TOKENS`."""
     states = [
         f'max by (job, tenant) (prober_token_state{{{scope}, state="{state}"}} == 1) * 0 + {code}'
@@ -99,7 +99,7 @@ def token_standing(scope: str) -> str:
 
 
 def days_until(metric: str, scope: str, by: str) -> str:
-    """Return the query of the days until a moment that a gauge tells."""
+    """Return the query of the days until the time in a gauge."""
     return f"(min by ({by}) ({metric}{{{scope}}}) - time()) / 86400"
 
 
@@ -124,10 +124,10 @@ def mean(histogram: str, scope: str) -> str:
 
 
 def per_minute(counter: str, scope: str, by: str = "") -> str:
-    """Return the query of how often a counter counts in a minute, by labels or altogether."""
+    """Return the query of a counter's rate per minute, by labels or in total."""
     return f"sum{by and f' by ({by}) '}(rate({counter}{{{scope}}}[{RATE}])) * 60"
 
 
-def moment(metric: str, scope: str) -> str:
-    """Return the query of a tenant's moment as Grafana has it, in ms; absent before the first."""
+def timestamp_ms(metric: str, scope: str) -> str:
+    """Return the query of a tenant's timestamp in ms, as Grafana reads it; absent while it is 0."""
     return f"(max by (job, tenant) ({metric}{{{scope}}}) > 0) * 1000"

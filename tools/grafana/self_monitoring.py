@@ -1,4 +1,4 @@
-"""The prober itself: whether it lives, is punctual, measures well, and remembers."""
+"""The prober itself: whether it is up, on time, accurate, and records its history."""
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
@@ -22,24 +22,24 @@ from tools.grafana.queries import INSTANCE, RATE, per_minute, quantile
 
 _GLANCE, _HALF, _THIRD = (4, 4), (12, 8), (8, 8)
 # As the alerts on them have it.
-HEARTBEAT_LIMIT_SECONDS, LATENESS_LIMIT_SECONDS, LAG_LIMIT_SECONDS = 90.0, 1.0, 0.05
+HEARTBEAT_LIMIT_SECONDS, START_DELAY_LIMIT_SECONDS, LAG_LIMIT_SECONDS = 90.0, 1.0, 0.05
 _SKIPS = f'rate(prober_probe_skipped_total{{{INSTANCE}, cause!="token_rejected"}}[$__range])'
 _RUNS = f"rate(prober_probe_runs_total{{{INSTANCE}}}[$__range])"
 _DISCARDS = f"rate(prober_measurements_discarded_total{{{INSTANCE}}}[$__range])"
 
 
-def itself() -> Dashboard:
+def self_monitoring() -> Dashboard:
     """Return the dashboard of the probers themselves."""
     return framed(
-        layout.ITSELF,
-        "Prober: itself",
-        "Whether the prober lives, is punctual, measures well, and remembers.",
+        layout.SELF_MONITORING,
+        "Prober: self-monitoring",
+        "Whether the prober is up, on time, accurate, and records its history.",
         [layout.INSTANCES],
         [
-            Row("", [*_life(), *_losses()]),
-            Row("Punctual", [_quantiles_of_lateness(), _skipped(), _in_flight()]),
-            Row("Trustworthy", [_quantiles_of_lag(), _discarded(), _anomalies()]),
-            Row("Memory and settings", [_history(), _lost(), _settings()]),
+            Row("", [*_up(), *_losses()]),
+            Row("Schedule", [_start_delay(), _skipped(), _in_flight()]),
+            Row("Accuracy", [_loop_lag(), _discarded(), _anomalies()]),
+            Row("History and configuration", [_history(), _lost(), _configurations()]),
         ],
     )
 
@@ -48,11 +48,11 @@ def _of(name: str) -> str:
     return f"{name}{{{INSTANCE}}}"
 
 
-def _life() -> list[AnyPanel]:
+def _up() -> list[AnyPanel]:
     heartbeat = _of("prober_scheduler_heartbeat_timestamp_seconds")
     return [
         number(
-            About("Answers", "No: it has ended, hangs, or cannot be reached.", ("ProberDown",)),
+            About("Up", "No: it was stopped, hangs, or is not reachable.", ("ProberDown",)),
             f"min({_of('up')})",
             _GLANCE,
             YES,
@@ -60,7 +60,7 @@ def _life() -> list[AnyPanel]:
         number(
             About(
                 "Age of the heartbeat",
-                "Over 90 s: the scheduler stands still, and all numbers are of the past.",
+                "Over 90 s: the scheduler is stalled, and all values are outdated.",
                 ("ProberSchedulerStalled",),
             ),
             f"max(time() - {heartbeat})",
@@ -69,8 +69,8 @@ def _life() -> list[AnyPanel]:
         ),
         number(
             About(
-                "Settings usable",
-                "No: it goes on with those before; `prober validate` lists every problem.",
+                "Configuration valid",
+                "No: the previous one stays in use; `prober validate` lists every problem.",
                 ("ProberReloadFailed",),
             ),
             f"min({_of('prober_config_last_reload_successful')})",
@@ -85,8 +85,8 @@ def _losses() -> list[AnyPanel]:
     return [
         number(
             About(
-                "Runs skipped in this time",
-                "Over 5 %: it has more to do than it can; those held back by a token do not count.",
+                "Runs skipped",
+                "Over 5 %: the prober is overloaded; runs paused by a rejected token do not count.",
                 ("ProberOverloaded",),
             ),
             f"sum({_SKIPS}) / (sum({_SKIPS}) + sum({_RUNS}))",
@@ -96,7 +96,7 @@ def _losses() -> list[AnyPanel]:
         number(
             About(
                 "Measurements discarded",
-                "Over 5 %: its machine is too busy to trust its times; outcomes still count.",
+                "Over 5 %: the host is too busy for accurate times; outcomes still count.",
                 ("ProberOverloaded",),
             ),
             f"sum({_DISCARDS}) / sum({_RUNS})",
@@ -106,7 +106,7 @@ def _losses() -> list[AnyPanel]:
         number(
             About(
                 "History written",
-                "Minutes ago, or never: what happens now will not be remembered.",
+                "Minutes ago, or never: results are not being recorded.",
                 ("ProberStateNotSaved",),
                 nothing="never",
             ),
@@ -132,20 +132,20 @@ def _quantiles(about: About, histogram: str, limit: float) -> AnyPanel:
     )
 
 
-def _quantiles_of_lateness() -> AnyPanel:
+def _start_delay() -> AnyPanel:
     about = About(
-        "Lateness of runs",
-        "p99 near the limit: runs start late, since the prober has more to do than it can.",
+        "Start delay of runs",
+        "p99 near the limit: runs start late, the prober is overloaded.",
         ("ProberOverloaded",),
     )
-    return _quantiles(about, "prober_scheduler_delay_seconds", LATENESS_LIMIT_SECONDS)
+    return _quantiles(about, "prober_scheduler_delay_seconds", START_DELAY_LIMIT_SECONDS)
 
 
-def _quantiles_of_lag() -> AnyPanel:
+def _loop_lag() -> AnyPanel:
     about = About(
-        "Lag of the event loop",
-        "How late arrivals are read; a busy machine shows here first. Times of the network are free"
-        " of it where the kernel stamps arrivals.",
+        "Event loop lag",
+        "How late arrivals are read; a busy host is visible here first. Network times do not"
+        " include it where the kernel timestamps arrivals.",
         ("ProberOverloaded",),
     )
     return _quantiles(about, "prober_event_loop_lag_seconds", LAG_LIMIT_SECONDS)
@@ -155,8 +155,8 @@ def _skipped() -> AnyPanel:
     return lines(
         About(
             "Skipped runs by cause",
-            "overlap: answers take longer than the interval; concurrency, misfire: too much to do;"
-            " token_rejected: on purpose.",
+            "overlap: responses take longer than the interval; concurrency, misfire: overloaded;"
+            " token_rejected: paused on purpose.",
             ("ProberOverloaded",),
         ),
         [Query(per_minute("prober_probe_skipped_total", INSTANCE, "cause"), "{{cause}}")],
@@ -170,7 +170,7 @@ def _in_flight() -> AnyPanel:
     return lines(
         About(
             "Runs in flight",
-            "A level that does not fall again: answers hang, and later runs will overlap.",
+            "A level that does not fall: responses hang, and later runs will overlap.",
         ),
         [Query(f"sum by (instance) ({_of('prober_probes_in_flight')})", "{{instance}}")],
         _THIRD,
@@ -182,7 +182,7 @@ def _discarded() -> AnyPanel:
     return lines(
         About(
             "Discarded measurements by cause",
-            "Any rate that stays: give the prober a calmer machine, or fewer probes.",
+            "A lasting rate: use a less busy host, or fewer probes.",
             ("ProberOverloaded",),
         ),
         [Query(per_minute("prober_measurements_discarded_total", INSTANCE, "cause"), "{{cause}}")],
@@ -194,8 +194,8 @@ def _discarded() -> AnyPanel:
 def _anomalies() -> AnyPanel:
     return lines(
         About(
-            "Answers whose time could not be split",
-            "missing: no Server-Timing came; exceeds_total: more was told than was waited.",
+            "Responses without a usable server time",
+            "missing: no Server-Timing; exceeds_total: it was longer than the whole request.",
         ),
         [
             Query(
@@ -212,7 +212,7 @@ def _history() -> AnyPanel:
     return lines(
         About(
             "Size of the history",
-            "Flat at its limit is well: the oldest is let go; 0: none is kept, the log says why.",
+            "Flat at its limit is normal: the oldest data is deleted. 0: disabled, or see the log.",
         ),
         [Query(f"sum by (instance) ({_of('prober_history_size_bytes')})", "{{instance}}")],
         _THIRD,
@@ -225,8 +225,8 @@ def _lost() -> AnyPanel:
     lost = f"increase({_of('prober_history_dropped_total')}[{RATE}])"
     return lines(
         About(
-            "What memory lost",
-            "over_size only says that 30 days do not fit; any other cause is a disk to look after.",
+            "Data not recorded",
+            "over_size: the retention does not fit into max_size; any other cause: check the disk.",
             ("ProberStateNotSaved",),
         ),
         [
@@ -238,7 +238,7 @@ def _lost() -> AnyPanel:
     )
 
 
-def _settings() -> AnyPanel:
+def _configurations() -> AnyPanel:
     version = f"max by (job, instance, version) ({_of('prober_build_info')})"
     settings = f"max by (job, instance, hash) ({_of('prober_config_info')})"
     moment = _of("prober_config_last_reload_success_timestamp_seconds")
@@ -248,16 +248,16 @@ def _settings() -> AnyPanel:
     )
     return listing(
         About(
-            "Settings and version of each prober",
-            "Two hashes or versions in one job: a roll-out is not complete.",
+            "Configuration and version of each prober",
+            "Different hashes or versions in one job: a roll-out is not complete.",
             ("ProberReloadFailed",),
         ),
         [Query(read, "read")],
         [
             Column("instance", "Prober"),
             Column("version", "Version"),
-            Column("hash", "Settings"),
-            Column("read", "Read", AGO),
+            Column("hash", "Configuration"),
+            Column("read", "Loaded", AGO),
         ],
         _THIRD,
         "Prober",

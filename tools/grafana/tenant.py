@@ -1,4 +1,4 @@
-"""One tenant: what happened, whose it was, where the time goes, and its token's life."""
+"""One tenant: what failed, who is responsible, latency, and its token."""
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
@@ -9,7 +9,7 @@ from tools.grafana.field_config import (
     BUDGET,
     COUNT,
     CULPRIT,
-    STANDING,
+    STATUS,
     TOKEN,
     TOKEN_DAYS,
 )
@@ -19,7 +19,7 @@ from tools.grafana.palette import (
     CULPRIT_COLOURS,
     CULPRIT_WORDS,
     GOOD,
-    STANDINGS,
+    STATUSES,
     TOKENS,
     Shown,
 )
@@ -32,15 +32,15 @@ from tools.grafana.queries import (
     TENANT,
     days_until,
     per_minute,
-    probe_standing,
-    tenant_standing,
-    token_standing,
+    probe_status,
+    tenant_status,
+    token_status,
 )
 from tools.grafana.tenant_latency import latency
 
 _GLANCE = (4, 4)
 _HALF, _THIRD = (12, 9), (8, 9)
-_GOOD_CODE, _HELD_BACK = "200", "· held back"
+_GOOD_CODE, _PAUSED = "200", "· paused (token rejected)"
 _FINGERPRINT = 10
 """In a timeline beside the token's states: a fingerprint is merely there."""
 
@@ -51,12 +51,12 @@ def tenant() -> Dashboard:
     return framed(
         layout.TENANT,
         "Prober: tenant",
-        "What happened to one tenant, whose it was, where its time goes, and its token's life.",
+        "What failed, who is responsible, latency by component, and the token of one tenant.",
         [layout.ONE_TENANT, layout.LOCATION, layout.PROBES],
         [
             Row("", [*_glance(), _probes(), alerts(of_tenant_or_all, (9, 9)), _runs(), _reasons()]),
-            Row("Where the time goes", latency()),
-            Row("Its token, and its answers", [_token(), _token_events(), _codes()]),
+            Row("Latency", latency()),
+            Row("Token and responses", [_token(), _token_events(), _codes()]),
         ],
     )
 
@@ -66,21 +66,21 @@ def _glance() -> list[AnyPanel]:
     expiry = days_until("prober_token_expiry_timestamp_seconds", TENANT, "job, tenant")
     return [
         number(
-            About("Stands", "The word names whose it is; the timeline below says which probes."),
-            tenant_standing(HERE, TENANT),
+            About("Status", "The word names who is responsible; the probes are below."),
+            tenant_status(HERE, TENANT),
             _GLANCE,
-            STANDING,
+            STATUS,
         ),
-        _promise(
-            "platform", "Platform, 30 d", "Below the objective: the supplier broke a promise."
+        _availability(
+            "platform", "Platform, 30 d", "Below the objective: the supplier missed the SLO."
         ),
-        _promise(
+        _availability(
             "end_to_end", "End-to-end, 30 d", "What a caller would have seen, whatever the cause."
         ),
         number(
             About(
                 "Error budget left",
-                "Under 25 %: change nothing that is risky; below 0: the promise is broken.",
+                "Under 25 %: avoid risky changes; below 0: the objective is missed.",
                 ("ProberErrorBudgetBurns",),
             ),
             budget,
@@ -90,10 +90,10 @@ def _glance() -> list[AnyPanel]:
         number(
             About(
                 "Token",
-                "Rejected: all probes but one are held back until it is replaced.",
+                "Rejected: all probes but one are paused until it is replaced.",
                 ("ProberTokenRejected",),
             ),
-            token_standing(TENANT),
+            token_status(TENANT),
             _GLANCE,
             TOKEN,
         ),
@@ -102,7 +102,7 @@ def _glance() -> list[AnyPanel]:
                 "Token expires in",
                 "Under 14 days: rotate it now, in working hours.",
                 ("ProberTokenExpiresSoon",),
-                nothing="nobody knows",
+                nothing="unknown",
             ),
             expiry,
             _GLANCE,
@@ -111,7 +111,7 @@ def _glance() -> list[AnyPanel]:
     ]
 
 
-def _promise(indicator: str, title: str, description: str) -> AnyPanel:
+def _availability(indicator: str, title: str, description: str) -> AnyPanel:
     availability = f"max(tenant:prober_{indicator}_availability:ratio30d{{{TENANT}}})"
     return number(About(title, description), availability, _GLANCE, AVAILABILITY)
 
@@ -119,23 +119,24 @@ def _promise(indicator: str, title: str, description: str) -> AnyPanel:
 def _probes() -> AnyPanel:
     return timeline(
         About(
-            "How each probe stands",
-            "All probes alike: the tenant's token, network or platform; one alone: that endpoint.",
+            "Status of each probe",
+            "All probes alike: the tenant's token, network path or platform; a single one: that"
+            " endpoint.",
         ),
-        [Query(probe_standing(PROBE, TENANT), "{{probe}}")],
+        [Query(probe_status(PROBE, TENANT), "{{probe}}")],
         (15, 9),
-        STANDINGS,
+        STATUSES,
     )
 
 
 def _runs() -> AnyPanel:
-    runs, held_back = "prober_probe_runs_total", f'{PROBE}, cause="token_rejected"'
+    runs, paused = "prober_probe_runs_total", f'{PROBE}, cause="token_rejected"'
     colours = {CULPRIT_WORDS[culprit]: colour for culprit, colour in CULPRIT_COLOURS.items()}
     return lines(
         About(
-            "Runs by culprit",
-            "The height is the rate of runs, the layer whose they were; where the height falls, the"
-            " prober did not run.",
+            "Runs by responsible party",
+            "The height is the rate of runs, the colour who is responsible; where the height falls,"
+            " the prober did not run.",
             ("ProberProbesStale",),
         ),
         [
@@ -143,11 +144,11 @@ def _runs() -> AnyPanel:
                 Query(per_minute(runs, f'{PROBE}, culprit="{culprit}"'), words)
                 for culprit, words in CULPRIT_WORDS.items()
             ),
-            Query(per_minute("prober_probe_skipped_total", held_back), _HELD_BACK),
+            Query(per_minute("prober_probe_skipped_total", paused), _PAUSED),
         ],
         _HALF,
         "cpm",
-        {**colours, _HELD_BACK: COLOURS["faint"]},
+        {**colours, _PAUSED: COLOURS["faint"]},
         stacked=True,
     )
 
@@ -156,13 +157,13 @@ def _reasons() -> AnyPanel:
     failed = f'increase(prober_probe_runs_total{{{PROBE}, culprit!="none"}}[$__range])'
     return listing(
         About(
-            "What failed in this time, and why",
-            "Look at the first line first; its reason is a row of the README's table of outcomes.",
+            "Failures in this time range, by reason",
+            "Start with the first line; the documentation explains each reason.",
             nothing="Nothing failed.",
         ),
         [Query(f"sum by (job, probe, culprit, reason) ({failed}) > 0", "runs")],
         [
-            Column("culprit", "Culprit", CULPRIT),
+            Column("culprit", "Responsible", CULPRIT),
             Column("reason", "Reason"),
             Column("probe", "Probe"),
             Column("runs", "Runs", COUNT),
@@ -177,10 +178,10 @@ def _token() -> AnyPanel:
     return timeline(
         About(
             "Token and fingerprints",
-            "Rejected while the fingerprint stays: a new token was generated, not put here yet.",
+            "Rejected with the same fingerprint: a new token exists and is not configured here.",
             ("ProberTokenRejected",),
         ),
-        [Query(token_standing(TENANT), "state"), Query(fingerprints, "{{fingerprint}}")],
+        [Query(token_status(TENANT), "state"), Query(fingerprints, "{{fingerprint}}")],
         _THIRD,
         {**TOKENS, _FINGERPRINT: Shown("· present", COLOURS["line"])},
     )
@@ -192,7 +193,7 @@ def _token_events() -> AnyPanel:
     return lines(
         About(
             "Rotations and rejections",
-            "Rejections that come again: find out who else generates tokens for this user.",
+            "Repeated rejections: find out who else generates tokens for this user.",
             ("ProberTokenRejected", "ProberTokenRotated"),
         ),
         [
@@ -209,7 +210,7 @@ def _codes() -> AnyPanel:
     return lines(
         About(
             "HTTP status codes",
-            "Whoever gave them: a 5xx here with network as culprit above is a proxy's between.",
+            "From any sender: a 5xx with network path responsible came from a proxy in between.",
         ),
         [Query(per_minute("prober_probe_http_responses_total", PROBE, "code"), "{{code}}")],
         _THIRD,

@@ -1,4 +1,4 @@
-"""Where a tenant's time goes: the platform's and the network's, side by side."""
+"""A tenant's latency: server time and network time, side by side."""
 
 from prober.models import PHASE_NAMES
 from prober.outcomes import LatencyComponent
@@ -20,9 +20,9 @@ from tools.grafana.queries import HERE, PROBE, RATE, mean, per_minute, quantile
 
 _HALF, _THIRD = (12, 9), (8, 9)
 _WORDS = {LatencyComponent.SERVER: "platform", LatencyComponent.NETWORK: "network"}
-_MENDS = {
-    LatencyComponent.SERVER: "the supplier's to mend",
-    LatencyComponent.NETWORK: "ours to mend",
+_RESPONSIBLE = {
+    LatencyComponent.SERVER: "the supplier is responsible",
+    LatencyComponent.NETWORK: "check the network path",
 }
 _COLOURS = {words: SIDE_COLOURS[side] for side, words in _WORDS.items()}
 _RUNBOOKS = {
@@ -42,9 +42,9 @@ def latency() -> list[AnyPanel]:
 def _split() -> AnyPanel:
     return lines(
         About(
-            "Mean time of an answer",
-            "The layer that grows is slow: the platform by its own Server-Timing, or the network."
-            " What the prober itself took is in neither.",
+            "Mean response time",
+            "The layer that grows is slow: the platform by its Server-Timing, or the network path."
+            " The prober's own time is in neither.",
             _BOTH,
         ),
         [
@@ -60,16 +60,16 @@ def _split() -> AnyPanel:
 
 
 def _slow() -> AnyPanel:
-    answers = f"sum(rate(prober_probe_duration_seconds_count{{{PROBE}}}[{RATE}]))"
+    responses = f"sum(rate(prober_probe_duration_seconds_count{{{PROBE}}}[{RATE}]))"
     slow = f"prober_probe_latency_objective_missed_total{{{PROBE}, component="
     return lines(
         About(
-            "Share of answers over the objective",
-            "Over a half for long becomes a ticket, by side, so that the right party is asked.",
+            "Share of responses over the objective",
+            "Over half for long opens a ticket, by component, for the responsible party.",
             _BOTH,
         ),
         [
-            Query(f'sum(rate({slow}"{side}"}}[{RATE}])) / {answers}', words)
+            Query(f'sum(rate({slow}"{side}"}}[{RATE}])) / {responses}', words)
             for side, words in _WORDS.items()
         ],
         _THIRD,
@@ -82,7 +82,7 @@ def _phases() -> AnyPanel:
     return listing(
         About(
             "Phases of the last run",
-            "wait holds the platform's own time; any other that stands out is the network's.",
+            "wait contains the server time; any other phase that stands out is the network path.",
             (_RUNBOOKS[LatencyComponent.NETWORK],),
             nothing="No run yet.",
         ),
@@ -108,7 +108,7 @@ def _percentiles(side: LatencyComponent) -> AnyPanel:
     return lines(
         About(
             f"Time of the {_WORDS[side]}",
-            f"p50 over the objective: slow for all, and {_MENDS[side]}; p99 alone: now and then.",
+            f"p50 over the objective: mostly slow, {_RESPONSIBLE[side]}; p99 alone: sometimes.",
             (_RUNBOOKS[side],),
         ),
         [

@@ -1,4 +1,4 @@
-"""All tokens: which are dead and why, which will be, and which are shared."""
+"""All tokens: which are rejected and why, which expire soon, and which are shared."""
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
@@ -7,9 +7,9 @@ from tools.grafana.field_config import AGO, COUNT, TOKEN, TOKEN_DAYS
 from tools.grafana.layout import TENANT_OF_ROW, TENANT_OF_SERIES, Row, framed
 from tools.grafana.palette import TOKENS
 from tools.grafana.panels import About, AnyPanel, Column, Query, lines, listing, timeline
-from tools.grafana.queries import RATE, TENANT, days_until, moment, token_standing
+from tools.grafana.queries import RATE, TENANT, days_until, timestamp_ms, token_status
 
-_MOMENTS = {
+_TIMESTAMPS = {
     "loaded": "Read from its source",
     "first_accepted": "First accepted",
     "last_accepted": "Last accepted",
@@ -21,7 +21,7 @@ def tokens() -> Dashboard:
     return framed(
         layout.TOKENS,
         "Prober: tokens",
-        "Which tokens are dead and why, which will be soon, and which are shared.",
+        "Which tokens are rejected and why, which expire soon, and which are shared.",
         layout.TENANTS,
         [Row("", [_states(), _lives(), _rejections(), _sharing()])],
     )
@@ -31,10 +31,10 @@ def _states() -> AnyPanel:
     return timeline(
         About(
             "Token of each tenant",
-            "Rejected at the same moment for several: one shared user, or the identity service.",
+            "Several rejected at the same time: one shared user, or the identity server.",
             ("ProberTokenRejected",),
         ),
-        [Query(token_standing(TENANT), "{{tenant}}")],
+        [Query(token_status(TENANT), "{{tenant}}")],
         (24, 9),
         TOKENS,
         TENANT_OF_SERIES,
@@ -42,22 +42,24 @@ def _states() -> AnyPanel:
 
 
 def _lives() -> AnyPanel:
-    moments = [
-        Query(moment(f"prober_token_{name}_timestamp_seconds", TENANT), name) for name in _MOMENTS
+    timestamps = [
+        Query(timestamp_ms(f"prober_token_{name}_timestamp_seconds", TENANT), name)
+        for name in _TIMESTAMPS
     ]
     expiry = days_until("prober_token_expiry_timestamp_seconds", TENANT, "job, tenant")
     return listing(
         About(
-            "Life of each token",
-            "Rotate what has few days left; where nobody knows, set expires_at or max_age.",
+            "Expiry and use of each token",
+            "Rotate tokens with few days left; where the expiry is unknown, set expires_at or"
+            " max_age.",
             ("ProberTokenExpiresSoon", "ProberTokenOverdue"),
         ),
-        [Query(token_standing(TENANT), "state"), Query(expiry, "days"), *moments],
+        [Query(token_status(TENANT), "state"), Query(expiry, "days"), *timestamps],
         [
             Column("tenant", "Tenant", link=TENANT_OF_ROW),
             Column("state", "State", TOKEN),
             Column("days", "Expires in", TOKEN_DAYS),
-            *(Column(name, title, AGO) for name, title in _MOMENTS.items()),
+            *(Column(name, title, AGO) for name, title in _TIMESTAMPS.items()),
         ],
         (24, 9),
         "-State",
@@ -69,8 +71,8 @@ def _rejections() -> AnyPanel:
     return lines(
         About(
             "Rejections by cause",
-            "superseded: somebody generated a new one; expired: it was forgotten; never_accepted: a"
-            " bad paste or the wrong tenant.",
+            "superseded: a new one was generated elsewhere; expired: it was not rotated in time;"
+            " never_accepted: a copy error, or the wrong tenant.",
             ("ProberTokenRejected",),
         ),
         [Query(f"sum by (cause) ({rejections})", "{{cause}}")],
@@ -83,7 +85,7 @@ def _sharing() -> AnyPanel:
     return listing(
         About(
             "Fingerprints",
-            "More than one tenant on one: when it is rejected for one, it is for all of them.",
+            "Several tenants on one fingerprint: a rejection for one is a rejection for all.",
             ("ProberTokenShared",),
         ),
         [

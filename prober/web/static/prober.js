@@ -1,4 +1,4 @@
-// Puts parts of the page that the server has drawn anew in the place of the old ones.
+// Replaces parts of the page with those that the server sends.
 "use strict";
 (() => {
   const feed = document.getElementById("feed");
@@ -12,7 +12,7 @@
     new Map([...element.querySelectorAll("details[id]")].map((each) => [each.id, each.open]));
 
   source.onopen = () => { feed.textContent = "Live"; feed.className = "live"; };
-  source.onerror = () => { feed.textContent = "Not live: the prober does not answer."; feed.className = "lost"; };
+  source.onerror = () => { feed.textContent = "Not live: no response from the prober."; feed.className = "lost"; };
   source.addEventListener("parts", (event) => {
     for (const [id, html] of Object.entries(JSON.parse(event.data))) {
       const old = document.getElementById(id);

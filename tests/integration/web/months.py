@@ -4,9 +4,9 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-from prober.history.codec import pack_minutes, pack_tally
+from prober.history.codec import pack_aggregate, pack_minutes
 from prober.history.schema import FILE_NAME
-from prober.history.writer import HOUR, HistoryWriter
+from prober.history.writer import HOUR_SECONDS, HistoryWriter
 from prober.stats.aggregates import Aggregate, RunSummary, add_run, merge_aggregates
 
 DAY = 86_400.0
@@ -18,7 +18,7 @@ def write_month(
     *,
     tenants: int = 200,
     probes: int = 7,
-    spells: int = 432_000,
+    streaks: int = 432_000,
     token_events: int = 10_000,
     run: RunSummary,
 ) -> None:
@@ -29,9 +29,9 @@ def write_month(
         every = [(f"t{t}", f"p{p}") for t in range(tenants) for p in range(probes)]
         connection.executemany("INSERT INTO probe (tenant, name) VALUES (?, ?)", every)
         connection.executemany(
-            "INSERT INTO spell (probe, reason, rule, evidence, started_at, last_failed_at,"
+            "INSERT INTO failure_streak (probe, reason, rule, evidence, started_at, last_failed_at,"
             " ended_at, failures, in_maintenance) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            _spells(now, len(every), probes, spells),
+            _streaks(now, len(every), probes, streaks),
         )
         connection.executemany(
             "INSERT INTO token_event (tenant, at, kind) VALUES (?, ?, 'token_accepted')",
@@ -39,16 +39,19 @@ def write_month(
         )
         connection.executemany(
             "INSERT INTO verdict_change (probe, at, before, reason) VALUES (?, ?, 'ok', 'dns')",
-            ((1 + n % len(every), now - n * 6.0) for n in range(spells)),
+            ((1 + n % len(every), now - n * 6.0) for n in range(streaks)),
         )
-        tally = add_run(Aggregate(), run)
+        aggregate = add_run(Aggregate(), run)
         hour, minutes = (
-            pack_tally(merge_aggregates([tally] * 60)),
-            pack_minutes(dict.fromkeys(range(60), tally)),
+            pack_aggregate(merge_aggregates([aggregate] * 60)),
+            pack_minutes(dict.fromkeys(range(60), aggregate)),
         )
-        hours = [(p, int(now // HOUR) - h) for p in range(1, probes + 1) for h in range(1, 720)]
+        hours = [
+            (p, int(now // HOUR_SECONDS) - h) for p in range(1, probes + 1) for h in range(1, 720)
+        ]
         connection.executemany(
-            "INSERT INTO hour (probe, hour, tally) VALUES (?, ?, ?)", ((*h, hour) for h in hours)
+            "INSERT INTO hour (probe, hour, aggregate) VALUES (?, ?, ?)",
+            ((*h, hour) for h in hours),
         )
         connection.executemany(
             "INSERT INTO hour_detail (probe, hour, minutes) VALUES (?, ?, ?)",
@@ -57,7 +60,7 @@ def write_month(
     connection.close()
 
 
-def _spells(now: float, every: int, of_first: int, count: int) -> Iterator[tuple[object, ...]]:
+def _streaks(now: float, every: int, of_first: int, count: int) -> Iterator[tuple[object, ...]]:
     for n in range(count):
         at = now - 29 * DAY + n * (29 * DAY / count)
         number = 1 + (n % of_first if n % 8 == 0 else n % every)

@@ -63,7 +63,7 @@ async def test_a_wrong_password_and_an_unknown_user_are_answered_alike(
 ) -> None:
     async with behind(write_files(tmp_path, USERS)) as server:
         status, _, text = await ask(server.url + "/metrics", auth=auth)
-        assert (status, text) == (401, "user and password do not fit\n")
+        assert (status, text) == (401, "invalid credentials\n")
 
 
 async def test_wrong_passwords_are_throttled_and_the_one_known_as_right_is_not(

@@ -144,7 +144,7 @@ async def test_few_scrapes_are_answered_at_once(tmp_path: Path) -> None:
 
         async def is_refused() -> bool:
             status, _, text = await ask(server.url + "/metrics")
-            return status == 503 and text.startswith("8 scrapes are being answered already")
+            return status == 503 and text.startswith("too many scrapes: 8")
 
         async def is_answered() -> bool:
             return (await ask(server.url + "/metrics"))[0] == 200

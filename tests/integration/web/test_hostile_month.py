@@ -104,7 +104,7 @@ async def test_no_question_holds_up_the_loop(month: Path) -> None:
 async def peak_bytes(directory: Path, spells: int) -> dict[str, int]:
     """Return the most memory that each question takes, and that eight at once take."""
     write_month(
-        directory, NOW, spells=spells, tenants=20, run=replace(summarize(an_answer()), at=NOW)
+        directory, NOW, streaks=spells, tenants=20, run=replace(summarize(an_answer()), at=NOW)
     )
     peaks: dict[str, int] = {}
     async with client_of(directory) as client:
@@ -137,7 +137,7 @@ async def test_what_a_question_takes_does_not_grow_with_the_history(tmp_path: Pa
 
 async def test_all_incidents_can_be_asked_for_page_by_page(tmp_path: Path) -> None:
     write_month(
-        tmp_path, NOW, spells=3_000, tenants=20, run=replace(summarize(an_answer()), at=NOW)
+        tmp_path, NOW, streaks=3_000, tenants=20, run=replace(summarize(an_answer()), at=NOW)
     )
     async with client_of(tmp_path) as client:
         seen, cursor = [], ""

@@ -27,11 +27,11 @@ async def test_a_browser_runs_a_probe_by_the_form_on_the_page(tmp_path: Path) ->
     async with served(house.site(ad_hoc=True)) as client:
         text = await (await client.get("/tenants/acme")).text()
         assert f'action="{PAGE}"' in text
-        word = re.search(r'name="word" value="([^"]+)"', text)
+        word = re.search(r'name="csrf_token" value="([^"]+)"', text)
         assert word is not None
-        async with client.post(PAGE, data={"word": word[1]}) as answer:
+        async with client.post(PAGE, data={"csrf_token": word[1]}) as answer:
             assert answer.status == 200
-            assert 'aria-label="where the time went' in await answer.text()
+            assert 'aria-label="time by phase' in await answer.text()
         assert house.asked == [("acme", "datasets")]
 
 
@@ -39,7 +39,7 @@ async def test_a_browser_runs_a_probe_by_the_form_on_the_page(tmp_path: Path) ->
 async def test_a_form_of_another_page_is_refused(word: str) -> None:
     house = House(None)
     site = house.site(ad_hoc=True)
-    async with served(site) as client, client.post(PAGE, data={"word": word}) as answer:
+    async with served(site) as client, client.post(PAGE, data={"csrf_token": word}) as answer:
         assert answer.status == 403
     assert house.asked == []
 
@@ -50,7 +50,7 @@ async def test_they_are_off_unless_enabled(tmp_path: Path) -> None:
         assert "<form" not in await (await client.get("/tenants/acme")).text()
         async with client.post(API, json={}) as answer:
             assert answer.status == 403
-            assert "web.ad_hoc_runs" in (await answer.json())["error"]
+            assert "web.enable_run_now" in (await answer.json())["error"]
 
 
 @pytest.mark.parametrize(

@@ -39,9 +39,9 @@ class Log:
     ("file", "content", "said"),
     [
         ("web.yml", "basic_auth_users: {alice: plain}", "write a bcrypt hash"),
-        ("web.yml", "", "no longer has TLS"),
-        ("web.yml", TLS, "no longer asks for passwords"),
-        ("server.key", "", "holds no private key"),
+        ("web.yml", "", "removes TLS"),
+        ("web.yml", TLS, "removes users and client certificates"),
+        ("server.key", "", "contains no private key"),
         ("server.crt", None, "cannot be read"),
     ],
 )

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prober.history.codec import pack_minutes, pack_tally, unpack_minutes, unpack_tally
+from prober.history.codec import pack_aggregate, pack_minutes, unpack_aggregate, unpack_minutes
 from prober.stats.aggregates import Aggregate, DurationHistogram
 from tests.unit.stats.factories import histogram_of
 
@@ -17,7 +17,7 @@ TALLIES = st.builds(Aggregate, COUNTS, SKETCHES, SKETCHES)
 
 @given(TALLIES)
 def test_a_tally_comes_back_as_it_was(tally: Aggregate) -> None:
-    assert unpack_tally(pack_tally(tally)) == tally
+    assert unpack_aggregate(pack_aggregate(tally)) == tally
 
 
 @given(st.dictionaries(st.integers(0, 59), TALLIES))
@@ -25,10 +25,10 @@ def test_an_hour_comes_back_as_it_was(minutes: dict[int, Aggregate]) -> None:
     assert unpack_minutes(pack_minutes(minutes)) == minutes
 
 
-@pytest.mark.parametrize("content", [b"", b"\x00", b"garbage", pack_tally(Aggregate())[:-1]])
+@pytest.mark.parametrize("content", [b"", b"\x00", b"garbage", pack_aggregate(Aggregate())[:-1]])
 def test_what_is_no_tally_is_refused(content: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
-        unpack_tally(content)
+        unpack_aggregate(content)
     with pytest.raises(ValueError, match=r"."):
         unpack_minutes(content)
 

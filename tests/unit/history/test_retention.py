@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from prober.history.reader import Calls, HistoryReader, RetentionHorizon
+from prober.history.reader import HistoryReader, RetentionHorizon
 from prober.history.retention import Retention, size_bytes
-from prober.history.writer import HOUR, HistoryWriter
+from prober.history.writer import HOUR_SECONDS, HistoryWriter
 from prober.outcomes import HistoryDropReason, Reason
 from tests.unit.history.test_writer import a_file, ran
 from tests.unit.stats.factories import NOW
@@ -36,13 +36,13 @@ def test_what_is_too_old_goes_and_the_rest_stays(tmp_path: Path) -> None:
         NOW + 4 * DAY,
         NOW + 2 * DAY,
     ]
-    tallies = archive.aggregates("acme", NOW, NOW + 5 * DAY, HOUR)["datasets"]
+    tallies = archive.aggregates("acme", NOW, NOW + 5 * DAY, HOUR_SECONDS)["datasets"]
     assert list(tallies) == [NOW + 2 * DAY, NOW + 4 * DAY]
     assert archive.oldest() == NOW + 2 * DAY
     assert len(archive.streaks(0.0, NOW + 5 * DAY)) == 2
     assert len(archive.verdict_changes("acme", 0.0, limit=9)) == 4
-    assert len(Calls(tmp_path).slow_requests("acme", 0.0, NOW + 9 * DAY, limit=9)) == 2
-    assert Calls(tmp_path).retention_horizon() == RetentionHorizon()
+    assert len(HistoryReader(tmp_path).slow_requests("acme", 0.0, NOW + 9 * DAY, limit=9)) == 2
+    assert HistoryReader(tmp_path).retention_horizon() == RetentionHorizon()
 
 
 def test_failures_over_their_share_go_first_the_oldest_before_all(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_failures_over_their_share_go_first_the_oldest_before_all(tmp_path: Path
     kept = archive.failures("acme", 0.0, limit=9999)
     assert lost[HistoryDropReason.OVER_SIZE] == 6000 - len(kept) > 0
     assert kept[0].at == NOW + 5999
-    assert Calls(tmp_path).retention_horizon() == RetentionHorizon(failures=kept[-1].at)
+    assert HistoryReader(tmp_path).retention_horizon() == RetentionHorizon(failures=kept[-1].at)
     assert archive.totals("acme", NOW, NOW + 6000)["datasets"].runs == 6000
 
 
@@ -73,7 +73,7 @@ def test_without_room_the_oldest_day_goes(tmp_path: Path) -> None:
     enforced(file, retention, days=4, times=3)
     file.close()
     assert HistoryReader(tmp_path).oldest() == NOW + DAY
-    assert Calls(tmp_path).retention_horizon() == RetentionHorizon(everything=NOW + DAY)
+    assert HistoryReader(tmp_path).retention_horizon() == RetentionHorizon(everything=NOW + DAY)
     assert lost == {HistoryDropReason.OVER_SIZE: 1}
 
 
@@ -92,7 +92,7 @@ def a_month(directory: Path) -> HistoryWriter:
 
 
 def oldest_of(file: HistoryWriter) -> float:
-    return float(file.connection.execute("SELECT min(slot) FROM slot").fetchone()[0]) - NOW
+    return float(file.connection.execute("SELECT min(start) FROM time_bucket").fetchone()[0]) - NOW
 
 
 def test_a_clock_that_jumps_ahead_takes_nothing_until_it_has_run_evenly(tmp_path: Path) -> None:

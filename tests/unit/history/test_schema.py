@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from prober.history.reader import Calls, HistoryReader
+from prober.history.reader import HistoryReader
 from prober.history.schema import FILE_NAME, FORMAT, migrate, split_statements
 from prober.sqlite import open_to_write
 from tests.unit.history.test_writer import BAD, ran, written
@@ -14,7 +14,7 @@ from tests.unit.stats.factories import NOW
 RELEASED = {
     "0001_begin.sql": "b7f3a8e4637fb04c9e3e95d8c787719f1ef817db4660cbbf678d6df63da31f73",
     "0002_slow_answers.sql": "0ec5439ecfd761b3e922d6315b0f351422ee55f47b6463302dccdc21d904647e",
-    "0003_paused.sql": "b8776dc3540422ca7f7940895c56a69bec3b32533e3dff61b91786ddba5a7fcc",
+    "0003_names.sql": "9cafad341c5a4f10c92672363ed2cbaa2e2454b3d259ac20e7d0746da31e09f7",
 }
 
 
@@ -50,7 +50,7 @@ def test_a_file_of_the_first_version_is_brought_up_to_date_with_all_it_holds(
     written(tmp_path, [ran(60.0, BAD, server=0.5, network=0.1)])
     [before, after] = HistoryReader(tmp_path).streaks(NOW, NOW + 99)
     assert (before.failures, after.reason) == (3, BAD)
-    [slow] = Calls(tmp_path).slow_requests("acme", NOW, NOW + 99, limit=9)
+    [slow] = HistoryReader(tmp_path).slow_requests("acme", NOW, NOW + 99, limit=9)
     assert (slow.at, slow.server_seconds) == (NOW + 60, 0.5)
 
 

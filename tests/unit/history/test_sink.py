@@ -109,7 +109,7 @@ def test_a_file_that_is_deleted_is_begun_anew_and_said(tmp_path: Path) -> None:
         until(lambda: heard.lost[HistoryDropReason.FILE_LOST])
         history.on_result(an_answer())
         until(lambda: runs_in(tmp_path))
-    assert heard.troubles == ["somebody removed or replaced the file"]
+    assert heard.troubles == ["the file was removed or replaced"]
 
 
 def test_a_file_that_breaks_is_set_aside(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from prober.history.reader import Calls
+from prober.history.reader import HistoryReader
 from prober.history.writer import MAX_PER_DAY, Entry, RunEntry
 from prober.outcomes import Reason
 from tests.unit.history.test_writer import a_file, written
@@ -21,9 +21,9 @@ def test_the_slowest_of_a_day_are_kept_over_batches_and_restarts(tmp_path: Path)
         for at in range(first, first + 50, 25):
             file.write([slow(float(n), seconds[n]) for n in range(at, at + 25)])
         file.close()
-    kept = Calls(tmp_path).slow_requests("acme", NOW, NOW + DAY, limit=99)
+    kept = HistoryReader(tmp_path).slow_requests("acme", NOW, NOW + DAY, limit=99)
     assert [each.server_seconds for each in kept] == sorted(seconds, reverse=True)[:MAX_PER_DAY]
-    assert kept[0].facts == {"cf_ray": f"ray-{seconds.index(max(seconds))}"}
+    assert kept[0].request_ids == {"cf-ray": f"ray-{seconds.index(max(seconds))}"}
 
 
 def test_each_day_and_tenant_has_its_own(tmp_path: Path) -> None:
@@ -33,7 +33,7 @@ def test_each_day_and_tenant_has_its_own(tmp_path: Path) -> None:
         for tenant in ("acme", "other")
         for n in range(30)
     ]
-    calls = [Calls(tmp_path)]
+    calls = [HistoryReader(tmp_path)]
     written(tmp_path, entries, [slow(30.0, 0.5), slow(31.0, 1.5)])
     days = [
         calls[0].slow_requests("acme", NOW + d * DAY, NOW + (d + 1) * DAY, limit=99) for d in (0, 1)
@@ -46,4 +46,4 @@ def test_each_day_and_tenant_has_its_own(tmp_path: Path) -> None:
 def test_what_was_not_measured_or_planned_is_no_slow_answer(tmp_path: Path) -> None:
     unmeasured = RunEntry(a_run(0.0, Reason.DNS))
     written(tmp_path, [unmeasured, slow(1.0, 9.0, in_maintenance=True)])
-    assert Calls(tmp_path).slow_requests("acme", NOW, NOW + DAY, limit=9) == ()
+    assert HistoryReader(tmp_path).slow_requests("acme", NOW, NOW + DAY, limit=9) == ()

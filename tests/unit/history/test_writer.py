@@ -5,7 +5,7 @@ import pytest
 
 from prober.history.reader import HistoryReader
 from prober.history.schema import FILE_NAME
-from prober.history.writer import HOUR, Entry, HistoryWriter, RunEntry
+from prober.history.writer import HOUR_SECONDS, Entry, HistoryWriter, RunEntry
 from prober.models import SkippedRun, TokenEvent, TokenSource, TokenSourceKind, TokenStatus
 from prober.outcomes import Reason, SkipCause, TokenEventKind
 from prober.stats.aggregates import Aggregate, TimeBucket, add_run, merge_aggregates
@@ -48,13 +48,17 @@ def test_a_packed_hour_tells_the_same_as_its_minutes(tmp_path: Path) -> None:
         ran(60 * n, BAD if n % 7 == 0 else Reason.OK, server=0.1, network=0.01) for n in range(90)
     ]
     archive = written(tmp_path, runs)
-    before = [archive.aggregates("acme", NOW, NOW + 2 * HOUR, step) for step in (60, 900, 3600)]
+    before = [
+        archive.aggregates("acme", NOW, NOW + 2 * HOUR_SECONDS, step) for step in (60, 900, 3600)
+    ]
     file = a_file(tmp_path)
-    assert file.pack_hours(NOW + 2 * HOUR - 1, 9) == 1
-    assert file.pack_hours(NOW + 2 * HOUR, 9) == 1
-    assert file.pack_hours(NOW + 9 * HOUR, 9) == 0
+    assert file.pack_hours(NOW + 2 * HOUR_SECONDS - 1, 9) == 1
+    assert file.pack_hours(NOW + 2 * HOUR_SECONDS, 9) == 1
+    assert file.pack_hours(NOW + 9 * HOUR_SECONDS, 9) == 0
     file.close()
-    after = [archive.aggregates("acme", NOW, NOW + 2 * HOUR, step) for step in (60, 900, 3600)]
+    after = [
+        archive.aggregates("acme", NOW, NOW + 2 * HOUR_SECONDS, step) for step in (60, 900, 3600)
+    ]
     assert after == before
 
 
@@ -62,18 +66,18 @@ def test_what_comes_late_is_added_to_a_packed_hour(tmp_path: Path) -> None:
     file = a_file(tmp_path)
     for _ in range(2):
         file.write([ran(30.0)])
-        file.pack_hours(NOW + HOUR, 9)
+        file.pack_hours(NOW + HOUR_SECONDS, 9)
     file.close()
-    tallies = HistoryReader(tmp_path).aggregates("acme", NOW, NOW + HOUR, 3600)
+    tallies = HistoryReader(tmp_path).aggregates("acme", NOW, NOW + HOUR_SECONDS, 3600)
     assert tallies == {"datasets": {NOW: Aggregate({"ok": 2})}}
 
 
 def test_a_span_is_counted_to_the_minute_whether_packed_or_not(tmp_path: Path) -> None:
     file = a_file(tmp_path)
     file.write([ran(60 * n) for n in range(180)])
-    file.pack_hours(NOW + 2 * HOUR, 9)
+    file.pack_hours(NOW + 2 * HOUR_SECONDS, 9)
     file.close()
-    totals = HistoryReader(tmp_path).totals("acme", NOW + 600, NOW + 600 + 2 * HOUR)
+    totals = HistoryReader(tmp_path).totals("acme", NOW + 600, NOW + 600 + 2 * HOUR_SECONDS)
     assert totals["datasets"].runs == 120
 
 

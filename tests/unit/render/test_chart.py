@@ -54,9 +54,9 @@ def test_all_that_is_drawn_lies_within_the_picture() -> None:
         ({NOW: Aggregate({"maintenance:ok": 1})}, "in maintenance"),
         (
             {NOW: add_skip(Aggregate(), SkipCause.TOKEN_REJECTED)},
-            "held back, since the token is rejected",
+            "paused (token rejected)",
         ),
-        ({NOW: Aggregate({"dns": 1})}, "no answer could be measured"),
+        ({NOW: Aggregate({"dns": 1})}, "no response could be measured"),
     ],
 )
 def test_a_chart_without_lines_says_why(tallies: dict[float, Aggregate], why: str) -> None:

@@ -53,9 +53,9 @@ def test_availability_is_told_for_a_day_and_a_month() -> None:
         buckets={int(NOW): day}, month=day + TimeBucket(none=90, network=10)
     )
     kept = tenant_document(standing, NOW).availability
-    assert (kept.platform_day_ratio, kept.end_to_end_day_ratio) == (0.9, 0.9)
-    assert kept.platform_month_ratio == pytest.approx(109 / 110)
-    assert kept.end_to_end_month_ratio == pytest.approx(99 / 110)
+    assert (kept.day.platform_ratio, kept.day.end_to_end_ratio) == (0.9, 0.9)
+    assert kept.month.platform_ratio == pytest.approx(109 / 110)
+    assert kept.month.end_to_end_ratio == pytest.approx(99 / 110)
     assert kept.budget_left_ratio == pytest.approx(1 - 1 / (43_200 * 0.005))
 
 

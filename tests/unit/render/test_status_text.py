@@ -21,13 +21,13 @@ def failing(number: int, of: int, reason: Reason = BAD, status: int = 500) -> li
 @pytest.mark.parametrize(
     ("probes", "words"),
     [
-        pytest.param([WELL], "well", id="one-and-well"),
-        pytest.param([WELL, WELL], "all 2 probes well", id="well"),
+        pytest.param([WELL], "OK", id="one-and-well"),
+        pytest.param([WELL, WELL], "2/2 probes OK", id="well"),
         pytest.param(failing(2, 8), "platform: 500s on 2 of 8 probes", id="some"),
         pytest.param(
-            failing(8, 8, Reason.DNS), "network path: DNS fails on all 8 probes", id="all"
+            failing(8, 8, Reason.DNS), "network path: DNS failure on all 8 probes", id="all"
         ),
-        pytest.param(failing(1, 1, Reason.DNS), "network path: DNS fails", id="the-only-one"),
+        pytest.param(failing(1, 1, Reason.DNS), "network path: DNS failure", id="the-only-one"),
         pytest.param(
             failing(2, 4, status=503) + failing(1, 1, status=502),
             "platform: 5xx on 3 of 5 probes",
@@ -40,12 +40,12 @@ def failing(number: int, of: int, reason: Reason = BAD, status: int = 500) -> li
         ),
         pytest.param(
             failing(1, 2, Reason.DNS) + failing(1, 1),
-            "platform: 500s on 1 of 3 probes; network path: DNS fails on 1 of 3 probes",
+            "platform: 500s on 1 of 3 probes; network path: DNS failure on 1 of 3 probes",
             id="two-culprits-alike",
         ),
         pytest.param(
             failing(1, 1, Reason.EXPECTATION_FAILED) + failing(1, 1),
-            "platform: unexpected answers, 500s on all 2 probes",
+            "platform: unexpected responses, 500s on all 2 probes",
             id="two-reasons-of-one",
         ),
         pytest.param([a_standing(reason=None)], "waiting for the first run", id="nothing-yet"),
@@ -60,9 +60,9 @@ def test_a_tenant_is_told_in_words_with_the_culprit_first(
 @pytest.mark.parametrize(
     ("cause", "words"),
     [
-        (RejectionCause.SUPERSEDED, "token superseded 14 min ago"),
-        (RejectionCause.EXPIRED, "token expired 14 min ago"),
-        (RejectionCause.NEVER_ACCEPTED, "token never accepted, for 14 min"),
+        (RejectionCause.SUPERSEDED, "token replaced elsewhere (14 min ago)"),
+        (RejectionCause.EXPIRED, "token expired (14 min ago)"),
+        (RejectionCause.NEVER_ACCEPTED, "token never accepted (for 14 min)"),
     ],
 )
 def test_a_dead_token_is_all_that_is_said(cause: RejectionCause, words: str) -> None:
@@ -80,7 +80,7 @@ def test_a_missing_token_says_why() -> None:
 
 def test_a_shared_token_that_died_elsewhere_is_foretold() -> None:
     saying = status_text(a_tenant_standing(token_rejected_for="beta"), NOW)
-    assert saying.text == "token is already rejected for beta, which shares it"
+    assert saying.text == "token shared with beta, where it is rejected"
 
 
 def test_failures_are_told_before_what_is_foretold() -> None:
@@ -106,7 +106,7 @@ def test_what_is_slow_is_told_with_its_side(side: LatencyComponent, words: str) 
 def test_a_probe_that_does_not_run_says_why() -> None:
     silent = a_standing("slow", ago=900.0, skipped=SkipCause.CONCURRENCY)
     saying = status_text(a_tenant_standing(silent, WELL), NOW)
-    assert saying.text == ("prober: no run on 1 of 2 probes for long, too many runs are in flight")
+    assert saying.text == "prober: no recent run on 1 of 2 probes: too many runs in flight"
 
 
 def test_a_failure_says_since_when() -> None:

@@ -66,13 +66,13 @@ def test_one_failure_in_a_thousand_runs_is_seen() -> None:
 def test_maintenance_and_runs_held_back_have_looks_of_their_own() -> None:
     text = strip_svg(shown(TimeBucket(in_maintenance=4), TimeBucket(paused=3)), "x")
     assert 'class="maintenance"' in text
-    assert 'class="held-back"' in text
+    assert 'class="paused"' in text
 
 
 def test_a_strip_is_told_in_words() -> None:
     label = strip_label(shown(TimeBucket(none=5, platform=5), TimeBucket(none=1)), "acme")
     assert label == "acme: 11 runs, failures: 5 platform"
-    assert strip_label(shown(), "acme") == "acme: nothing is known"
+    assert strip_label(shown(), "acme") == "acme: no data"
 
 
 def test_latency_stacks_the_network_on_the_server() -> None:
@@ -85,10 +85,10 @@ def test_latency_stacks_the_network_on_the_server() -> None:
 
 def test_latency_is_told_in_words() -> None:
     assert latency_label(shown(ANSWERED)) == (
-        "mean latency of the last quarter of an hour: server 250 ms, network 125 ms"
+        "mean latency of the last 15 minutes: server 250 ms, network 125 ms"
     )
-    assert latency_label(shown()) == "latency: no answer was measured"
-    assert "no answer was measured" in latency_svg(shown())
+    assert latency_label(shown()) == "latency: no response was measured"
+    assert "no response was measured" in latency_svg(shown())
 
 
 def test_a_waterfall_marks_the_servers_share_of_waiting() -> None:
@@ -101,7 +101,7 @@ def test_a_waterfall_marks_the_servers_share_of_waiting() -> None:
         ("server", "146.0", "224.0"),
         ("network", "594.0", "56.0"),
     ]
-    assert "of these the server 400 ms; total 1.00 s" in (root.get("aria-label") or "")
+    assert "server time 400 ms; total 1.00 s" in (root.get("aria-label") or "")
 
 
 def test_a_waterfall_ends_with_the_phase_that_failed() -> None:

@@ -37,7 +37,7 @@ def test_every_sign_of_ours_has_a_form_in_ascii() -> None:
 
 def test_a_headline_begins_with_the_culprit() -> None:
     assert headline(a_result(an_answer(status=502, body=b"<html>", headers=())).verdict) == (
-        "network: foreign_response"
+        "network path: foreign_response"
     )
 
 

@@ -30,15 +30,15 @@ ROWS = (
     a_row(None, "lab", token_state=TokenState.MISSING, token_fingerprint=None),
 )
 TABLE = """\
-tenant, probe       verdict                  culprit      server ms  network ms
+tenant, probe       verdict                 responsible    server ms  network ms
 
 acme  production    ✓ token valid 1a2b3c4d
-  datasets          ✓ ok                     none             150.0        87.7
-  sources           ? response_timeout       undecided            -           -
+  datasets          ✓ ok                    -                  150.0        87.7
+  sources           ? response_timeout      undecided              -           -
 
 legacy  production  ✗ token rejected 1a2b3c4d
-  datasets          ✗ token_rejected         credential        37.7       462.3
-  sources           · held back
+  datasets          ✗ token_rejected        credential          37.7       462.3
+  sources           · paused (token rejected)
 
 lab  production     ! token missing
   datasets          · waiting"""
@@ -51,7 +51,7 @@ def test_the_table_shows_each_tenant_with_its_token_and_its_probes() -> None:
 def test_a_long_name_gives_way_to_the_numbers() -> None:
     row = a_row(a_timed_answer(), probe="a-very-long-name-of-a-probe")
     lines = lines_of(StatusTable([row]), 80)
-    assert lines[-1].startswith("  a-very-long-name")
+    assert lines[-1].startswith("  a-very-long-nam")
     assert lines[-1].endswith("150.0        87.7")
     assert max(map(len, lines)) <= 80
 
@@ -74,11 +74,18 @@ def test_each_row_has_a_plain_line() -> None:
     first = replace(ROWS[0], token_fingerprint="x")
     assert status_lines((first, *ROWS[1:])) == (
         "acme (production) datasets: success: ok; server 150.0 ms, network 87.7 ms; token valid x",
-        "acme (production) sources: undecided: response_timeout; token valid 1a2b3c4d",
+        "acme (production) sources: platform or network: response_timeout; token valid 1a2b3c4d",
         (
             "legacy (production) datasets: credential: token_rejected;"
             " server 37.7 ms, network 462.3 ms; token rejected 1a2b3c4d"
         ),
-        "legacy (production) sources: held back; token rejected 1a2b3c4d",
+        "legacy (production) sources: paused (token rejected); token rejected 1a2b3c4d",
         "lab (production) datasets: waiting; token missing",
     )
+
+
+def test_a_long_verdict_is_cut_in_ascii_without_unicode() -> None:
+    rows = [a_row(an_answer(403, an_envelope("error")), probe="x" * 60)]
+    lines = lines_of(StatusTable(rows), 60, encoding="ascii")
+    assert "".join(lines).isascii()
+    assert max(map(len, lines)) <= 60

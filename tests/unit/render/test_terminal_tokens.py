@@ -4,7 +4,8 @@ import pytest
 
 from prober.models import OAuthClient, TokenSource, TokenSourceKind, TokenStatus
 from prober.outcomes import RejectionCause, TokenState
-from prober.render.terminal import TokenTable, token_document, token_remark, token_remedy
+from prober.render.documents import token_document
+from prober.render.terminal import TokenTable, token_remark, token_remedy
 from tests.unit.render.factories import lines_of
 
 FILE = TokenSource(TokenSourceKind.FILE, "/run/credentials/prober.service/acme-prod")
@@ -29,22 +30,25 @@ REJECTED = replace(
 MISSING = TokenStatus("lab", replace(FILE, location="/lab"), problem="the token file /lab is empty")
 EVERY = {status.tenant: status for status in (VALID, REJECTED, MISSING)}
 TABLE = """\
-tenant     state                   fingerprint  first accepted        last accepted         expires
-acme-prod  ✓ valid                 8402192c     2023-11-14 22:13:20Z  2023-11-14 22:14:20Z  -
-acme-dev   ✗ rejected: superseded  8402192c     2023-11-14 22:13:20Z  2023-11-14 22:14:20Z  \
-2027-01-15 08:00:00Z
-lab        ! missing               -            -                     -                     -
+tenant     state                           fingerprint  first accepted        \
+last accepted         expires
+acme-prod  ✓ valid                         8402192c     2023-11-14 22:13:20Z  \
+2023-11-14 22:14:20Z  -
+acme-dev   ✗ rejected: replaced elsewhere  8402192c     2023-11-14 22:13:20Z  \
+2023-11-14 22:14:20Z  2027-01-15 08:00:00Z
+lab        ! missing                       -            -                     \
+-                     -
 
 tenant     rotations  shared with  source
 acme-prod  2          acme-dev     file /run/credentials/prober.service/acme-prod
 acme-dev   2          acme-prod    file /run/credentials/prober.service/acme-prod
 lab        0          -            file /lab
 
-acme-prod: holds the token that is already rejected for acme-dev: its next run will tell
-acme-dev: rejected since 2023-11-14 22:14:50Z; put the user's present token into file \
+acme-prod: uses the same token as acme-dev, where it is rejected
+acme-dev: rejected since 2023-11-14 22:14:50Z; put the user's current token into file \
 /run/credentials/prober.service/acme-prod, at its origin, and restart the service:
 systemd copies a credential at the start
-lab: there is no token: the token file /lab is empty"""
+lab: no token: the token file /lab is empty"""
 
 
 def test_the_table_shows_every_life_and_what_is_to_be_done() -> None:
@@ -78,26 +82,26 @@ OAUTH = TokenSource(TokenSourceKind.OAUTH, "https://x/token", client=CLIENT)
     [
         (
             TokenSource(TokenSourceKind.FILE, "/etc/token"),
-            "put the user's present token into file /etc/token, it is picked up without a restart",
+            "put the user's current token into file /etc/token, no restart is needed",
         ),
         (
             TokenSource(TokenSourceKind.ENVIRONMENT, "TOKEN"),
             (
-                "put the user's present token into env TOKEN, and restart the prober: a running"
+                "put the user's current token into env TOKEN, and restart the prober: a running"
                 " process does not see a changed environment"
             ),
         ),
         (
             FILE,
             (
-                "put the user's present token into file /run/credentials/prober.service/acme-prod,"
+                "put the user's current token into file /run/credentials/prober.service/acme-prod,"
                 " at its origin, and restart the service: systemd copies a credential at the start"
             ),
         ),
         (
             OAUTH,
             (
-                "check the rights and the scope of the OAuth client prober, and put its present"
+                "check the rights and the scope of the OAuth client prober, and put its current"
                 " secret into env SECRET, and restart the prober: a running process does not see a"
                 " changed environment"
             ),
@@ -105,8 +109,8 @@ OAUTH = TokenSource(TokenSourceKind.OAUTH, "https://x/token", client=CLIENT)
         (
             replace(OAUTH, client=replace(CLIENT, secret=TokenSource(TokenSourceKind.FILE, "/s"))),
             (
-                "check the rights and the scope of the OAuth client prober, and put its present"
-                " secret into file /s, it is picked up without a restart"
+                "check the rights and the scope of the OAuth client prober, and put its current"
+                " secret into file /s, no restart is needed"
             ),
         ),
     ],

@@ -47,12 +47,12 @@ def test_the_culprit_comes_first_and_the_evidence_next() -> None:
 @pytest.mark.parametrize(
     ("exchange", "detail"),
     [
-        (an_answer(500, an_envelope("error")), "answered by  the platform"),
-        (an_answer(502, b"<html>", ()), "answered by  an intermediary, not the platform"),
-        (a_failure(FailureKind.DNS), "answered by  nobody"),
+        (an_answer(500, an_envelope("error")), "response from  the platform"),
+        (an_answer(502, b"<html>", ()), "response from  an intermediary, not the platform"),
+        (a_failure(FailureKind.DNS), "response from  nobody"),
         (an_answer(404, an_envelope("error")), "outcome  api_error, reason client_error"),
-        (an_answer(500, an_envelope("error")), "decided by  row 11: platform: 5xx"),
-        (a_failure(FailureKind.RESPONSE_TIMEOUT), "next  compare with a second location"),
+        (an_answer(500, an_envelope("error")), "rule  11: platform: 5xx"),
+        (a_failure(FailureKind.RESPONSE_TIMEOUT), "next step  compare with a second location"),
         (an_answer(headers=(SERVER_TIMING, ("CF-Ray", "8f-CDG"))), "cf ray  8f-CDG"),
         (an_answer(), "request  GET https://cloud.uipath.com/acme/prod/reinfer_/"),
     ],
@@ -72,7 +72,7 @@ def test_the_token_is_known_by_its_fingerprint() -> None:
 
 def test_a_reused_connection_is_told() -> None:
     exchange = replace(an_answer(), remote_address="127.0.0.1:443", connection_reused=True)
-    assert "connected to  127.0.0.1:443 (connection reused)" in shown(exchange)
+    assert "connected to  127.0.0.1:443 (connection reused)" in squeezed(shown(exchange))
 
 
 def test_notes_stand_beside_the_evidence() -> None:
@@ -89,7 +89,7 @@ def test_without_a_total_only_the_servers_time_is_told() -> None:
     verdict = classify(exchange, NOTHING)
     latency = replace(verdict.latency, server_seconds=0.0377, anomaly=None)
     text = shown(exchange, verdict=replace(verdict, latency=latency))
-    assert "server time  37.7 ms; no split, since the total was not saved" in squeezed(text)
+    assert "server time  37.7 ms; not split, since the recording has no total" in squeezed(text)
 
 
 def test_control_characters_of_a_stranger_never_reach_the_terminal() -> None:

@@ -7,11 +7,12 @@ import pytest
 from prober.history.reader import RetentionHorizon
 from prober.outcomes import Culprit, SkipCause
 from prober.report import builder
-from prober.report.builder import ReportContext, availability, build_report
+from prober.report.builder import ReportContext, build_report
 from prober.report.models import GapCause
 from prober.report.query import HistoryExtract, read_history
 from prober.report.time_range import TimeRange
 from prober.stats.aggregates import Aggregate
+from prober.stats.slo import availability_from_aggregate
 from tests.unit.report.factories import DAY, TENANT, write_the_day
 from tests.unit.report.report_factory import NOW, a_report
 
@@ -69,14 +70,14 @@ def test_of_too_many_incidents_the_longest_are_listed_in_order(past: HistoryExtr
         for n in range(250)
     )
     made = build_report(TENANT, replace(past, streaks=spells), MORNING, MADE)
-    assert (made.incident_count, len(made.incidents)) == (250, builder.MOST_INCIDENTS)
+    assert (made.incident_count, len(made.incidents)) == (250, builder.MAX_INCIDENTS)
     assert made.incidents[0].started_at == DAY + 50_000
     assert [each.number for each in made.incidents] == list(range(1, 201))
 
 
 def test_of_many_probes_only_all_together_are_drawn(past: HistoryExtract) -> None:
     tally = past.aggregates["datasets"]
-    many = {f"probe-{n}": tally for n in range(builder.MOST_CHARTS + 1)}
+    many = {f"probe-{n}": tally for n in range(builder.MAX_CHARTS + 1)}
     made = build_report(TENANT, replace(past, aggregates=many), MORNING, MADE)
     assert made.series_by_probe == {}
     assert made.series.points[0].runs == 13
@@ -88,23 +89,23 @@ def test_without_a_run_nothing_is_claimed(past: HistoryExtract) -> None:
     )
     made = build_report(TENANT, empty, MORNING, MADE)
     assert made.availability.objective_met is None
-    assert made.summary == (
-        "No run counts in this time: the platform can be neither blamed nor cleared.",
-    )
+    assert made.summary == ("No data for this period.",)
     assert made.skipped == {SkipCause.OVERLAP: 3}
     assert made.figures[0].server is None
 
 
 @pytest.mark.parametrize(("failures", "is_kept"), [(5, True), (6, False)])
 def test_an_objective_is_kept_up_to_its_last_allowed_failure(failures: int, is_kept: bool) -> None:
-    kept = availability(Aggregate({"ok": 1000 - failures, "server_error": failures}), 0.995)
+    kept = availability_from_aggregate(
+        Aggregate({"ok": 1000 - failures, "server_error": failures}), 0.995
+    )
     assert kept.objective_met is is_kept
     assert kept.allowed_failures == pytest.approx(5)
 
 
 def test_maintenance_and_the_probers_own_faults_count_in_neither_indicator() -> None:
     counts = {"ok": 8, "dns": 2, "internal_error": 5, "maintenance:server_error": 7}
-    kept = availability(Aggregate({**counts, "skipped:token_rejected": 10}), 0.995)
+    kept = availability_from_aggregate(Aggregate({**counts, "skipped:token_rejected": 10}), 0.995)
     assert (kept.runs, kept.prober_faults, kept.in_maintenance, kept.paused) == (20, 5, 7, 10)
     assert (kept.platform_ratio, kept.end_to_end_ratio) == (1.0, 0.4)
 

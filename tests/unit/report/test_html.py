@@ -76,7 +76,7 @@ def test_a_page_tells_the_facts_of_the_document(made: Report) -> None:
         format_latency(figures.network.p50_seconds),
         made.failed_requests[0].request_ids["x-correlation-id"],
         made.slow_requests[-1].request_ids["cf-ray"],
-        "no prober was running, or it could not write its history",
+        "no prober was running, or it could not write the history",
     ):
         assert fact in text
 
@@ -84,4 +84,4 @@ def test_a_page_tells_the_facts_of_the_document(made: Report) -> None:
 def test_it_stands_on_the_clock_that_was_asked_for(tmp_path: Path) -> None:
     text = Seen(render_html(morning(tmp_path / "b", "Asia/Kolkata"))).text
     assert "2025-03-05 15:06:10+05:30" in text
-    assert "Times are Asia/Kolkata." in text
+    assert "Times are in Asia/Kolkata." in text

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prober.outcomes import RejectionCause, TokenEventKind
+from prober.render.documents import TokenEventRecord
 from prober.report.markdown import code, render_markdown, table
-from prober.report.models import Report, ReportedTokenEvent
+from prober.report.models import Report
 from tests.unit.report.factories import DAY, write_the_day
 from tests.unit.report.report_factory import a_report
 
@@ -42,7 +43,7 @@ def test_what_is_foreign_stays_within_its_code_span(tmp_path: Path) -> None:
     made = morning(tmp_path)
     call = replace(made.failed_requests[0], message=HOSTILE, evidence=HOSTILE, url=HOSTILE)
     incident = replace(made.incidents[0], evidence=HOSTILE, probes=("a|b",))
-    note = ReportedTokenEvent(DAY, TokenEventKind.MISSING, None, None, HOSTILE)
+    note = TokenEventRecord("acme", DAY, TokenEventKind.MISSING, None, None, HOSTILE)
     hostile = replace(made, failed_requests=(call,), incidents=(incident,), token_events=(note,))
     text = render_markdown(hostile)
     outside = re.sub(r"(`+)(?!`).*?(?<!`)\1(?!`)", "", text)
@@ -54,13 +55,13 @@ def test_what_is_foreign_stays_within_its_code_span(tmp_path: Path) -> None:
 
 def test_what_happened_to_the_token_is_told(tmp_path: Path) -> None:
     events = (
-        ReportedTokenEvent(
-            DAY, TokenEventKind.REJECTED, RejectionCause.SUPERSEDED, "0123abcd", None
+        TokenEventRecord(
+            "acme", DAY, TokenEventKind.REJECTED, "0123abcd", RejectionCause.SUPERSEDED, None
         ),
-        ReportedTokenEvent(DAY, TokenEventKind.MISSING, None, None, "no such file"),
+        TokenEventRecord("acme", DAY, TokenEventKind.MISSING, None, None, "no such file"),
     )
     text = render_markdown(replace(morning(tmp_path), token_events=events))
-    assert "- 2025-03-05 00:00:00Z: rejected: superseded, fingerprint 0123abcd\n" in text
+    assert "- 2025-03-05 00:00:00Z: rejected: replaced elsewhere, fingerprint 0123abcd\n" in text
     assert "- 2025-03-05 00:00:00Z: missing, `no such file`\n" in text
 
 
@@ -68,11 +69,11 @@ def test_where_there_is_nothing_it_says_so(tmp_path: Path) -> None:
     made = replace(morning(tmp_path), incidents=(), failed_requests=(), slow_requests=(), gaps=())
     text = render_markdown(made)
     assert "## Incidents\n\nNone.\n" in text
-    assert "## Failed calls\n\nNone.\n" in text
-    assert "## Slowest answers\n\nNone is known.\n" in text
-    assert "Nothing is missing for a quarter of an hour or more." in text
+    assert "## Failed requests\n\nNone.\n" in text
+    assert "## Slowest requests\n\nNone.\n" in text
+    assert "No gap of 15 minutes or more." in text
     since = replace(made, failures_known_since=DAY)
-    assert "from before 2025-03-05 00:00:00Z had to make room" in render_markdown(since)
+    assert "from before 2025-03-05 00:00:00Z: deleted for lack of room" in render_markdown(since)
 
 
 @given(st.text(max_size=80))

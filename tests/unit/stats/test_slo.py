@@ -8,15 +8,15 @@ from tests.unit.stats.factories import a_run
 
 def test_the_platform_answers_for_its_own_failures_alone() -> None:
     found = availability_from_bucket(
-        TimeBucket(none=90, platform=5, network=3, paused=2, prober=10)
+        TimeBucket(none=90, platform=5, network=3, paused=2, prober=10), 0.995
     )
     assert (found.runs, found.platform_failures, found.end_to_end_failures) == (100, 5, 10)
-    assert (found.platform, found.end_to_end) == (0.95, 0.9)
+    assert (found.platform_ratio, found.end_to_end_ratio) == (0.95, 0.9)
 
 
 def test_where_nothing_was_asked_nothing_is_known() -> None:
-    found = availability_from_bucket(TimeBucket(prober=3, in_maintenance=9))
-    assert (found.platform, found.end_to_end) == (None, None)
+    found = availability_from_bucket(TimeBucket(prober=3, in_maintenance=9), 0.995)
+    assert (found.platform_ratio, found.end_to_end_ratio) == (None, None)
 
 
 def test_a_tally_tells_the_same_as_a_slot() -> None:
@@ -24,7 +24,7 @@ def test_a_tally_tells_the_same_as_a_slot() -> None:
     tallies = [add_run(Aggregate(), a_run(reason=reason)) for reason in reasons]
     tally = merge_aggregates([*tallies, add_skip(Aggregate(), SkipCause.TOKEN_REJECTED)])
     slot = TimeBucket(none=1, platform=1, network=1, prober=1, paused=1)
-    assert availability_from_aggregate(tally) == availability_from_bucket(slot)
+    assert availability_from_aggregate(tally, 0.9) == availability_from_bucket(slot, 0.9)
 
 
 @pytest.mark.parametrize(("failures", "left"), [(0, 1.0), (108, 0.5), (216, 0.0), (432, -1.0)])

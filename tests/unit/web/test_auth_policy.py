@@ -32,7 +32,7 @@ NOBODY = AccessPolicy()
 PASSWORDS = AccessPolicy(users=USERS)
 ENCRYPTED = AccessPolicy(tls=tls())
 IF_GIVEN = AccessPolicy(tls=tls(client_certificates=ClientCertificates.IF_GIVEN))
-DEMANDED = AccessPolicy(tls=tls(client_certificates=ClientCertificates.DEMANDED))
+DEMANDED = AccessPolicy(tls=tls(client_certificates=ClientCertificates.REQUIRED))
 BOTH = AccessPolicy(tls=tls(client_certificates=ClientCertificates.IF_GIVEN), users=USERS)
 DEMO = AccessPolicy(writes_are_open=True)
 ALLOWED, PASSWORD_NEEDED, WRITE_REFUSED = (

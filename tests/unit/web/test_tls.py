@@ -35,7 +35,7 @@ def options(tmp_path: Path) -> TlsOptions:
     return TlsOptions(
         PemSource("cert_file", tmp_path / "server.crt"),
         PemSource("key_file", tmp_path / "server.key"),
-        ClientCertificates.DEMANDED,
+        ClientCertificates.REQUIRED,
         PemSource("client_ca_file", tmp_path / "ca.crt"),
     )
 
@@ -85,10 +85,10 @@ def encrypted() -> bytes:
     ("file", "content", "key", "said"),
     [
         ("server.crt", None, "cert_file", "cannot be read: no such file or directory"),
-        ("server.crt", b"", "cert_file", "holds no certificate in PEM form"),
-        ("server.crt", KEY, "cert_file", "holds no certificate in PEM form"),
+        ("server.crt", b"", "cert_file", "contains no certificate in PEM format"),
+        ("server.crt", KEY, "cert_file", "contains no certificate in PEM format"),
         ("server.key", None, "key_file", "cannot be read"),
-        ("server.key", CHAIN, "key_file", "holds no private key in PEM form"),
+        ("server.key", CHAIN, "key_file", "contains no private key in PEM format"),
         ("server.key", encrypted(), "key_file", "is encrypted"),
         (
             "server.key",
@@ -96,10 +96,15 @@ def encrypted() -> bytes:
             "key_file",
             "is not the key of the certificate",
         ),
-        ("ca.crt", b"no certificate", "client_ca_file", "holds no certificate in PEM form"),
-        ("ca.crt", b"", "client_ca_file", "holds no certificate in PEM form"),
+        ("ca.crt", b"no certificate", "client_ca_file", "contains no certificate in PEM format"),
+        ("ca.crt", b"", "client_ca_file", "contains no certificate in PEM format"),
         ("ca.crt", None, "client_ca_file", "cannot be read"),
-        ("server.crt", CHAIN[: len(CHAIN) // 2], "cert_file", "holds no certificate in PEM form"),
+        (
+            "server.crt",
+            CHAIN[: len(CHAIN) // 2],
+            "cert_file",
+            "contains no certificate in PEM format",
+        ),
     ],
 )
 def test_what_cannot_be_used_is_told_by_its_key(
@@ -115,7 +120,7 @@ def test_what_cannot_be_used_is_told_by_its_key(
 
 def test_a_directory_is_no_certificate(options: TlsOptions, tmp_path: Path) -> None:
     wrong = replace(options, certificate=PemSource("cert_file", tmp_path))
-    with pytest.raises(ServerTlsError, match="is no regular file"):
+    with pytest.raises(ServerTlsError, match="is not a regular file"):
         server_context(wrong)
 
 
@@ -135,7 +140,7 @@ def refuse(*_: object) -> None:
 def test_what_openssl_does_not_take_is_told_by_its_key(
     options: TlsOptions, change: dict[str, Any], key: str
 ) -> None:
-    with pytest.raises(ServerTlsError, match="is not taken by this machine's OpenSSL") as caught:
+    with pytest.raises(ServerTlsError, match="is rejected by this machine's OpenSSL") as caught:
         server_context(replace(options, **change))
     assert caught.value.key == key
 
