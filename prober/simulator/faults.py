@@ -112,6 +112,13 @@ _ALL = (
         _error_response(403),
     ),
     Fault(
+        "quota_exceeded",
+        FaultLayer.RESPONSE,
+        "quota_exceeded",
+        "402 in the envelope",
+        _error_response(402),
+    ),
+    Fault(
         "rate_limited",
         FaultLayer.RESPONSE,
         "rate_limited",
@@ -177,35 +184,35 @@ _ALL = (
     Fault(
         "redirect_unregistered",
         FaultLayer.RESPONSE,
-        "redirected",
+        "unknown_tenant",
         "302 to /portal_/unregistered",
         _replace_with(canned_responses.unregistered("acme", "prod")),
     ),
     Fault(
         "cdn_1010",
         FaultLayer.RESPONSE,
-        _INTERMEDIARY,
+        "edge_refused",
         "the CDN's 1010",
         _replace_with(canned_responses.CDN_1010),
     ),
     Fault(
         "cdn_522",
         FaultLayer.RESPONSE,
-        _INTERMEDIARY,
+        "edge_error",
         "the CDN's 522 page",
         _replace_with(canned_responses.CDN_522),
     ),
     Fault(
         "cdn_524",
         FaultLayer.RESPONSE,
-        _INTERMEDIARY,
+        "edge_error",
         "the CDN's 524",
         _replace_with(canned_responses.CDN_524),
     ),
     Fault(
         "cdn_challenge",
         FaultLayer.RESPONSE,
-        _INTERMEDIARY,
+        "edge_refused",
         "the CDN's 'Just a moment'",
         _replace_with(canned_responses.CDN_CHALLENGE),
     ),
@@ -316,11 +323,13 @@ _ALL = (
     ),
     Fault("garbage", FaultLayer.WIRE, "protocol_error", "a response that is not HTTP"),
     Fault("endless_head", FaultLayer.WIRE, "protocol_error", "a header that does not end"),
-    Fault("certificate_expired", FaultLayer.HANDSHAKE, "tls_certificate", "an expired certificate"),
+    Fault(
+        "certificate_expired", FaultLayer.HANDSHAKE, "certificate_expired", "an expired certificate"
+    ),
     Fault(
         "certificate_of_another",
         FaultLayer.HANDSHAKE,
-        "tls_certificate",
+        "certificate_name_mismatch",
         "a certificate for another name",
     ),
     Fault(
