@@ -1,6 +1,6 @@
-"""The simulator's control API: faults, tokens, latency and network on demand, as JSON.
+"""The simulator's admin API: faults, tokens, latency and network, as JSON.
 
-It listens on an address of its own, loopback by default, and takes nothing from a browser's page.
+It listens on its own address, loopback by default, and rejects requests from web pages.
 """
 
 import json
@@ -16,20 +16,20 @@ from prober.simulator.platform import Latency
 from prober.simulator.scenario import Action, apply_action, format_validation_errors
 from prober.simulator.simulator import Simulator
 
-HELP = """The control API of prober's simulated platform. Bodies are JSON.
+HELP = """The admin API of prober's simulated platform. Bodies are JSON.
 
 GET    /                            this text
-GET    /faults                      every fault, and those in force
+GET    /faults                      all faults, and the active ones
 PUT    /faults                      {"fault": "server_error", "tenant": "acme-prod", "times": 3}
 DELETE /faults[?tenant=NAME]        end all faults, or those of one tenant
-GET    /tenants                     names, addresses, present tokens
-POST   /tenants/NAME/regenerate     a new token; the one before is dead at once
+GET    /tenants                     names, addresses, current tokens
+POST   /tenants/NAME/regenerate     a new token; the previous one becomes invalid
 POST   /tenants/NAME/replace-secret a new secret for the tenant's OAuth client
-POST   /tenants/NAME/deliver        write present token and secret into the token directory
+POST   /tenants/NAME/deliver        write current token and secret to the token directory
 PUT    /tenants/NAME/denied         {"permissions": ["View sources"]}
 PUT    /latency                     {"median_ms": 120, "sigma": 0, "tenant": "acme-prod"}
 PUT    /tenants/NAME/network        {"delay_ms": 80} or {"cut": true}
-GET    /requests[?tenant=NAME]      who asked what, with the token's fingerprint
+GET    /requests[?tenant=NAME]      logged requests, with token fingerprints
 """
 
 Body = Mapping[str, Any]
@@ -37,7 +37,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def create_admin_api(simulator: Simulator) -> web.Application:
-    """Return the application that controls `simulator`."""
+    """Return the admin application of `simulator`."""
     control = _Control(simulator)
     app = web.Application(middlewares=[_refuse_browsers, _json_errors])
     app.add_routes(
@@ -62,7 +62,7 @@ def create_admin_api(simulator: Simulator) -> web.Application:
 @web.middleware
 async def _refuse_browsers(request: web.Request, handler: Handler) -> web.StreamResponse:
     if "Origin" in request.headers or "Sec-Fetch-Site" in request.headers:
-        return web.json_response({"error": "not for pages in a browser"}, status=403)
+        return web.json_response({"error": "requests from web pages are not allowed"}, status=403)
     return await handler(request)
 
 
@@ -82,7 +82,7 @@ async def _body(request: web.Request) -> Body:
     try:
         content = json.loads(await request.text())
     except json.JSONDecodeError as error:
-        raise ValueError(f"the body is no JSON: {error}") from error
+        raise ValueError(f"the body is not valid JSON: {error}") from error
     if not isinstance(content, dict):
         raise ValueError("the body must be a JSON object")  # noqa: TRY004 -- becomes a 400
     return content
@@ -149,12 +149,12 @@ class _Control:
         return await self.tenants(request)
 
     async def network(self, request: web.Request) -> web.Response:
-        body, line = await _body(request), self._simulator.proxy(_tenant(request))
+        body, proxy = await _body(request), self._simulator.proxy(_tenant(request))
         if "delay_ms" in body:
-            line.delay_seconds = float(body["delay_ms"]) / 1000
+            proxy.delay_seconds = float(body["delay_ms"]) / 1000
         if "cut" in body:
-            await (line.cut() if body["cut"] else line.restore())
-        return web.json_response({"delay_ms": line.delay_seconds * 1000, "cut": line.is_cut})
+            await (proxy.cut() if body["cut"] else proxy.restore())
+        return web.json_response({"delay_ms": proxy.delay_seconds * 1000, "cut": proxy.is_cut})
 
     async def latency(self, request: web.Request) -> web.Response:
         body = await _body(request)

@@ -1,7 +1,7 @@
-"""Answers of others than the platform, as they are met in front of it. Pure.
+"""Responses of intermediaries in front of the platform: proxies, gateways, CDN. Pure.
 
-Shapes follow published examples of each product; the words are our own where they are not the
-product's marker.
+The formats follow published examples of each product. Texts are our own, except for the strings by
+which a product is recognised.
 """
 
 import json
@@ -24,7 +24,7 @@ def _json(status: int, content: object, headers: Headers = ()) -> Response:
 
 
 def unregistered(organisation: str, tenant: str) -> Response:
-    """Return where the gateway sends one who names an organisation or tenant that it lacks."""
+    """Return the gateway's redirect for an unknown organisation or tenant."""
     location = (
         "/portal_/unregistered?serviceType=reinfer"
         f"&organizationName={organisation}&tenantName={tenant}"
