@@ -16,15 +16,14 @@ from types import MappingProxyType
 import structlog
 
 from prober.classifier.rules import classify
+from prober.config.addresses import is_loopback
 from prober.config.diff import ConfigDiff, config_diff, with_restart_only_settings
+from prober.config.limits import check_series_limit
 from prober.config.resolve import Config
-from prober.config.schema import is_loopback
 from prober.config.web_config import web_config_reader
-from prober.errors import ConfigProblem, SettingsError
 from prober.http_client.client import ProbeHttpClient
 from prober.http_client.timing import EventLoopLagMonitor
 from prober.logs import LogSink
-from prober.metrics.registry import series_estimate
 from prober.metrics.sink import PrometheusSink
 from prober.probe import ProbeDeps
 from prober.reload import LoadConfig, Reloader
@@ -59,25 +58,6 @@ def tune_gc_and_switch_interval() -> None:
     gc.collect()  # before freeze, so that no garbage is kept forever
     gc.freeze()
     gc.set_threshold(*_GC_THRESHOLDS)
-
-
-def check_series_limit(configuration: Config) -> Config:
-    """Return it; raise SettingsError when it yields more series than `web.max_series` allows."""
-    series = series_estimate(configuration.tenants, configuration.web.histograms)
-    if series > configuration.web.max_series:
-        raise SettingsError(
-            (
-                ConfigProblem(
-                    str(configuration.source),
-                    None,
-                    "web.max_series",
-                    f"these tenants and probes yield {series} series, more than the"
-                    f" {configuration.web.max_series} allowed: raise web.max_series, or set"
-                    " web.histograms to 'tenant' or 'off'",
-                ),
-            )
-        )
-    return configuration
 
 
 _Logger = structlog.typing.FilteringBoundLogger
@@ -121,7 +101,7 @@ class Daemon:
         )
         # Last, so that metrics and log have a token event before the run that it starts.
         sinks.add("runner", self._runner)
-        self._runner.apply(configuration.tenants, configuration.schedule)
+        self._runner.apply(configuration.tenants, configuration.scheduler)
         self._scheduler = Scheduler(
             self._runner.on_due,
             self._on_heartbeat,
@@ -182,7 +162,7 @@ class Daemon:
 
     async def stop(self) -> None:
         """Start no more runs, wait for those in flight within the grace period, and close all."""
-        grace_seconds = self._configuration.schedule.grace_seconds
+        grace_seconds = self._configuration.shutdown_timeout_seconds
         if self._reloader is not None:
             await self._reloader.close()
         self._systemd.stopping()
@@ -213,7 +193,7 @@ class Daemon:
         self._stall_timeout_seconds = stall_timeout_seconds(in_force.tenants)
         self.status.apply(in_force)
         self._token_service.apply(in_force, saved)
-        self._runner.apply(in_force.tenants, in_force.schedule)
+        self._runner.apply(in_force.tenants, in_force.scheduler)
         self._scheduler.apply(in_force.tenants)
         self._on_heartbeat()
         return diff
@@ -246,9 +226,9 @@ class Daemon:
             refresh_metrics=self.metrics.refresh,
             is_ready=lambda: self._runner.is_enabled,
             now=time.time,
-            run_once=self._runner.run_once if web.ad_hoc_runs else None,
-            reload=reloader.reload if web.reload and reloader is not None else None,
-            allowed_hosts=web.hosts,
+            run_once=self._runner.run_once if web.enable_run_now else None,
+            reload=reloader.reload if web.enable_reload and reloader is not None else None,
+            allowed_hosts=web.allowed_hosts,
             is_loopback=is_loopback(web.host),
         )
 
@@ -276,7 +256,7 @@ class Daemon:
 def _create_metrics(configuration: Config) -> PrometheusSink:
     return PrometheusSink(
         configuration.tenants,
-        histograms=configuration.web.histograms,
+        histograms=configuration.metrics.histograms,
         max_loop_lag_seconds=configuration.measurement.max_loop_lag_seconds,
         started_at=time.time(),
         build=current_version(),

@@ -1,26 +1,23 @@
-"""The errors a caller can act on.
+"""Exceptions that a caller can act on. All derive from ProberError; their text is for the user.
 
-ProberError
-├── SettingsError        the configuration cannot be used; carries every problem found
-├── TokenUnavailableError  a token source holds no usable token; says where and why
-├── TlsConfigurationError  a CA bundle or client certificate cannot be loaded
-├── HistoryError         there is no history to tell from
-├── StateDirectoryError  another prober has the state directory
-└── ListenError          the web server cannot bind its address
-
-A failed exchange is no error: it is a value (`model.Failure`) that is judged like an answer.
+A request that fails is not an exception: it is a value (`prober.models.Failure`), which is
+classified like a response.
 """
 
 from dataclasses import dataclass
 
 
 class ProberError(Exception):
-    """The root of the tree; its text is meant for the operator."""
+    """The base of all errors of prober."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConfigProblem:
-    """One thing wrong in the settings: where it stands, and what would be right."""
+    """One problem in the settings: where it is, and what to write instead.
+
+    `file` is a file name or the name of an environment variable; `line` is None where there is no
+    line, as for variables; `key` is a key path such as `tenants[0].token`, or empty.
+    """
 
     file: str
     line: int | None
@@ -33,7 +30,7 @@ class ConfigProblem:
 
 
 class SettingsError(ProberError):
-    """The configuration cannot be used; `problems` has all that was found, not the first alone."""
+    """The configuration is invalid; `problems` has all problems, not only the first."""
 
     def __init__(self, problems: tuple[ConfigProblem, ...]) -> None:
         self.problems = problems
@@ -41,7 +38,7 @@ class SettingsError(ProberError):
 
 
 class TokenUnavailableError(ProberError):
-    """A token source holds no usable token."""
+    """A token source has no usable token; the text says which source and why."""
 
 
 class TlsConfigurationError(ProberError):
@@ -49,11 +46,11 @@ class TlsConfigurationError(ProberError):
 
 
 class HistoryError(ProberError):
-    """There is no history to tell from; says where, and why."""
+    """There is no history to read; the text says where it was expected, and why it is missing."""
 
 
 class StateDirectoryError(ProberError):
-    """Another prober has the state directory."""
+    """Another prober uses the state directory."""
 
 
 class ListenError(ProberError):

@@ -193,8 +193,8 @@ class ConnectionPolicy(StrEnum):
 class TransportOptions:
     """How to reach a tenant. `proxy_url` None and `proxy_from_environment` False: directly."""
 
-    proxy_url: str | None = None
-    proxy_from_environment: bool = True
+    proxy_url: str | None
+    proxy_from_environment: bool
     ca_file: Path | None = None
     client_certificate_file: Path | None = None
     client_key_file: Path | None = None
@@ -218,24 +218,25 @@ class Probe:
     """One request against a tenant, when to make it, and what a good answer looks like.
 
     `path` is percent-encoded, begins with `/`, and follows the tenant's `base_url`. It and the
-    headers may hold `secrets`, which are taken out of all that is shown.
+    headers may contain `secrets`, which are removed from everything that is shown. Defaults are in
+    `prober.config.schema` alone.
     """
 
     name: str
     path: str = field(repr=False)
-    method: str = "GET"
+    method: str
+    interval_seconds: float
+    timeout_seconds: float
+    connect_timeout_seconds: float
+    connection: ConnectionPolicy
+    max_response_bytes: int
+    server_objective_seconds: float
+    network_objective_seconds: float
+    severity: AlertSeverity
     body: bytes | None = None
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     secrets: tuple[SecretStr, ...] = ()
     expectations: Expectations = Expectations()
-    interval_seconds: float = 60.0
-    timeout_seconds: float = 10.0
-    connect_timeout_seconds: float = 5.0
-    connection: ConnectionPolicy = ConnectionPolicy.FRESH
-    body_limit_bytes: int = 1024 * 1024
-    server_objective_seconds: float = 2.5
-    network_objective_seconds: float = 0.5
-    severity: AlertSeverity = AlertSeverity.TICKET
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,10 +251,10 @@ class Tenant:
     base_url: str
     token: TokenSource
     probes: tuple[Probe, ...]
-    transport: TransportOptions = TransportOptions()
+    transport: TransportOptions
+    availability_objective_ratio: float
+    concurrency: int
     labels: Mapping[str, str] = field(default_factory=lambda: _NO_PAIRS)
-    availability_objective_ratio: float = 0.995
-    concurrency: int = 10
     maintenance: tuple[MaintenanceWindow, ...] = ()
 
 

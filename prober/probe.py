@@ -1,16 +1,21 @@
 """One run of a probe, from token to result; daemon, command line, demo and tests all use it.
 
 Get the token, send the request, classify the response. If the token was rejected, read its source
-again, and send the request once more if the source holds another token by now.
+again, and send the request once more if the source holds another token by now. If it is still
+rejected, try another route with the same token: a 401 of one route alone says nothing about the
+token.
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from http import HTTPStatus
 from typing import Protocol
 
 from pydantic import SecretStr
 
+from prober.classifier.rules import route_unauthorized
+from prober.config.builtin_probes import CATALOGUE
 from prober.models import (
     Expectations,
     Failure,
@@ -27,6 +32,8 @@ from prober.outcomes import Endpoint, FailureKind, Reason
 from prober.redaction import Redactor
 from prober.tokens.manager import TokenLease
 from prober.tokens.oauth_client import TokenUnavailable
+from prober.tokens.route_check import ROUTE_CHECK
+from prober.tokens.state_machine import TokenResponse, accepts
 from prober.version import current_version
 
 
@@ -69,9 +76,22 @@ class TokenProvider(Protocol):
         ...
 
     async def refresh_rejected(
-        self, tenant: Tenant, rejected: TokenLease
+        self, tenant: Tenant, rejected: TokenLease, probe: str
     ) -> TokenLease | TokenUnavailable:
         """Return the token after a new read of its source; the same one if nothing changed."""
+        ...
+
+    async def confirm_rejection(
+        self,
+        tenant: Tenant,
+        probe: str,
+        token: TokenRef,
+        check: Callable[[], Awaitable[str | None]],
+    ) -> str | None:
+        """Return what accepts a token that was rejected for `probe`, None if it is rejected.
+
+        `check` requests another route, and returns its name if it accepts the token.
+        """
         ...
 
     def observe(
@@ -118,12 +138,87 @@ async def run_probe(tenant: Tenant, probe: Probe, deps: ProbeDeps) -> ProbeResul
         return _without_token(tenant, probe, lease, deps)
     result = await _send(tenant, probe, lease, deps)
     if result.verdict.reason is Reason.TOKEN_REJECTED:
-        refreshed = await deps.tokens.refresh_rejected(tenant, lease)
-        # The same token again would only be rejected again.
-        if isinstance(refreshed, TokenLease) and refreshed.ref != lease.ref:
-            lease, result = refreshed, await _send(tenant, probe, refreshed, deps)
+        refreshed = await deps.tokens.refresh_rejected(tenant, lease, probe.name)
+        if isinstance(refreshed, TokenLease):
+            # The same token again would only be rejected again.
+            if refreshed.ref != lease.ref:
+                lease, result = refreshed, await _send(tenant, probe, refreshed, deps)
+            result = await _confirmed(tenant, probe, lease, result, deps)
     _observe(tenant, probe, lease, result, deps.tokens)
     return result
+
+
+async def _confirmed(
+    tenant: Tenant, probe: Probe, lease: TokenLease, result: ProbeResult, deps: ProbeDeps
+) -> ProbeResult:
+    """Return a result whose 401, if it is one, has been confirmed by another route."""
+    if result.verdict.reason is not Reason.TOKEN_REJECTED:
+        return result
+    other = route_to_check(tenant, probe)
+
+    async def check() -> str | None:
+        checked = await _send(tenant, other, lease, deps)
+        _observe(tenant, replace(other, name=ROUTE_CHECK), lease, checked, deps.tokens)
+        return other.name if _is_accepted(checked, lease.ref) else None
+
+    accepted_route = await deps.tokens.confirm_rejection(tenant, probe.name, lease.ref, check)
+    if accepted_route is None:
+        return result
+    return replace(result, verdict=route_unauthorized(result.verdict, accepted_route))
+
+
+def _is_accepted(result: ProbeResult, token: TokenRef) -> bool:
+    response = result.exchange.response
+    status = None if response is None else response.status
+    return accepts(
+        TokenResponse(token.fingerprint, result.probe, result.verdict, status, result.started_at)
+    )
+
+
+def route_to_check(tenant: Tenant, refused: Probe) -> Probe:
+    """Return the cheapest probe on another route than the one that answered 401.
+
+    That is `current-user`, whether the tenant uses it or not: every token may read it. If it is the
+    one that was refused, another GET of the tenant without a body whose success proves that the
+    token is accepted (a 4xx that is expected proves nothing), else the built-in `datasets`.
+    It has no more time than the probe that was refused.
+    """
+    current_user = _builtin("current-user", refused)
+    if refused.path.rstrip("/") != current_user.path:
+        other = current_user
+    else:
+        others = (each for each in tenant.probes if _can_check(each, refused))
+        other = next(others, _builtin("datasets", refused))
+    return replace(
+        other,
+        timeout_seconds=refused.timeout_seconds,
+        connect_timeout_seconds=refused.connect_timeout_seconds,
+    )
+
+
+def _can_check(probe: Probe, refused: Probe) -> bool:
+    expected = probe.expectations.status
+    return (
+        probe.method == "GET"
+        and probe.body is None
+        and probe.path != refused.path
+        and (expected is None or expected < HTTPStatus.BAD_REQUEST)
+    )
+
+
+def _builtin(name: str, refused: Probe) -> Probe:
+    """Return a built-in probe without parameters, with the limits of the one that was refused."""
+    builtin = CATALOGUE[name]
+    return replace(
+        refused,
+        name=name,
+        path=builtin.path,
+        method=builtin.method,
+        body=None,
+        headers=(),
+        secrets=(),
+        expectations=builtin.expectations,
+    )
 
 
 MAX_INLINE_BODY_BYTES = 64 * 1024

@@ -1,6 +1,6 @@
-"""Taking over a changed configuration while probing goes on: all of it, or nothing.
+"""Reloads the configuration while probing continues: as a whole, or not at all.
 
-Asked for by a signal, by HTTP, or by the file itself when it has changed and been left alone since.
+A reload is started by a signal, by HTTP, or by a change of the file.
 """
 
 import asyncio
@@ -20,11 +20,11 @@ from prober.systemd import SystemdNotifier
 WATCH_SECONDS = 5.0
 
 LoadConfig = Callable[[], Config]
-"""Reads the configuration; blocks, and raises SettingsError."""
+"""Reads the configuration. Blocks; raises SettingsError."""
 
 
 class Reloader:
-    """Reads the file anew when asked to, one time after the other. `apply` puts it in force."""
+    """Runs one reload at a time: reads the configuration with `load`, passes it to `apply`."""
 
     def __init__(
         self,
@@ -39,26 +39,26 @@ class Reloader:
         self._metrics = metrics
         self._logger = logger
         self._service = service
-        self._one_at_a_time = asyncio.Lock()
+        self._reload_lock = asyncio.Lock()
         self._tasks: set[asyncio.Task[object]] = set()
 
     def request(self) -> None:
-        """Begin to reload; nobody waits for it."""
+        """Start a reload in the background."""
         self._track(asyncio.create_task(self.reload(), name="reload"))
 
     def watch(self, path: Path) -> None:
-        """Reload whenever a file has changed."""
-        self._track(asyncio.create_task(self._watch(path), name="settings watch"))
+        """Start to reload whenever the file `path` changes."""
+        self._track(asyncio.create_task(self._watch(path), name="config watch"))
 
     async def close(self) -> None:
-        """End what is going on."""
+        """Cancel reloads and watching."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def reload(self) -> tuple[ConfigProblem, ...]:
-        """Put what the file says in force; return its problems, and then nothing has changed."""
-        async with self._one_at_a_time:
+        """Reload now; return the problems, () if there are none. With problems nothing changes."""
+        async with self._reload_lock:
             self._service.reloading()
             try:
                 return await self._reload()
@@ -69,32 +69,33 @@ class Reloader:
         try:
             configuration = await asyncio.to_thread(self._load)
         except SettingsError as error:
-            self._refuse(error.problems)
+            self._report_failure(error.problems)
             return error.problems
-        told = await self._apply(configuration)
+        diff = await self._apply(configuration)
         self._metrics.configuration_loaded(time.time(), configuration.hash)
-        self._log_changes(configuration, told)
+        self._log_changes(configuration, diff)
         return ()
 
     async def _watch(self, path: Path) -> None:
-        """Reload at the second look that finds a change, so that nothing half written is read."""
-        read = seen = await asyncio.to_thread(file_signature, path)
+        """Reload when the file has changed and then stayed the same for one period."""
+        # An editor or `cp` may write in several steps: a file that still changes is half written.
+        loaded = previous = await asyncio.to_thread(file_signature, path)
         while True:
             await asyncio.sleep(WATCH_SECONDS)
-            found = await asyncio.to_thread(file_signature, path)
-            if found == seen and found != read:
-                read = found
+            current = await asyncio.to_thread(file_signature, path)
+            if current == previous and current != loaded:
+                loaded = current
                 self._logger.info("config.file_changed", file=str(path))
                 await self.reload()
-            seen = found
+            previous = current
 
-    def _refuse(self, problems: tuple[ConfigProblem, ...]) -> None:
+    def _report_failure(self, problems: tuple[ConfigProblem, ...]) -> None:
         self._metrics.configuration_failed(str(problems[0]))
-        self._service.status(f"not reloaded: {problems[0]}")
+        self._service.status(f"reload failed: {problems[0]}")
         self._logger.error(
             "config.reload_failed",
             problems=[str(problem) for problem in problems],
-            message="the configuration before stays in force: mend the file, and reload",
+            message="the previous configuration stays active: fix the problems and reload",
         )
 
     def _log_changes(self, configuration: Config, diff: ConfigDiff) -> None:
@@ -105,7 +106,7 @@ class Reloader:
             self._logger.warning(
                 "config.restart_required",
                 keys=list(diff.needs_restart),
-                message="these stay as they were until the prober is started again",
+                message="changes of these keys take effect after a restart",
             )
         self._logger.info(
             "config.reloaded",
@@ -118,9 +119,9 @@ class Reloader:
 
     def _track(self, task: asyncio.Task[object]) -> None:
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._on_done)
 
-    def _ended(self, task: asyncio.Task[object]) -> None:
+    def _on_done(self, task: asyncio.Task[object]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             self._logger.error("config.reload_crashed", exc_info=task.exception())

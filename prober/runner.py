@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import structlog
 
-from prober.config.resolve import ScheduleOptions
+from prober.config.sections import SchedulerSettings
 from prober.maintenance import MaintenanceSchedule, MaintenanceStatus
 from prober.metrics.sink import PrometheusSink
 from prober.models import (
@@ -62,7 +62,7 @@ class ProbeRunner(EventSink):
         self._in_flight: Counter[str | tuple[str, str]] = Counter()
         self._busy_tenants = 0  # those with a run in flight
 
-    def apply(self, tenants: Sequence[Tenant], schedule: ScheduleOptions) -> None:
+    def apply(self, tenants: Sequence[Tenant], scheduler: SchedulerSettings) -> None:
         """Apply a configuration; runs in flight finish with the one that they started with."""
         self.tenants.clear()  # in place, since the web server reads the same dict
         self.tenants.update({tenant.name: tenant for tenant in tenants})
@@ -72,7 +72,7 @@ class ProbeRunner(EventSink):
         }
         self._limits = {
             tenant.name: ConcurrencyLimits(
-                tenant.concurrency, schedule.concurrency, schedule.misfire_grace_seconds
+                tenant.concurrency, scheduler.max_concurrent, scheduler.max_start_delay_seconds
             )
             for tenant in tenants
         }

@@ -1,7 +1,7 @@
-"""What a good answer looks like, checked on a platform's answer. Pure.
+"""Checks a platform response against a probe's expectations. Pure.
 
-The body is customers' data: no sentence here quotes a value of it, and none quotes a message of
-the jmespath library, which does.
+The body is customer data. No message here quotes a value of it, or a message of the jmespath
+library, because those quote values.
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,7 +17,7 @@ from prober.formatting import one_line
 from prober.models import Expectations
 
 _SHOWN_CHARACTERS = 200
-# It holds nothing of what it visits, and is dear to make.
+# One for all: it keeps no state between visits, and creating it is slow.
 _INTERPRETER = TreeInterpreter()
 _TYPE_WORDS = {dict: "an object", list: "a list", str: "a string", type(None): "null"}
 
@@ -25,32 +25,33 @@ _TYPE_WORDS = {dict: "an object", list: "a list", str: "a string", type(None): "
 def first_unmet_expectation(
     expectations: Expectations, status: int, document: object, server_seconds: float | None
 ) -> str | None:
-    """Return None when all expectations hold, else a sentence on the first that does not.
+    """Return None if all expectations hold, else a message about the first that does not.
 
-    `max_server_seconds` is not judged when the server's time is unknown: nobody measured that the
-    platform was slow, and the missing or odd header is counted as an anomaly of its own.
+    `document` is the parsed body. `max_server_seconds` is not checked when `server_seconds` is
+    None: there is no evidence that the platform was slow, and the missing or invalid header is
+    counted as a Server-Timing anomaly.
     """
     if expectations.status is not None and status != expectations.status:
         return f"HTTP {expectations.status} was expected"
     if expectations.jmespath is not None:
-        sentence = _untrue(expectations.jmespath, document)
-        if sentence is not None:
-            return sentence
+        message = _check_jmespath(expectations.jmespath, document)
+        if message is not None:
+            return message
     limit_seconds = expectations.max_server_seconds
     if limit_seconds is not None and server_seconds is not None and server_seconds > limit_seconds:
-        return f"the server took {server_seconds:.3f} s, more than the {limit_seconds:g} s expected"
+        return f"the server took {server_seconds:.3f} s, over the limit of {limit_seconds:g} s"
     return None
 
 
 def check_expression(expression: str) -> str | None:
-    """Return None when `expression` can be used, else one line on what is wrong with it."""
+    """Return None if `expression` is valid JMESPath, else one line about the first problem."""
     try:
         called = set(_functions(_compiled(expression).parsed))
-    except Exception as error:  # noqa: BLE001 -- whatever its parser raises, it cannot be used
+    except Exception as error:  # noqa: BLE001 -- the parser may raise anything
         return one_line(str(error), _SHOWN_CHARACTERS)
     unknown = sorted(called - set(Functions.FUNCTION_TABLE))
     if unknown:
-        return f"there is no function {unknown[0]}() in JMESPath"
+        return f"JMESPath has no function {unknown[0]}()"
     return None
 
 
@@ -59,27 +60,30 @@ def _compiled(expression: str) -> ParsedResult:
     return jmespath.compile(expression)
 
 
-def _untrue(expression: str, document: object) -> str | None:
-    """Demand `true` itself: JMESPath takes 0 for true, so `length(results)` would always hold."""
+def _check_jmespath(expression: str, document: object) -> str | None:
+    """Return None if the expression is `true`, else a message.
+
+    Only `true` itself counts. JMESPath treats 0 as true, so `length(results)` would always hold.
+    """
     try:
         value = _INTERPRETER.visit(_compiled(expression).parsed, document)
     except JMESPathTypeError as error:
         return (
-            f"the expectation {_shown(expression)} cannot be evaluated: "
-            f"{error.function_name}() was given "
+            f"the expectation {_quoted(expression)} cannot be evaluated: "
+            f"{error.function_name}() received "
             f"a value of type {error.actual_type}"
         )
-    except Exception as error:  # noqa: BLE001 -- whatever its parser raises, it cannot be used
-        return f"the expectation {_shown(expression)} cannot be evaluated: {type(error).__name__}"
+    except Exception as error:  # noqa: BLE001 -- the parser may raise anything
+        return f"the expectation {_quoted(expression)} cannot be evaluated: {type(error).__name__}"
     if value is True:
         return None
     if value is False:
-        return f"the expectation {_shown(expression)} does not hold"
-    given = _TYPE_WORDS.get(type(value), "a number")
-    return f"the expectation {_shown(expression)} gives {given}, where `true` is needed"
+        return f"the expectation {_quoted(expression)} does not hold"
+    returned = _TYPE_WORDS.get(type(value), "a number")
+    return f"the expectation {_quoted(expression)} returns {returned} instead of `true`"
 
 
-def _shown(expression: str) -> str:
+def _quoted(expression: str) -> str:
     return one_line(expression, _SHOWN_CHARACTERS)
 
 

@@ -1,8 +1,8 @@
-"""Whose is it when no token could be had: the law for answers of the identity server. Pure.
+"""The classification rules for token requests to the identity server. Pure.
 
-It is asked for OAuth tokens (RFC 6749, 4.4) before the API can be asked at all. What happens before
-it answers is judged by the rows of the other table; what it says, by these. A JSON object with
-the text `error` (RFC 6749, 5.2) is its own form of answer, and proves that it answered itself.
+OAuth tokens (RFC 6749, 4.4) are requested before the API can be called. Failures without a response
+are classified by the rules of `rules.py`, responses by the rules here. A JSON object with a string
+`error` (RFC 6749, 5.2) proves that the identity server responded itself.
 """
 
 import math
@@ -14,7 +14,14 @@ from pydantic import SecretStr
 from prober.classifier import messages
 from prober.classifier.messages import extract_attributes
 from prober.classifier.observation import Observation, observe, read_body
-from prober.classifier.rules import FAILURES, Condition, Rule, RuleDescription, Wording, rule_number
+from prober.classifier.rules import (
+    FAILURES,
+    Condition,
+    MessageBuilder,
+    Rule,
+    RuleDescription,
+    describe_rule,
+)
 from prober.formatting import one_line
 from prober.models import Expectations, HttpExchange, Latency, Response, Verdict
 from prober.outcomes import CLASSIFICATION, Reason, Responder
@@ -30,39 +37,39 @@ _MAX_LIFETIME_SECONDS = 10 * 366 * 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class IssuedToken:
-    """A token that the identity server issued; `lifetime_seconds` is None where it says nothing."""
+    """A token that the identity server issued; `lifetime_seconds` is None if it is not stated."""
 
     token: SecretStr
     lifetime_seconds: float | None
 
 
 def issued_token(response: Response) -> IssuedToken | None:
-    """Return the token in an answer, None if there is no usable one (RFC 6749, 5.1)."""
+    """Return the token in a response (RFC 6749, 5.1), None if there is no usable one."""
     if not 200 <= response.status <= 299 or response.body_over_limit:  # noqa: PLR2004
         return None
     document = read_body(response.body).document
-    if not isinstance(document, dict) or _unusable_because(document):
+    if not isinstance(document, dict) or _token_problem(document):
         return None
     return IssuedToken(SecretStr(document["access_token"]), _lifetime(document.get("expires_in")))
 
 
-def _unusable_because(document: Mapping[str, object]) -> str:
-    """Return what is wrong with the token in an answer, and nothing of it; empty if it is good."""
+def _token_problem(document: Mapping[str, object]) -> str:
+    """Return why the token in a response cannot be used, empty if it can; never quotes it."""
     token, kind = document.get("access_token"), document.get("token_type", "Bearer")
     if token is None:
         return "no access_token"
     if not isinstance(token, str):
-        return "an access_token that is no text"
+        return "an access_token that is not a string"
     if not token:
         return "an empty access_token"
     if len(token) > _MAX_TOKEN_CHARACTERS:
         return f"an access_token of more than {_MAX_TOKEN_CHARACTERS} characters"
     if not (token.isascii() and token.isprintable()) or " " in token:
-        return "an access_token with characters that no HTTP header can carry"
+        return "an access_token with characters that are invalid in an HTTP header"
     if not isinstance(kind, str):
-        return "a token_type that is no text"
+        return "a token_type that is not a string"
     if kind.lower() != "bearer":
-        return f"the token_type '{one_line(kind, _TYPE_CHARACTERS)}', where 'Bearer' is needed"
+        return f"the token_type '{one_line(kind, _TYPE_CHARACTERS)}' instead of 'Bearer'"
     return ""
 
 
@@ -76,29 +83,29 @@ def tokens_in(response: Response) -> tuple[SecretStr, ...]:
 
 
 def classify_token_response(exchange: HttpExchange) -> Verdict:
-    """Return whose fault an exchange with the identity server is, and why; never raises."""
-    seen = observe(exchange, Expectations())
-    rule = next(rule for rule in IDENTITY_RULES if rule.applies(seen))
+    """Return the verdict on an exchange with the identity server. Never raises."""
+    observation = observe(exchange, Expectations())
+    rule = next(rule for rule in IDENTITY_RULES if rule.applies(observation))
     classification = CLASSIFICATION[rule.reason]
     return Verdict(
         outcome=classification.outcome,
         reason=rule.reason,
         culprit=classification.culprit,
-        responder=rule.provenance,
-        rule=rule.row,
-        evidence=rule.message(seen),
+        responder=rule.responder,
+        rule=rule.number,
+        evidence=rule.message(observation),
         latency=Latency(exchange.total_seconds),
-        facts=extract_attributes(seen),
+        facts=extract_attributes(observation),
     )
 
 
 def identity_table() -> tuple[RuleDescription, ...]:
-    """Return the rows that this law has of its own, in order."""
-    return tuple(map(rule_number, _RESPONSES))
+    """Return the rules for responses of the identity server, in order."""
+    return tuple(map(describe_rule, _RESPONSES))
 
 
 def _lifetime(value: object) -> float | None:
-    """Return seconds; some servers write the number as text."""
+    """Return seconds, None if invalid; some servers send the number as a string."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
@@ -108,44 +115,44 @@ def _lifetime(value: object) -> float | None:
     return min(seconds, _MAX_LIFETIME_SECONDS) if math.isfinite(seconds) and seconds > 0 else None
 
 
-def _error(seen: Observation) -> str:
-    document = seen.body.document
+def _error(observation: Observation) -> str:
+    document = observation.body.document
     error = document.get("error") if isinstance(document, dict) else None
     return error if isinstance(error, str) else ""
 
 
-def _description(seen: Observation) -> str:
-    document = seen.body.document
-    told = document.get("error_description") if isinstance(document, dict) else None
-    words = one_line(told, _DESCRIPTION_CHARACTERS, seen.redactor) if isinstance(told, str) else ""
-    error = one_line(_error(seen), _DESCRIPTION_CHARACTERS, seen.redactor)
-    return f" ({': '.join(each for each in (error, words) if each)})" if error else ""
+def _description(observation: Observation) -> str:
+    document = observation.body.document
+    description = document.get("error_description") if isinstance(document, dict) else None
+    texts = [_error(observation), description if isinstance(description, str) else ""]
+    error, text = (one_line(t, _DESCRIPTION_CHARACTERS, observation.redactor) for t in texts)
+    return f" ({': '.join(each for each in (error, text) if each)})" if error else ""
 
 
-def _issued(seen: Observation) -> bool:
-    return seen.response is not None and issued_token(seen.response) is not None
+def _issued(observation: Observation) -> bool:
+    return observation.response is not None and issued_token(observation.response) is not None
 
 
-def _wording(meaning: str) -> Wording:
-    def words(seen: Observation) -> str:
-        server = f"the identity server {seen.host}"
-        return f"HTTP {seen.status} from {server}: {meaning}{_description(seen)}"
+def _message(meaning: str) -> MessageBuilder:
+    def build(observation: Observation) -> str:
+        server = f"the identity server {observation.host}"
+        return f"HTTP {observation.status} from {server}: {meaning}{_description(observation)}"
 
-    return words
+    return build
 
 
-def _unusable_words(seen: Observation) -> str:
-    document = seen.body.document
-    why = _unusable_because(document) if isinstance(document, dict) else ""
+def _unusable_token_message(observation: Observation) -> str:
+    document = observation.body.document
+    problem = _token_problem(document) if isinstance(document, dict) else ""
     return (
-        f"HTTP {seen.status} from the identity server {seen.host}: its answer holds no usable"
-        f" token, but {why or 'a body over the limit'}"
+        f"HTTP {observation.status} from the identity server {observation.host}: "
+        f"the response has no usable token: {problem or 'the body is over the limit'}"
     )
 
 
-def _rule(row: str, when: str, reason: Reason, applies: Condition, meaning: str) -> Rule:
+def _rule(number: str, when: str, reason: Reason, applies: Condition, meaning: str) -> Rule:
     return Rule(
-        row, f"identity server: {when}", reason, Responder.PLATFORM, applies, _wording(meaning)
+        number, f"identity server: {when}", reason, Responder.PLATFORM, applies, _message(meaning)
     )
 
 
@@ -154,39 +161,42 @@ _RESPONSES = (
         "8i",
         "invalid_client, unauthorized_client, invalid_grant",
         Reason.TOKEN_REJECTED,
-        lambda seen: _error(seen) in _CLIENT_REFUSED,
-        "it refuses the client; check the client's id and secret",
+        lambda observation: _error(observation) in _CLIENT_REFUSED,
+        "it rejected the client; check the client ID and secret",
     ),
     _rule(
         "8i",
         "401",
         Reason.TOKEN_REJECTED,
-        lambda seen: (
-            seen.status == _UNAUTHORIZED
-            and bool(_error(seen) or seen.header_values("www-authenticate"))
+        lambda observation: (
+            observation.status == _UNAUTHORIZED
+            and bool(_error(observation) or observation.header_values("www-authenticate"))
         ),
-        "it refuses the client; check the client's id and secret",
+        "it rejected the client; check the client ID and secret",
     ),
     _rule(
         "10i",
         "429 with an OAuth error",
         Reason.RATE_LIMITED,
-        lambda seen: seen.status == _TOO_MANY_REQUESTS and bool(_error(seen)),
-        "it limits the rate",
+        lambda observation: observation.status == _TOO_MANY_REQUESTS and bool(_error(observation)),
+        "it limits the request rate",
     ),
     _rule(
         "11i",
         "5xx with an OAuth error, server_error, temporarily_unavailable",
         Reason.SERVER_ERROR,
-        lambda seen: _error(seen) in _SERVER_FAILED or (seen.has_class(5) and bool(_error(seen))),
+        lambda observation: (
+            _error(observation) in _SERVER_FAILED
+            or (observation.has_class(5) and bool(_error(observation)))
+        ),
         "it failed",
     ),
     _rule(
         "10i",
         "another OAuth error, such as invalid_scope",
         Reason.CLIENT_ERROR,
-        lambda seen: seen.has_class(4) and bool(_error(seen)),
-        "it finds fault with the request for a token",
+        lambda observation: observation.has_class(4) and bool(_error(observation)),
+        "it rejected the token request as invalid",
     ),
     _rule("15i", "2xx with a token", Reason.OK, _issued, "a token was issued"),
     Rule(
@@ -194,15 +204,17 @@ _RESPONSES = (
         "identity server: 2xx with a JSON object, no usable token",
         Reason.MALFORMED_ENVELOPE,
         Responder.PLATFORM,
-        lambda seen: seen.has_class(2) and isinstance(seen.body.document, dict),
-        _unusable_words,
+        lambda observation: (
+            observation.has_class(2) and isinstance(observation.body.document, dict)
+        ),
+        _unusable_token_message,
     ),
     Rule(
         "7i",
         "not the identity server: 3xx",
         Reason.REDIRECTED,
         Responder.INTERMEDIARY,
-        lambda seen: seen.has_class(3),
+        lambda observation: observation.has_class(3),
         messages.redirect_message,
     ),
     Rule(

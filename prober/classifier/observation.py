@@ -1,16 +1,13 @@
-"""An exchange, read once: what the rules look at, as one frozen value. Pure.
+"""Extracts from an exchange what the classification rules use, as one frozen value. Pure.
 
-What a body is when it is no envelope: the marks of those who answer before the platform. Pure.
+Body: an envelope is a JSON object whose `status` is the *string* `ok` or `error`. The integer
+`status` of an RFC 7807 problem document does not count. Any bytes can be read; nothing here raises.
 
-Shapes: Cloudflare's pages and codes, ABP's JSON, RFC 7807, Azure API Management and other gateways.
-A mark is evidence for the reader; no verdict rests on it.
+Intermediaries: a body without an envelope is matched against what proxies and gateways send
+(Cloudflare pages and codes, ABP JSON, RFC 7807, Azure API Management and other gateways). Except
+for Cloudflare's codes, the match is shown to the reader and does not decide a verdict.
 
-Body bytes in, envelope or not out. Pure; survives every body.
-
-An envelope is a JSON object whose `status` is the *string* `ok` or `error`: the integer of an
-RFC 7807 problem document is not it. What is not an envelope is told by `foreign`.
-
-Where the time went: the server or the network, and whether to believe the number. Pure.
+Latency: the total is split into server time and network time, if the server's time is plausible.
 """
 
 import json
@@ -42,7 +39,7 @@ from prober.redaction import NO_SECRETS, Redactor
 
 
 class IntermediaryKind(StrEnum):
-    """The sub-type of a body that is no envelope."""
+    """What a body without an envelope looks like."""
 
     EMPTY = "empty"
     OVER_LIMIT = "over_limit"
@@ -59,8 +56,8 @@ class IntermediaryKind(StrEnum):
     TEXT = "text"
 
 
-# Bodies of these kinds can be a customer's data on a 2xx: an attachment, or an answer whose form
-# has changed. They are never shown then.
+# On a 2xx, bodies of these kinds may be customer data: an attachment, or a response whose format
+# has changed. They are not shown then.
 MAYBE_CUSTOMER_DATA = frozenset(
     {IntermediaryKind.OTHER_JSON, IntermediaryKind.UNREADABLE_JSON, IntermediaryKind.TEXT}
 )
@@ -68,16 +65,16 @@ MAYBE_CUSTOMER_DATA = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class IntermediaryBody:
-    """A kind, the words for it in a sentence, and the CDN's own error code where it names one."""
+    """A kind, its description for messages, and the CDN's error code if the body names one."""
 
     kind: IntermediaryKind
-    words: str
+    description: str
     code: int | None = None
 
 
 EMPTY = IntermediaryBody(IntermediaryKind.EMPTY, "an empty body")
 OVER_LIMIT = IntermediaryBody(IntermediaryKind.OVER_LIMIT, "a body over the probe's limit")
-UNREADABLE_JSON = IntermediaryBody(IntermediaryKind.UNREADABLE_JSON, "JSON that cannot be read")
+UNREADABLE_JSON = IntermediaryBody(IntermediaryKind.UNREADABLE_JSON, "invalid JSON")
 
 _CODING_CHARACTERS = 40
 _SCANNED_CHARACTERS = 16 * 1024
@@ -87,15 +84,15 @@ _CLOUDFLARE_CODE = re.compile(r"error(?: code)?:? {0,3}(\d{3,4})\b", re.IGNORECA
 _HTML_STARTS = ("<!doctype html", "<html", "<head", "<body", "<title", "<h1", "<center", "<!--")
 
 
-def foreign_coding(coding: str) -> IntermediaryBody:
-    """Return what a body is in a content coding that was not asked for, and is not known."""
+def unreadable_coding_body(coding: str) -> IntermediaryBody:
+    """Describe a body whose content coding was not requested and is not supported."""
     name = one_line(coding, _CODING_CHARACTERS)
-    words = f"a body in an encoding that was not asked for ({name})"
-    return IntermediaryBody(IntermediaryKind.UNREADABLE_CODING, words)
+    description = f"a body in a content coding that was not requested ({name})"
+    return IntermediaryBody(IntermediaryKind.UNREADABLE_CODING, description)
 
 
 def intermediary_from_text(text: str, redactor: Redactor = NO_SECRETS) -> IntermediaryBody:
-    """Return what a body is that is not JSON."""
+    """Describe a body that is not JSON."""
     head = text.lstrip()[:_SCANNED_CHARACTERS]
     if not head:
         return EMPTY
@@ -108,7 +105,7 @@ def intermediary_from_text(text: str, redactor: Redactor = NO_SECRETS) -> Interm
     code = _CLOUDFLARE_CODE.search(head)
     if code is not None and ("cloudflare" in lowered or lowered.startswith("error code:")):
         return IntermediaryBody(
-            IntermediaryKind.CLOUDFLARE_ERROR, f"Cloudflare's error code {code[1]}", int(code[1])
+            IntermediaryKind.CLOUDFLARE_ERROR, f"Cloudflare error code {code[1]}", int(code[1])
         )
     if is_html:
         return IntermediaryBody(IntermediaryKind.HTML, "an HTML page" + _titled(head, redactor))
@@ -118,7 +115,7 @@ def intermediary_from_text(text: str, redactor: Redactor = NO_SECRETS) -> Interm
 
 
 def intermediary_from_json(document: object) -> IntermediaryBody:
-    """Return what a JSON document is that is no envelope."""
+    """Describe a JSON document that is not an envelope."""
     if isinstance(document, Mapping):
         keys = document.keys()
         if "__abp" in keys or {"errorCode", "result"} <= keys:
@@ -133,7 +130,7 @@ def intermediary_from_json(document: object) -> IntermediaryBody:
             return IntermediaryBody(
                 IntermediaryKind.GATEWAY_JSON, "a gateway's JSON with an errorCode"
             )
-    return IntermediaryBody(IntermediaryKind.OTHER_JSON, "JSON of an unknown form")
+    return IntermediaryBody(IntermediaryKind.OTHER_JSON, "JSON of an unknown format")
 
 
 def _titled(html: str, redactor: Redactor) -> str:
@@ -149,18 +146,18 @@ def _is_integer(value: object) -> bool:
 MESSAGE_CHARACTERS = 500
 EXCERPT_CHARACTERS = 200
 _EXCERPT_BYTES = 4096
-# A number with more digits becomes a float: it needs no square time, and arithmetic on it cannot
-# overflow (the largest float has 309 digits).
+# An integer with more digits becomes a float. Parsing a long int takes quadratic time, and its
+# arithmetic with a float can overflow (the largest float has 309 digits).
 MAX_INTEGER_DIGITS = 300
 
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """A body that was read.
+    """A parsed body.
 
-    `status` is the envelope's, None when it is none; then `foreign` says what it is. `message` and
-    `path` are an error envelope's, else empty: all else in a platform's body is customers' data.
-    `document` is the parsed JSON, None when it is not JSON.
+    `status` is the envelope's, None if the body is not an envelope; then `intermediary` describes
+    it. `message` and `path` are those of an error envelope, else empty: everything else in a
+    platform's body is customer data. `document` is the parsed JSON, None if the body is not JSON.
     """
 
     status: Literal["ok", "error"] | None
@@ -174,9 +171,9 @@ NO_BODY = Body(None, intermediary=EMPTY)
 
 
 def read_body(body: bytes, redactor: Redactor = NO_SECRETS) -> Body:
-    """Return what `body` is, with `redactor`'s secrets out of its texts; never raises.
+    """Parse a body, with `redactor`'s secrets removed from its texts. Never raises.
 
-    Tolerated, since who answered matters more than how well: invalid UTF-8, a byte order mark,
+    Tolerated, because the sender matters more than the format: invalid UTF-8, a byte order mark,
     NaN and Infinity, numbers of any length, repeated keys (the last counts).
     """
     text = body.removeprefix(BOM_UTF8).decode(errors="replace")
@@ -195,7 +192,7 @@ def read_body(body: bytes, redactor: Redactor = NO_SECRETS) -> Body:
 
 
 def excerpt(body: bytes, redactor: Redactor = NO_SECRETS) -> str:
-    """Return the beginning of a body that is not the platform's: one line, 200 characters."""
+    """Return the start of a body that is not the platform's: one line of up to 200 characters."""
     text = body.lstrip()[:_EXCERPT_BYTES].decode("utf-8-sig", "replace")
     return one_line(text, EXCERPT_CHARACTERS, redactor)
 
@@ -213,11 +210,11 @@ _DECODER = json.JSONDecoder(parse_int=_number)
 
 
 def split(total_seconds: float, own_seconds: float, server: float | ServerTimingAnomaly) -> Latency:
-    """Split a response's time into server, network and the prober's own.
+    """Split a response time into server, network and the prober's own time.
 
-    An anomaly is passed on, without a split. A server time larger than all that passed outside the
-    prober is EXCEEDS_TOTAL: one of both clocks is wrong, and a negative network time would hide
-    which.
+    With an anomaly there is no split. A server time larger than the time that passed outside the
+    prober is the anomaly EXCEEDS_TOTAL: one of the two clocks is wrong, and a negative network time
+    would hide that.
     """
     outside_seconds = total_seconds - own_seconds
     if isinstance(server, ServerTimingAnomaly):
@@ -229,21 +226,25 @@ def split(total_seconds: float, own_seconds: float, server: float | ServerTiming
 
 
 def is_trustworthy(exchange: HttpExchange, max_loop_lag_seconds: float) -> bool:
-    """Tell whether a latency may enter the histograms.
+    """Return whether a latency may be added to the histograms.
 
-    What the kernel has timed is. Where an arrival was timed by the event loop, its lag during the
-    attempt is the measurement's error.
+    Times from the kernel are exact. If the event loop timed an arrival, its lag during the attempt
+    is an upper bound of the measurement's error.
     """
     return exchange.timing_fallback is None or exchange.loop_lag_seconds <= max_loop_lag_seconds
 
 
 def slow_components(latency: Latency, probe: Probe) -> tuple[LatencyComponent, ...]:
-    """Return the sides that are over the probe's objectives; none where there is no split."""
-    over = (
+    """Return the components over the probe's objectives; none if there is no split."""
+    durations = (
         (LatencyComponent.SERVER, latency.server_seconds, probe.server_objective_seconds),
         (LatencyComponent.NETWORK, latency.network_seconds, probe.network_objective_seconds),
     )
-    return tuple(side for side, took, most in over if took is not None and took > most)
+    return tuple(
+        component
+        for component, seconds, objective_seconds in durations
+        if seconds is not None and seconds > objective_seconds
+    )
 
 
 _HOST_CHARACTERS = 100
@@ -257,24 +258,23 @@ _QUOTA = re.compile(
     r"|\bno (?:\w+ )?units (?:are )?(?:left|remaining)\b",
     re.IGNORECASE | re.DOTALL,
 )
-# Cloudflare's 1xxx codes with which it refuses a client: its address, agent, country, or rate.
-# The other 1xxx codes tell of the site's own set-up, as 5xx do.
+# Cloudflare's 1xxx codes that refuse a client because of its address, agent, country or rate. The
+# other 1xxx codes report a problem of the site's configuration, as 5xx do.
 _CLOUDFLARE_REFUSALS = frozenset(
     {1003, 1005, 1006, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1015, 1020, 1025, 1106}
 )
-_EDGE_STATUSES = frozenset({*range(520, 528), 530})  # Cloudflare's own, about its origin
+_EDGE_STATUSES = frozenset({*range(520, 528), 530})  # Cloudflare's own codes for origin errors
 _NO_HEADERS: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What one exchange showed.
+    """What the rules use of one exchange.
 
-    With a `failure`, a `response` is partial: its status is a fact, and nothing else of it counts.
-    `headers` are the answer's, by name in lower case.
-    `unmet` is set only where the answer has the form that the probe asks for. `silence` is what a
-    wait without a whole response means, None where there was none. `far_end` names who holds the
-    other end of our connection.
+    With a `failure`, the `response` is partial: only its status is used. `headers` are those of the
+    response, by lower-case name. `unmet_expectation` is set only if the response has the status and
+    envelope that the probe expects. `silence` is the reason for a timeout after the request was
+    sent, None without one. `far_end` describes the other end of the TCP connection.
     """
 
     host: str
@@ -293,17 +293,17 @@ class Observation:
 
     @property
     def status(self) -> int:
-        """The HTTP status; 0 when there was no answer."""
+        """The HTTP status; 0 without a response."""
         return 0 if self.response is None else self.response.status
 
     @property
     def has_server_time(self) -> bool:
-        """Whether Server-Timing held a readable `total`: an unreadable one proves nothing."""
+        """Whether Server-Timing has a valid `total`; an invalid one proves nothing."""
         return not isinstance(self.server, ServerTimingAnomaly)
 
     @property
     def by_platform(self) -> bool:
-        """Whether the answer is the platform's: it has an envelope or a server time."""
+        """Whether the platform sent the response: it has an envelope or a server time."""
         return self.body.status is not None or self.has_server_time
 
     @property
@@ -313,7 +313,7 @@ class Observation:
 
     @property
     def is_expected_error(self) -> bool:
-        """Whether this is the 4xx, with an `error` envelope, that a negative check asks for."""
+        """Whether this is the 4xx with an `error` envelope that a negative check expects."""
         return (
             self.body.status == "error"
             and self.has_class(4)
@@ -322,14 +322,14 @@ class Observation:
 
     @property
     def is_over_limit(self) -> bool:
-        """Whether the body was longer than the probe allows."""
+        """Whether the body exceeds the probe's limit."""
         return self.response is not None and self.response.body_over_limit
 
     @property
     def is_unknown_tenant(self) -> bool:
-        """Whether the gateway redirects to the portal's page for addresses that it does not know.
+        """Whether the gateway redirects to the portal's page for unknown addresses.
 
-        The path must be the page's own: a captive portal may carry ours in a query.
+        The path itself must match: a captive portal may put our address into its query.
         """
         if not self.has_class(3):
             return False
@@ -337,17 +337,17 @@ class Observation:
 
     @property
     def by_edge(self) -> bool:
-        """Whether headers name the CDN that the platform's address leads to (Cloudflare).
+        """Whether headers name the CDN in front of the platform (Cloudflare).
 
-        An intermediary of our own that answers for itself has no reason to set them. They prove
-        nothing about successful responses, which pass through the CDN as well.
+        An intermediary on our side has no reason to set them. They prove nothing about successful
+        responses, which pass through the CDN as well.
         """
         servers = (value.strip().lower() for value in self.header_values("server"))
         return "cloudflare" in servers or bool(self.header_values("cf-ray"))
 
     @property
     def is_refused_by_edge(self) -> bool:
-        """Whether the CDN refused us: a challenge page, or a 1xxx code for refused clients."""
+        """Whether the CDN refused the request: a challenge page, or a 1xxx code for clients."""
         if "challenge" in (v.strip().lower() for v in self.header_values("cf-mitigated")):
             return True
         intermediary = self.body.intermediary
@@ -359,10 +359,10 @@ class Observation:
 
     @property
     def is_edge_error(self) -> bool:
-        """Whether the platform's CDN or gateway says that what is behind it failed."""
+        """Whether the platform's CDN or gateway reports a failure of its origin."""
         intermediary = self.body.intermediary
         code = None if intermediary is None else intermediary.code
-        if code is not None and 1000 <= code <= 1999:  # noqa: PLR2004 -- Cloudflare's own
+        if code is not None and 1000 <= code <= 1999:  # noqa: PLR2004 -- Cloudflare's 1xxx codes
             return True
         names_itself = self.status in _EDGE_STATUSES and code == self.status
         return self.has_class(5) and (self.by_edge or names_itself)
@@ -374,28 +374,30 @@ class Observation:
 
     @property
     def asks_for_bearer(self) -> bool:
-        """Whether the answer challenges for a bearer token."""
+        """Whether the response has a challenge for a bearer token."""
         return requests_bearer(self.header_values("www-authenticate"))
 
     def has_class(self, hundreds: int) -> bool:
-        """Tell whether the status is of a class: 2 for 2xx, and so on."""
+        """Return whether the status is in a class: 2 for 2xx, and so on."""
         return self.status // 100 == hundreds
 
     def header_values(self, name: str) -> tuple[str, ...]:
-        """Return all values of a header of the answer; `name` in lower case."""
+        """Return all values of a response header; `name` is in lower case."""
         return self.headers.get(name, ())
 
 
 def observe(exchange: HttpExchange, expectations: Expectations) -> Observation:
-    """Read an exchange; never raises."""
-    seen = _observe(exchange, expectations)
-    if exchange.failure is None and not _explains(exchange.tcp, seen.latency):
-        return seen
-    return replace(seen, silence=_silence(exchange), tcp=exchange.tcp, far_end=_far_end(exchange))
+    """Extract what the rules use from an exchange. Never raises."""
+    observation = _observe(exchange, expectations)
+    if exchange.failure is None and not _is_worth_mentioning(exchange.tcp, observation.latency):
+        return observation
+    return replace(
+        observation, silence=_silence(exchange), tcp=exchange.tcp, far_end=_far_end(exchange)
+    )
 
 
-def _explains(tcp: TcpEvidence | None, latency: Latency) -> bool:
-    """Tell whether what the kernel knows is worth a word beside a response."""
+def _is_worth_mentioning(tcp: TcpEvidence | None, latency: Latency) -> bool:
+    """Return whether the TCP statistics explain something about a response."""
     if tcp is None:
         return False
     is_slow = (latency.network_seconds or 0.0) >= SLOW_NETWORK_SECONDS
@@ -416,10 +418,10 @@ def _silence(exchange: HttpExchange) -> Reason | None:
 
 
 def _far_end(exchange: HttpExchange) -> str:
-    whose = "the proxy" if exchange.via_proxy else "the far end"
+    peer = "the proxy" if exchange.via_proxy else "the far end"
     if exchange.remote_address is None:
-        return f"{whose} of the connection"
-    return f"{whose} ({one_line(exchange.remote_address, _ADDRESS_CHARACTERS)})"
+        return f"{peer} of the connection"
+    return f"{peer} ({one_line(exchange.remote_address, _ADDRESS_CHARACTERS)})"
 
 
 def _observe(exchange: HttpExchange, expectations: Expectations) -> Observation:
@@ -432,7 +434,7 @@ def _observe(exchange: HttpExchange, expectations: Expectations) -> Observation:
     if exchange.failure is not None:
         return Observation(host, latency, exchange.failure, response, headers=headers)
     server = server_total_seconds(headers.get("server-timing", ()))
-    seen = Observation(
+    observation = Observation(
         host,
         latency,
         response=response,
@@ -442,27 +444,35 @@ def _observe(exchange: HttpExchange, expectations: Expectations) -> Observation:
         expected_status=expectations.status,
         headers=headers,
     )
-    return _with_latency_and_expectations(seen, expectations) if seen.by_platform else seen
+    return (
+        _with_latency_and_expectations(observation, expectations)
+        if observation.by_platform
+        else observation
+    )
 
 
-def _with_latency_and_expectations(seen: Observation, expectations: Expectations) -> Observation:
-    """Add what only a platform's answer has: the latency split, and expectations to meet."""
-    latency = split(seen.latency.total_seconds, seen.latency.own_seconds, seen.server)
-    sentence = None
-    if seen.is_ok or seen.is_expected_error:
-        sentence = first_unmet_expectation(
-            expectations, seen.status, seen.body.document, latency.server_seconds
+def _with_latency_and_expectations(
+    observation: Observation, expectations: Expectations
+) -> Observation:
+    """Add what applies to platform responses only: the latency split and the expectations."""
+    latency = split(
+        observation.latency.total_seconds, observation.latency.own_seconds, observation.server
+    )
+    message = None
+    if observation.is_ok or observation.is_expected_error:
+        message = first_unmet_expectation(
+            expectations, observation.status, observation.body.document, latency.server_seconds
         )
     return Observation(
-        seen.host,
+        observation.host,
         latency,
-        response=seen.response,
-        body=seen.body,
-        server=seen.server,
-        expected_status=seen.expected_status,
-        unmet_expectation=sentence,
-        headers=seen.headers,
-        redactor=seen.redactor,
+        response=observation.response,
+        body=observation.body,
+        server=observation.server,
+        expected_status=observation.expected_status,
+        unmet_expectation=message,
+        headers=observation.headers,
+        redactor=observation.redactor,
     )
 
 
@@ -475,12 +485,12 @@ def _is_unregistered(location: str) -> bool:
 
 
 def _body(response: Response, redactor: Redactor) -> Body:
-    if response.body_over_limit:  # what was cut may by chance still be JSON; it is not read
+    if response.body_over_limit:  # a truncated body may be valid JSON by chance
         return Body(None, intermediary=OVER_LIMIT)
     body = read_body(response.body, redactor)
-    # A server may name a coding, and not encode: an envelope that can be read is one.
+    # A server may name a coding without applying it: an envelope that can be read counts.
     if response.unreadable_coding and body.status is None and response.body:
-        return Body(None, intermediary=foreign_coding(response.unreadable_coding))
+        return Body(None, intermediary=unreadable_coding_body(response.unreadable_coding))
     return body
 
 

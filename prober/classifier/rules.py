@@ -1,30 +1,30 @@
-"""Whose is it: the outcome table of the README as an ordered tuple. The law.
+"""The classification rules: the README's table of outcomes as an ordered tuple. Pure.
 
-1.  The first rule that applies decides. Order is law: who answered is settled before what he said
-    (a failure, then an intermediary, then the platform), and among the platform's answers the
-    credential comes before the form (401 and 403 win over a broken or over-long body), the form
-    before the probe's wishes.
-2.  An answer is the platform's when it has an envelope or a readable `total` in Server-Timing. An
-    unreadable `total` is no proof. Headers such as `cf-ray` prove nothing: they stand on successes
-    as well.
-3.  A failed exchange is judged by its failure, even when part of an answer had come.
-4.  A body over the probe's limit is not read, so it has no envelope: with a server time it is row
-    14 (which therefore stands before 12), without one nobody knows whose it is: row 7.
-5.  A negative check (a probe that expects a 4xx) is a success when the platform gives that status
-    with an `error` envelope; 401 and 403 stay what they are, since a dead token answers nothing.
-6.  These rules do not know the tenant, the probe's name, the time, or earlier results: equal
-    exchanges have equal verdicts. What is known only over time or from two places (a token
-    superseded, a time-out seen everywhere) is decided by the token ledger and the alert rules.
-7.  A rule names its reason; the reason's outcome and culprit stand in `outcomes.CLASSIFICATION`
-    and nowhere else. Every rule must have a case in its test and a specimen in
-    `tests/fixtures/answers`; the table in the README is compared with `table()`.
+1.  The first rule that applies decides, so the order matters. First it is settled who responded (a
+    failure, then an intermediary, then the platform). Among the platform's responses, the token is
+    checked before the format (401 and 403 win over an invalid or over-long body), and the format
+    before the probe's expectations.
+2.  A response is the platform's if it has an envelope or a valid `total` in Server-Timing. An
+    invalid `total` proves nothing. Headers such as `cf-ray` prove nothing either: successful
+    responses have them as well.
+3.  A failed exchange is classified by its failure, even if part of a response arrived.
+4.  A body over the probe's limit is not read, so it has no envelope. With a server time it is rule
+    14 (which therefore comes before 12); without one the sender is unknown: rule 7.
+5.  A negative check (a probe that expects a 4xx) succeeds if the platform returns that status with
+    an `error` envelope. 401 and 403 keep their meaning, because a rejected token proves nothing.
+6.  The rules do not know the tenant, the probe's name, the time or earlier results: equal exchanges
+    have equal verdicts. What needs several results (a superseded token, a timeout at all locations)
+    is decided by the token state machine and the alert rules.
+7.  A rule names its reason; the outcome and culprit of a reason are defined in
+    `outcomes.CLASSIFICATION` only. Every rule needs a case in its test and a specimen in
+    `tests/fixtures/answers`; a test compares the README's table with `describe_rules()`.
 
-The last rules need no fallback: a platform's answer has an envelope from row 10 on, so it is `ok`
-or `error`, and each of the two is either in accord with its status or inconsistent.
+The last rules need no fallback: from rule 10 on a platform response has an envelope, which is `ok`
+or `error`, and either matches its status or is inconsistent.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from prober.classifier import messages
 from prober.classifier.messages import extract_attributes
@@ -35,162 +35,188 @@ from prober.outcomes import CLASSIFICATION, Culprit, FailureKind, Outcome, Reaso
 _UNAUTHORIZED, _PAYMENT_REQUIRED, _FORBIDDEN, _TOO_MANY_REQUESTS = 401, 402, 403, 429
 
 Condition = Callable[[Observation], bool]
-Wording = Callable[[Observation], str]
+MessageBuilder = Callable[[Observation], str]
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One line of the law: `when` says for people what `applies` says for the machine."""
+    """One rule. `when` describes for readers what `applies` decides."""
 
-    row: str
+    number: str
     when: str
     reason: Reason
-    provenance: Responder
+    responder: Responder
     applies: Condition
-    message: Wording
+    message: MessageBuilder
 
 
 @dataclass(frozen=True, slots=True)
 class RuleDescription:
-    """One line of the table for documents and tests."""
+    """One rule as data, for documentation and tests."""
 
-    row: str
+    number: str
     when: str
     outcome: Outcome
     reason: Reason
     culprit: Culprit
-    provenance: Responder
+    responder: Responder
 
 
 def classify(exchange: HttpExchange, expectations: Expectations) -> Verdict:
-    """Return whose fault an exchange is, and why; never raises."""
-    seen = observe(exchange, expectations)
-    rule = next(rule for rule in _candidate_rules(seen) if rule.applies(seen))
+    """Return the verdict on an exchange with the API. Never raises."""
+    observation = observe(exchange, expectations)
+    rule = next(rule for rule in _candidate_rules(observation) if rule.applies(observation))
     classification = CLASSIFICATION[rule.reason]
     return Verdict(
         outcome=classification.outcome,
         reason=rule.reason,
         culprit=classification.culprit,
-        responder=rule.provenance,
-        rule=rule.row,
-        evidence=rule.message(seen),
-        latency=seen.latency,
-        facts=extract_attributes(seen),
+        responder=rule.responder,
+        rule=rule.number,
+        evidence=rule.message(observation),
+        latency=observation.latency,
+        facts=extract_attributes(observation),
     )
 
 
-def _candidate_rules(seen: Observation) -> tuple[Rule, ...]:
-    """Return the part of the law that can speak of this: each part has a rule for all it gets."""
-    if seen.failure is not None:
+def _candidate_rules(observation: Observation) -> tuple[Rule, ...]:
+    """Return the rules for this kind of exchange; one of them always applies."""
+    if observation.failure is not None:
         return FAILURES
-    return _PLATFORM_RULES if seen.by_platform else _INTERMEDIARY_RULES
+    return _PLATFORM_RULES if observation.by_platform else _INTERMEDIARY_RULES
 
 
 def describe_rules() -> tuple[RuleDescription, ...]:
-    """Return the law as data, in order."""
-    return tuple(map(rule_number, RULES))
+    """Return all rules as data, in order."""
+    rows = list(map(describe_rule, RULES))
+    after = next(index for index, row in enumerate(rows) if row.number == "8")
+    return (*rows[: after + 1], ROUTE_UNAUTHORIZED_RULE, *rows[after + 1 :])
 
 
-def rule_number(rule: Rule) -> RuleDescription:
-    """Return a rule as it stands in the table."""
+def route_unauthorized(verdict: Verdict, accepted_route: str) -> Verdict:
+    """Return the verdict on a 401 (rule 8 or 7a) whose token another route accepts.
+
+    It takes a second request to know, so no rule on one exchange can say it.
+    """
+    classification = CLASSIFICATION[Reason.ROUTE_UNAUTHORIZED]
+    return replace(
+        verdict,
+        outcome=classification.outcome,
+        reason=Reason.ROUTE_UNAUTHORIZED,
+        culprit=classification.culprit,
+        rule=ROUTE_UNAUTHORIZED_RULE.number,
+        evidence=messages.route_unauthorized_message(accepted_route),
+    )
+
+
+def describe_rule(rule: Rule) -> RuleDescription:
+    """Return a rule with the outcome and culprit of its reason."""
     classification = CLASSIFICATION[rule.reason]
     return RuleDescription(
-        rule.row,
+        rule.number,
         rule.when,
         classification.outcome,
         rule.reason,
         classification.culprit,
-        rule.provenance,
+        rule.responder,
     )
 
 
 def _failed(
-    row: str, kind: FailureKind, when: str, provenance: Responder = Responder.NOBODY
+    number: str, kind: FailureKind, when: str, responder: Responder = Responder.NOBODY
 ) -> Rule:
-    """Make the rule of a failure: its reason is the one of the same name."""
+    """Return the rule for a failure kind; the reason has the same name."""
 
-    def applies(seen: Observation) -> bool:
-        return seen.failure is not None and seen.failure.kind is kind
+    def applies(observation: Observation) -> bool:
+        return observation.failure is not None and observation.failure.kind is kind
 
-    return Rule(row, when, Reason(kind.value), provenance, applies, messages.failure_message)
+    return Rule(number, when, Reason(kind.value), responder, applies, messages.failure_message)
 
 
 def _silent(reason: Reason, when: str) -> Rule:
-    """Make a rule on a time-out that the kernel can explain."""
+    """Return a rule for a timeout that TCP statistics explain."""
 
-    def applies(seen: Observation) -> bool:
-        return seen.silence is reason
+    def applies(observation: Observation) -> bool:
+        return observation.silence is reason
 
     return Rule(
-        "6", f"sent, timed out: {when}", reason, Responder.NOBODY, applies, messages.silence_message
+        "6", f"timeout: {when}", reason, Responder.NOBODY, applies, messages.silence_message
     )
 
 
-def _proxy_answered(seen: Observation) -> bool:
-    failure = seen.failure
-    return failure is not None and failure.kind is FailureKind.PROXY and seen.status > 0
+def _proxy_answered(observation: Observation) -> bool:
+    failure = observation.failure
+    return failure is not None and failure.kind is FailureKind.PROXY and observation.status > 0
 
 
-def _gateway_rejected_token(seen: Observation) -> bool:
-    return not seen.by_platform and seen.status == _UNAUTHORIZED and seen.asks_for_bearer
+def _gateway_rejected_token(observation: Observation) -> bool:
+    return (
+        not observation.by_platform
+        and observation.status == _UNAUTHORIZED
+        and observation.asks_for_bearer
+    )
 
 
-def _inconsistent(seen: Observation) -> bool:
-    if seen.body.status == "ok":
-        return not seen.has_class(2)
-    return not (seen.has_class(4) or seen.has_class(5))
+def _inconsistent(observation: Observation) -> bool:
+    if observation.body.status == "ok":
+        return not observation.has_class(2)
+    return not (observation.has_class(4) or observation.has_class(5))
 
 
 _PROBER_RULES = (
-    _failed("1", FailureKind.TOKEN_MISSING, "not asked: no token, or it cannot be read"),
-    _failed("1", FailureKind.RESOURCE_EXHAUSTED, "not asked: out of files or memory"),
-    _failed("1", FailureKind.TLS_CONFIGURATION, "not asked: invalid CA file or client certificate"),
-    _failed("1", FailureKind.INTERNAL_ERROR, "the prober's own bug"),
+    _failed("1", FailureKind.TOKEN_MISSING, "no request: no usable token"),
+    _failed("1", FailureKind.RESOURCE_EXHAUSTED, "no request: out of file descriptors or memory"),
+    _failed(
+        "1", FailureKind.TLS_CONFIGURATION, "no request: invalid CA file or client certificate"
+    ),
+    _failed("1", FailureKind.INTERNAL_ERROR, "internal error of the prober"),
 )
 _NO_RESPONSE = (
-    _failed("2", FailureKind.DNS, "no response: name resolution"),
+    _failed("2", FailureKind.DNS, "no response: DNS"),
     _failed("3", FailureKind.CONNECTION_REFUSED, "no response: TCP refused"),
     _failed("3", FailureKind.UNREACHABLE, "no response: unreachable"),
     _failed("3", FailureKind.CONNECT_TIMEOUT, "no response: TCP timed out"),
-    _failed("4a", FailureKind.CERTIFICATE_EXPIRED, "no response: certificate out of its dates"),
-    _failed("4b", FailureKind.CERTIFICATE_NAME_MISMATCH, "no response: certificate's host name"),
-    _failed("4", FailureKind.TLS_CERTIFICATE, "no response: certificate's issuer is not trusted"),
-    _failed("4", FailureKind.TLS_HANDSHAKE, "no response: TLS handshake"),
+    _failed("4a", FailureKind.CERTIFICATE_EXPIRED, "no response: certificate expired"),
+    _failed(
+        "4b", FailureKind.CERTIFICATE_NAME_MISMATCH, "no response: certificate of another host"
+    ),
+    _failed("4", FailureKind.TLS_CERTIFICATE, "no response: certificate issuer not trusted"),
+    _failed("4", FailureKind.TLS_HANDSHAKE, "no response: TLS handshake failed"),
     Rule(
         "5",
-        "the proxy answered for itself: refused, or demanded a log-in",
+        "the proxy refused the request or requires authentication",
         Reason.PROXY,
         Responder.INTERMEDIARY,
         _proxy_answered,
         messages.failure_message,
     ),
-    _failed("5", FailureKind.PROXY, "no response: the proxy"),
-    _failed("6", FailureKind.CONNECTION_RESET, "sent, no whole answer: reset"),
+    _failed("5", FailureKind.PROXY, "no response: proxy failure"),
+    _failed("6", FailureKind.CONNECTION_RESET, "incomplete response: connection reset"),
     _silent(
         Reason.RESPONSE_TIMEOUT_UNACKNOWLEDGED,
         "the request was never acknowledged",
     ),
     _silent(
         Reason.RESPONSE_TIMEOUT_FAR_END_SILENT,
-        "the far end has it, is up, and does not respond",
+        "acknowledged; the far end is reachable and does not respond",
     ),
     _silent(
         Reason.RESPONSE_TIMEOUT_PATH_LOST,
-        "the far end had it, then the path was lost",
+        "acknowledged; then the network path failed",
     ),
-    _failed("6", FailureKind.RESPONSE_TIMEOUT, "sent, no whole answer: timed out"),
-    _failed("6", FailureKind.TRUNCATED, "sent, no whole answer: cut short"),
+    _failed("6", FailureKind.RESPONSE_TIMEOUT, "incomplete response: timeout"),
+    _failed("6", FailureKind.TRUNCATED, "incomplete response: truncated"),
     _failed(
         "6a",
         FailureKind.PROTOCOL_ERROR,
-        "an answer that is not HTTP",
+        "a response that is not HTTP",
         Responder.INTERMEDIARY,
     ),
 )
 _INTERMEDIARY_RULES = (
     Rule(
         "7a",
-        "not the platform: 401 with a challenge for a Bearer token",
+        "not the platform: 401 with a Bearer challenge",
         Reason.TOKEN_REJECTED,
         Responder.INTERMEDIARY,
         _gateway_rejected_token,
@@ -198,26 +224,26 @@ _INTERMEDIARY_RULES = (
     ),
     Rule(
         "7b",
-        "not the platform: redirect to the portal's page for an unknown address",
+        "not the platform: redirect to the portal's page for unknown addresses",
         Reason.UNKNOWN_TENANT,
         Responder.INTERMEDIARY,
-        lambda seen: not seen.by_platform and seen.is_unknown_tenant,
+        lambda observation: not observation.by_platform and observation.is_unknown_tenant,
         messages.redirect_message,
     ),
     Rule(
         "7c",
-        "not the platform: the CDN's challenge page or 1xxx refusal",
+        "not the platform: challenge page or 1xxx refusal of the CDN",
         Reason.EDGE_REFUSED,
         Responder.INTERMEDIARY,
-        lambda seen: not seen.by_platform and seen.is_refused_by_edge,
+        lambda observation: not observation.by_platform and observation.is_refused_by_edge,
         messages.edge_refused_message,
     ),
     Rule(
         "7d",
-        "not the platform: 5xx of the platform's CDN about its origin",
+        "not the platform: 5xx of the platform's CDN",
         Reason.EDGE_ERROR,
         Responder.INTERMEDIARY,
-        lambda seen: not seen.by_platform and seen.is_edge_error,
+        lambda observation: not observation.by_platform and observation.is_edge_error,
         messages.edge_error_message,
     ),
     Rule(
@@ -225,29 +251,29 @@ _INTERMEDIARY_RULES = (
         "not the platform: 3xx",
         Reason.REDIRECTED,
         Responder.INTERMEDIARY,
-        lambda seen: not seen.by_platform and seen.has_class(3),
+        lambda observation: not observation.by_platform and observation.has_class(3),
         messages.redirect_message,
     ),
     Rule(
         "7",
-        "not the platform: anything else, 200 included",
+        "not the platform: anything else, including 200",
         Reason.FOREIGN_RESPONSE,
         Responder.INTERMEDIARY,
-        lambda seen: not seen.by_platform,
+        lambda observation: not observation.by_platform,
         messages.intermediary_message,
     ),
 )
 
 
 def _platform(
-    row: str,
+    number: str,
     when: str,
     reason: Reason,
     applies: Condition,
-    wording: Wording,
+    message: MessageBuilder,
 ) -> Rule:
-    """Make a rule on a platform's answer: all others have been judged above."""
-    return Rule(row, f"platform: {when}", reason, Responder.PLATFORM, applies, wording)
+    """Return a rule for responses of the platform."""
+    return Rule(number, f"platform: {when}", reason, Responder.PLATFORM, applies, message)
 
 
 _PLATFORM_RULES = (
@@ -255,15 +281,16 @@ _PLATFORM_RULES = (
         "8",
         "401",
         Reason.TOKEN_REJECTED,
-        lambda seen: seen.status == _UNAUTHORIZED,
+        lambda observation: observation.status == _UNAUTHORIZED,
         messages.token_rejected_message,
     ),
     _platform(
         "9a",
         "402, or 403 with a message about a quota",
         Reason.QUOTA_EXCEEDED,
-        lambda seen: (
-            seen.status == _PAYMENT_REQUIRED or (seen.status == _FORBIDDEN and seen.mentions_quota)
+        lambda observation: (
+            observation.status == _PAYMENT_REQUIRED
+            or (observation.status == _FORBIDDEN and observation.mentions_quota)
         ),
         messages.quota_exceeded_message,
     ),
@@ -271,35 +298,37 @@ _PLATFORM_RULES = (
         "9",
         "403",
         Reason.PERMISSION_DENIED,
-        lambda seen: seen.status == _FORBIDDEN,
+        lambda observation: observation.status == _FORBIDDEN,
         messages.permission_denied_message,
     ),
     _platform(
         "13",
-        "the expected 4xx with an error envelope, another expectation fails",
+        "the expected 4xx with an error envelope; another expectation fails",
         Reason.EXPECTATION_FAILED,
-        lambda seen: seen.is_expected_error and seen.unmet_expectation is not None,
+        lambda observation: (
+            observation.is_expected_error and observation.unmet_expectation is not None
+        ),
         messages.expectation_failed_message,
     ),
     _platform(
         "15",
         "the expected 4xx with an error envelope",
         Reason.OK,
-        lambda seen: seen.is_expected_error,
+        lambda observation: observation.is_expected_error,
         messages.expected_error_message,
     ),
     _platform(
         "14",
         "body over the limit",
         Reason.RESPONSE_TOO_LARGE,
-        lambda seen: seen.is_over_limit,
+        lambda observation: observation.is_over_limit,
         messages.response_too_large_message,
     ),
     _platform(
         "12",
         "Server-Timing without an envelope",
         Reason.MALFORMED_ENVELOPE,
-        lambda seen: seen.body.status is None,
+        lambda observation: observation.body.status is None,
         messages.malformed_envelope_message,
     ),
     _platform(
@@ -313,38 +342,48 @@ _PLATFORM_RULES = (
         "10",
         "429 with an error envelope",
         Reason.RATE_LIMITED,
-        lambda seen: seen.status == _TOO_MANY_REQUESTS,
+        lambda observation: observation.status == _TOO_MANY_REQUESTS,
         messages.rate_limited_message,
     ),
     _platform(
         "10",
         "other 4xx with an error envelope",
         Reason.CLIENT_ERROR,
-        lambda seen: seen.has_class(4),
+        lambda observation: observation.has_class(4),
         messages.client_error_message,
     ),
     _platform(
         "11",
         "5xx with an error envelope",
         Reason.SERVER_ERROR,
-        lambda seen: seen.has_class(5),
+        lambda observation: observation.has_class(5),
         messages.server_error_message,
     ),
     _platform(
         "13",
-        "2xx with an ok envelope, an expectation fails",
+        "2xx with an ok envelope; an expectation fails",
         Reason.EXPECTATION_FAILED,
-        lambda seen: seen.unmet_expectation is not None,
+        lambda observation: observation.unmet_expectation is not None,
         messages.expectation_failed_message,
     ),
     _platform(
         "15",
         "2xx with an ok envelope",
         Reason.OK,
-        lambda seen: seen.is_ok,
+        lambda observation: observation.is_ok,
         messages.success_message,
     ),
 )
 
 FAILURES = _PROBER_RULES + _NO_RESPONSE
 RULES = FAILURES + _INTERMEDIARY_RULES + _PLATFORM_RULES
+
+ROUTE_UNAUTHORIZED_RULE = RuleDescription(
+    "8a",
+    "401 on this route, while another route accepts the same token",
+    CLASSIFICATION[Reason.ROUTE_UNAUTHORIZED].outcome,
+    Reason.ROUTE_UNAUTHORIZED,
+    CLASSIFICATION[Reason.ROUTE_UNAUTHORIZED].culprit,
+    Responder.PLATFORM,
+)
+"""What `route_unauthorized` decides; the responder is that of the 401, rarely a gateway."""

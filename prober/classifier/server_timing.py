@@ -1,14 +1,15 @@
-"""Header text in, the server's own time or an anomaly out: `Server-Timing`. Pure.
+"""Parses `Server-Timing` header values into the server's time or an anomaly. Pure.
 
-Grammar: https://www.w3.org/TR/server-timing/. Junk is tolerated as browsers do: a name or value
-is the leading token of its place and the rest is passed over, parameter names are compared without
-case, the first of several equal parameters counts even when it is incomplete, what has no name is
-skipped. An unclosed quoted value is empty, and nothing that follows it is read.
+Grammar: https://www.w3.org/TR/server-timing/. Invalid input is handled as browsers do: a name or
+value is the leading token and the rest is ignored; parameter names are case-insensitive; of several
+equal parameters the first counts, even if it is incomplete; an entry without a name is skipped. An
+unclosed quoted value is empty, and what follows it is ignored.
 
-The grammar that HTTP's list headers share (RFC 9110 5.6): lists, tokens, quoted strings. Pure.
+Also the grammar that HTTP list headers share (RFC 9110, 5.6): lists, tokens, quoted strings.
 
-All patterns take linear time: no alternative shares a first character with its neighbour, and an
-unclosed quote runs to the end of the text instead of being tried again.
+All patterns match in linear time, because a server controls the text: no two alternatives start
+with the same character, quantifiers are possessive, and an unclosed quote extends to the end of the
+text instead of being matched again at each position.
 """
 
 import math
@@ -25,7 +26,7 @@ _BEARER = re.compile(r"[ \t]*bearer(?:[ \t]+(?![ \t=])|[ \t]*\Z)", re.IGNORECASE
 
 
 def split_outside_quotes(text: str, delimiter: str) -> list[str]:
-    """Return the parts of `text` between delimiters (`,` or `;`) that stand outside of quotes."""
+    """Split `text` at each delimiter (`,` or `;`) outside quoted strings."""
     if '"' not in text:
         return text.split(delimiter)
     cuts = [atom.start() for atom in _ATOM.finditer(text) if atom.group() == delimiter]
@@ -36,10 +37,10 @@ def split_outside_quotes(text: str, delimiter: str) -> list[str]:
 
 
 def requests_bearer(header_values: Iterable[str]) -> bool:
-    """Tell whether one of the challenges in `WWW-Authenticate` values has the scheme `Bearer`.
+    """Return whether `WWW-Authenticate` values contain a challenge with the scheme `Bearer`.
 
-    A challenge and its parameters are separated by commas alike: a scheme is a word with no `=`
-    behind it (RFC 9110 11.6.1).
+    Commas separate both challenges and their parameters. A scheme is a token that no `=` follows
+    (RFC 9110, 11.6.1).
     """
     return any(
         _BEARER.match(part) is not None
@@ -48,7 +49,7 @@ def requests_bearer(header_values: Iterable[str]) -> bool:
     )
 
 
-# A whole day: the prober's time-outs are seconds, so a larger number is no time of this answer.
+# One day. Probe timeouts are seconds, so a larger value cannot be the time of this response.
 ABSURD_SECONDS = 86_400.0
 TOTAL = "total"
 MAX_VALUES = 16
@@ -60,14 +61,14 @@ _PARAMETER = re.compile(
     rf'[ \t]*+({TOKEN})[ \t]*+(?:=[ \t]*+(?:({TOKEN})|"((?:[^"\\]|\\.)*+)"|))?', re.DOTALL
 )
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
-# The whole value must be a number: `37.7ms` or `1.0.3` may be anything, and a wrong time is worse
+# The whole value must be a number. `37.7ms` or `1.0.3` are ambiguous, and a wrong time is worse
 # than none.
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One metric. `duration_milliseconds` is None when absent, not a number or not finite."""
+    """One entry of the header. `duration_milliseconds` is None if absent or not a finite number."""
 
     name: str
     duration_milliseconds: float | None = None
@@ -81,11 +82,11 @@ def parse(value: str) -> tuple[Metric, ...]:
 
 
 def server_total_seconds(header_values: Sequence[str]) -> float | ServerTimingAnomaly:
-    """Return the server's time in seconds, or why there is none; never raises.
+    """Return the server's time in seconds, or an anomaly if there is none. Never raises.
 
-    The first metric named `total` counts, valid or not: what comes behind it may have been added
-    by an intermediary. MISSING: no header, or no such metric. UNPARSABLE: it has no duration, or
-    one that is negative, not finite or over `ABSURD_SECONDS`.
+    The first metric named `total` counts, valid or not: an intermediary may have appended later
+    ones. MISSING: no header, or no such metric. UNPARSABLE: it has no duration, or one that is
+    negative, not finite or over `ABSURD_SECONDS`.
     """
     # A cut may leave an unclosed quote, and what follows one is not read anyway.
     for value in header_values[:MAX_VALUES]:
@@ -98,7 +99,7 @@ def server_total_seconds(header_values: Sequence[str]) -> float | ServerTimingAn
 def _seconds(milliseconds: float | None) -> float | ServerTimingAnomaly:
     if milliseconds is None or not 0 <= milliseconds <= ABSURD_SECONDS * 1000:
         return ServerTimingAnomaly.UNPARSABLE
-    return abs(milliseconds) / 1000  # abs: a server may say -0
+    return abs(milliseconds) / 1000  # abs: a server may send -0
 
 
 def _metric(text: str) -> Metric | None:

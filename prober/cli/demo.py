@@ -33,7 +33,7 @@ from prober.logs import configure_logging
 from prober.models import Probe, ProbeResult, Tenant, TokenStatus
 from prober.outcomes import LatencyComponent, TokenState
 from prober.render.terminal import StatusRow, StatusTable, status_lines
-from prober.simulator.admin_api import create_control
+from prober.simulator.admin_api import create_admin_api
 from prober.simulator.platform import Latency
 from prober.simulator.scenario import Expected, Phase, demo_scenario, play
 from prober.simulator.simulator import Simulator, SimulatorConfig
@@ -194,7 +194,7 @@ def _with_writes_enabled(configuration: Config) -> Config:
     """Let anybody on this machine run a probe of the simulated platform; no file can say so."""
     return replace(
         configuration,
-        web=replace(configuration.web, ad_hoc_runs=True),
+        web=configuration.web.model_copy(update={"enable_run_now": True}),
         access=replace(configuration.access, writes_are_open=True),
     )
 
@@ -226,7 +226,7 @@ class Demo:
         """Run until the scenario has ended (`once`) or a signal comes; return what surprised."""
         async with AsyncExitStack() as resources:
             simulator = await resources.enter_async_context(Simulator(self._run_simulated()))
-            control = await listen(create_control(simulator), "127.0.0.1", 0)
+            control = await listen(create_admin_api(simulator), "127.0.0.1", 0)
             resources.push_async_callback(control.close)
             configuration = await asyncio.to_thread(self._configure, simulator)
             watch = DemoSink(configuration.tenants, None if self._run_live else click.echo)
@@ -268,7 +268,7 @@ class Demo:
         written = {
             "web": {"listen": f"127.0.0.1:{self._port}"},
             "defaults": {"interval": f"{interval_ms}ms", "proxy": "none"},
-            "schedule": {"grace": "3s"},
+            "shutdown_timeout": "3s",
             "state": {"directory": "state"},
             "tenants": [
                 {
@@ -278,7 +278,7 @@ class Demo:
                     "token": {"file": f"{name}.token"},
                     "probes": list(_PROBES),
                 }
-                for name in simulator.world.tenants
+                for name in simulator.state.tenants
             ],
         }
         file = self._directory / "prober.yaml"

@@ -5,13 +5,13 @@ from typing import BinaryIO
 
 import click
 
-from prober.classifier.rules import classify
+from prober.classifier.rules import classify, route_unauthorized
 from prober.classifier.server_timing import server_total_seconds
 from prober.cli import options
 from prober.cli.options import console, print_json
 from prober.http_client.recorded import RecordedExchange, RecordedExchangeError, parse_recorded
 from prober.models import Expectations, HttpExchange, Latency, Verdict
-from prober.outcomes import Responder
+from prober.outcomes import Reason, Responder
 from prober.render.documents import explanation_document
 from prober.render.terminal import VerdictView, deciding_rule
 
@@ -56,6 +56,9 @@ def _explain(saved: RecordedExchange, expect_status: int | None, *, as_json: boo
     if expect_status is not None:
         wishes = replace(wishes, status=expect_status)
     verdict = classify_recorded(saved.exchange, wishes)
+    if (saved.reason, verdict.reason) == (Reason.ROUTE_UNAUTHORIZED, Reason.TOKEN_REJECTED):
+        # The exchange with the other route is not saved, so its outcome is taken on trust.
+        verdict = route_unauthorized(verdict, "another route")
     if as_json:
         print_json(explanation_document(saved.exchange, verdict, wishes, saved.tenant, saved.probe))
     else:
@@ -88,7 +91,7 @@ def _print(saved: RecordedExchange, expectations: Expectations, verdict: Verdict
             " / ".join([*known, "saved exchange"]),
             exchange,
             verdict,
-            deciding_rule(exchange, expectations),
+            deciding_rule(exchange, expectations, reason=verdict.reason),
             notes=(*saved.notes, *_change(saved, verdict)),
         )
     )

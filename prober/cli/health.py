@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 import click
 
 from prober.cli.options import OTHER_ERROR
+from prober.config.addresses import is_loopback
 from prober.config.loader import load
-from prober.config.schema import is_loopback
 
 _PORTS = MappingProxyType({"http": 80, "https": 443})
 

@@ -1,9 +1,4 @@
-"""Tenant and probe by name, a shard by number; what is not there is answered with what is.
-
-The exit status of commands that judge: one for each outcome.
-
-Where commands print: consoles that never fail for a character, and JSON one document a line.
-"""
+"""Shared options of commands: names, shards, exit codes, and output on a terminal."""
 
 import io
 import json
@@ -32,7 +27,7 @@ class _ShardType(click.ParamType[Shard]):
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> Shard:
-        """Return the shard, or say what would be one."""
+        """Return the shard; fails with a message that shows the form."""
         found = _SHARD.fullmatch(str(value))
         if found is None:
             self.fail(
@@ -54,13 +49,13 @@ config_option = click.option(
     "config_file",
     type=click.Path(path_type=Path),
     required=True,
-    help="The YAML file that says what to watch; see config/prober.yaml.",
+    help="The YAML configuration file; see config/prober.yaml.",
 )
 
 web_config_option = click.option(
     "--web-config-file",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="TLS and users of the web server, as Prometheus has them; in place of web.config_file.",
+    help="TLS and users of the web server, in Prometheus' format; replaces web.config_file.",
 )
 
 
@@ -73,7 +68,7 @@ def choose_tenant(tenants: Iterable[Tenant], name: str) -> Tenant:
 
 
 def choose_probes(tenant: Tenant, name: str | None) -> Sequence[Probe]:
-    """Return the probe of that name, or all for None; raises click.BadParameter likewise."""
+    """Return the probe of that name, all for None; raises click.BadParameter with suggestions."""
     if name is None:
         return tenant.probes
     by_name = {probe.name: probe for probe in tenant.probes}
@@ -88,7 +83,7 @@ def _unknown(what: str, name: str, known: list[str]) -> str:
     if near:
         return f"there is no {what} named '{name}'; did you mean {_listed(near)}?"
     if not known:
-        return f"there is no {what} named '{name}'; there is none at all"
+        return f"there is no {what} named '{name}'; there are none"
     return f"there is no {what} named '{name}'; there are {_listed(known)}"
 
 
@@ -110,7 +105,8 @@ OTHER_ERROR = 1
 USAGE_OR_SETTINGS = 2
 INTERRUPTED = 130
 
-# What hides more comes first: a prober that cannot ask has learned nothing about anything else.
+# Most severe first. An outcome that hides others comes before them: a prober that cannot send
+# requests knows nothing about network, credentials or platform.
 _BY_SEVERITY = (
     Outcome.PROBER_FAULT,
     Outcome.NETWORK_FAILURE,
@@ -119,45 +115,45 @@ _BY_SEVERITY = (
     Outcome.SUCCESS,
 )
 
-# One per line, as click prints it under \b.
+# click keeps these lines as they are, because of \b
 HELP = """\b
 Exit status:
   0   success
-  10  auth_failure: the credential
-  11  api_error: the platform, or what was asked of it
-  12  network_failure: the way to the platform
+  10  auth_failure: the credentials
+  11  api_error: the platform, or the probe request
+  12  network_failure: the network path to the platform
   13  prober_fault: the prober itself
-  2   a command line or a configuration that cannot be used
+  2   an invalid command line or configuration
   1   any other error
 
-Of several results the worst counts: prober_fault, then network_failure, auth_failure, api_error,
-success."""
+With several results, the most severe one counts: prober_fault, then network_failure,
+auth_failure, api_error, success."""
 
 
 def exit_code_for(outcomes: Iterable[Outcome]) -> int:
-    """Return the exit status of the worst outcome; 0 for none."""
+    """Return the exit code of the most severe outcome; 0 for none."""
     seen = set(outcomes)
     return next((BY_OUTCOME[outcome] for outcome in _BY_SEVERITY if outcome in seen), 0)
 
 
-# Without a terminal rich would fold at 80; a file or a pager folds by itself, or need not.
-_WIDTH_OF_A_FILE = 120
+# Without a terminal rich would wrap lines at 80 columns; a pager wraps them itself.
+_FILE_WIDTH = 120
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Return a console on stdout or stderr; what its encoding lacks is printed as `?`."""
+    """Return a console on stdout or stderr; characters outside its encoding are printed as `?`."""
     stream = sys.stderr if stderr else sys.stdout
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(errors="replace")
-    width = None if stream.isatty() else _WIDTH_OF_A_FILE
+    width = None if stream.isatty() else _FILE_WIDTH
     return Console(file=stream, width=width, highlight=False, emoji=False, markup=False)
 
 
 def print_json(document: Mapping[str, object]) -> None:
-    """Print one document in one line."""
+    """Print a document as one line of JSON."""
     click.echo(json_text(document))
 
 
 def json_text(document: Mapping[str, object]) -> str:
-    """Return one document in one line."""
+    """Return a document as one line of JSON."""
     return json.dumps(document, allow_nan=False)

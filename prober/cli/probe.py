@@ -129,7 +129,8 @@ def _waiting(text: str) -> Iterator[None]:
 
 
 def _print(out: Console, result: ProbeResult, probe: Probe) -> None:
-    row = deciding_rule(result.exchange, probe.expectations, result.endpoint)
+    reason = result.verdict.reason
+    row = deciding_rule(result.exchange, probe.expectations, result.endpoint, reason)
     subject = f"{result.tenant} / {result.probe}"
     out.print(VerdictView(subject, result.exchange, result.verdict, row, result.token))
     out.print()

@@ -12,10 +12,11 @@ import click
 import structlog
 
 from prober.cli.options import SHARD, config_option, web_config_option
+from prober.config.limits import check_series_limit
 from prober.config.loader import load
 from prober.config.resolve import Config
 from prober.config.sharding import filter_shard
-from prober.daemon import check_series_limit, run_daemon
+from prober.daemon import run_daemon
 from prober.logs import configure_logging
 from prober.models import Shard
 
@@ -48,7 +49,7 @@ def run(config_file: Path, web_config_file: Path | None, shard: Shard) -> None:
     directory of its own.
 
     SIGTERM or SIGINT stops it: nothing new is started, requests in flight may end within
-    schedule.grace, then it exits with 0. A second signal ends it at once. A configuration that
+    shutdown_timeout, then it exits with 0. A second signal ends it at once. A configuration that
     cannot be used: exit 2 with the complete list. A port that is taken: exit 1.
     """
 

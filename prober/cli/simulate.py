@@ -12,7 +12,7 @@ import click
 
 from prober.cli.run import run_loop, wait_for_stop_signal
 from prober.errors import ListenError, ProberError
-from prober.simulator.admin_api import create_control
+from prober.simulator.admin_api import create_admin_api
 from prober.simulator.faults import FAULTS
 from prober.simulator.platform import Latency, TenantAddress
 from prober.simulator.scenario import Phase, Scenario, play, read_scenario
@@ -133,12 +133,12 @@ async def _serve(
 ) -> None:
     async with AsyncExitStack() as resources:
         await _enter(simulator, resources)
-        control = await listen(create_control(simulator), "127.0.0.1", control_port)
+        control = await listen(create_admin_api(simulator), "127.0.0.1", control_port)
         resources.push_async_callback(control.close)
         if simulator.certificates is not None:
             await asyncio.to_thread(simulator.certificates.write_authority, ca_file)
             click.echo(f"trust {ca_file}: ca_file in prober.yaml, --cacert for curl")
-        for name in simulator.world.tenants:
+        for name in simulator.state.tenants:
             click.echo(f"{name}: {simulator.base_url(name)}")
         click.echo(f"OAuth clients NAME-client: {simulator.token_url}")
         click.echo(f"control: {control.url} ({len(FAULTS)} faults on demand; Ctrl-C ends it)")

@@ -1,4 +1,4 @@
-"""`prober validate` and `prober schema`: is this configuration right, and what may stand in one."""
+"""`prober validate` and `prober schema`: check a configuration file, and print its JSON Schema."""
 
 import json
 from collections import Counter
@@ -9,11 +9,11 @@ import click
 
 from prober.classifier.silence import LEAST_DECIDABLE_TIMEOUT_SECONDS
 from prober.cli.options import OTHER_ERROR, web_config_option
+from prober.config.limits import check_series_limit
 from prober.config.loader import load
 from prober.config.resolve import Config
 from prober.config.schema import ConfigFile
 from prober.config.sharding import assign_shards
-from prober.daemon import check_series_limit
 from prober.errors import SettingsError
 from prober.metrics.registry import series_estimate
 from prober.models import MAX_SHARDS, Tenant
@@ -26,22 +26,22 @@ from prober.models import MAX_SHARDS, Tenant
 @click.option(
     "--shards",
     type=click.IntRange(1, MAX_SHARDS),
-    help="Show which tenants belong to each of so many shards.",
+    help="Show the tenants of each shard, for this number of shards.",
 )
 def validate(
     file: Path | None, config_file: Path | None, web_config_file: Path | None, shards: int | None
 ) -> None:
-    """Check the configuration in FILE: nothing is started, nobody is called.
+    """Check the configuration in FILE. Starts nothing and sends no request.
 
-    Lists every problem at once, each with file, line, key and remedy, those of
-    web.config_file and its certificates too. Tokens are not looked at.
+    Lists all problems at once, each with file, line, key and what to write instead. Also checks
+    web.config_file and its certificates. Does not read tokens.
 
     \b
     Example:
       prober validate config/prober.yaml
       prober validate config/prober.yaml --shards 3
 
-    Exit status: 0 if `prober run` would start with it, 1 if not, 2 for a wrong command line.
+    Exit status: 0 if the configuration is valid, 1 if not, 2 for a wrong command line.
     """
     chosen = file or config_file
     if chosen is None or (file is not None and config_file is not None):
@@ -66,13 +66,13 @@ def validate(
 def _summary(configuration: Config) -> list[str]:
     tenants = configuration.tenants
     per_second = sum(1 / probe.interval_seconds for tenant in tenants for probe in tenant.probes)
-    series = series_estimate(tenants, configuration.web.histograms)
-    lines = [f"{configuration.source}: good"]
+    series = series_estimate(tenants, configuration.metrics.histograms)
+    lines = [f"{configuration.source}: valid"]
     for tenant in tenants:
         intervals = Counter(f"{probe.interval_seconds:g}s" for probe in tenant.probes)
-        paces = ", ".join(f"{count} every {interval}" for interval, count in intervals.items())
-        lines.append(f"  {tenant.name} ({tenant.environment}) {tenant.base_url}: probes {paces}")
-    lines.append(f"  {per_second:.3g} requests a second in all, {series:,} series at start")
+        rates = ", ".join(f"{count} every {interval}" for interval, count in intervals.items())
+        lines.append(f"  {tenant.name} ({tenant.environment}) {tenant.base_url}: probes {rates}")
+    lines.append(f"  total: {per_second:.3g} requests per second, {series:,} time series at start")
     return lines + _undecided_timeouts(tenants)
 
 
@@ -99,13 +99,13 @@ def _shard_assignment(configuration: Config, count: int) -> list[str]:
     lines = []
     for index in range(count):
         names = [name for name, owner in owners.items() if owner == index]
-        lines.append(f"  shard {index}/{count}: {' '.join(names) or 'no tenant: it is idle'}")
+        lines.append(f"  shard {index}/{count}: {' '.join(names) or 'no tenants (idle)'}")
     return lines
 
 
 @click.command()
 def schema() -> None:
-    """Print the JSON Schema of the configuration, for editors and other checkers.
+    """Print the JSON Schema of the configuration file, for editors and validators.
 
     \b
     Example:

@@ -1,9 +1,9 @@
 """The built-in probes, as a table. Pure.
 
-Sources: the API guide ("Using the API") and the vendor's OpenAPI document. `official` False marks
-`_private` routes, which may change without notice. `costs` True marks calls that are billed or that
-write: they need consent. Operations that move or delete (advance, reset, exceptions, deletes) are
-not here and never will be.
+Sources: the API guide ("Using the API") and the vendor's OpenAPI document. `is_official` is False
+for `_private` routes, which may change without notice. Requests that are billed or that write data
+need consent. Operations that move or delete data (advance, reset, exceptions, deletes) are not here
+and never will be.
 """
 
 import re
@@ -31,7 +31,8 @@ _SYNC_BODY = {
         }
     ]
 }
-"""One fixed comment id, so that it stays one comment. Its form is assumed, not documented here."""
+"""One fixed comment id, so that repeated runs write a single comment. The form of this body is an
+assumption: it is not in the documents above."""
 
 
 ANY_OK = Expectations()
@@ -39,15 +40,20 @@ ANY_OK = Expectations()
 
 @dataclass(frozen=True, slots=True)
 class BuiltinProbe:
-    """A built-in probe. `path` has parameters in braces; `body` is JSON, or a parameter's name."""
+    """A built-in probe. `path` has parameters in braces.
+
+    `body` is a JSON value, or `{json}` or `{uid}` for the value of that parameter. Probes with
+    `is_billable` or `is_write` run only with consent.
+    """
 
     name: str
     path: str
     method: str = "GET"
     body: object = None
     expectations: Expectations = ANY_OK
-    official: bool = True
-    consent: bool = False
+    is_official: bool = True
+    is_billable: bool = False
+    is_write: bool = False
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -79,7 +85,7 @@ CATALOGUE: Mapping[str, BuiltinProbe] = MappingProxyType(
         probe.name: probe
         for probe in (
             BuiltinProbe(
-                "current-user", "/auth/user", expectations=_object_at("user"), official=False
+                "current-user", "/auth/user", expectations=_object_at("user"), is_official=False
             ),
             BuiltinProbe("datasets", "/api/v1/datasets", expectations=_list_of("datasets")),
             BuiltinProbe("sources", "/api/v1/sources", expectations=_list_of("sources")),
@@ -116,31 +122,31 @@ CATALOGUE: Mapping[str, BuiltinProbe] = MappingProxyType(
                 "model-status",
                 _PRIVATE_MODEL + "/status",
                 expectations=_object_at("dataset_status"),
-                official=False,
+                is_official=False,
             ),
             BuiltinProbe(
                 "model-validation",
                 _PRIVATE_MODEL + "/latest/validation",
                 expectations=_object_at("validation"),
-                official=False,
+                is_official=False,
             ),
             BuiltinProbe(
                 "mailbox-sync",
                 "/api/_private/buckets/id:{bucket}/keyed-sync-states/",
                 expectations=_list_of("keyed_sync_states"),
-                official=False,
+                is_official=False,
             ),
             BuiltinProbe(
                 "integrations",
                 "/api/_private/integrations",
                 expectations=_list_of("integrations"),
-                official=False,
+                is_official=False,
             ),
             BuiltinProbe(
                 "quotas",
                 "/api/_private/quotas",
                 expectations=_list_of("quotas"),
-                official=False,
+                is_official=False,
             ),
             BuiltinProbe(
                 "audit-events",
@@ -156,26 +162,37 @@ CATALOGUE: Mapping[str, BuiltinProbe] = MappingProxyType(
                 "{uid}",
                 expectations=_list_of("predictions"),
             ),
-            BuiltinProbe("predict", _MODEL + "/predict", "POST", "{json}", consent=True),
+            BuiltinProbe("predict", _MODEL + "/predict", "POST", "{json}", is_billable=True),
             BuiltinProbe(
-                "predict-raw-emails", _MODEL + "/predict-raw-emails", "POST", "{json}", consent=True
+                "predict-raw-emails",
+                _MODEL + "/predict-raw-emails",
+                "POST",
+                "{json}",
+                is_billable=True,
             ),
-            BuiltinProbe("sync", _SOURCE + "/sync", "POST", _SYNC_BODY, consent=True),
             BuiltinProbe(
-                "sync-raw-emails", _SOURCE + "/sync-raw-emails", "POST", "{json}", consent=True
+                "sync", _SOURCE + "/sync", "POST", _SYNC_BODY, is_billable=True, is_write=True
+            ),
+            BuiltinProbe(
+                "sync-raw-emails",
+                _SOURCE + "/sync-raw-emails",
+                "POST",
+                "{json}",
+                is_billable=True,
+                is_write=True,
             ),
         )
     }
 )
 
 DEFAULT_PROBES = ("current-user", "datasets", "sources", "projects", "not-found")
-"""What is run where a tenant names no probes."""
+"""The probes of a tenant that names none."""
 
 
 def path_segment(parameter: str, value: str, project: str | None) -> str:
-    """Return a parameter as it stands in the path, percent-encoded; raises ValueError.
+    """Return a parameter as part of the path, percent-encoded; raises ValueError.
 
-    A dataset or source is `id:<16 hex>`, or a project and a name: two segments, as documented.
+    A dataset or source is `id:<16 hex>`, or `project/name`: two segments, as documented.
     """
     if parameter in {"dataset", "source"}:
         return _project_path(parameter, value, project)

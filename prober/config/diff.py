@@ -1,15 +1,16 @@
-"""What a reload changes: two configurations compared, as data. Pure."""
+"""What a reload changes: two configurations compared. Pure."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
-from prober.config.resolve import Config, WebOptions
+from prober.config.resolve import Config
+from prober.config.sections import WebSettings
 
 
 @dataclass(frozen=True, slots=True)
 class ConfigDiff:
-    """Tenants by name, as they came, went, changed or stayed.
+    """The names of tenants that were added, removed or changed.
 
-    `needs_restart` names the keys of the file that a reload cannot change: they stay as they were.
+    `needs_restart` are the changed keys that a reload does not apply.
     """
 
     added: tuple[str, ...]
@@ -20,7 +21,7 @@ class ConfigDiff:
 
 
 def config_diff(before: Config, after: Config) -> ConfigDiff:
-    """Return what is different."""
+    """Return the difference; the order of tenants does not matter."""
     old = {tenant.name: tenant for tenant in before.tenants}
     new = {tenant.name: tenant for tenant in after.tenants}
     both = [name for name in new if name in old]
@@ -30,34 +31,33 @@ def config_diff(before: Config, after: Config) -> ConfigDiff:
         removed=tuple(name for name in old if name not in new),
         changed=changed,
         unchanged=len(both) - len(changed),
-        needs_restart=_fixed_keys(before, after),
+        needs_restart=_changed_restart_only_keys(before, after),
     )
 
 
 def with_restart_only_settings(before: Config, after: Config) -> Config:
-    """Return what is in force after a reload: the new, but for what needs a restart."""
+    """Return `after` with the values of `before` for all keys that only a restart applies."""
     return replace(
         after,
-        web=replace(before.web, max_series=after.web.max_series),
+        web=before.web,
+        web_config_file=before.web_config_file,
+        metrics=after.metrics.model_copy(update={"histograms": before.metrics.histograms}),
         log=before.log,
-        history=replace(after.history, enabled=before.history.enabled),
+        history=after.history.model_copy(update={"enabled": before.history.enabled}),
         state_directory=before.state_directory,
     )
 
 
-def _fixed_keys(before: Config, after: Config) -> tuple[str, ...]:
-    web = [
-        f"web.{_WEB_KEYS.get(each.name, each.name)}"
-        for each in fields(WebOptions)
-        if each.name != "max_series"
-        and getattr(before.web, each.name) != getattr(after.web, each.name)
-    ]
-    others = {
+def _changed_restart_only_keys(before: Config, after: Config) -> tuple[str, ...]:
+    changed = {
+        f"web.{key}": getattr(before.web, key) != getattr(after.web, key)
+        for key in WebSettings.model_fields
+    } | {
+        # The resolved path, as the command line may set it in place of the file.
+        "web.config_file": before.web_config_file != after.web_config_file,
+        "metrics.histograms": before.metrics.histograms != after.metrics.histograms,
         "log": before.log != after.log,
         "history.enabled": before.history.enabled != after.history.enabled,
         "state.directory": before.state_directory != after.state_directory,
     }
-    return tuple(sorted({*web, *(key for key, differs in others.items() if differs)}))
-
-
-_WEB_KEYS = {"host": "listen", "port": "listen"}
+    return tuple(sorted(key for key, is_changed in changed.items() if is_changed))

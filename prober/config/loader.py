@@ -1,4 +1,4 @@
-"""The edge: reads the file and the environment, and finds every problem at once."""
+"""Reads the configuration file and PROBER_* variables, and reports all problems at once."""
 
 import hashlib
 from collections.abc import Mapping
@@ -6,20 +6,14 @@ from os import environ
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from prober.config import schema
 from prober.config.error_messages import format_validation_error, unknown_key
 from prober.config.proxies import proxy_problems, proxy_warnings
+from prober.config.renamed_keys import renamed_section
 from prober.config.resolve import (
     Config,
-    HistoryOptions,
-    LogOptions,
-    MeasurementOptions,
-    ReloadOptions,
-    ScheduleOptions,
-    TokenOptions,
     canonical_json,
     check_custom,
     check_defaults,
@@ -27,35 +21,64 @@ from prober.config.resolve import (
     resolve_tenants,
     state_directory,
     unauthenticated_write_errors,
-    web_options,
 )
-from prober.config.schema import CustomProbe, MaintenanceEntry, NamedProbe, ProbeRef, Slug, Token
+from prober.config.schema import (
+    ConfigFile,
+    CustomProbe,
+    Defaults,
+    MaintenanceEntry,
+    NamedProbe,
+    ProbeRef,
+    Slug,
+    TenantEntry,
+    Token,
+)
+from prober.config.sections import (
+    HistorySettings,
+    LogSettings,
+    MeasurementSettings,
+    MetricsSettings,
+    ReloadSettings,
+    SchedulerSettings,
+    StateSettings,
+    TokenSettings,
+    WebSettings,
+)
 from prober.config.texts import with_texts
 from prober.config.web_config import WebConfig, read_web_config
 from prober.config.yaml import KeyPath, Note, YamlDocument, format_key_path, read_text, read_yaml
 from prober.errors import ConfigProblem, SettingsError
+from prober.formatting import Duration
 from prober.maintenance import MaintenanceWindow
+from prober.models import Tenant
 from prober.proxy_environment import proxy_environment
 from prober.web.auth import AccessPolicy
 
-_Part = TypeVar("_Part")
+_Section = TypeVar("_Section", bound=BaseModel)
 
 
 class _EnvOverlay(BaseSettings):
-    """The file's content with environment variables over it, not yet checked."""
+    """The sections that variables may set: the file's values with the variables' over them.
+
+    Nothing is validated here but that a section is a mapping.
+    """
 
     model_config = SettingsConfigDict(
         env_prefix="PROBER_", env_nested_delimiter="__", extra="ignore"
     )
     web: dict[str, Any] | None = None
+    metrics: dict[str, Any] | None = None
     defaults: dict[str, Any] | None = None
-    schedule: dict[str, Any] | None = None
+    scheduler: dict[str, Any] | None = None
+    # A union with a mapping: otherwise PROBER_SHUTDOWN_TIMEOUT__X would be ignored silently.
+    shutdown_timeout: dict[str, Any] | Any = None
     measurement: dict[str, Any] | None = None
     tokens: dict[str, Any] | None = None
     state: dict[str, Any] | None = None
     history: dict[str, Any] | None = None
     reload: dict[str, Any] | None = None
     log: dict[str, Any] | None = None
+    schedule: dict[str, Any] | Any = None  # was renamed: read to report PROBER_SCHEDULE__...
 
     @classmethod
     def settings_customise_sources(
@@ -72,128 +95,154 @@ class _EnvOverlay(BaseSettings):
 def load(path: Path, web_config_file: Path | None = None) -> Config:
     """Return the configuration in `path` with PROBER_* variables over it.
 
-    `web_config_file` takes the place of `web.config_file`. Raises SettingsError with every problem
-    found.
+    `web_config_file` replaces `web.config_file`. Raises SettingsError with all problems.
     """
     document, syntax = read_yaml(read_text(path), str(path))
     if syntax:
         raise SettingsError(syntax)
-    checker = _Validator(document, str(path))
-    return checker.configuration(path, web_config_file)
+    return _Validator(document, path).config(web_config_file)
 
 
 class _Validator:
-    """Validates part by part, so that one bad part hides no other's problems."""
+    """Validates section by section, so that one invalid section hides no other's problems."""
 
-    def __init__(self, document: YamlDocument, file: str) -> None:
+    def __init__(self, document: YamlDocument, path: Path) -> None:
         self._document = document
-        self._file = file
+        self._path = path
+        self._directory = path.absolute().parent
         self._notes: list[Note] = []
-        self._of_web_file: tuple[ConfigProblem, ...] = ()
-        self._of_environment: tuple[ConfigProblem, ...] = ()
+        self._web_file_problems: tuple[ConfigProblem, ...] = ()
+        self._environment_problems: tuple[ConfigProblem, ...] = ()
 
-    def configuration(self, path: Path, web_config_file: Path | None) -> Config:
-        content = self._layered()
-        web = self._part(schema.Web, content, "web")
-        defaults = self._defaults(content)
-        schedule = self._part(schema.Schedule, content, "schedule")
-        measurement = self._part(schema.Measurement, content, "measurement")
-        tokens = self._part(schema.Tokens, content, "tokens")
-        state = self._part(schema.State, content, "state")
-        history = self._part(schema.History, content, "history")
-        reload = self._part(schema.Reload, content, "reload")
-        log = self._part(schema.Log, content, "log")
-        windows = self._maintenance(content.get("maintenance"))
-        own, broken = self._own_probes(content.get("probes"), path.absolute().parent)
-        entries = self._entries(content.get("tenants"))
-        self._unknown_keys(content)
-        tenants, problems, warnings = resolve_tenants(
-            entries, own, broken, defaults, path.absolute().parent, windows
-        )
-        self._notes += problems
-        proxies, bad_variables = proxy_environment(environ)
-        self._of_environment = proxy_problems(tenants, bad_variables)
-        warnings += proxy_warnings(entries, tenants, proxies)
+    def config(self, web_config_file: Path | None) -> Config:
+        """Return the configuration; raises SettingsError."""
+        content = self._content_with_variables()
+        web = self._section(WebSettings, content, "web")
+        metrics = self._section(MetricsSettings, content, "metrics")
+        scheduler = self._section(SchedulerSettings, content, "scheduler")
+        shutdown_timeout_seconds = self._shutdown_timeout(content)
+        measurement = self._section(MeasurementSettings, content, "measurement")
+        tokens = self._section(TokenSettings, content, "tokens")
+        state = self._section(StateSettings, content, "state")
+        history = self._section(HistorySettings, content, "history")
+        reload = self._section(ReloadSettings, content, "reload")
+        log = self._section(LogSettings, content, "log")
+        self._check_keys(content)
+        tenants, warnings = self._tenants(content)
         if web_config_file is None and web.config_file is not None:
-            web_config_file = path.absolute().parent / web.config_file
+            web_config_file = self._directory / web.config_file
         web_file = self._web_file(web_config_file)
         if web_file is not None:
             self._notes += unauthenticated_write_errors(web, web_file.access)
             warnings += exposure_warnings(web, web_file.access)
-        if self._notes or self._of_environment or web_file is None:
-            told = self._raise_problems(self._notes)
-            raise SettingsError((*self._of_environment, *told, *self._of_web_file))
+        if self._notes or self._environment_problems or web_file is None:
+            problems = self._located(self._notes)
+            raise SettingsError((*self._environment_problems, *problems, *self._web_file_problems))
         return Config(
             tenants=tenants,
-            web=web_options(web, web_config_file),
+            web=web,
+            web_config_file=web_config_file,
             access=web_file.access,
-            schedule=ScheduleOptions(schedule.concurrency, schedule.grace, schedule.misfire_grace),
-            measurement=MeasurementOptions(measurement.max_loop_lag),
-            tokens=TokenOptions(tokens.canary_first, tokens.canary_limit),
-            log=LogOptions(log.level, log.format),
-            history=HistoryOptions(history.enabled, history.retention, history.max_size),
-            reload=ReloadOptions(reload.on_change),
-            state_directory=state_directory(state.directory, path.absolute(), environ),
+            metrics=metrics,
+            scheduler=scheduler,
+            shutdown_timeout_seconds=shutdown_timeout_seconds,
+            measurement=measurement,
+            tokens=tokens,
+            log=log,
+            history=history,
+            reload=reload,
+            state_directory=state_directory(state.directory, self._path.absolute(), environ),
             hash=hashlib.sha256(canonical_json(content)).hexdigest()[:16],
-            source=path,
-            warnings=(*self._raise_problems(warnings), *web_file.warnings),
+            source=self._path,
+            warnings=(*self._located(warnings), *web_file.warnings),
         )
 
-    def _layered(self) -> Mapping[str, Any]:
-        """Return the file's content with the environment's over it, part by part."""
+    def _content_with_variables(self) -> Mapping[str, Any]:
+        """Return the file's content with the variables' values over it, section by section."""
         content = self._document.content
-        parts: dict[str, Any] = {
+        sections: dict[str, Any] = {
             name: content[name] for name in _EnvOverlay.model_fields if name in content
         }
-        others = {name: value for name, value in content.items() if name not in parts}
+        others = {name: value for name, value in content.items() if name not in sections}
         try:
-            return {**others, **_EnvOverlay(**parts).model_dump(exclude_none=True)}
+            return {**others, **_EnvOverlay(**sections).model_dump(exclude_none=True)}
         except ValidationError as error:
             self._add_problem(error, ())
             wrong = {each["loc"][0] for each in error.errors()}
-            good = {name: value for name, value in parts.items() if name not in wrong}
+            good = {
+                name: value
+                for name, value in sections.items()
+                if name not in wrong and value is not None
+            }
             return {**others, **good}
 
-    def _part(self, model: type[_Part], content: Mapping[str, Any], key: str) -> _Part:
-        """Return one part, or its defaults when it is wrong: that is noted, and nothing starts."""
-        given = content.get(key, {})
-        return self._valid(model, given, (key,)) or model()
+    def _section(self, model: type[_Section], content: Mapping[str, Any], key: str) -> _Section:
+        """Return a section, or its defaults if it is invalid: its problems prevent the start."""
+        section: _Section | None = self._valid(model, content.get(key, {}), (key,))
+        return section or model()
+
+    def _shutdown_timeout(self, content: Mapping[str, Any]) -> float:
+        default = ConfigFile.model_fields["shutdown_timeout"].default
+        given = content.get("shutdown_timeout", default)
+        seconds: float | None = self._valid(Duration, given, ("shutdown_timeout",))
+        return seconds or 0.0
+
+    def _tenants(self, content: Mapping[str, Any]) -> tuple[tuple[Tenant, ...], list[Note]]:
+        """Return the tenants and warnings."""
+        defaults = self._defaults(content)
+        windows = self._maintenance(content.get("maintenance"))
+        custom, broken = self._custom_probes(content.get("probes"))
+        entries = self._entries(content.get("tenants"))
+        tenants, problems, warnings = resolve_tenants(
+            entries, custom, broken, defaults, self._directory, windows
+        )
+        self._notes += problems
+        proxies, invalid_variables = proxy_environment(environ)
+        self._environment_problems = proxy_problems(tenants, invalid_variables)
+        return tenants, warnings + proxy_warnings(entries, tenants, proxies)
 
     def _web_file(self, path: Path | None) -> WebConfig | None:
-        """Return what web.yml says, None when it is wrong: that is noted."""
+        """Return the contents of web.yml, None if it is invalid."""
         if path is None:
             return WebConfig(AccessPolicy(), ())
         try:
             return read_web_config(path)
         except SettingsError as error:
-            self._of_web_file = error.problems
+            self._web_file_problems = error.problems
             return None
 
-    def _defaults(self, content: Mapping[str, Any]) -> schema.Defaults:
-        """Return the defaults, without what is wrong with them by themselves."""
-        defaults = self._part(schema.Defaults, content, "defaults")
+    def _defaults(self, content: Mapping[str, Any]) -> Defaults:
+        """Return the defaults, without values that are invalid together."""
+        defaults = self._section(Defaults, content, "defaults")
         problems = check_defaults(defaults)
         self._notes += [(("defaults", *path), message) for path, message in problems]
-        return defaults.model_copy(update={str(path[0]): None for path, _ in problems})
+        invalid = {path[0] for path, _ in problems}
+        # Not model_copy: an option that is unset again must count as unset, see OptionLayers.
+        built_in = Defaults()
+        values = {
+            key: getattr(built_in if key in invalid else defaults, key)
+            for key in Defaults.model_fields
+        }
+        kept = {key for key in defaults.model_fields_set if key not in invalid}
+        return Defaults.model_construct(kept, **values)
 
-    def _own_probes(
-        self, given: object, directory: Path
-    ) -> tuple[dict[str, CustomProbe], frozenset[str]]:
+    def _custom_probes(self, given: object) -> tuple[dict[str, CustomProbe], frozenset[str]]:
+        """Return custom probes by name, and the names of those that are invalid."""
         if given is None:
             return {}, frozenset()
         if not isinstance(given, dict):
             self._notes.append((("probes",), "must be a mapping from names to probes"))
             return {}, frozenset()
-        own: dict[str, CustomProbe] = {}
+        custom: dict[str, CustomProbe] = {}
         for name, entry in given.items():
             at = ("probes", name)
             self._valid(Slug, name, at)
             probe = self._valid(CustomProbe, entry, at)
             if probe is not None:
-                own[name], problems = with_texts(probe, directory, environ)
+                custom[name], problems = with_texts(probe, self._directory, environ)
                 problems += check_custom(probe)
                 self._notes += [((*at, *path), message) for path, message in problems]
-        return own, frozenset(given) - own.keys()
+        return custom, frozenset(given) - custom.keys()
 
     def _maintenance(self, given: object) -> list[MaintenanceWindow]:
         if given is None:
@@ -201,24 +250,28 @@ class _Validator:
         entries = self._valid(list[MaintenanceEntry], given, ("maintenance",))
         return [entry.window() for entry in entries or ()]
 
-    def _entries(self, given: object) -> dict[int, schema.TenantEntry]:
+    def _entries(self, given: object) -> dict[int, TenantEntry]:
         if not isinstance(given, list) or not given:
             message = (
                 "name at least one: '- {name: ..., organisation: ..., tenant: ..., token: ...}'"
             )
             self._notes.append((("tenants",), message))
             return {}
-        entries: dict[int, schema.TenantEntry] = {}
+        entries: dict[int, TenantEntry] = {}
         for number, entry in enumerate(given):
-            valid = self._valid(schema.TenantEntry, entry, ("tenants", number))
+            valid = self._valid(TenantEntry, entry, ("tenants", number))
             entries[number] = valid or _placeholder_tenant(number, entry)
         return entries
 
-    def _unknown_keys(self, content: Mapping[str, Any]) -> None:
-        known = schema.ConfigFile.model_fields.keys()
-        self._notes += [((key,), unknown_key(key, known)) for key in content if key not in known]
+    def _check_keys(self, content: Mapping[str, Any]) -> None:
+        known = ConfigFile.model_fields.keys()
+        for key in content:
+            if key not in known:
+                renamed = renamed_section(key, content[key])
+                self._notes += renamed or [((key,), unknown_key(key, known))]
 
     def _valid(self, model: Any, given: object, at: KeyPath) -> Any:  # noqa: ANN401 -- any model
+        """Return a valid value, None if it is invalid: its problems are added."""
         try:
             return TypeAdapter(model).validate_python(given)
         except ValidationError as error:
@@ -228,48 +281,56 @@ class _Validator:
     def _add_problem(self, error: ValidationError, at: KeyPath) -> None:
         for each in error.errors(include_url=False, include_input=False):
             path = (*at, *each["loc"])
-            message = format_validation_error(each["type"], each["msg"], path)
+            message = format_validation_error(each["type"], each["msg"], path, ConfigFile)
+            # pydantic adds "[key]" to the path when a mapping's key itself is invalid
             self._notes.append((tuple(part for part in path if part != "[key]"), message))
 
-    def _raise_problems(self, notes: list[Note]) -> tuple[ConfigProblem, ...]:
+    def _located(self, notes: list[Note]) -> tuple[ConfigProblem, ...]:
+        """Return notes with the variable or the line that they are about, in the file's order."""
         problems = (
             ConfigProblem(variable, None, format_key_path(path), message)
             if (variable := _environment_variable(path))
             else ConfigProblem(
-                self._file, self._document.line_of(path), format_key_path(path), message
+                str(self._path), self._document.line_of(path), format_key_path(path), message
             )
             for path, message in notes
         )
-        return tuple(sorted(set(problems), key=_place_and_text))
+        return tuple(sorted(set(problems), key=_sort_key))
 
 
-def _place_and_text(problem: ConfigProblem) -> tuple[int, str, str]:
+def _sort_key(problem: ConfigProblem) -> tuple[int, str, str]:
     return problem.line or 0, problem.key, problem.message
 
 
 def _environment_variable(path: KeyPath) -> str | None:
-    """Return the environment variable that has the word on `path` in place of the file, if any."""
+    """Return the name of the environment variable that sets `path`, None if the file does.
+
+    The variable may set `path` itself, a mapping above it (as JSON), or a key below it.
+    """
     if path[0] not in _EnvOverlay.model_fields:
         return None
-    spelled = {name.upper(): name for name in environ}
+    actual_names = {name.upper(): name for name in environ}
     whole = "PROBER_" + "__".join(map(str, path)).upper()
-    parts_of_it = [name for key, name in spelled.items() if key.startswith(f"{whole}__")]
-    above = [whole.rsplit("__", cut)[0] for cut in range(len(path))]
-    return next((spelled[name] for name in above if name in spelled), next(iter(parts_of_it), None))
+    below = [name for upper, name in actual_names.items() if upper.startswith(f"{whole}__")]
+    at_or_above = [whole.rsplit("__", cut)[0] for cut in range(len(path))]
+    return next(
+        (actual_names[name] for name in at_or_above if name in actual_names),
+        next(iter(below), None),
+    )
 
 
-def _placeholder_tenant(number: int, entry: object) -> schema.TenantEntry:
-    """Return a tenant in place of a wrong one, so that its probes are checked all the same."""
+def _placeholder_tenant(number: int, entry: object) -> TenantEntry:
+    """Return a valid tenant with the probes of an invalid one, so that these are checked too."""
     given = entry.get("probes") if isinstance(entry, dict) else None
-    uses: list[ProbeRef] = []
+    probes: list[ProbeRef] = []
     for position, each in enumerate(given if isinstance(given, list) else []):
         try:
-            uses.append(TypeAdapter(NamedProbe).validate_python(each))
+            probes.append(TypeAdapter(NamedProbe).validate_python(each))
         except ValidationError:
-            uses.append(ProbeRef(use="datasets", name=f"wrong-{position}"))
-    return schema.TenantEntry(
+            probes.append(ProbeRef(use="datasets", name=f"wrong-{position}"))
+    return TenantEntry(
         name=f"wrong-{number}",
         domain="wrong",
         token=Token(env="WRONG"),
-        probes=uses or None,
+        probes=probes or None,
     )

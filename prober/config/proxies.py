@@ -1,9 +1,9 @@
-"""What the settings say of proxies: bad variables, and tokens that a proxy can read. Pure."""
+"""Proxies in the settings: invalid variables, and tokens that a proxy can read. Pure."""
 
 from collections.abc import Iterable, Sequence
 from urllib.parse import urlsplit
 
-from prober.config.schema import is_loopback
+from prober.config.addresses import is_loopback
 from prober.config.yaml import KeyPath, Note
 from prober.errors import ConfigProblem
 from prober.models import Tenant, TransportOptions
@@ -14,7 +14,7 @@ from prober.redaction import secrets_of_url
 def proxy_problems(
     tenants: Iterable[Tenant], found: Iterable[EnvironmentProblem]
 ) -> tuple[ConfigProblem, ...]:
-    """Return what is wrong with the environment, if any tenant takes its proxy from there."""
+    """Return invalid proxy variables, if any tenant takes its proxy from the environment."""
     if not any(tenant.transport.proxy_from_environment for tenant in tenants):
         return ()
     return tuple(
@@ -22,7 +22,7 @@ def proxy_problems(
             each.variable,
             None,
             "",
-            f"{each.message}; or set 'proxy: none' where no proxy is wanted",
+            f"{each.message}; or set 'proxy: none' to use no proxy",
         )
         for each in found
     )
@@ -31,25 +31,26 @@ def proxy_problems(
 def proxy_warnings(
     numbers: Iterable[int], tenants: Sequence[Tenant], environment: ProxyEnvironment
 ) -> list[Note]:
-    """Return where a token or a client secret travels in the clear through a proxy.
+    """Return a warning for each token or client secret that a proxy can read.
 
-    A proxy passes https on unread (CONNECT); http it reads, even for addresses of this machine.
+    A proxy only tunnels https (CONNECT). It reads http, even to addresses of this machine, unless
+    NO_PROXY excludes them. `numbers` are the tenants' positions in the file.
     """
     warnings: list[Note] = []
     for number, tenant in zip(numbers, tenants, strict=True):
         if secrets_of_url(tenant.transport.proxy_url or ""):
-            message = "holds a password: let HTTPS_PROXY of the environment name that proxy"
+            message = "contains a password: set the proxy with the variable HTTPS_PROXY instead"
             warnings.append((("tenants", number, "proxy"), message))
-        asked: list[tuple[KeyPath, str, str]] = [(("base_url",), tenant.base_url, "token")]
+        urls: list[tuple[KeyPath, str, str]] = [(("base_url",), tenant.base_url, "token")]
         if tenant.token.client is not None:
-            asked.append((("token", "oauth", "token_url"), tenant.token.location, "secret"))
-        for path, url, what in asked:
+            urls.append((("token", "oauth", "token_url"), tenant.token.location, "secret"))
+        for path, url, secret in urls:
             origin = _origin_of_proxy(url, tenant.transport, environment)
             if origin is None or urlsplit(url).scheme != "http":
                 continue
-            message = f"is plain http through the proxy of {origin}, which can read the {what}"
+            message = f"is plain http through the proxy of {origin}, which can read the {secret}"
             if is_loopback(urlsplit(url).hostname or ""):
-                message += ": except this address by NO_PROXY, or set 'proxy: none'"
+                message += ": add this address to NO_PROXY, or set 'proxy: none'"
             warnings.append((("tenants", number, *path), message))
     return warnings
 
@@ -57,7 +58,7 @@ def proxy_warnings(
 def _origin_of_proxy(
     url: str, options: TransportOptions, environment: ProxyEnvironment
 ) -> str | None:
-    """Return what names the proxy that is used for a URL, None when there is none."""
+    """Return the key or variable that sets the proxy for a URL, None if no proxy is used."""
     if options.proxy_url is not None:
         return "'proxy'"
     if options.proxy_from_environment and environment.proxy_for(url) is not None:

@@ -1,27 +1,24 @@
-"""From what is written to tenants and probes: defaults applied, cross-checks made.
+"""Makes tenants and probes of the parsed configuration file, and checks it as a whole. Pure.
 
-Pure; problems are collected, not raised one by one.
-
-From one use of a probe to the `Probe` that is run. Pure.
-
-What keys of `web` and web.yml mean together. Pure.
+Problems are collected and returned, so that the user sees all of them at once.
 """
 
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, time
+from datetime import UTC, date, datetime, time
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Literal, Self, TypeVar
+from typing import Any, Self, TypeVar
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 from pydantic import SecretStr
 
-from prober.config import schema
+from prober.config.addresses import is_loopback, is_remote_plaintext
 from prober.config.builtin_probes import CATALOGUE, DEFAULT_PROBES, BuiltinProbe, path_segment
 from prober.config.schema import (
+    Consents,
     CustomProbe,
     Defaults,
     LatencyObjectives,
@@ -32,8 +29,16 @@ from prober.config.schema import (
     TenantEntry,
     Token,
     TransportConfig,
-    is_loopback,
-    is_remote_plaintext,
+)
+from prober.config.sections import (
+    HistorySettings,
+    LogSettings,
+    MeasurementSettings,
+    MetricsSettings,
+    ReloadSettings,
+    SchedulerSettings,
+    TokenSettings,
+    WebSettings,
 )
 from prober.config.text_schema import is_name_of_secret
 from prober.config.yaml import KeyPath, Note
@@ -41,8 +46,6 @@ from prober.errors import ConfigProblem
 from prober.maintenance import MaintenanceWindow
 from prober.models import (
     SINGLE_SHARD,
-    AlertSeverity,
-    ConnectionPolicy,
     Expectations,
     OAuthClient,
     Probe,
@@ -57,11 +60,14 @@ from prober.web.auth import AccessPolicy
 Problems = list[Note]
 _T = TypeVar("_T")
 
-_CONSENT = "add 'i_accept_costs: true' if you mean it"
-_BILLED = re.compile(
+# The vendor bills `predict*` and `sync*`; `sync*` also writes. `predict-extractions` and `sync-csv`
+# are assumed to be like their neighbours.
+_BILLABLE_ROUTE = re.compile(
     r"/(predict|predict-raw-emails|predict-extractions|sync|sync-raw-emails|sync-csv)$"
 )
-_REFUSED_ROUTES = re.compile(r"/(advance|reset|exceptions)$")
+_WRITING_ROUTE = re.compile(r"/(sync|sync-raw-emails|sync-csv)$")
+_WRITING_METHODS = frozenset({"PUT", "PATCH"})
+_REFUSED_ROUTE = re.compile(r"/(advance|reset|exceptions)$")
 _PARAMETERS = (
     "project", "dataset", "source", "stream", "comment", "uid", "bucket", "model_version",
 )  # fmt: skip
@@ -70,7 +76,11 @@ _MIN_INTERVAL_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class ProbeCatalog:
-    """Where a use finds its probe: one's own, else the catalogue; `broken` ones are known."""
+    """Where the name in `use` is looked up: custom probes first, then the built-in ones.
+
+    `broken` names custom probes that have errors of their own, so that their use is not reported as
+    unknown too.
+    """
 
     custom: Mapping[str, CustomProbe]
     broken: frozenset[str]
@@ -79,106 +89,160 @@ class ProbeCatalog:
 
 @dataclass(frozen=True, slots=True)
 class OptionLayers:
-    """Who may say how a probe is run: the first that says something counts."""
+    """The mappings that may set an option of a probe, most specific first; the last is complete."""
 
-    tuning: tuple[ProbeOptions, ...]
+    options: tuple[ProbeOptions, ...]
     objectives: tuple[LatencyObjectives, ...]
 
     @classmethod
-    def of(cls, entry: TenantEntry, defaults: Defaults, *said: ProbeOptions) -> Self:
-        """Stack what a probe's use and its definition say over the tenant and the defaults."""
+    def of(cls, entry: TenantEntry, defaults: Defaults, *probe: ProbeOptions) -> Self:
+        """Return the layers of a probe: its use, its definition, the tenant, the defaults."""
         return cls(
-            (*said, defaults),
-            (*(each.objectives for each in said), entry.objectives, defaults.objectives),
+            (*probe, defaults),
+            (*(each.objectives for each in probe), entry.objectives, defaults.objectives),
         )
+
+    def value(self, key: str) -> Any:  # noqa: ANN401 -- whatever the option's type is
+        """Return an option, as the first layer sets it."""
+        return next(value for each in self.options if (value := getattr(each, key)) is not None)
+
+    def objective(self, key: str) -> float:
+        """Return an objective, as the first layer sets it."""
+        values: Iterable[float | None] = (getattr(each, key) for each in self.objectives)
+        return next(value for value in values if value is not None)
+
+    def owner(self, key: str) -> ProbeOptions | None:
+        """Return the layer that sets an option, None when only its default applies."""
+        return next((each for each in self.options if _is_set(each, key)), None)
+
+    def seconds_up_to(self, key: str, limit: float) -> float:
+        """Return a time limit; a default is shortened to `limit`, a value that is set is not."""
+        seconds = float(self.value(key))
+        return min(seconds, limit) if self.owner(key) is None else seconds
+
+
+def _is_set(layer: ProbeOptions, key: str) -> bool:
+    return key in layer.model_fields_set and getattr(layer, key) is not None
 
 
 def probe_refs(entry: TenantEntry) -> Sequence[ProbeRef]:
-    """Return what a tenant runs."""
+    """Return the probes of a tenant as they are written, or the default ones."""
     if entry.probes is not None:
         return entry.probes
     return tuple(ProbeRef(use=name) for name in DEFAULT_PROBES)
 
 
 def resolve_probe(
-    use: ProbeRef, entry: TenantEntry, origins: ProbeCatalog
+    use: ProbeRef, entry: TenantEntry, catalog: ProbeCatalog
 ) -> tuple[Probe | None, Problems]:
-    """Return the probe that `use` stands for in a tenant, or None with the problems."""
-    own = origins.custom.get(use.use)
-    if own is not None:
-        problems = _unexpected_parameters(use, ()) + _needs_consent(use, own)
-        return _apply_options(
-            _custom_request(own), use, OptionLayers.of(entry, origins.defaults, use, own), problems
+    """Return the probe that `use` means for a tenant; None if there are problems."""
+    custom = catalog.custom.get(use.use)
+    if custom is not None:
+        layers = OptionLayers.of(entry, catalog.defaults, use, custom)
+        problems = _unexpected_parameters(use, ()) + _missing_consents(
+            use,
+            (use, custom),
+            is_billable=bool(_BILLABLE_ROUTE.search(_route(custom))),
+            is_write=custom.method in _WRITING_METHODS
+            or bool(_WRITING_ROUTE.search(_route(custom))),
         )
-    built_in = CATALOGUE.get(use.use)
-    if built_in is None:
-        if use.use in origins.broken:
+        return _build_probe(_custom_request(use, custom), layers, problems)
+    builtin = CATALOGUE.get(use.use)
+    if builtin is None:
+        if use.use in catalog.broken:
             return None, []
-        return None, [(("use",), _unknown(use.use, {*CATALOGUE, *origins.custom}))]
-    path, problems = _builtin_request(built_in, use)
-    if built_in.consent and not use.i_accept_costs:
-        problems.append(((), f"'{use.use}' is billed or writes: {_CONSENT}"))
-    request = Probe(
-        name=use.use,
-        path=path,
-        method=built_in.method,
-        body=_body(built_in, use),
-        expectations=built_in.expectations,
+        return None, [(("use",), _unknown(use.use, {*CATALOGUE, *catalog.custom}))]
+    path, problems = _builtin_path(builtin, use)
+    problems += _missing_consents(
+        use, (use,), is_billable=builtin.is_billable, is_write=builtin.is_write
     )
-    return _apply_options(request, use, OptionLayers.of(entry, origins.defaults, use), problems)
+    request = _Request(
+        use.name or use.use, path, builtin.method, _body(builtin, use), (), builtin.expectations
+    )
+    return _build_probe(request, OptionLayers.of(entry, catalog.defaults, use), problems)
 
 
 def check_custom(probe: CustomProbe) -> Problems:
-    """Return what is wrong with a probe of one's own, used or not."""
+    """Return what is wrong with a custom probe itself, even if no tenant uses it."""
     never = "moves or deletes data: prober never does that"
     if probe.method == "DELETE":
         return [(("method",), never)]
-    return [(("path",), never)] if _REFUSED_ROUTES.search(_route(probe)) else []
+    return [(("path",), never)] if _REFUSED_ROUTE.search(_route(probe)) else []
 
 
 def check_defaults(defaults: Defaults) -> Problems:
-    """Return what is wrong with the defaults by themselves, so that it is told once."""
+    """Return what is wrong with the defaults themselves, to report it once and not per probe."""
     return _timing(OptionLayers((defaults,), ()))[1]
 
 
-def _route(own: CustomProbe) -> str:
-    return unquote(own.path.partition("?")[0]).rstrip("/")
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What a probe sends and expects: the part of a `Probe` that no option changes."""
+
+    name: str
+    path: str
+    method: str
+    body: bytes | None
+    headers: tuple[tuple[str, str], ...]
+    expectations: Expectations
+    secrets: tuple[SecretStr, ...] = ()
 
 
-def _needs_consent(use: ProbeRef, own: CustomProbe) -> Problems:
-    writes = own.method in {"PUT", "PATCH"} or _BILLED.search(_route(own))
-    if writes and not (own.i_accept_costs or use.i_accept_costs):
-        return [((), f"'{use.use}' calls a route that is billed or writes: {_CONSENT}")]
-    return []
+def _route(custom: CustomProbe) -> str:
+    """Return the path as the server routes it: decoded, without query and trailing slash."""
+    return unquote(custom.path.partition("?")[0]).rstrip("/")
 
 
-def _custom_request(own: CustomProbe) -> Probe:
-    """Return the request of an own probe, whose texts have been read: see `texts`."""
-    query = urlencode({name: text.value or "" for name, text in own.query.items()}, quote_via=quote)
-    separator = "&" if "?" in own.path else "?"
-    return Probe(
-        name="",
-        path=f"{own.path}{separator}{query}" if query else own.path,
-        secrets=tuple(map(SecretStr, _secrets(own))),
-        method=own.method,
-        body=None if own.json_body is None else _json(own.json_body),
-        headers=tuple((name, text.value or "") for name, text in own.headers.items()),
-        expectations=Expectations(own.expect.status, own.expect.jmespath, own.expect.max_server),
+def _missing_consents(
+    use: ProbeRef, consents: Sequence[Consents], *, is_billable: bool, is_write: bool
+) -> Problems:
+    needed = (
+        ("is billed", "allow_billable", is_billable),
+        ("writes data", "allow_writes", is_write),
+    )
+    missing = [
+        (what, key)
+        for what, key, is_needed in needed
+        if is_needed and not any(getattr(each, key) for each in consents)
+    ]
+    if not missing:
+        return []
+    what = " and ".join(what for what, _ in missing)
+    keys = " and ".join(f"'{key}: true'" for _, key in missing)
+    return [((), f"'{use.use}' {what}: add {keys} to allow it")]
+
+
+def _custom_request(use: ProbeRef, custom: CustomProbe) -> _Request:
+    """Return the request of a custom probe with values already read: see `texts.with_texts`."""
+    expect = custom.expect
+    query = urlencode(
+        {name: text.value or "" for name, text in custom.query.items()}, quote_via=quote
+    )
+    separator = "&" if "?" in custom.path else "?"
+    return _Request(
+        use.name or use.use,
+        f"{custom.path}{separator}{query}" if query else custom.path,
+        custom.method,
+        None if custom.json_body is None else _json(custom.json_body),
+        tuple((name, text.value or "") for name, text in custom.headers.items()),
+        Expectations(expect.status, expect.jmespath, expect.max_server_time),
+        tuple(map(SecretStr, _secrets(custom))),
     )
 
 
-def _secrets(own: CustomProbe) -> list[str]:
-    texts = [*own.headers.items(), *own.query.items()]
+def _secrets(custom: CustomProbe) -> list[str]:
+    """Return the secret values of headers, query and path of a custom probe, each once."""
+    texts = [*custom.headers.items(), *custom.query.items()]
     found = [text.value or "" for name, text in texts if text.is_secret(name)]
-    written = parse_qsl(own.path.partition("?")[2])
-    found += [value for name, value in written if is_name_of_secret(name)]
+    in_path = parse_qsl(custom.path.partition("?")[2])
+    found += [value for name, value in in_path if is_name_of_secret(name)]
     return [each for each in dict.fromkeys(found) if each]
 
 
-def _builtin_request(built_in: BuiltinProbe, use: ProbeRef) -> tuple[str, Problems]:
-    problems = _unexpected_parameters(use, built_in.parameters)
-    path = built_in.path
-    for parameter in built_in.parameters:
+def _builtin_path(builtin: BuiltinProbe, use: ProbeRef) -> tuple[str, Problems]:
+    problems = _unexpected_parameters(use, builtin.parameters)
+    path = builtin.path
+    for parameter in builtin.parameters:
         value = use.json_body if parameter == "json" else getattr(use, parameter)
         if value is None:
             problems.append(((parameter,), f"is missing: '{use.use}' needs it"))
@@ -201,58 +265,55 @@ def _unexpected_parameters(use: ProbeRef, wanted: Sequence[str]) -> Problems:
         given.append("json")
     takes = f"takes {', '.join(sorted(allowed))}" if allowed else "takes no parameter"
     return [
-        ((name,), f"is no parameter of '{use.use}', which {takes}")
+        ((name,), f"is not a parameter of '{use.use}', which {takes}")
         for name in given
         if name not in allowed
     ]
 
 
-def _body(built_in: BuiltinProbe, use: ProbeRef) -> bytes | None:
-    if built_in.body is None:
+def _body(builtin: BuiltinProbe, use: ProbeRef) -> bytes | None:
+    if builtin.body is None:
         return None
-    if built_in.body == "{json}":
+    if builtin.body == "{json}":
         return _json(use.json_body)
-    if built_in.body == "{uid}":
+    if builtin.body == "{uid}":
         return _json({"uids": [use.uid]})
-    return _json(built_in.body)
+    return _json(builtin.body)
 
 
-def _apply_options(
-    request: Probe, use: ProbeRef, layers: OptionLayers, problems: Problems
+def _build_probe(
+    request: _Request, layers: OptionLayers, problems: Problems
 ) -> tuple[Probe | None, Problems]:
-    """Apply intervals, time-outs and objectives."""
-    (interval, timeout, connect_timeout), wrong = _timing(layers)
-    problems = problems + wrong
+    """Return the request with its intervals, time limits and objectives; None for problems."""
+    (interval, timeout, connect_timeout), timing_problems = _timing(layers)
+    problems = problems + timing_problems
     if problems:
         return None, problems
-    probe = replace(
-        request,
-        name=use.name or use.use,
+    probe = Probe(
+        name=request.name,
+        path=request.path,
+        method=request.method,
+        body=request.body,
+        headers=request.headers,
+        secrets=request.secrets,
+        expectations=request.expectations,
         interval_seconds=interval,
         timeout_seconds=timeout,
         connect_timeout_seconds=connect_timeout,
-        connection=_first_set(
-            ConnectionPolicy.FRESH, [layer.connection for layer in layers.tuning]
-        ),
-        body_limit_bytes=_first_set(1024 * 1024, [layer.body_limit for layer in layers.tuning]),
-        server_objective_seconds=_first_set(2.5, [each.server for each in layers.objectives]),
-        network_objective_seconds=_first_set(0.5, [each.network for each in layers.objectives]),
-        severity=_first_set(AlertSeverity.TICKET, [layer.severity for layer in layers.tuning]),
+        connection=layers.value("connection"),
+        max_response_bytes=layers.value("max_response_size"),
+        server_objective_seconds=layers.objective("server_latency"),
+        network_objective_seconds=layers.objective("network_latency"),
+        severity=layers.value("severity"),
     )
     return probe, []
 
 
-def _first_set(default: _T, said: Iterable[_T | None]) -> _T:
-    return next((value for value in said if value is not None), default)
-
-
 def _timing(layers: OptionLayers) -> tuple[tuple[float, float, float], Problems]:
     """Return interval, timeout and connect_timeout, and what is wrong with them together."""
-    interval = _first_set(60.0, [layer.interval for layer in layers.tuning])
-    timeout = _first_set(min(10.0, interval), [layer.timeout for layer in layers.tuning])
-    connect_timeout = _first_set(
-        min(5.0, timeout), [layer.connect_timeout for layer in layers.tuning]
-    )
+    interval = float(layers.value("interval"))
+    timeout = layers.seconds_up_to("timeout", interval)
+    connect_timeout = layers.seconds_up_to("connect_timeout", timeout)
     wrong: list[tuple[str, float, str]] = []
     if interval < _MIN_INTERVAL_SECONDS:
         wrong.append(("interval", interval, "write at least 1s"))
@@ -263,18 +324,17 @@ def _timing(layers: OptionLayers) -> tuple[tuple[float, float, float], Problems]
         remedy = f"write more than 0 and at most the timeout, {timeout:g}s"
         wrong.append(("connect_timeout", connect_timeout, remedy))
     return (interval, timeout, connect_timeout), [
-        ((key,), f"is {value:g}s{_objective_set_in(layers, key)}: {remedy}")
+        ((key,), f"is {value:g}s{_inherited_from(layers, key)}: {remedy}")
         for key, value, remedy in wrong
     ]
 
 
-def _objective_set_in(layers: OptionLayers, key: str) -> str:
-    """Return whose word counts for `key`, where that is not the place the problem is told at."""
-    here, *above = layers.tuning
-    layer = next((each for each in (here, *above) if getattr(each, key) is not None), here)
-    if layer is here:
+def _inherited_from(layers: OptionLayers, key: str) -> str:
+    """Return the section that sets `key`, if it is not the mapping that the problem points to."""
+    owner = layers.owner(key)
+    if owner is None or owner is layers.options[0]:
         return ""
-    return " (from 'defaults')" if isinstance(layer, Defaults) else " (from 'probes')"
+    return " (from 'defaults')" if isinstance(owner, Defaults) else " (from 'probes')"
 
 
 def _unknown(name: str, known: set[str]) -> str:
@@ -288,86 +348,30 @@ def _json(value: object) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()
 
 
-_FASTEST_BURN = 14.4  # of the alert rules: over an hour, the budget of 30 days goes in two
-_FEWEST_ERRORS = 3.0
-
-
-@dataclass(frozen=True, slots=True)
-class WebOptions:
-    """Where the daemon listens, and how many series it may export."""
-
-    host: str
-    port: int
-    max_series: int
-    histograms: Literal["probe", "tenant", "off"]
-    ad_hoc_runs: bool
-    reload: bool
-    hosts: tuple[str, ...]
-    config_file: Path | None = None
-    max_connections: int = 512
-
-
-@dataclass(frozen=True, slots=True)
-class ScheduleOptions:
-    """Limits on runs."""
-
-    concurrency: int
-    grace_seconds: float
-    misfire_grace_seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class MeasurementOptions:
-    """When a measurement is believed."""
-
-    max_loop_lag_seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class TokenOptions:
-    """When a rejected token is tried again."""
-
-    canary_first_seconds: float
-    canary_limit_seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class HistoryOptions:
-    """What is remembered, and for how long."""
-
-    enabled: bool
-    retention_seconds: float
-    max_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class ReloadOptions:
-    """When the configuration is read anew."""
-
-    on_change: bool
-
-
-@dataclass(frozen=True, slots=True)
-class LogOptions:
-    """What is logged, and how."""
-
-    level: Literal["debug", "info", "warning", "error"]
-    format: Literal["auto", "json", "console"]
+# The fastest burn-rate alert fires when the budget of 30 days would be spent in two days.
+_FASTEST_BURN_RATE = 14.4
+_MIN_FAILURES_FOR_ALERT = 3.0
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """All that the daemon needs to know; `hash` changes when any of what is written does."""
+    """A complete, valid configuration. `hash` changes with any value that is written.
+
+    `web_config_file` is the resolved path of web.yml: from the command line or `web.config_file`.
+    """
 
     tenants: tuple[Tenant, ...]
-    web: WebOptions
+    web: WebSettings
+    web_config_file: Path | None
     access: AccessPolicy
-    schedule: ScheduleOptions
-    measurement: MeasurementOptions
-    tokens: TokenOptions
-    log: LogOptions
-    history: HistoryOptions
-    reload: ReloadOptions
+    metrics: MetricsSettings
+    scheduler: SchedulerSettings
+    shutdown_timeout_seconds: float
+    measurement: MeasurementSettings
+    tokens: TokenSettings
+    log: LogSettings
+    history: HistorySettings
+    reload: ReloadSettings
     state_directory: Path
     hash: str
     source: Path
@@ -377,7 +381,7 @@ class Config:
 
 def resolve_tenants(
     entries: Mapping[int, TenantEntry],
-    own: Mapping[str, CustomProbe],
+    custom: Mapping[str, CustomProbe],
     broken: frozenset[str],
     defaults: Defaults,
     directory: Path,
@@ -385,30 +389,32 @@ def resolve_tenants(
 ) -> tuple[tuple[Tenant, ...], list[Note], list[Note]]:
     """Return tenants, problems and warnings.
 
-    `entries` are keyed by their number in the file; `broken` names own probes that are written
-    wrongly, so that their use is not told as unknown as well.
+    `entries` are keyed by their position in the file; `broken` names custom probes that have errors
+    of their own. Relative paths are resolved against `directory`; `maintenance` applies to all.
     """
     problems: list[Note] = []
-    origins = ProbeCatalog(own, broken, defaults)
+    catalog = ProbeCatalog(custom, broken, defaults)
     tenants: list[Tenant] = []
     names: dict[str, int] = {}
     for number, entry in entries.items():
         at = ("tenants", number)
         if entry.name in names:
-            message = (
-                f"'{entry.name}' is the name of tenants[{names[entry.name]}] too: write another"
-            )
+            message = f"'{entry.name}' is also the name of tenants[{names[entry.name]}]: rename one"
             problems.append(((*at, "name"), message))
         names.setdefault(entry.name, number)
-        probes, found = _probes(entry, origins, at)
-        problems += found
+        probes, probe_problems = _probes(entry, catalog, at)
+        problems += probe_problems
         tenant = _tenant(entry, probes, defaults, directory)
         tenants.append(replace(tenant, maintenance=(*maintenance, *tenant.maintenance)))
     return tuple(tenants), problems, _warnings(entries, tenants)
 
 
 def state_directory(written: str | None, file: Path, environ: Mapping[str, str]) -> Path:
-    """Return where state is kept; systemd's directory is the unit's own, others are shared."""
+    """Return the directory for state; `file` is the configuration file, absolute.
+
+    $STATE_DIRECTORY belongs to one systemd unit. The other defaults are shared by all probers of a
+    user, so the name of the configuration file keeps them apart.
+    """
     if written is not None:
         return file.parent / written
     by_systemd = environ.get("STATE_DIRECTORY", "").partition(":")[0]
@@ -420,19 +426,20 @@ def state_directory(written: str | None, file: Path, environ: Mapping[str, str])
 
 
 def _probes(
-    entry: TenantEntry, origins: ProbeCatalog, at: KeyPath
+    entry: TenantEntry, catalog: ProbeCatalog, at: KeyPath
 ) -> tuple[tuple[Probe, ...], list[Note]]:
     probes: list[Probe] = []
     problems: list[Note] = []
     seen: set[str] = set()
     for number, use in enumerate(probe_refs(entry)):
+        # Default probes are not in the file: their problems point to the tenant.
         here = (*at, "probes", number) if entry.probes is not None else at
-        probe, wrong = resolve_probe(use, entry, origins)
-        problems += [((*here, *path), message) for path, message in wrong]
+        probe, probe_problems = resolve_probe(use, entry, catalog)
+        problems += [((*here, *path), message) for path, message in probe_problems]
         if probe is None:
             continue
         if probe.name in seen:
-            message = f"'{probe.name}' stands here twice: give one of them another 'name'"
+            message = f"'{probe.name}' is listed twice: give one of them another 'name'"
             problems.append((here, message))
         seen.add(probe.name)
         probes.append(probe)
@@ -444,7 +451,6 @@ def _probes(
 def _tenant(
     entry: TenantEntry, probes: Sequence[Probe], defaults: Defaults, directory: Path
 ) -> Tenant:
-    availability = entry.objectives.availability or defaults.objectives.availability or 0.995
     return Tenant(
         name=entry.name,
         environment=entry.environment,
@@ -453,10 +459,16 @@ def _tenant(
         probes=tuple(probes),
         transport=_transport(entry, defaults, directory),
         labels=dict(entry.labels),
-        availability_objective_ratio=availability,
-        concurrency=entry.concurrency or defaults.concurrency or 10,
+        availability_objective_ratio=_or_default(
+            entry.objectives.availability, defaults.objectives.availability
+        ),
+        concurrency=_or_default(entry.concurrency, defaults.concurrency),
         maintenance=tuple(each.window() for each in entry.maintenance),
     )
+
+
+def _or_default(value: _T | None, default: _T) -> _T:
+    return default if value is None else value
 
 
 def _base_url(entry: TenantEntry) -> str:
@@ -468,51 +480,57 @@ def _base_url(entry: TenantEntry) -> str:
 
 
 def _token(token: Token, directory: Path) -> TokenSource:
-    expires_at = None
-    if token.expires_at is not None:
-        moment = token.expires_at
-        if not isinstance(moment, datetime):
-            moment = datetime.combine(moment, time(), UTC)
-        expires_at = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     if token.oauth is not None:
         return _oauth(token.oauth, directory)
-    kind, location = _resolve_path(token, directory)
+    expires_at = None if token.expires_at is None else _epoch_seconds(token.expires_at)
+    kind, location = _secret_location(token, directory)
     return TokenSource(kind, location, expires_at, token.max_age)
 
 
+def _epoch_seconds(written: datetime | date) -> float:
+    """Return a point in time; without a zone it is UTC, and a date means its start."""
+    moment = written if isinstance(written, datetime) else datetime.combine(written, time())
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
 def _oauth(oauth: OAuth, directory: Path) -> TokenSource:
-    secret = TokenSource(*_resolve_path(oauth.client_secret, directory))
+    secret = TokenSource(*_secret_location(oauth.client_secret, directory))
     client = OAuthClient(oauth.client_id, secret, oauth.scope)
     return TokenSource(TokenSourceKind.OAUTH, oauth.token_url, client=client)
 
 
-def _resolve_path(written: Token | Secret, directory: Path) -> tuple[TokenSourceKind, str]:
+def _secret_location(written: Token | Secret, directory: Path) -> tuple[TokenSourceKind, str]:
     if written.env is not None:
         return TokenSourceKind.ENVIRONMENT, written.env
     return TokenSourceKind.FILE, str(directory / Path(written.file or ""))
 
 
-def _transport(
-    entry: TransportConfig, defaults: TransportConfig, directory: Path
-) -> TransportOptions:
-    proxy = entry.proxy or defaults.proxy or "environment"
-    ca_file = entry.ca_file or defaults.ca_file
-    shown = entry.client_certificate or defaults.client_certificate
+def _transport(entry: TransportConfig, defaults: Defaults, directory: Path) -> TransportOptions:
+    proxy = _or_default(entry.proxy, defaults.proxy)
+    ca_file = _or_default(entry.ca_file, defaults.ca_file)
+    certificate = _or_default(entry.client_certificate, defaults.client_certificate)
+    key = None if certificate is None else certificate.key
     return TransportOptions(
         proxy_url=None if proxy in {"environment", "none"} else proxy,
         proxy_from_environment=proxy == "environment",
         ca_file=None if ca_file is None else directory / ca_file,
-        client_certificate_file=None if shown is None else directory / shown.certificate,
-        client_key_file=None if shown is None or shown.key is None else directory / shown.key,
+        client_certificate_file=(
+            None if certificate is None else directory / certificate.certificate
+        ),
+        client_key_file=None if key is None else directory / key,
     )
 
 
 def max_measurable_objective(tenant: Tenant) -> float:
-    """Return the greatest objective whose fastest burn alert rests on three failures at least."""
+    """Return the highest availability objective that the rate of probes can support.
+
+    The fastest burn-rate alert looks at one hour and fires at an error rate of 14.4 times the error
+    budget. Above the returned ratio, fewer than three failures in that hour would fire it.
+    """
     runs_an_hour = sum(3600 / probe.interval_seconds for probe in tenant.probes)
     if runs_an_hour == 0:
         return 1.0
-    return max(0.0, 1 - _FEWEST_ERRORS / (_FASTEST_BURN * runs_an_hour))
+    return max(0.0, 1 - _MIN_FAILURES_FOR_ALERT / (_FASTEST_BURN_RATE * runs_an_hour))
 
 
 def _warnings(entries: Mapping[int, TenantEntry], tenants: Sequence[Tenant]) -> list[Note]:
@@ -522,75 +540,68 @@ def _warnings(entries: Mapping[int, TenantEntry], tenants: Sequence[Tenant]) -> 
         at = ("tenants", number)
         origin = tenant.token.origin
         if origin in users:
-            message = f"shares its token with tenant '{users[origin]}': they share a fate"
+            message = (
+                f"is also the token of tenant '{users[origin]}': when it is rejected or replaced,"
+                " both are affected"
+            )
             warnings.append(((*at, "token"), message))
         users.setdefault(origin, tenant.name)
-        honest = max_measurable_objective(tenant)
-        if tenant.availability_objective_ratio > honest:
-            message = (
-                f"promises an availability of {tenant.availability_objective_ratio:.4%} that"
-                " its probes are too rare to judge: a page would rest on less than"
-                f" {_FEWEST_ERRORS:g} failures; probe more often, or promise at most {honest:.4%}"
-            )
-            warnings.append((at, message))
-        if is_remote_plaintext(tenant.base_url):
-            message = "is plain http: the token travels where anybody on the way can read it"
-            warnings.append(((*at, "base_url"), message))
-        if tenant.token.client is not None and is_remote_plaintext(tenant.token.location):
-            message = "is plain http: the secret travels where anybody on the way can read it"
-            warnings.append(((*at, "token", "oauth", "token_url"), message))
+        warnings += [((*at, *path), message) for path, message in _tenant_warnings(tenant)]
+    return warnings
+
+
+def _tenant_warnings(tenant: Tenant) -> list[Note]:
+    warnings: list[Note] = []
+    highest = max_measurable_objective(tenant)
+    if tenant.availability_objective_ratio > highest:
+        message = (
+            f"has an availability objective of {tenant.availability_objective_ratio:.4%}, but its"
+            " probe interval is too long for that: fewer than"
+            f" {_MIN_FAILURES_FOR_ALERT:g} failures would fire the alert; probe more often, or set"
+            f" an objective of at most {highest:.4%}"
+        )
+        warnings.append(((), message))
+    if is_remote_plaintext(tenant.base_url):
+        message = "is plain http: anyone on the network path can read the token"
+        warnings.append((("base_url",), message))
+    if tenant.token.client is not None and is_remote_plaintext(tenant.token.location):
+        message = "is plain http: anyone on the network path can read the client secret"
+        warnings.append((("token", "oauth", "token_url"), message))
     return warnings
 
 
 def canonical_json(value: object) -> bytes:
-    """Return JSON that is equal for equal values: what the configuration's hash is made of."""
+    """Return JSON that is equal for equal values: the input of the configuration's hash."""
     return json.dumps(value, sort_keys=True, default=str).encode()
 
 
-_WRITE_SETTINGS = ("ad_hoc_runs", "reload")
-"""Keys that let clients do more than read."""
+_WRITE_SETTINGS = ("enable_run_now", "enable_reload")
+"""Keys of `web` that let clients do more than read."""
 
 
-def web_options(web: schema.Web, config_file: Path | None) -> WebOptions:
-    """Return the options of the web server, whose web.yml is `config_file`."""
-    host, port = schema.listen_address(web.listen)
-    return WebOptions(
-        host,
-        port,
-        web.max_series,
-        web.histograms,
-        web.ad_hoc_runs,
-        web.reload,
-        tuple(web.hosts),
-        config_file,
-        web.max_connections,
-    )
-
-
-def unauthenticated_write_errors(web: schema.Web, access: AccessPolicy) -> list[Note]:
-    """Return what is wrong when clients may write and none of them can show who it is."""
+def unauthenticated_write_errors(web: WebSettings, access: AccessPolicy) -> list[Note]:
+    """Return problems if clients may change something and cannot authenticate."""
     if access.authenticates_clients:
         return []
     message = (
-        "would let everybody do it who reaches the address: name a web.config_file with"
-        " basic_auth_users or client certificates, or leave it false"
+        "would allow it to every client, as none can authenticate: name a web.config_file with"
+        " basic_auth_users or client certificates, or set it to false"
     )
     return [(("web", key), message) for key in _WRITE_SETTINGS if getattr(web, key)]
 
 
-def exposure_warnings(web: schema.Web, access: AccessPolicy) -> list[Note]:
-    """Return what is to be said when other machines reach the web server."""
-    host, _ = schema.listen_address(web.listen)
-    if is_loopback(host):
+def exposure_warnings(web: WebSettings, access: AccessPolicy) -> list[Note]:
+    """Return warnings if other machines can reach the web server."""
+    if is_loopback(web.host):
         return []
     warnings: list[Note] = []
     if not access.requires_authentication:
         message = (
-            f"{host} is reached from other machines, and nobody is asked who they are: name a"
-            " web.config_file with basic_auth_users or client certificates, or listen on 127.0.0.1"
+            f"other machines can reach {web.host} without authentication: name a web.config_file"
+            " with basic_auth_users or client certificates, or listen on 127.0.0.1"
         )
         warnings.append((("web", "listen"), message))
     if access.users and access.tls is None:
-        message = "passwords travel in plain HTTP: add tls_server_config to web.config_file"
+        message = "passwords are sent over plain HTTP: add tls_server_config to web.config_file"
         warnings.append((("web", "listen"), message))
     return warnings

@@ -1,29 +1,20 @@
-"""The YAML file as it may be written: one pydantic model for each mapping in it.
+"""The configuration file: one frozen pydantic model for each mapping in it. Pure.
 
-Models say what each key takes; what keys mean together across mappings is `resolve`'s business.
+The models check one mapping at a time; `prober.config.resolve` checks what several mappings mean
+together, and makes tenants and probes of them.
 
-Probes as they may be written in the YAML file, built-in ones and one's own.
-
-Maintenance windows as they may be written in the YAML file.
-
-What addresses may look like in the settings. Pure.
-
-Where a token comes from, as it may be written in the YAML file: never the token itself.
+Defaults are written here and in `sections`, and nowhere else, in the form that a user would write.
 """
 
 import json
 import re
 from datetime import date, datetime, timedelta
-from ipaddress import ip_address
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     StringConstraints,
     field_validator,
@@ -31,90 +22,210 @@ from pydantic import (
 )
 
 from prober.classifier.expectations import check_expression
+from prober.config.addresses import BASE_URL, is_url
+from prober.config.sections import (
+    HistorySettings,
+    LogSettings,
+    MeasurementSettings,
+    MetricsSettings,
+    ReloadSettings,
+    SchedulerSettings,
+    StateSettings,
+    TokenSettings,
+    WebSettings,
+)
+from prober.config.strict_model import StrictModel, default
 from prober.config.text_schema import VARIABLE, Text, WrittenText, is_header_value
 from prober.formatting import Duration, Size
 from prober.maintenance import MaintenanceWindow, first_utc_time, validate_cron
 from prober.models import AlertSeverity, ConnectionPolicy
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+LABEL_PATTERN = r"^[a-zA-Z_][a-zA-Z0-9_]{0,62}$"
+LabelName = Annotated[str, StringConstraints(pattern=LABEL_PATTERN)]
+AddressPart = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$")]
 
-_RESERVED_HEADERS = frozenset(
-    {"authorization", "host", "content-length", "transfer-encoding", "connection", "user-agent"}
-    | {"accept-encoding", "proxy-authorization", "cookie"}
-)
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")
-_UNEXPECTABLE_STATUSES = frozenset({401, 403, 429})
-
-
-_DOT_SEGMENT = re.compile(r"/(\.|%2e){1,2}(/|$)", re.IGNORECASE)
+_PROXY_URL = re.compile(r"https?://[^\s/?#]+/?")
+_BASE_URL_FORM = "write http(s)://HOST[:PORT]/PATH, with no '/' at the end, no '?', '#', '@'"
 
 
-def _is_json(value: object) -> object:
-    try:
-        json.dumps(value, allow_nan=False)
-    except (TypeError, ValueError):
-        raise ValueError(
-            "holds a value that JSON does not know, such as a date: put it in quotes"
-        ) from None
+# Secrets and tokens: where they come from. No secret is ever in the file itself.
+
+
+def reject_inline_secret(value: object) -> object:
+    """Raise ValueError for anything but a mapping: a token or secret written into the file."""
+    if not isinstance(value, dict | StrictModel):
+        raise ValueError(  # noqa: TRY004 -- pydantic collects ValueError
+            "a token must not be in this file: write {file: PATH} or {env: NAME}"
+        )
     return value
 
 
-JsonBody = Annotated[Any, AfterValidator(_is_json)]
-"""Whatever JSON can say; YAML can say more."""
+# In the first and last year of the calendar, a time in one zone has no counterpart in another.
+_YEARS = range(1970, 3000)
 
 
-def _json_text(value: object) -> object:
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+def _check_year(time: date) -> None:
+    if time.year not in _YEARS:
+        raise ValueError(f"write a year from {_YEARS[0]} to {_YEARS[-1]}")
 
 
-class StrictModel(BaseModel):
-    """A mapping in which every key is known."""
+def _parse_timestamp(value: object) -> object:
+    if value is None:
+        return value
+    if isinstance(value, date):  # YAML itself reads 2027-03-01 as a date
+        time = value
+    else:
+        try:
+            time = datetime.fromisoformat(value)  # type: ignore[arg-type]
+        except (TypeError, ValueError):
+            raise ValueError("write a date such as 2027-03-01, or 2027-03-01T12:00:00Z") from None
+    _check_year(time)
+    return time
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+Timestamp = Annotated[
+    datetime | date | None, BeforeValidator(_parse_timestamp, json_schema_input_type=str | None)
+]
+
+
+class Secret(StrictModel):
+    """Where a secret comes from: exactly one of `file` and `env`."""
+
+    file: str | None = Field(default=None, min_length=1)
+    """A file that contains only the secret; relative to this configuration file."""
+    env: str | None = Field(default=None, pattern=VARIABLE)
+    """An environment variable that contains the secret."""
+
+    @model_validator(mode="after")
+    def _validate_source(self) -> "Secret":
+        if (self.file is None) == (self.env is None):
+            raise ValueError("name exactly one source: 'file' or 'env'")
+        return self
+
+
+class OAuth(StrictModel):
+    """OAuth 2.0 client credentials: the prober requests tokens and renews them before they expire.
+
+    See RFC 6749, section 4.4.
+    """
+
+    token_url: str
+    """The token endpoint, such as https://cloud.uipath.com/identity_/connect/token"""
+    client_id: str = Field(min_length=1, max_length=256)
+    """The application's id."""
+    client_secret: Annotated[
+        Secret, BeforeValidator(reject_inline_secret, json_schema_input_type=Secret)
+    ]
+    """Where the application's secret comes from."""
+    scope: str | None = Field(default=None, min_length=1)
+    """The scopes to request, separated by spaces."""
+
+    @field_validator("token_url")
+    @classmethod
+    def _validate_token_url(cls, value: str) -> str:
+        if not is_url(value, BASE_URL):
+            raise ValueError(_BASE_URL_FORM)
+        return value
+
+
+class Token(StrictModel):
+    """Where a tenant's token comes from: exactly one of `file`, `env` and `oauth`."""
+
+    file: str | None = Field(default=None, min_length=1)
+    """A file that contains only the token; relative to this configuration file."""
+    env: str | None = Field(default=None, pattern=VARIABLE)
+    """An environment variable that contains the token."""
+    oauth: OAuth | None = None
+    """An identity server that issues tokens."""
+    expires_at: Timestamp = None
+    """When the token expires, if known; a date means 00:00 UTC of that day."""
+    max_age: Duration | None = None
+    """The maximum age of the token, counted from the first response that accepts it."""
+
+    @model_validator(mode="after")
+    def _validate_source(self) -> "Token":
+        if sum(source is not None for source in (self.file, self.env, self.oauth)) != 1:
+            raise ValueError("name exactly one source: 'file', 'env' or 'oauth'")
+        if self.oauth is not None and (self.expires_at, self.max_age) != (None, None):
+            raise ValueError(
+                "leave out 'expires_at' and 'max_age': the identity server sets the lifetime of"
+                " each token that it issues"
+            )
+        return self
+
+
+# Probes
 
 
 class LatencyObjectives(StrictModel):
-    """What is promised; exported as metrics, so that alert rules need no numbers of their own."""
+    """Latency objectives. They are exported as metrics, so alert rules need no numbers."""
 
-    server: Duration | None = None
-    """The platform's own time that an answer should not exceed. Default 2.5s."""
-    network: Duration | None = None
-    """The network overhead that an answer should not exceed. Default 500ms."""
+    server_latency: Duration | None = None
+    """The server time that a response should not exceed."""
+    network_latency: Duration | None = None
+    """The network overhead that a response should not exceed."""
 
 
 class Objectives(LatencyObjectives):
-    """What is promised of a tenant and its probes."""
+    """The objectives of a tenant and its probes."""
 
     availability: float | None = Field(default=None, gt=0, lt=1)
-    """The share of runs that must not fail by the platform's fault. Default 0.995."""
+    """The minimum share of runs that do not fail because of the platform."""
 
 
 class ProbeOptions(StrictModel):
-    """How a probe is run; said for one probe, or in `defaults` for all."""
+    """How a probe runs: for one probe, or in `defaults` for all."""
 
     interval: Duration | None = None
-    """Time between two runs; at least 1s. Default 60s."""
+    """The time between two runs; at least 1s."""
     timeout: Duration | None = None
-    """Time for a whole attempt. Default 10s."""
+    """The time limit of a whole run. A shorter interval also shortens the default."""
     connect_timeout: Duration | None = None
-    """Time for name resolution, TCP and TLS together. Default 5s."""
+    """The time limit of name resolution, TCP and TLS together. A shorter timeout also shortens the
+    default."""
     connection: ConnectionPolicy | None = None
-    """`fresh` (default) opens a connection for every attempt, `reuse` keeps one open."""
-    body_limit: Size | None = None
-    """How much of an answer is read, counted after decompression. Default 1MiB."""
+    """`fresh` opens a connection for every run, `reuse` keeps one open."""
+    max_response_size: Size | None = None
+    """How much of a response body is read, counted after decompression."""
     severity: AlertSeverity | None = None
-    """What an alert about this probe alone is: `page` or `ticket`. Default ticket."""
+    """The severity of an alert about this probe alone: `page` or `ticket`."""
     objectives: LatencyObjectives = LatencyObjectives()
-    """What is promised of this probe."""
+    """The latency objectives of this probe."""
 
 
-class ProbeRef(ProbeOptions):
-    """A probe of a tenant: a built-in one or one of your own, with its parameters."""
+def _require_json(value: object) -> object:
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        raise ValueError("contains a value that is not JSON, such as a date: quote it") from None
+    return value
+
+
+JsonBody = Annotated[Any, AfterValidator(_require_json)]
+"""Any JSON value. YAML has more: dates, NaN, sets."""
+
+
+def _int_as_text(value: object) -> object:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+class Consents(StrictModel):
+    """What the prober does only with explicit consent."""
+
+    allow_billable: bool = False
+    """Consent to a request that the vendor bills."""
+    allow_writes: bool = False
+    """Consent to a request that writes data."""
+
+
+class ProbeRef(ProbeOptions, Consents):
+    """A probe of a tenant: a built-in or a custom probe with its parameters."""
 
     use: str
     """The name of a built-in probe, or of one under `probes`."""
     name: Slug | None = None
-    """The name in metrics and pages, where it is not that of `use`."""
+    """The name in metrics and pages; default: the value of `use`."""
     project: str | None = None
     """Parameter: the project's name."""
     dataset: str | None = None
@@ -130,13 +241,11 @@ class ProbeRef(ProbeOptions):
     bucket: str | None = None
     """Parameter: a bucket's id, 16 hex digits."""
     model_version: Annotated[
-        str | None, BeforeValidator(_json_text, json_schema_input_type=str | int | None)
+        str | None, BeforeValidator(_int_as_text, json_schema_input_type=str | int | None)
     ] = None
     """Parameter: a model's version number."""
     json_body: JsonBody = Field(default=None, alias="json")
-    """Parameter: the request's body, for probes that are billed."""
-    i_accept_costs: bool = False
-    """Consent to a probe that is billed or that writes."""
+    """Parameter: the request body, for probes that are billed."""
 
 
 def _parse_probe_name(value: object) -> object:
@@ -150,58 +259,70 @@ NamedProbe = Annotated[
     BeforeValidator(_parse_probe_name, json_schema_input_type=str | ProbeRef),
 ]
 
+# 401, 403 and 429 describe the token and the rate limit: they never mean success.
+_NEVER_EXPECTED_STATUSES = frozenset({401, 403, 429})
+
 
 class Expectation(StrictModel):
-    """What a good answer looks like, beside a 2xx with an `ok` envelope."""
+    """What a successful response looks like, in addition to a 2xx with an `ok` envelope."""
 
     status: int | None = None
-    """The status that is right: a 2xx, or a 4xx with an error envelope (a negative check)."""
+    """The expected status: a 2xx, or a 4xx with an error envelope (a negative check)."""
     jmespath: str | None = None
-    """An expression on the body that must give true."""
-    max_server: Duration | None = None
-    """The most that the platform's own time may be."""
+    """A JMESPath expression on the body that must be true."""
+    max_server_time: Duration | None = None
+    """The maximum server time."""
 
     @field_validator("status")
     @classmethod
     def _validate_status(cls, value: int | None) -> int | None:
         if value is None:
             return value
-        if value // 100 not in {2, 4} or value in _UNEXPECTABLE_STATUSES:
+        if value // 100 not in {2, 4} or value in _NEVER_EXPECTED_STATUSES:
             raise ValueError("write a 2xx, or a 4xx other than 401, 403 and 429")
         return value
 
     @field_validator("jmespath")
     @classmethod
     def _validate_jmespath(cls, value: str | None) -> str | None:
-        trouble = None if value is None else check_expression(value)
-        if trouble is not None:
-            raise ValueError(f"not a JMESPath expression: {trouble}")
+        error = None if value is None else check_expression(value)
+        if error is not None:
+            raise ValueError(f"not a JMESPath expression: {error}")
         return value
 
 
-class CustomProbe(ProbeOptions):
-    """A probe of your own."""
+# The prober computes these itself; a value from the file would break the request or leak a token.
+_RESERVED_HEADERS = frozenset(
+    {"authorization", "host", "content-length", "transfer-encoding", "connection", "user-agent"}
+    | {"accept-encoding", "proxy-authorization", "cookie"}
+)
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")
+_DOT_SEGMENT = re.compile(r"/(\.|%2e){1,2}(/|$)", re.IGNORECASE)
+
+
+class CustomProbe(ProbeOptions, Consents):
+    """A custom probe."""
 
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "GET"
     """The HTTP method."""
     path: str
     """What follows the tenant's base URL, percent-encoded: `/api/v1/...`."""
     json_body: JsonBody = Field(default=None, alias="json")
-    """The request's body."""
+    """The request body."""
     headers: dict[str, WrittenText] = Field(default_factory=dict)
-    """Further request headers; a secret by `{env: NAME}` or `{file: PATH}`."""
+    """Additional request headers. A secret value comes from `{env: NAME}` or `{file: PATH}`."""
     query: dict[str, WrittenText] = Field(default_factory=dict)
     """Parameters that are added to the path, not percent-encoded; secrets as in `headers`."""
     expect: Expectation = Expectation()
-    """What a good answer looks like."""
-    i_accept_costs: bool = False
-    """Consent to a request that is billed or that writes."""
+    """What a successful response looks like."""
 
     @field_validator("path")
     @classmethod
     def _validate_path(cls, value: str) -> str:
+        # "//host" would be a URL of another host, and '#' would cut the path off.
         if not re.fullmatch(r"/(?!/)[\x21\x24-\x7e]*", value):
             raise ValueError("begin with one '/', percent-encode the rest, and leave out '#'")
+        # Dot segments are resolved before sending: the path could leave the tenant's base URL.
         if _DOT_SEGMENT.search(value.partition("?")[0]):
             raise ValueError("leave out '.' and '..' between slashes")
         return value
@@ -211,56 +332,57 @@ class CustomProbe(ProbeOptions):
     def _validate_headers(cls, value: dict[str, Text]) -> dict[str, Text]:
         for name, content in value.items():
             if name.lower() in _RESERVED_HEADERS:
-                raise ValueError(f"the header {name} is the prober's own")
+                raise ValueError(f"the header {name} is set by prober itself")
             if not _HEADER_NAME.fullmatch(name):
-                raise ValueError("a header's name has characters that HTTP does not allow")
+                raise ValueError("a header's name contains characters that HTTP does not allow")
             if content.value is not None and not is_header_value(content.value):
-                raise ValueError(f"the header {name} has characters that HTTP does not allow")
+                raise ValueError(f"the header {name} contains characters that HTTP does not allow")
         return value
 
 
-_LONGEST = timedelta(days=366)
-_YEARS = range(1970, 3000)
-"""Near the first and last year of a calendar a time of one zone has no counterpart in another."""
+# Maintenance windows
+
+_MAX_WINDOW = timedelta(days=366)
 
 
 def _parse_wall_clock(value: object) -> object:
-    moment = value
+    time = value
     if isinstance(value, str):
         try:
-            moment = datetime.fromisoformat(value)
+            time = datetime.fromisoformat(value)
         except ValueError:
-            moment = None
-    if not isinstance(moment, datetime):
+            time = None
+    if not isinstance(time, datetime):
         raise ValueError("write a time such as 2026-12-01T22:00")  # noqa: TRY004 -- pydantic
-    if moment.tzinfo is not None:
+    if time.tzinfo is not None:
         raise ValueError("write it without a zone, such as 2026-12-01T22:00: see 'time_zone'")
-    if moment.year not in _YEARS:
-        raise ValueError(f"write a year from {_YEARS[0]} to {_YEARS[-1]}")
-    return moment
+    _check_year(time)
+    return time
 
 
 WallClock = Annotated[datetime, BeforeValidator(_parse_wall_clock, json_schema_input_type=str)]
+"""A date and time without a zone: what a clock on the wall of `time_zone` shows."""
 
 
 class MaintenanceEntry(StrictModel):
-    """A maintenance window: `cron` or `every` with a `duration`, or just `from` and `until`."""
+    """A maintenance window: `cron` or `repeat_every` with a `duration`, or `start` and `until`."""
 
     cron: str | None = None
-    """When windows begin, in five fields: `0 2 * * sun`."""
-    first: WallClock | None = Field(default=None, alias="from")
-    """When the first or only window begins, on the wall clock: `2026-12-01T22:00`."""
+    """When windows start, in five fields: `0 2 * * sun`."""
+    start: WallClock | None = None
+    """When the first or only window starts, in local time of `time_zone`: `2026-12-01T22:00`."""
     until: WallClock | None = None
     """When the only window ends."""
-    every: Duration | None = None
-    """How long from one window's beginning to the next one's, on the wall clock.
+    repeat_every: Duration | None = None
+    """The time from the start of one window to the start of the next, on the wall clock.
 
-    Where a clock is set back: up to an hour, windows begin at both of two equal times, else once.
+    When clocks are set back, an hour occurs twice: with up to 1h, windows start at both times,
+    otherwise once.
     """
     duration: Duration | None = None
-    """How long a window is open."""
+    """How long each window lasts."""
     time_zone: str = "UTC"
-    """The wall clock's zone, such as `Europe/Berlin`."""
+    """The time zone, such as `Europe/Berlin`."""
 
     @field_validator("cron")
     @classmethod
@@ -275,7 +397,7 @@ class MaintenanceEntry(StrictModel):
         try:
             ZoneInfo(value)
         except (ZoneInfoNotFoundError, ValueError, OSError):
-            raise ValueError("is no time zone: write one such as 'Europe/Berlin'") from None
+            raise ValueError("is not a time zone: write one such as 'Europe/Berlin'") from None
         return value
 
     @model_validator(mode="after")
@@ -283,203 +405,54 @@ class MaintenanceEntry(StrictModel):
         given = {name for name in type(self).model_fields if getattr(self, name) is not None}
         if given - {"time_zone"} not in (
             {"cron", "duration"},
-            {"first", "until"},
-            {"first", "every", "duration"},
+            {"start", "until"},
+            {"start", "repeat_every", "duration"},
         ):
             raise ValueError(
-                "write 'cron' and 'duration', or 'from' and 'until',"
-                " or 'from', 'every' and 'duration'"
+                "write 'cron' and 'duration', or 'start' and 'until',"
+                " or 'start', 'repeat_every' and 'duration'"
             )
         seconds = self.window().duration_seconds
-        if not 0 < seconds <= _LONGEST.total_seconds():
-            raise ValueError("must be open for some time, and for a year at most")
-        if self.every is not None and self.every < seconds:
-            raise ValueError("'every' must be at least 'duration'")
+        if not 0 < seconds <= _MAX_WINDOW.total_seconds():
+            raise ValueError("must last longer than 0s, and a year at most")
+        if self.repeat_every is not None and self.repeat_every < seconds:
+            raise ValueError("'repeat_every' must be at least 'duration'")
         return self
 
     def window(self) -> MaintenanceWindow:
-        """Return it as the rest of the house knows it."""
+        """Return the window with its duration in seconds."""
         zone = ZoneInfo(self.time_zone)
         seconds = self.duration or 0.0
-        if self.first is not None and self.until is not None:
-            lasts = first_utc_time(self.until, zone) - first_utc_time(self.first, zone)
-            seconds = lasts.total_seconds()
-        return MaintenanceWindow(seconds, self.time_zone, self.cron, self.first, self.every)
+        if self.start is not None and self.until is not None:
+            # Subtract points in time, not wall clocks: clocks may change during the window.
+            length = first_utc_time(self.until, zone) - first_utc_time(self.start, zone)
+            seconds = length.total_seconds()
+        return MaintenanceWindow(seconds, self.time_zone, self.cron, self.start, self.repeat_every)
 
 
-BASE_URL = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*[^\s?#/])?")
-
-
-def is_url(text: str, pattern: re.Pattern[str]) -> bool:
-    """Tell whether a text is a URL that follows `pattern` and has a port that can be."""
-    try:
-        return bool(pattern.fullmatch(text)) and urlsplit(text).port != 0
-    except ValueError:  # a port that no port can be, or half an IPv6 address
-        return False
-
-
-def is_remote_plaintext(url: str) -> bool:
-    """Tell whether what is sent there travels in the clear, and over a network."""
-    parts = urlsplit(url)
-    return parts.scheme == "http" and not is_loopback(parts.hostname or "")
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether a name or an address is of this machine alone."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def reject_inline_secret(value: object) -> object:
-    """Refuse anything but a mapping: a token or secret that was written down here."""
-    if not isinstance(value, dict | StrictModel):
-        raise ValueError(  # noqa: TRY004 -- pydantic collects ValueError
-            "a token must not be in this file: write {file: PATH} or {env: NAME}"
-        )
-    return value
-
-
-def _parse_timestamp(value: object) -> object:
-    if value is None or isinstance(value, date):  # YAML reads 2027-03-01 as a date by itself
-        return value
-    try:
-        return datetime.fromisoformat(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        raise ValueError("write a date such as 2027-03-01, or 2027-03-01T12:00:00Z") from None
-
-
-Timestamp = Annotated[
-    datetime | date | None, BeforeValidator(_parse_timestamp, json_schema_input_type=str | None)
-]
-
-
-class Secret(StrictModel):
-    """Where a secret comes from: exactly one of `file` and `env`."""
-
-    file: str | None = Field(default=None, min_length=1)
-    """A file with the secret alone; relative to this configuration file."""
-    env: str | None = Field(default=None, pattern=VARIABLE)
-    """An environment variable with the secret."""
-
-    @model_validator(mode="after")
-    def _validate_source(self) -> "Secret":
-        if (self.file is None) == (self.env is None):
-            raise ValueError("name exactly one source: 'file' or 'env'")
-        return self
-
-
-class OAuth(StrictModel):
-    """OAuth 2.0 client credentials: tokens are asked for, and renewed ahead of their expiry."""
-
-    token_url: str
-    """Where tokens are issued, such as https://cloud.uipath.com/identity_/connect/token"""
-    client_id: str = Field(min_length=1, max_length=256)
-    """The application's id."""
-    client_secret: Annotated[
-        Secret, BeforeValidator(reject_inline_secret, json_schema_input_type=Secret)
-    ]
-    """Where the application's secret comes from."""
-    scope: str | None = Field(default=None, min_length=1)
-    """What the token shall be good for; scopes are separated by spaces."""
-
-    @field_validator("token_url")
-    @classmethod
-    def _validate_token_url(cls, value: str) -> str:
-        if not is_url(value, BASE_URL):
-            raise ValueError(
-                "write http(s)://HOST[:PORT]/PATH, with no '/' at the end, no '?', '#', '@'"
-            )
-        return value
-
-
-class Token(StrictModel):
-    """Where a tenant's token comes from: exactly one of `file`, `env` and `oauth`."""
-
-    file: str | None = Field(default=None, min_length=1)
-    """A file with the token alone; relative to this configuration file."""
-    env: str | None = Field(default=None, pattern=VARIABLE)
-    """An environment variable with the token."""
-    oauth: OAuth | None = None
-    """An identity server that issues tokens."""
-    expires_at: Timestamp = None
-    """When the token expires, where that is known; a date means its beginning in UTC."""
-    max_age: Duration | None = None
-    """How old the token may become, counted from its first acceptance."""
-
-    @model_validator(mode="after")
-    def _validate_source(self) -> "Token":
-        if sum(source is not None for source in (self.file, self.env, self.oauth)) != 1:
-            raise ValueError("name exactly one source: 'file', 'env' or 'oauth'")
-        if self.oauth is not None and (self.expires_at, self.max_age) != (None, None):
-            raise ValueError(
-                "leave out 'expires_at' and 'max_age': who issues the tokens says how long each"
-                " one lives"
-            )
-        return self
-
-
-LABEL_PATTERN = r"^[a-zA-Z_][a-zA-Z0-9_]{0,62}$"
-LabelName = Annotated[str, StringConstraints(pattern=LABEL_PATTERN)]
-AddressPart = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$")]
-
-_LAST_PORT = 65_535
-_DAY_SECONDS = 86_400.0
-_MIN_HISTORY_BYTES = 8 * 1024 * 1024
-_PROXY_URL = re.compile(r"https?://[^\s/?#]+/?")
-_RESERVED_LABELS = frozenset({"tenant", "environment", "base_url", "probe", "job", "instance"})
-
-
-class Web(StrictModel):
-    """The daemon's own HTTP server: pages, API, metrics and health."""
-
-    listen: str = "127.0.0.1:9824"
-    """Address and port, such as `127.0.0.1:9824` or `[::1]:9824`; port 0 takes a free one."""
-    max_series: int = Field(default=200_000, gt=0)
-    """Refuse to start when tenants and probes would yield more time series than this."""
-    histograms: Literal["probe", "tenant", "off"] = "probe"
-    """How finely latency histograms are kept: the greater part of all series."""
-    config_file: str | None = Field(default=None, min_length=1)
-    """web.yml of Prometheus' exporter-toolkit, relative to this file: TLS, client certificates and
-    users. It is picked up anew when it changes."""
-    max_connections: int = Field(default=512, gt=0, le=100_000)
-    """How many clients may be connected at once; more are turned away."""
-    ad_hoc_runs: bool = False
-    """Let clients run a probe at once, out of turn: those who have shown who they are."""
-    reload: bool = False
-    """Let `POST /-/reload` read this file anew, as SIGHUP does."""
-    hosts: list[str] = Field(default_factory=list)
-    """Names that browsers reach the pages by, for what changes something; `localhost` and plain
-    addresses are known."""
-
-    @field_validator("listen")
-    @classmethod
-    def _validate_listen(cls, value: str) -> str:
-        listen_address(value)
-        return value
+# Tenants
 
 
 class ClientCertificate(StrictModel):
-    """A certificate that the prober shows to whom it calls."""
+    """A client certificate, for servers that require one."""
 
     certificate: str
     """PEM file with the certificate chain."""
     key: str | None = None
-    """PEM file with the private key, where it is not in the same file."""
+    """PEM file with the private key; default: the key is in the same file."""
 
 
 class TransportConfig(StrictModel):
-    """How a tenant is reached; said for one tenant, or in `defaults` for all."""
+    """How a tenant is reached: for one tenant, or in `defaults` for all."""
 
     proxy: str | None = None
-    """`environment` (default: HTTPS_PROXY, NO_PROXY...), `none`, or a proxy's URL."""
+    """`environment` (HTTPS_PROXY, NO_PROXY, ...), `none`, or a proxy's URL."""
     ca_file: str | None = None
-    """PEM file of the CAs to trust, in place of the system's."""
+    """PEM file of the CAs to trust instead of the system's."""
     client_certificate: ClientCertificate | None = None
-    """The certificate to show when one is demanded."""
+    """The certificate to present when the server requests one."""
     concurrency: int | None = Field(default=None, gt=0)
-    """How many probes of one tenant may be in flight. Default 10."""
+    """How many probes of one tenant may be in flight."""
 
     @field_validator("proxy")
     @classmethod
@@ -491,11 +464,50 @@ class TransportConfig(StrictModel):
         return value
 
 
-class Defaults(ProbeOptions, TransportConfig):
-    """What holds for every tenant and probe that says nothing else."""
+class DefaultObjectives(Objectives):
+    """The objectives of all tenants and probes that set no other."""
 
-    objectives: Objectives = Objectives()
-    """What is promised of every tenant and probe."""
+    server_latency: Duration = default("2500ms")
+    """The server time that a response should not exceed."""
+    network_latency: Duration = default("500ms")
+    """The network overhead that a response should not exceed."""
+    availability: float = Field(default=0.995, gt=0, lt=1)
+    """The minimum share of runs that do not fail because of the platform."""
+
+
+class Defaults(ProbeOptions, TransportConfig):
+    """What applies to every tenant and probe that sets nothing else."""
+
+    interval: Duration = default("60s")
+    """The time between two runs; at least 1s."""
+    timeout: Duration = default("10s")
+    """The time limit of a whole run. A shorter interval also shortens the default."""
+    connect_timeout: Duration = default("5s")
+    """The time limit of name resolution, TCP and TLS together. A shorter timeout also shortens the
+    default."""
+    connection: ConnectionPolicy = ConnectionPolicy.FRESH
+    """`fresh` opens a connection for every run, `reuse` keeps one open."""
+    max_response_size: Size = default("1MiB")
+    """How much of a response body is read, counted after decompression."""
+    severity: AlertSeverity = AlertSeverity.TICKET
+    """The severity of an alert about a single probe: `page` or `ticket`."""
+    proxy: str = "environment"
+    """`environment` (HTTPS_PROXY, NO_PROXY, ...), `none`, or a proxy's URL."""
+    concurrency: int = Field(default=10, gt=0)
+    """How many probes of one tenant may be in flight."""
+    objectives: DefaultObjectives = DefaultObjectives()
+    """The objectives of every tenant and probe."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_keys_without_value(cls, given: object) -> object:
+        # `interval:` with nothing behind it means the same as leaving the key out.
+        if not isinstance(given, dict):
+            return given
+        return {key: value for key, value in given.items() if value is not None}
+
+
+_RESERVED_LABELS = frozenset({"tenant", "environment", "base_url", "probe", "job", "instance"})
 
 
 class TenantEntry(TransportConfig):
@@ -510,27 +522,25 @@ class TenantEntry(TransportConfig):
     domain: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,63}$")] | None = None
     """https://<domain>.reinfer.io"""
     base_url: str | None = None
-    """Any other address that `/api/...` follows: self-hosted, or a simulator."""
+    """Any other URL that is followed by `/api/...`: self-hosted, or a simulator."""
     environment: Slug = "production"
     """production, development, ..."""
     token: Annotated[Token, BeforeValidator(reject_inline_secret, json_schema_input_type=Token)]
-    """Where its token comes from."""
+    """Where the tenant's token comes from."""
     probes: list[NamedProbe] | None = None
-    """What to run; default: every built-in probe that needs no parameter and costs nothing."""
+    """What to run; default: every built-in probe that needs no parameter and no consent."""
     labels: dict[LabelName, str] = Field(default_factory=dict)
-    """Labels of your own on `prober_tenant_info`."""
+    """Additional labels of `prober_tenant_info`."""
     maintenance: list[MaintenanceEntry] = Field(default_factory=list)
-    """When this tenant may fail: runs then count for no objective and no alert."""
+    """When this tenant is under maintenance: runs do not count for objectives and alerts."""
     objectives: Objectives = Objectives()
-    """What is promised of this tenant."""
+    """The objectives of this tenant."""
 
     @field_validator("base_url")
     @classmethod
     def _validate_base_url(cls, value: str | None) -> str | None:
         if value is not None and not is_url(value, BASE_URL):
-            raise ValueError(
-                "write http(s)://HOST[:PORT]/PATH, with no '/' at the end, no '?', '#', '@'"
-            )
+            raise ValueError(_BASE_URL_FORM)
         return value
 
     @field_validator("labels")
@@ -538,13 +548,13 @@ class TenantEntry(TransportConfig):
     def _validate_labels(cls, value: dict[str, str]) -> dict[str, str]:
         for name in value:
             if name in _RESERVED_LABELS or name.startswith("__"):
-                raise ValueError(f"the label {name} is taken: choose another name")
+                raise ValueError(f"the label {name} is reserved: choose another name")
         return value
 
     @model_validator(mode="after")
     def _validate_address(self) -> "TenantEntry":
         if (self.organisation is None) != (self.tenant is None):
-            raise ValueError("'organisation' and 'tenant' go together")
+            raise ValueError("'organisation' and 'tenant' must be set together")
         forms = [self.organisation, self.domain, self.base_url]
         if sum(form is not None for form in forms) != 1:
             raise ValueError(
@@ -553,121 +563,34 @@ class TenantEntry(TransportConfig):
         return self
 
 
-class Schedule(StrictModel):
-    """How runs are started and ended."""
-
-    concurrency: int = Field(default=200, gt=0)
-    """How many probes of all tenants together may be in flight, beside one of each tenant."""
-    grace: Duration = 15.0
-    """How long requests in flight may go on when the daemon is stopped."""
-    misfire_grace: Duration = 5.0
-    """A run that is later than this is skipped and counted."""
-
-
-class Measurement(StrictModel):
-    """When a measurement is believed."""
-
-    max_loop_lag: Duration = 0.05
-    """Leave a latency out when the event loop was later than this during the attempt."""
-
-
-class Tokens(StrictModel):
-    """What is done about a token that was rejected."""
-
-    canary_first: Duration = 60.0
-    """How long after the rejection one run finds out whether the token is accepted again."""
-    canary_limit: Duration = 900.0
-    """The pause between such runs doubles each time, up to this."""
-
-    @model_validator(mode="after")
-    def _validate_backoff(self) -> "Tokens":
-        if self.canary_limit < self.canary_first:
-            raise ValueError("'canary_limit' must be at least 'canary_first'")
-        return self
-
-
-class State(StrictModel):
-    """Where the daemon keeps what must outlive it."""
-
-    directory: str | None = Field(default=None, min_length=1)
-    """Relative to this file. Default: $STATE_DIRECTORY (as systemd sets it), else
-    $XDG_STATE_HOME/prober/NAME, else ~/.local/state/prober/NAME; NAME is this file's, without
-    its extension."""
-
-
-class History(StrictModel):
-    """What is remembered of the past, for pages and reports: see `state.directory`."""
-
-    enabled: bool = True
-    """Without it, pages know only what has happened since the start."""
-    retention: Duration = 30 * 86_400.0
-    """How long it is remembered. Default 30d."""
-    max_size: Size = 512 * 1024 * 1024
-    """How large the file may grow; the oldest is forgotten first. Default 512MiB."""
-
-    @field_validator("retention")
-    @classmethod
-    def _validate_retention(cls, value: float) -> float:
-        if value < _DAY_SECONDS:
-            raise ValueError("must be at least 1d")
-        return value
-
-    @field_validator("max_size")
-    @classmethod
-    def _validate_max_size(cls, value: int) -> int:
-        if value < _MIN_HISTORY_BYTES:
-            raise ValueError("must be at least 8MiB")
-        return value
-
-
-class Reload(StrictModel):
-    """When this file is read anew."""
-
-    on_change: bool = True
-    """As soon as it has changed. Else at SIGHUP alone, or by `web.reload`."""
-
-
-class Log(StrictModel):
-    """What is logged, and how."""
-
-    level: Literal["debug", "info", "warning", "error"] = "info"
-    """The least level that is written."""
-    format: Literal["auto", "json", "console"] = "auto"
-    """`auto`: readable on a terminal, JSON lines elsewhere."""
-
-
 class ConfigFile(StrictModel):
     """The configuration of prober."""
 
-    web: Web = Web()
-    """The daemon's own HTTP server."""
+    web: WebSettings = WebSettings()
+    """The daemon's HTTP server."""
+    metrics: MetricsSettings = MetricsSettings()
+    """What `/metrics` exports."""
     defaults: Defaults = Defaults()
-    """What holds for all tenants and probes."""
-    schedule: Schedule = Schedule()
-    """How runs are started and ended."""
-    measurement: Measurement = Measurement()
-    """When a measurement is believed."""
-    tokens: Tokens = Tokens()
-    """What is done about a token that was rejected."""
-    state: State = State()
-    """Where the daemon keeps what must outlive it."""
-    history: History = History()
-    """What is remembered of the past."""
+    """What applies to all tenants and probes."""
+    scheduler: SchedulerSettings = SchedulerSettings()
+    """Limits on probe runs."""
+    shutdown_timeout: Duration = default("15s")
+    """How long runs in flight may take to finish when the daemon stops."""
+    measurement: MeasurementSettings = MeasurementSettings()
+    """Which measurements are discarded."""
+    tokens: TokenSettings = TokenSettings()
+    """How a rejected token is retried."""
+    state: StateSettings = StateSettings()
+    """Where the daemon keeps what must survive a restart."""
+    history: HistorySettings = HistorySettings()
+    """The history for pages and reports."""
     maintenance: list[MaintenanceEntry] = Field(default_factory=list)
-    """When every tenant may fail: runs then count for no objective and no alert."""
-    reload: Reload = Reload()
-    """When this file is read anew."""
-    log: Log = Log()
-    """What is logged, and how."""
+    """When all tenants are under maintenance: runs do not count for objectives and alerts."""
+    reload: ReloadSettings = ReloadSettings()
+    """When this file is reloaded."""
+    log: LogSettings = LogSettings()
+    """The log."""
     tenants: list[TenantEntry] = Field(min_length=1)
-    """Whom to probe."""
+    """The tenants to probe."""
     probes: dict[Slug, CustomProbe] = Field(default_factory=dict)
-    """Probes of your own, beside the built-in ones."""
-
-
-def listen_address(text: str) -> tuple[str, int]:
-    """Return host and port of `HOST:PORT` or `[HOST]:PORT`; raises ValueError."""
-    found = re.fullmatch(r"(?:\[([0-9a-fA-F:.]+)\]|([^\s:\[\]]+)):([0-9]{1,5})", text)
-    if found is None or int(found[3]) > _LAST_PORT:
-        raise ValueError("write ADDRESS:PORT, such as 127.0.0.1:9824 or [::1]:9824")
-    return found[1] or found[2], int(found[3])
+    """Custom probes, in addition to the built-in ones."""

@@ -1,12 +1,12 @@
-"""Which of several daemons probes a tenant: one configuration for all, each takes its shard. Pure.
+"""Assigns tenants to shards: several daemons share one configuration file. Pure.
 
-Rendezvous hashing: a tenant belongs to the shard that draws the highest number for it. Growing
-from N to N+1 shards moves about 1/(N+1) of the tenants, all of them to the new shard, and no
-tenant's shard depends on which others there are, on their order, or on where the file lies. The one
-exception is wanted: tenants that take their token from the same place stay together, so that it has
-one owner. They go where the first of them by name belongs.
+Rendezvous hashing: a tenant belongs to the shard with the highest hash of (tenant, shard). Growing
+from N to N+1 shards moves about 1/(N+1) of the tenants, all of them to the new shard. A tenant's
+shard does not depend on the other tenants, their order, or the location of the file, with one
+intended exception: tenants whose tokens have the same source are in the same shard, so that one
+daemon alone watches and renews that token. The tenant whose name sorts first decides the shard.
 
-The numbers drawn are a contract between daemons of different versions: do not change them.
+Daemons of different versions must agree on the hashes: do not change them.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,28 +18,28 @@ from prober.errors import ConfigProblem
 from prober.models import Shard, Tenant
 
 
-def filter_shard(configuration: Config, shard: Shard) -> Config:
-    """Return the configuration with the tenants of this shard alone; none at all is allowed.
+def filter_shard(config: Config, shard: Shard) -> Config:
+    """Return the configuration with only the tenants of this shard, which may be none.
 
-    Apply it whenever a configuration was read. `hash` stays that of the whole.
+    Apply it after every load. `hash` stays that of the whole configuration.
     """
-    owners = assign_shards(configuration.tenants, shard.count)
-    held = tuple(each for each in configuration.tenants if owners[each.name] == shard.index)
-    warnings = configuration.warnings
-    if not held:
-        warnings = (*warnings, _idle_warning(configuration, shard))
-    return replace(configuration, tenants=held, shard=shard, warnings=warnings)
+    owners = assign_shards(config.tenants, shard.count)
+    selected = tuple(each for each in config.tenants if owners[each.name] == shard.index)
+    warnings = config.warnings
+    if not selected:
+        warnings = (*warnings, _idle_warning(config, shard))
+    return replace(config, tenants=selected, shard=shard, warnings=warnings)
 
 
 def assign_shards(tenants: Iterable[Tenant], count: int) -> Mapping[str, int]:
-    """Return for each tenant's name which of `count` shards it belongs to, from 0."""
-    every = tuple(tenants)
+    """Return the shard of each tenant name, from 0 to `count` - 1."""
+    all_tenants = tuple(tenants)
     first_by_origin: dict[tuple[str, ...], str] = {}
-    for name, origin in sorted((tenant.name, tenant.token.origin) for tenant in every):
+    for name, origin in sorted((tenant.name, tenant.token.origin) for tenant in all_tenants):
         first_by_origin.setdefault(origin, name)
     return {
         tenant.name: _rendezvous_shard(first_by_origin[tenant.token.origin], count)
-        for tenant in every
+        for tenant in all_tenants
     }
 
 
@@ -51,9 +51,9 @@ def _weight(name: str, index: int) -> bytes:
     return blake2b(f"{name} {index}".encode(), digest_size=8).digest()
 
 
-def _idle_warning(configuration: Config, shard: Shard) -> ConfigProblem:
+def _idle_warning(config: Config, shard: Shard) -> ConfigProblem:
     message = (
-        f"none of the {len(configuration.tenants)} belongs to shard {shard}: this prober is idle,"
-        " and well; `prober validate --shards` shows who belongs where"
+        f"none of the {len(config.tenants)} belongs to shard {shard}: this prober is idle;"
+        f" `prober validate --shards {shard.count}` shows the assignment"
     )
-    return ConfigProblem(str(configuration.source), None, "tenants", message)
+    return ConfigProblem(str(config.source), None, "tenants", message)

@@ -1,9 +1,11 @@
-"""Texts of own probes as they may be written: literally, or by where they are. Pure."""
+"""Values of headers and query parameters in custom probes: literal, or by their source. Pure."""
 
 import re
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
+
+from prober.config.strict_model import StrictModel
 
 VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
 _SECRET_NAME = re.compile(
@@ -13,14 +15,12 @@ _SECRET_NAME = re.compile(
 
 
 def is_header_value(text: str) -> bool:
-    """Tell whether a header can carry a text."""
+    """Return whether a text is allowed as the value of a header."""
     return text.isprintable() and text.isascii()
 
 
-class Text(BaseModel):
+class Text(StrictModel):
     """A text, from exactly one of `value`, `file` and `env`, and whether it is a secret."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     value: str | None = None
     """The text itself."""
@@ -29,8 +29,8 @@ class Text(BaseModel):
     env: str | None = Field(default=None, pattern=VARIABLE)
     """An environment variable with the text."""
     secret: bool | None = None
-    """Whether it is taken out of all that is shown. Default: if it comes from `file` or `env`, or
-    its name is that of a secret, such as `X-Api-Key`, `sig` or `code`."""
+    """Whether it is removed from everything that is shown. Default: if it comes from `file`
+    or `env`, or its name is that of a secret, such as `X-Api-Key`, `sig` or `code`."""
 
     @model_validator(mode="after")
     def _has_one_source(self) -> "Text":
@@ -39,14 +39,14 @@ class Text(BaseModel):
         return self
 
     def is_secret(self, name: str) -> bool:
-        """Tell whether this is a secret as the value of a header or parameter of a name."""
+        """Return whether this is a secret as the value of the header or parameter `name`."""
         if self.secret is not None:
             return self.secret
         return self.value is None or is_name_of_secret(name)
 
 
 def is_name_of_secret(name: str) -> bool:
-    """Tell whether the values of headers and parameters of a name are secrets."""
+    """Return whether headers and parameters of this name have secret values."""
     return bool(_SECRET_NAME.fullmatch(name))
 
 

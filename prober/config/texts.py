@@ -1,4 +1,4 @@
-"""The edge: reads the texts of own probes that stand in files and environment variables."""
+"""The edge: reads values of custom probes from files and environment variables."""
 
 import stat
 from collections.abc import Mapping
@@ -12,12 +12,12 @@ MAX_TEXT_BYTES = 16 * 1024
 
 
 def with_texts(
-    own: CustomProbe, directory: Path, environ: Mapping[str, str]
+    custom: CustomProbe, directory: Path, environ: Mapping[str, str]
 ) -> tuple[CustomProbe, list[Note]]:
-    """Return a probe with the texts of its headers and parameters read, and what is wrong."""
+    """Return a probe with the values of its headers and parameters read, and the problems."""
     problems: list[Note] = []
     parts: dict[str, dict[str, Text]] = {"headers": {}, "query": {}}
-    for part, texts in (("headers", own.headers), ("query", own.query)):
+    for part, texts in (("headers", custom.headers), ("query", custom.query)):
         for name, text in texts.items():
             at: KeyPath = (part, name)
             try:
@@ -26,14 +26,14 @@ def with_texts(
                 problems.append((at, str(error)))
                 continue
             if part == "headers" and not is_header_value(value):
-                problems.append((at, "holds characters that HTTP does not allow in a header"))
+                problems.append((at, "contains characters that HTTP does not allow in a header"))
             secret = text.is_secret(name)
             parts[part][name] = Text(value=value, secret=secret)
-    return own.model_copy(update=parts), problems
+    return custom.model_copy(update=parts), problems
 
 
 def _read(text: Text, directory: Path, environ: Mapping[str, str]) -> str:
-    """Return a text; raises ValueError with what is wrong, and never what was read."""
+    """Return a text; raises ValueError with the problem, but never with what was read."""
     if text.env is not None:
         if text.env not in environ:
             raise ValueError(f"the environment variable {text.env} is not set")

@@ -1,24 +1,14 @@
-"""The edge: reads web.yml, and finds every problem at once, those of its certificates included.
-
-`tls_server_config` of web.yml, from what is written to how TLS is spoken. Pure.
-"""
+"""Reads web.yml and the certificates that it names, and reports all problems at once."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from prober.config.error_messages import format_validation_error, unknown_key
 from prober.config.resolve import Config
-from prober.config.web_schema import (
-    Hash,
-    Headers,
-    HttpServerConfig,
-    RateLimitConfig,
-    TlsServerConfig,
-)
+from prober.config.web_schema import Headers, TlsServerConfig, WebConfigFile
 from prober.config.yaml import KeyPath, Note, format_key_path, read_text, read_yaml
 from prober.errors import ConfigProblem, SettingsError
 from prober.web.auth import AccessPolicy, ClientCertificates, PemSource, RateLimit, TlsOptions
@@ -31,10 +21,11 @@ _CURVES = {
     "CurveP521": "secp521r1",
     "X25519": "X25519",
 }
-_OF_TLS_1_3 = frozenset(
+_TLS_1_3_CIPHERS = frozenset(
     {"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"}
 )
-_CIPHERS = {  # Go's names, and OpenSSL's
+# Names of Go's crypto/tls, and the same suites in OpenSSL
+_CIPHERS = {
     "TLS_RSA_WITH_AES_128_CBC_SHA": "AES128-SHA",
     "TLS_RSA_WITH_AES_256_CBC_SHA": "AES256-SHA",
     "TLS_RSA_WITH_AES_128_GCM_SHA256": "AES128-GCM-SHA256",
@@ -50,7 +41,7 @@ _CIPHERS = {  # Go's names, and OpenSSL's
     "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-RSA-CHACHA20-POLY1305",
     "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-ECDSA-CHACHA20-POLY1305",
 }
-_DEMANDING = frozenset({"RequireAndVerifyClientCert"})
+_REQUIRING = frozenset({"RequireAndVerifyClientCert"})
 _UNVERIFIED = frozenset({"RequireAnyClientCert", "RequireClientCert"})
 _VERIFYING = {each.value: each for each in ClientCertificates}
 
@@ -58,9 +49,9 @@ _VERIFYING = {each.value: each for each in ClientCertificates}
 def tls_options(
     written: TlsServerConfig, directory: Path
 ) -> tuple[TlsOptions | None, list[Note], list[Note]]:
-    """Return how TLS is spoken (None if it is not), problems and warnings."""
+    """Return the TLS options (None for plain HTTP), problems and warnings. Pure."""
     if not written.is_enabled:
-        warnings = [_note("", "has neither 'cert_file' nor 'cert': plain HTTP is spoken")]
+        warnings = [_note("", "has neither 'cert_file' nor 'cert': the server speaks plain HTTP")]
         return None, [], warnings if written.model_fields_set else []
     certificate = _pem("cert", written.cert, written.cert_file, directory)
     private_key = _pem("key", written.key, written.key_file, directory)
@@ -101,19 +92,19 @@ def _client_problems(written: TlsServerConfig, authority: PemSource | None) -> l
     kind = written.client_auth_type or "NoClientCert"
     if kind in _UNVERIFIED:
         message = (
-            "would let in every certificate, also one that a client has made for itself, which is"
-            " not done here: write 'RequireAndVerifyClientCert', with 'client_ca_file'"
+            "would accept any certificate, even a self-signed one, which prober does not support:"
+            " write 'RequireAndVerifyClientCert', with 'client_ca_file'"
         )
         return [_note("client_auth_type", message)]
     problems: list[Note] = []
     verifies = kind in _VERIFYING and kind != "NoClientCert"
     if verifies and authority is None:
-        message = "needs 'client_ca_file' (or 'client_ca'): who signs clients' certificates"
+        message = "needs 'client_ca_file' (or 'client_ca'): the CA that signs client certificates"
         problems.append(_note("client_auth_type", message))
     if authority is not None and kind == "NoClientCert":
         message = "has no effect without 'client_auth_type: RequireAndVerifyClientCert'"
         problems.append(_note(authority.key, message))
-    if written.client_allowed_sans is not None and kind not in _DEMANDING:
+    if written.client_allowed_sans is not None and kind not in _REQUIRING:
         message = "needs 'client_auth_type: RequireAndVerifyClientCert'"
         problems.append(_note("client_allowed_sans", message))
     return problems
@@ -122,12 +113,13 @@ def _client_problems(written: TlsServerConfig, authority: PemSource | None) -> l
 def _version_problems(written: TlsServerConfig) -> list[Note]:
     problems: list[Note] = []
     if written.max_version in {"TLS10", "TLS11"}:
-        problems.append(_note("max_version", "write 'TLS12' or 'TLS13': older ones are not spoken"))
+        message = "write 'TLS12' or 'TLS13': older versions are not supported"
+        problems.append(_note("max_version", message))
     if (written.min_version, written.max_version) == ("TLS13", "TLS12"):
         problems.append(_note("min_version", "is above 'max_version'"))
     for number, name in enumerate(written.cipher_suites or ()):
-        if name not in _CIPHERS and name not in _OF_TLS_1_3:
-            message = f"is no cipher suite of Go's list; there are {', '.join(_CIPHERS)}"
+        if name not in _CIPHERS and name not in _TLS_1_3_CIPHERS:
+            message = f"is not a cipher suite of Go's list, which has {', '.join(_CIPHERS)}"
             problems.append(((SECTION, "cipher_suites", number), message))
     return problems
 
@@ -139,13 +131,13 @@ def _warnings(written: TlsServerConfig) -> list[Note]:
         if getattr(written, name) and getattr(written, f"{name}_file")
     ]
     if written.client_auth_type == "RequestClientCert":
-        message = "asks for certificates that nobody verifies: here none is asked for"
+        message = "requests certificates without verifying them: prober requests none instead"
         warnings.append(_note("client_auth_type", message))
     if written.min_version in {"TLS10", "TLS11"}:
-        warnings.append(_note("min_version", "is taken as TLS12: older ones are not spoken"))
+        warnings.append(_note("min_version", "means TLS12 here: older versions are not supported"))
     curves = written.curve_preferences or []
     if len(curves) > 1:
-        warnings.append(_note("curve_preferences", f"the first alone is used, {curves[0]}"))
+        warnings.append(_note("curve_preferences", f"only the first is used, {curves[0]}"))
     return warnings
 
 
@@ -153,76 +145,74 @@ def _note(key: str, message: str) -> Note:
     return ((SECTION, key) if key else (SECTION,)), message
 
 
-_SECTIONS: Mapping[str, Any] = {
-    SECTION: TlsServerConfig,
-    "http_server_config": HttpServerConfig,
-    "rate_limit": RateLimitConfig,
-    "basic_auth_users": dict[str, Hash],
-}
-
-
 @dataclass(frozen=True, slots=True)
 class WebConfig:
-    """What web.yml says, and what is to be said of it."""
+    """The contents of web.yml, with warnings about it."""
 
     access: AccessPolicy
     warnings: tuple[ConfigProblem, ...]
 
 
 def read_web_config(path: Path) -> WebConfig:
-    """Return what `path` says; raises SettingsError with every problem found."""
+    """Read web.yml and the certificates that it names; raises SettingsError with all problems."""
     document, syntax = read_yaml(read_text(path), str(path), example="basic_auth_users: ...")
     if syntax:
         raise SettingsError(syntax)
-    notes: list[Note] = [
-        ((key,), unknown_key(key, _SECTIONS)) for key in document.content if key not in _SECTIONS
-    ]
-    parts = {name: _part(name, document.content.get(name), notes) for name in _SECTIONS}
-    tls, problems, warnings = tls_options(parts[SECTION], path.absolute().parent)
+    written, notes = _validate(document.content)
+    tls, problems, warnings = tls_options(written.tls_server_config, path.absolute().parent)
     notes += problems
-    http = parts["http_server_config"]
-    if http.http2:
-        message = "HTTP/2 is not spoken: clients are offered HTTP/1.1 alone, which all know"
+    if written.http_server_config.http2:
+        message = "HTTP/2 is not supported: clients get HTTP/1.1, which all of them support"
         warnings.append((("http_server_config", "http2"), message))
     notes += _tls_problems(tls)
     if tls is not None and tls.curve is not None and not can_set_curve(tls.curve):
-        message = "cannot be set by this Python: OpenSSL's own order holds, X25519 first"
+        message = "is not supported by this Python: OpenSSL's default order applies, X25519 first"
         warnings.append(((SECTION, "curve_preferences"), message))
 
-    def told(all_: list[Note]) -> tuple[ConfigProblem, ...]:
+    def located(notes: list[Note]) -> tuple[ConfigProblem, ...]:
         return tuple(
             ConfigProblem(str(path), document.line_of(at), format_key_path(at), message)
-            for at, message in all_
+            for at, message in notes
         )
 
     if notes:
-        raise SettingsError(tuple(sorted(told(notes), key=lambda each: (each.line or 0, each.key))))
-    limit = parts["rate_limit"]
+        in_order = sorted(located(notes), key=lambda each: (each.line or 0, each.key))
+        raise SettingsError(tuple(in_order))
+    limit, users = written.rate_limit, written.basic_auth_users
     access = AccessPolicy(
         tls,
-        {name.encode(): hashed.encode() for name, hashed in parts["basic_auth_users"].items()},
-        _headers(http.headers),
+        {name.encode(): hashed.encode() for name, hashed in users.items()},
+        _headers(written.http_server_config.headers),
         RateLimit(limit.interval, limit.burst) if limit.interval else None,
         (path, *_files(tls)),
     )
-    return WebConfig(access, told(warnings))
+    return WebConfig(access, located(warnings))
 
 
-def web_config_reader(configuration: Config) -> Callable[[], AccessPolicy] | None:
-    """Return what reads web.yml anew (raising SettingsError), None where there is none."""
-    path = configuration.web.config_file
+def web_config_reader(config: Config) -> Callable[[], AccessPolicy] | None:
+    """Return a function that reads web.yml again (raises SettingsError), None without a file."""
+    path = config.web_config_file
     return None if path is None else lambda: read_web_config(path).access
 
 
-def _part(name: str, given: object, notes: list[Note]) -> Any:  # noqa: ANN401 -- any section
-    adapter = TypeAdapter(_SECTIONS[name])
-    try:
-        return adapter.validate_python({} if given is None else given)
-    except ValidationError as error:
-        for each in error.errors(include_url=False, include_input=False):
-            at: KeyPath = (name, *each["loc"])
-            notes.append((at, format_validation_error(each["type"], each["msg"], at)))
-        return adapter.validate_python({})
+def _validate(content: Mapping[str, object]) -> tuple[WebConfigFile, list[Note]]:
+    """Return the valid sections, with defaults for invalid ones, and what is wrong."""
+    known = WebConfigFile.model_fields
+    notes: list[Note] = [((key,), unknown_key(key, known)) for key in content if key not in known]
+    valid: dict[str, object] = {}
+    for name in known:
+        if content.get(name) is None:
+            continue
+        try:
+            section = WebConfigFile.model_validate({name: content[name]})
+        except ValidationError as error:
+            for each in error.errors(include_url=False, include_input=False):
+                at: KeyPath = each["loc"]
+                message = format_validation_error(each["type"], each["msg"], at, WebConfigFile)
+                notes.append((at, message))
+        else:
+            valid[name] = getattr(section, name)
+    return WebConfigFile.model_validate(valid), notes
 
 
 def _tls_problems(tls: TlsOptions | None) -> list[Note]:

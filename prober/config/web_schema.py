@@ -1,7 +1,7 @@
-"""web.yml as it may be written: the format of Prometheus' exporter-toolkit. Pure.
+"""web.yml: the web configuration file of Prometheus' exporter-toolkit. Pure.
 
-Source: its docs/web-configuration.md, and what its code takes beyond that. What cannot be done here
-is refused, or taken with a warning that says what it means; nothing is ignored in silence.
+Source: its docs/web-configuration.md, and what its code accepts in addition. What prober does not
+support is an error, or a warning that says what happens instead; nothing is ignored silently.
 """
 
 import re
@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, StrictBool, field_validator, model_validator
 
-from prober.config.schema import StrictModel
+from prober.config.strict_model import StrictModel
 
 ClientAuthType = Literal[
     "",
@@ -24,24 +24,33 @@ TlsVersion = Literal["TLS10", "TLS11", "TLS12", "TLS13"]
 Curve = Literal["CurveP256", "CurveP384", "CurveP521", "X25519"]
 
 _BCRYPT = re.compile(r"\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53}")
-_LEAST_COST, _MOST_COST = 4, 18
+_MIN_BCRYPT_COST, _MAX_BCRYPT_COST = 4, 18
 _GO_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _GO_PART = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ns|us|µs|ms|s|m|h)")
 _GO_DURATION = re.compile(rf"(?:{_GO_PART.pattern})+")
+_GO_MAX_INT = 2**63 - 1
+_GO_MAX_HOURS = 2_562_047  # Go counts nanoseconds in 63 bits
 _HEADER_VALUE = re.compile(r"[\x20-\x7e]*")
 
 
 def go_duration_seconds(value: object) -> float:
-    """Return the seconds of a duration as Go writes it, `1s` or nanoseconds; raises ValueError."""
+    """Return the seconds of a Go duration: `1m30s`, or an integer of nanoseconds.
+
+    Raises ValueError.
+    """
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return value / 1e9
-    if isinstance(value, str) and _GO_DURATION.fullmatch(value):
-        return sum(float(number) * _GO_UNITS[unit] for number, unit in _GO_PART.findall(value))
-    raise ValueError("write a duration such as '1s' or '500ms', or 0")
+        seconds = min(value, _GO_MAX_INT + 1) / 1e9
+    elif isinstance(value, str) and _GO_DURATION.fullmatch(value):
+        seconds = sum(float(number) * _GO_UNITS[unit] for number, unit in _GO_PART.findall(value))
+    else:
+        raise ValueError("write a duration such as '1s' or '500ms', or 0")
+    if seconds > _GO_MAX_HOURS * 3600:
+        raise ValueError(f"is too long: write at most '{_GO_MAX_HOURS}h'")
+    return seconds
 
 
 class TlsServerConfig(StrictModel):
-    """How TLS is spoken, and what is asked of clients' certificates."""
+    """TLS of the server, and verification of client certificates."""
 
     cert: str | None = None
     key: str | None = Field(default=None, repr=False)
@@ -59,13 +68,13 @@ class TlsServerConfig(StrictModel):
 
     @property
     def is_enabled(self) -> bool:
-        """Tell whether this turns TLS on, as the exporter-toolkit decides it."""
-        deciding = (self.cert, self.key, self.cert_file, self.key_file, self.client_ca)
-        return any((*deciding, self.client_ca_file, self.client_auth_type))
+        """Whether this section enables TLS, by the rule of the exporter-toolkit."""
+        pem = (self.cert, self.key, self.cert_file, self.key_file, self.client_ca)
+        return any((*pem, self.client_ca_file, self.client_auth_type))
 
 
 class Headers(StrictModel):
-    """Headers that every answer bears."""
+    """Headers of every response."""
 
     content_security_policy: str = Field(default="", alias="Content-Security-Policy")
     x_frame_options: Literal["deny", "sameorigin"] | None = Field(
@@ -86,36 +95,45 @@ class Headers(StrictModel):
 
 
 class HttpServerConfig(StrictModel):
-    """How HTTP is spoken."""
+    """Options of the HTTP server."""
 
     http2: StrictBool | None = None
     headers: Headers = Headers()
 
 
 class RateLimitConfig(StrictModel):
-    """A token bucket that all requests share."""
+    """A token bucket for all requests together."""
 
     interval: Annotated[float, BeforeValidator(go_duration_seconds)] = 0.0
-    burst: int = 0
+    burst: int = Field(default=0, le=_GO_MAX_INT)
 
     @model_validator(mode="after")
     def _validate_burst(self) -> "RateLimitConfig":
         if self.interval > 0 and self.burst < 1:
-            raise ValueError("'burst' must be at least 1: else nothing is let through")
+            raise ValueError("'burst' must be at least 1: otherwise every request is rejected")
         return self
 
 
 def check_hash(value: str) -> str:
-    """Return a bcrypt hash; raises ValueError that does not tell it."""
+    """Return a valid bcrypt hash; raises ValueError, whose text does not contain it."""
     found = _BCRYPT.fullmatch(value)
     if found is None:
         raise ValueError("write a bcrypt hash, such as 'htpasswd -nBC 10 USER' prints after USER:")
-    if not _LEAST_COST <= int(found[1]) <= _MOST_COST:
+    if not _MIN_BCRYPT_COST <= int(found[1]) <= _MAX_BCRYPT_COST:
         raise ValueError(
-            f"has a cost of {int(found[1])}: write one from {_LEAST_COST} to {_MOST_COST}, or each"
-            " wrong password takes minutes"
+            f"has a bcrypt cost of {int(found[1])}: use one from {_MIN_BCRYPT_COST} to"
+            f" {_MAX_BCRYPT_COST}; checking a password takes minutes with a higher one"
         )
     return value
 
 
 Hash = Annotated[str, BeforeValidator(lambda v: check_hash(v) if isinstance(v, str) else v)]
+
+
+class WebConfigFile(StrictModel):
+    """web.yml."""
+
+    tls_server_config: TlsServerConfig = TlsServerConfig()
+    http_server_config: HttpServerConfig = HttpServerConfig()
+    basic_auth_users: dict[str, Hash] = Field(default_factory=dict)
+    rate_limit: RateLimitConfig = RateLimitConfig()

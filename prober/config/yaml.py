@@ -1,6 +1,6 @@
-"""YAML with positions: what a file says, and on which line each key stands.
+"""YAML with positions: the content of a file, and the line of each key in it.
 
-A file's text, read within bounds.
+Size, depth and number of values are limited, so that no file can exhaust memory or time.
 """
 
 import os
@@ -16,19 +16,21 @@ from prober.errors import ConfigProblem, SettingsError
 
 MAX_NODES = 200_000
 MAX_DEPTH = 50
-_UNUSABLE = re.compile("[\0\ud800-\udfff]")  # a path or a header with it makes Python raise
-_UNUSABLE_TOLD = "holds a NUL or half a surrogate pair, which nothing takes"
-_DEEPER_THAN_LIBYAML_GOES = "exceeded maximum nesting depth"
+_UNUSABLE = re.compile(
+    "[\0\ud800-\udfff]"
+)  # Python raises for a path or a header with one of these
+_UNUSABLE_MESSAGE = "contains a NUL or an unpaired surrogate, which no path or header may contain"
+_LIBYAML_DEPTH_ERROR = "exceeded maximum nesting depth"
 
 KeyPath = tuple[str | int, ...]
 
 Note = tuple[KeyPath, str]
-"""A key path, and what is to be said of it."""
+"""A key path with a message about it: a problem or a warning."""
 
 
 @dataclass(frozen=True, slots=True)
 class YamlDocument:
-    """The content of a YAML file, and the line of every key path in it."""
+    """The content of a YAML file, and the line of every key path in it, from 1."""
 
     content: Mapping[str, object]
     lines: Mapping[KeyPath, int]
@@ -42,7 +44,7 @@ class YamlDocument:
 
 
 @dataclass(slots=True)
-class _Reading:
+class _Progress:
     file: str
     lines: dict[KeyPath, int] = field(default_factory=dict)
     problems: list[ConfigProblem] = field(default_factory=list)
@@ -50,36 +52,37 @@ class _Reading:
     scalars: yaml.SafeLoader = field(default_factory=lambda: yaml.SafeLoader(""))
 
 
-class _TooMuchError(Exception):
+class _TooLargeError(Exception):
     pass
 
 
 def read_yaml(
     text: str, file: str, example: str = "tenants: ..."
 ) -> tuple[YamlDocument, tuple[ConfigProblem, ...]]:
-    """Return what `text` says and what is wrong with it as YAML; pure, never raises.
+    """Return the content of `text` and its syntax problems. Pure; never raises.
 
-    Aliases are followed, but no more than `MAX_NODES` values are made.
+    Aliases are expanded, but to at most `MAX_NODES` values: nested aliases can mean billions.
+    `example` is shown if the file is not a mapping.
     """
-    reading = _Reading(file)
+    progress = _Progress(file)
     try:
         node = _compose(text)
-        content = {} if node is None else _value(node, (), reading)
+        content = {} if node is None else _value(node, (), progress)
     except yaml.YAMLError as error:
         return YamlDocument({}, {}), (_syntax_problem(error, text, file),)
-    except (_TooMuchError, RecursionError):
+    except (_TooLargeError, RecursionError):
         message = f"too large: more than {MAX_NODES} values, or nested deeper than {MAX_DEPTH}"
         return YamlDocument({}, {}), (ConfigProblem(file, None, "", message),)
     if not isinstance(content, dict):
-        reading.problems.append(
+        progress.problems.append(
             ConfigProblem(file, 1, "", f"the file must be a mapping: '{example}'")
         )
         content = {}
-    return YamlDocument(content, reading.lines), tuple(reading.problems)
+    return YamlDocument(content, progress.lines), tuple(progress.problems)
 
 
 def format_key_path(path: KeyPath) -> str:
-    """Return a key path as people write it: `tenants[0].token.file`."""
+    """Return a key path as text: `tenants[0].token.file`."""
     text = ""
     for part in path:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
@@ -87,22 +90,23 @@ def format_key_path(path: KeyPath) -> str:
 
 
 def _compose(text: str) -> yaml.Node | None:
-    """Return the root of `text`; raises yaml.YAMLError, _TooMuchError, RecursionError.
+    """Return the root node of `text`; raises yaml.YAMLError, _TooLargeError, RecursionError.
 
-    libyaml is ten times as fast as Python's own reader, which words errors better. On text that is
-    nested without end, the one would crash and the other take seconds.
+    libyaml is ten times as fast as the pure Python parser, whose error messages are better. So a
+    text that libyaml rejects is parsed again. Depth is checked before: on very deep nesting libyaml
+    crashes, and the Python parser takes seconds.
     """
     try:
         if yaml.__with_libyaml__:
-            _refuse_depth(text)
+            _check_depth(text)
             return yaml.compose(text, Loader=yaml.CSafeLoader)
     except yaml.YAMLError as error:
-        if getattr(error, "problem", "") == _DEEPER_THAN_LIBYAML_GOES:
-            raise _TooMuchError from error
+        if getattr(error, "problem", "") == _LIBYAML_DEPTH_ERROR:
+            raise _TooLargeError from error
     return yaml.compose(text, Loader=yaml.SafeLoader)
 
 
-def _refuse_depth(text: str) -> None:
+def _check_depth(text: str) -> None:
     depth = 0
     for event in yaml.parse(text, Loader=yaml.CSafeLoader):
         if isinstance(event, yaml.CollectionStartEvent):
@@ -110,66 +114,64 @@ def _refuse_depth(text: str) -> None:
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
         if depth > MAX_DEPTH:
-            raise _TooMuchError
+            raise _TooLargeError
 
 
-def _value(node: yaml.Node, path: KeyPath, reading: _Reading) -> object:
-    reading.nodes += 1
-    if reading.nodes > MAX_NODES or len(path) > MAX_DEPTH:
-        raise _TooMuchError
-    reading.lines.setdefault(path, node.start_mark.line + 1)
+def _value(node: yaml.Node, path: KeyPath, progress: _Progress) -> object:
+    progress.nodes += 1
+    if progress.nodes > MAX_NODES or len(path) > MAX_DEPTH:
+        raise _TooLargeError
+    progress.lines.setdefault(path, node.start_mark.line + 1)
     if isinstance(node, yaml.MappingNode):
-        return _mapping(node, path, reading)
+        return _mapping(node, path, progress)
     if isinstance(node, yaml.SequenceNode):
-        return [_value(child, (*path, number), reading) for number, child in enumerate(node.value)]
+        return [_value(child, (*path, number), progress) for number, child in enumerate(node.value)]
     try:
-        value: object = reading.scalars.construct_object(node)
+        value: object = progress.scalars.construct_object(node)
     except (ValueError, yaml.YAMLError):
         message = "cannot be read as a value: put it in quotes"
     else:
         if not (isinstance(value, str) and _UNUSABLE.search(value)):
             return value
-        message = _UNUSABLE_TOLD
-    reading.problems.append(
-        ConfigProblem(reading.file, reading.lines[path], format_key_path(path), message)
+        message = _UNUSABLE_MESSAGE
+    progress.problems.append(
+        ConfigProblem(progress.file, progress.lines[path], format_key_path(path), message)
     )
     return None
 
 
-def _mapping(node: yaml.MappingNode, path: KeyPath, reading: _Reading) -> dict[str, object]:
+def _mapping(node: yaml.MappingNode, path: KeyPath, progress: _Progress) -> dict[str, object]:
     content: dict[str, object] = {}
     for key_node, value_node in node.value:
         key = str(key_node.value) if isinstance(key_node, yaml.ScalarNode) else "?"
         here = (*path, key)
         line = key_node.start_mark.line + 1
         if _UNUSABLE.search(key):
-            reading.problems.append(
-                ConfigProblem(reading.file, line, format_key_path(path), _UNUSABLE_TOLD)
+            progress.problems.append(
+                ConfigProblem(progress.file, line, format_key_path(path), _UNUSABLE_MESSAGE)
             )
             continue
         if key in content:
-            reading.problems.append(
+            progress.problems.append(
                 ConfigProblem(
-                    reading.file, line, format_key_path(here), "stands here twice: keep one of them"
+                    progress.file, line, format_key_path(here), "is written twice: keep one of them"
                 )
             )
-        reading.lines[here] = line
-        content[key] = _value(value_node, here, reading)
+        progress.lines[here] = line
+        content[key] = _value(value_node, here, progress)
     return content
 
 
 def _syntax_problem(error: yaml.YAMLError, text: str, file: str) -> ConfigProblem:
-    if not isinstance(error, yaml.MarkedYAMLError):  # then it is the reader's, with a position
+    if not isinstance(error, yaml.MarkedYAMLError):  # a yaml.reader.ReaderError, with a position
         lines_before = text.count("\n", 0, getattr(error, "position", 0))
-        return ConfigProblem(
-            file, lines_before + 1, "", "not YAML: a control character stands there"
-        )
+        return ConfigProblem(file, lines_before + 1, "", "not YAML: contains a control character")
     what = ", ".join(filter(None, (error.context, error.problem)))
     line, begun = (
         None if mark is None else mark.line + 1 for mark in (error.problem_mark, error.context_mark)
     )
-    since = f"; it began on line {begun}" if begun not in {None, line} else ""
-    return ConfigProblem(file, line, "", f"not YAML: {what}{since}")
+    start = f"; it starts on line {begun}" if begun not in {None, line} else ""
+    return ConfigProblem(file, line, "", f"not YAML: {what}{start}")
 
 
 MAX_FILE_BYTES = 4 * 1024 * 1024
@@ -180,7 +182,7 @@ def _open_without_waiting(path: str, flags: int) -> int:
 
 
 def read_text(path: Path) -> str:
-    """Return what `path` holds; raises SettingsError."""
+    """Return the text of the file `path`; raises SettingsError."""
     try:
         # To open a pipe waits for a writer, maybe for ever; what is replaced in between is read
         # without waiting all the same.

@@ -389,7 +389,7 @@ async def _send(
     head = Response(answer.status, tuple(answer.headers.items()), b"")
     partial.append(head)
     try:
-        return await _read(answer, head, probe.body_limit_bytes)
+        return await _read(answer, head, probe.max_response_bytes)
     finally:
         _release_connection(answer, probe.connection)
 

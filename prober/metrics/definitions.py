@@ -131,7 +131,7 @@ METRIC_DEFINITIONS = (
     MetricDefinition(
         "prober_probe_own_seconds",
         MetricType.HISTOGRAM,
-        "What the prober itself took of a duration; in no other part.",
+        "Time of a request spent in the prober itself; in no other component.",
         ("tenant",),
         _OWN_BUCKETS,
     ),
@@ -186,19 +186,19 @@ METRIC_DEFINITIONS = (
     MetricDefinition(
         "prober_probe_timing_fallbacks_total",
         MetricType.COUNTER,
-        "Runs of which an arrival was timed by the event loop, not by the kernel, by why.",
+        "Runs with an arrival timed by the event loop and not by the kernel, by reason.",
         ("reason",),
     ),
     MetricDefinition(
         "prober_probe_tcp_retransmissions_total",
         MetricType.COUNTER,
-        "TCP segments that were sent again, since nobody had acknowledged them.",
+        "TCP segments of requests that were retransmitted.",
         _PROBE,
     ),
     MetricDefinition(
         "prober_probe_last_tcp_rtt_seconds",
         MetricType.GAUGE,
-        "TCP round-trip time to the far end at the end of the last run, absent where unknown.",
+        "TCP round-trip time to the peer at the end of the last run, absent if unknown.",
         _PROBE,
     ),
     MetricDefinition(
@@ -300,7 +300,7 @@ METRIC_DEFINITIONS = (
     MetricDefinition(
         "prober_event_loop_lag_seconds",
         MetricType.HISTOGRAM,
-        "Delay with which the event loop reads what arrived, sampled without kernel stamps.",
+        "Delay before the event loop reads received data, sampled without kernel timestamps.",
         (),
         _LOOP_LAG_BUCKETS,
     ),

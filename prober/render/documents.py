@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from prober.classifier.oauth_rules import IDENTITY_RULES
 from prober.classifier.observation import read_body
-from prober.classifier.rules import RULES, RuleDescription, rule_number
+from prober.classifier.rules import RuleDescription, describe_rule, describe_rules
 from prober.formatting import one_line
 from prober.models import (
     PHASE_NAMES,
@@ -60,15 +60,15 @@ def _rule_texts(rules: Iterable[RuleDescription]) -> Mapping[tuple[str, Reason],
     """Return the texts of rules by number and reason; two rules may share both."""
     texts: dict[tuple[str, Reason], str] = {}
     for rule in rules:
-        key = (rule.row, rule.reason)
+        key = (rule.number, rule.reason)
         texts[key] = f"{texts[key]}; or {rule.when}" if key in texts else rule.when
     return texts
 
 
 _RULE_TEXTS: Mapping[Endpoint, Mapping[tuple[str, Reason], str]] = MappingProxyType(
     {
-        Endpoint.API: _rule_texts(map(rule_number, RULES)),
-        Endpoint.IDENTITY: _rule_texts(map(rule_number, IDENTITY_RULES)),
+        Endpoint.API: _rule_texts(describe_rules()),
+        Endpoint.IDENTITY: _rule_texts(map(describe_rule, IDENTITY_RULES)),
     }
 )
 

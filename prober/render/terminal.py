@@ -18,7 +18,12 @@ from rich.text import Text
 
 from prober.classifier.oauth_rules import IDENTITY_RULES
 from prober.classifier.observation import observe
-from prober.classifier.rules import RULES, RuleDescription, rule_number
+from prober.classifier.rules import (
+    ROUTE_UNAUTHORIZED_RULE,
+    RULES,
+    RuleDescription,
+    describe_rule,
+)
 from prober.formatting import one_line
 from prober.models import (
     Expectations,
@@ -510,7 +515,7 @@ class VerdictView:
         if verdict.culprit in NEXT_STEPS:
             yield "next step", NEXT_STEPS[verdict.culprit]
         yield "outcome", f"{verdict.outcome}, reason {verdict.reason}, culprit {verdict.culprit}"
-        yield "rule", f"{self.rule.row}: {self.rule.when}"
+        yield "rule", f"{self.rule.number}: {self.rule.when}"
         yield "response from", _RESPONDERS[verdict.responder]
         if exchange.url:
             yield "request", f"{exchange.method} {exchange.url}"
@@ -530,9 +535,17 @@ def _safe(text: str, of_style: str = "") -> Text:
 
 
 def deciding_rule(
-    exchange: HttpExchange, expectations: Expectations, endpoint: Endpoint = Endpoint.API
+    exchange: HttpExchange,
+    expectations: Expectations,
+    endpoint: Endpoint = Endpoint.API,
+    reason: Reason | None = None,
 ) -> RuleDescription:
-    """Return the rule of the outcome table, or of the identity server's table, that matches."""
+    """Return the rule of the outcome table, or of the identity server's table, that matches.
+
+    `reason` is the verdict's: one of them takes a second exchange to know.
+    """
+    if reason is Reason.ROUTE_UNAUTHORIZED:
+        return ROUTE_UNAUTHORIZED_RULE
     seen = observe(exchange, expectations)
     rules = RULES if endpoint is Endpoint.API else IDENTITY_RULES
-    return rule_number(next(rule for rule in rules if rule.applies(seen)))
+    return describe_rule(next(rule for rule in rules if rule.applies(seen)))

@@ -64,7 +64,7 @@ class ConcurrencyLimits:
 
     per_tenant: int
     shared: int
-    misfire_grace_seconds: float
+    max_start_delay_seconds: float
 
 
 def schedule_groups(tenants: Sequence[Tenant]) -> tuple[ScheduleGroup, ...]:
@@ -111,7 +111,7 @@ def skip_reason(
         return SkipCause.TOKEN_REJECTED
     if in_flight.same_probe > 0:
         return SkipCause.OVERLAP
-    if delay_seconds > limits.misfire_grace_seconds:
+    if delay_seconds > limits.max_start_delay_seconds:
         return SkipCause.MISFIRE
     if in_flight.same_tenant >= limits.per_tenant:
         return SkipCause.CONCURRENCY

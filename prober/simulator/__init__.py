@@ -1,1 +1,1 @@
-"""The platform, honest or faulty. Shares no code with the rest, since the rest is tested on it."""
+"""A simulated platform with faults. It shares no code with the prober, which is tested on it."""

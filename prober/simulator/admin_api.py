@@ -1,6 +1,6 @@
-"""The simulator's control API: faults, tokens, latency and network on demand, as JSON.
+"""The simulator's admin API: faults, tokens, latency and network, as JSON.
 
-It listens on an address of its own, loopback by default, and takes nothing from a browser's page.
+It listens on its own address, loopback by default, and rejects requests from web pages.
 """
 
 import json
@@ -16,28 +16,28 @@ from prober.simulator.platform import Latency
 from prober.simulator.scenario import Action, apply_action, format_validation_errors
 from prober.simulator.simulator import Simulator
 
-HELP = """The control API of prober's simulated platform. Bodies are JSON.
+HELP = """The admin API of prober's simulated platform. Bodies are JSON.
 
 GET    /                            this text
-GET    /faults                      every fault, and those in force
+GET    /faults                      all faults, and the active ones
 PUT    /faults                      {"fault": "server_error", "tenant": "acme-prod", "times": 3}
 DELETE /faults[?tenant=NAME]        end all faults, or those of one tenant
-GET    /tenants                     names, addresses, present tokens
-POST   /tenants/NAME/regenerate     a new token; the one before is dead at once
+GET    /tenants                     names, addresses, current tokens
+POST   /tenants/NAME/regenerate     a new token; the previous one becomes invalid
 POST   /tenants/NAME/replace-secret a new secret for the tenant's OAuth client
-POST   /tenants/NAME/deliver        write present token and secret into the token directory
+POST   /tenants/NAME/deliver        write current token and secret to the token directory
 PUT    /tenants/NAME/denied         {"permissions": ["View sources"]}
 PUT    /latency                     {"median_ms": 120, "sigma": 0, "tenant": "acme-prod"}
 PUT    /tenants/NAME/network        {"delay_ms": 80} or {"cut": true}
-GET    /requests[?tenant=NAME]      who asked what, with the token's fingerprint
+GET    /requests[?tenant=NAME]      logged requests, with token fingerprints
 """
 
 Body = Mapping[str, Any]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def create_control(simulator: Simulator) -> web.Application:
-    """Return the application that controls `simulator`."""
+def create_admin_api(simulator: Simulator) -> web.Application:
+    """Return the admin application of `simulator`."""
     control = _Control(simulator)
     app = web.Application(middlewares=[_refuse_browsers, _json_errors])
     app.add_routes(
@@ -62,7 +62,7 @@ def create_control(simulator: Simulator) -> web.Application:
 @web.middleware
 async def _refuse_browsers(request: web.Request, handler: Handler) -> web.StreamResponse:
     if "Origin" in request.headers or "Sec-Fetch-Site" in request.headers:
-        return web.json_response({"error": "not for pages in a browser"}, status=403)
+        return web.json_response({"error": "requests from web pages are not allowed"}, status=403)
     return await handler(request)
 
 
@@ -82,7 +82,7 @@ async def _body(request: web.Request) -> Body:
     try:
         content = json.loads(await request.text())
     except json.JSONDecodeError as error:
-        raise ValueError(f"the body is no JSON: {error}") from error
+        raise ValueError(f"the body is not valid JSON: {error}") from error
     if not isinstance(content, dict):
         raise ValueError("the body must be a JSON object")  # noqa: TRY004 -- becomes a 400
     return content
@@ -97,12 +97,12 @@ class _Control:
 
     async def faults(self, _: web.Request) -> web.Response:
         table = [
-            {"name": f.name, "stage": f.stage.value, "reason": f.reason, "summary": f.summary}
+            {"name": f.name, "stage": f.layer.value, "reason": f.reason, "summary": f.summary}
             for f in FAULTS.values()
         ]
         in_force = [
             {"fault": a.fault.name, "tenant": a.tenant, "path": a.path, "times": a.times}
-            for a in self._simulator.world.faults
+            for a in self._simulator.state.faults
         ]
         return web.json_response({"faults": table, "in_force": in_force})
 
@@ -120,14 +120,14 @@ class _Control:
             {
                 name: {
                     "base_url": self._simulator.base_url(name),
-                    "user": self._simulator.world.accounts.user(name),
+                    "user": self._simulator.state.accounts.user(name),
                     "token": self._simulator.token(name),
                     "token_url": self._simulator.token_url,
                     "client_id": self._client_id(name),
-                    "issued_tokens": self._simulator.world.identity.issued(name),
-                    "denied": sorted(self._simulator.world.accounts.denied(name)),
+                    "issued_tokens": self._simulator.state.identity.issued_tokens(name),
+                    "denied": sorted(self._simulator.state.accounts.denied(name)),
                 }
-                for name in self._simulator.world.tenants
+                for name in self._simulator.state.tenants
             }
         )
 
@@ -144,30 +144,30 @@ class _Control:
 
     async def deny(self, request: web.Request) -> web.Response:
         permissions = (await _body(request)).get("permissions", [])
-        tenant = self._simulator.world.known(_tenant(request))
-        self._simulator.world.accounts.deny(tenant, map(str, permissions))
+        tenant = self._simulator.state.require_tenant(_tenant(request))
+        self._simulator.state.accounts.deny(tenant, map(str, permissions))
         return await self.tenants(request)
 
     async def network(self, request: web.Request) -> web.Response:
-        body, line = await _body(request), self._simulator.proxy(_tenant(request))
+        body, proxy = await _body(request), self._simulator.proxy(_tenant(request))
         if "delay_ms" in body:
-            line.delay_seconds = float(body["delay_ms"]) / 1000
+            proxy.delay_seconds = float(body["delay_ms"]) / 1000
         if "cut" in body:
-            await (line.cut() if body["cut"] else line.restore())
-        return web.json_response({"delay_ms": line.delay_seconds * 1000, "cut": line.is_cut})
+            await (proxy.cut() if body["cut"] else proxy.restore())
+        return web.json_response({"delay_ms": proxy.delay_seconds * 1000, "cut": proxy.is_cut})
 
     async def latency(self, request: web.Request) -> web.Response:
         body = await _body(request)
         latency = Latency(float(body["median_ms"]) / 1000, float(body.get("sigma", 0.0)))
-        self._simulator.world.set_latency(latency, body.get("tenant"))
+        self._simulator.state.set_latency(latency, body.get("tenant"))
         return web.json_response(asdict(latency))
 
     def _client_id(self, tenant: str) -> str:
-        return self._simulator.world.identity.client_id(tenant)
+        return self._simulator.state.identity.client_id(tenant)
 
     async def requests(self, request: web.Request) -> web.Response:
         tenant = request.query.get("tenant")
-        logged = self._simulator.world.requests
+        logged = self._simulator.state.requests
         return web.json_response(
             {"requests": [r.as_dict() for r in logged if tenant in {None, r.tenant}]}
         )

@@ -1,30 +1,30 @@
-"""Answers of others than the platform, as they are met in front of it. Pure.
+"""Responses of intermediaries in front of the platform: proxies, gateways, CDN. Pure.
 
-Shapes follow published examples of each product; the words are our own where they are not the
-product's marker.
+The formats follow published examples of each product. Texts are our own, except for the strings by
+which a product is recognised.
 """
 
 import json
 
-from prober.simulator.http import Pairs, Response
+from prober.simulator.http import Headers, Response
 
-_HTML: Pairs = (("Content-Type", "text/html; charset=utf-8"),)
-_JSON: Pairs = (("Content-Type", "application/json; charset=utf-8"),)
-_CDN: Pairs = (("Server", "cloudflare"), ("CF-RAY", "78c709774a112a34-CDG"))
+_HTML: Headers = (("Content-Type", "text/html; charset=utf-8"),)
+_JSON: Headers = (("Content-Type", "application/json; charset=utf-8"),)
+_CDN: Headers = (("Server", "cloudflare"), ("CF-RAY", "78c709774a112a34-CDG"))
 
 
-def _html(status: int, title: str, text: str, headers: Pairs = ()) -> Response:
+def _html(status: int, title: str, text: str, headers: Headers = ()) -> Response:
     body = f"<body><h1>{title}</h1><p>{text}</p></body>"
     page = f"<html><head><title>{title}</title></head>{body}</html>"
     return Response(status, (*_HTML, *headers), page.encode())
 
 
-def _json(status: int, content: object, headers: Pairs = ()) -> Response:
+def _json(status: int, content: object, headers: Headers = ()) -> Response:
     return Response(status, (*_JSON, *headers), json.dumps(content).encode())
 
 
 def unregistered(organisation: str, tenant: str) -> Response:
-    """Return where the gateway sends one who names an organisation or tenant that it lacks."""
+    """Return the gateway's redirect for an unknown organisation or tenant."""
     location = (
         "/portal_/unregistered?serviceType=reinfer"
         f"&organizationName={organisation}&tenantName={tenant}"
@@ -32,7 +32,7 @@ def unregistered(organisation: str, tenant: str) -> Response:
     return Response(302, (("Location", location), *_CDN), b"")
 
 
-LOG_IN = Response(302, (("Location", "/identity_/web/login?returnUrl=%2Facme"), *_CDN), b"")
+LOGIN_REDIRECT = Response(302, (("Location", "/identity_/web/login?returnUrl=%2Facme"), *_CDN), b"")
 
 BAD_GATEWAY = _html(502, "502 Bad Gateway", "nginx", (("Server", "nginx"),))
 
@@ -78,6 +78,6 @@ GATEWAY_BEARER = Response(
     401, (("WWW-Authenticate", 'Bearer error="invalid_token"'), ("Content-Type", "text/plain")), b""
 )
 
-PROXY_LOG_IN = Response(
+PROXY_AUTHENTICATION = Response(
     407, (("Proxy-Authenticate", 'Basic realm="proxy"'), ("Content-Type", "text/plain")), b""
 )

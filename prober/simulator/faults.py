@@ -1,13 +1,8 @@
-"""Every fault that can be asked for, as a table: what happens, and what a good prober says to it.
+"""The table of faults: what each one does, and the reason that a correct prober reports. Pure.
 
-`stage` tells where it happens: ANSWER faults alter what is said, WIRE faults how it is sent, and
-HANDSHAKE and LISTENER faults hit all tenants of a listener, since before a request nobody knows
-whose it is. `reason` is the word that prober's outcome table has for it. Pure.
-
-Answers of others than the platform, as they are met in front of it. Pure.
-
-Shapes follow published examples of each product; the words are our own where they are not the
-product's marker.
+RESPONSE faults change the response, WIRE faults change how it is sent. HANDSHAKE and LISTENER
+faults affect all tenants of a listener, because before a request the tenant is unknown. `reason` is
+a reason of the prober's outcome table.
 """
 
 import base64
@@ -22,15 +17,15 @@ from prober.simulator import canned_responses
 from prober.simulator.http import Request, Response
 from prober.simulator.platform import error
 
-Alter = Callable[[Response, Request], Response]
+Transform = Callable[[Response, Request], Response]
 TIMING = "Server-Timing"
 OVER_LIMIT_BYTES = 2 * 1024 * 1024
 
 
 class FaultLayer(Enum):
-    """Where a fault happens."""
+    """The layer in which a fault happens."""
 
-    ANSWER = "answer"
+    RESPONSE = "response"
     WIRE = "wire"
     HANDSHAKE = "TLS handshake"
     LISTENER = "listener"
@@ -38,301 +33,315 @@ class FaultLayer(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault; `alter` is what an ANSWER fault does to the honest, timed answer."""
+    """One fault; `transform` is what a RESPONSE fault does to the correct response."""
 
     name: str
-    stage: FaultLayer
+    layer: FaultLayer
     reason: str
     summary: str
-    alter: Alter = lambda honest, _: honest
+    transform: Transform = lambda response, _: response
 
 
-def _error_response(status: int, message: str | None = None, **headers: str) -> Alter:
-    """Say an error in the platform's envelope, in the time that was taken."""
+def _error_response(status: int, message: str | None = None, **headers: str) -> Transform:
+    """Return an error in the platform's envelope, with the Server-Timing of the response."""
 
-    def alter(honest: Response, _: Request) -> Response:
-        said = error(status, message)
-        for name, value in {TIMING: _timing(honest), **headers}.items():
-            said = said.with_header(name.replace("_", "-"), value)
-        return said
+    def alter(response: Response, _: Request) -> Response:
+        failed = error(status, message)
+        for name, value in {TIMING: _timing(response), **headers}.items():
+            failed = failed.with_header(name.replace("_", "-"), value)
+        return failed
 
     return alter
 
 
-def _replace_with(answer: Response) -> Alter:
-    return lambda _honest, _: answer
+def _replace_with(replacement: Response) -> Transform:
+    return lambda _response, _: replacement
 
 
-def _status(status: int) -> Alter:
-    return lambda honest, _: Response(status, honest.headers, honest.body)
+def _status(status: int) -> Transform:
+    return lambda response, _: Response(status, response.headers, response.body)
 
 
-def _body(body: bytes) -> Alter:
-    return lambda honest, _: Response(honest.status, honest.headers, body)
+def _body(body: bytes) -> Transform:
+    return lambda response, _: Response(response.status, response.headers, body)
 
 
-def _header(name: str, value: str | None) -> Alter:
-    return lambda honest, _: honest.with_header(name, value)
+def _header(name: str, value: str | None) -> Transform:
+    return lambda response, _: response.with_header(name, value)
 
 
 def _echo(_: Response, request: Request) -> Response:
-    """Show the request's headers to whoever reads the page, as careless servers do."""
+    """Put the Authorization header into the page, as careless servers do."""
     sent = request.headers.get("authorization", "")
-    hidden = base64.b64encode(sent.encode()).decode()
-    told = f"{sent} {quote(sent)} {hidden} {sent.upper()}"
-    body = f"<html><title>502 {told}</title>{told}</html>".encode()
-    headers = (("Content-Type", "text/html"), ("X-Request-Authorization", told))
+    encoded = base64.b64encode(sent.encode()).decode()
+    echoed = f"{sent} {quote(sent)} {encoded} {sent.upper()}"
+    body = f"<html><title>502 {echoed}</title>{echoed}</html>".encode()
+    headers = (("Content-Type", "text/html"), ("X-Request-Authorization", echoed))
     return Response(502, (*headers, ("X-Request-Id", sent)), body)
 
 
-def _timing(honest: Response) -> str | None:
-    return next((value for name, value in honest.headers if name == TIMING), None)
+def _timing(response: Response) -> str | None:
+    return next((value for name, value in response.headers if name == TIMING), None)
 
 
 _ERROR_BODY = json.dumps({"status": "error", "message": "simulated"}).encode()
 _EMPTY_OK = b'{"status": "ok"}'
 _LARGE_OK = b'{"status": "ok", "filler": "' + b"x" * OVER_LIMIT_BYTES + b'"}'
 
-_FOREIGN = "foreign_response"
+_INTERMEDIARY = "foreign_response"
 _ALL = (
     Fault(
         "token_rejected",
-        FaultLayer.ANSWER,
+        FaultLayer.RESPONSE,
         "token_rejected",
         "401 in the envelope",
         _error_response(401),
     ),
     Fault(
         "token_rejected_by_gateway",
-        FaultLayer.ANSWER,
+        FaultLayer.RESPONSE,
         "token_rejected",
         "401 with a Bearer challenge and no envelope",
         _replace_with(canned_responses.GATEWAY_BEARER),
     ),
     Fault(
         "permission_denied",
-        FaultLayer.ANSWER,
+        FaultLayer.RESPONSE,
         "permission_denied",
         "403 in the envelope",
         _error_response(403),
     ),
     Fault(
+        "quota_exceeded",
+        FaultLayer.RESPONSE,
+        "quota_exceeded",
+        "402 in the envelope",
+        _error_response(402),
+    ),
+    Fault(
         "rate_limited",
-        FaultLayer.ANSWER,
+        FaultLayer.RESPONSE,
         "rate_limited",
         "429 in the envelope, with Retry-After",
         _error_response(429, Retry_After="30"),
     ),
     Fault(
         "client_error",
-        FaultLayer.ANSWER,
+        FaultLayer.RESPONSE,
         "client_error",
         "422 in the envelope",
         _error_response(422),
     ),
     Fault(
         "server_error",
-        FaultLayer.ANSWER,
+        FaultLayer.RESPONSE,
         "server_error",
         "500 in the envelope",
         _error_response(500),
     ),
     Fault(
         "unavailable",
-        FaultLayer.ANSWER,
+        FaultLayer.RESPONSE,
         "server_error",
         "503 in the envelope",
         _error_response(503),
     ),
     Fault(
         "html_502",
-        FaultLayer.ANSWER,
-        _FOREIGN,
+        FaultLayer.RESPONSE,
+        _INTERMEDIARY,
         "a web server's 502 page",
         _replace_with(canned_responses.BAD_GATEWAY),
     ),
     Fault(
-        "echoed_token", FaultLayer.ANSWER, _FOREIGN, "a 502 page that shows the token in it", _echo
+        "echoed_token",
+        FaultLayer.RESPONSE,
+        _INTERMEDIARY,
+        "a 502 page that contains the token",
+        _echo,
     ),
     Fault(
         "maintenance_503",
-        FaultLayer.ANSWER,
-        _FOREIGN,
+        FaultLayer.RESPONSE,
+        _INTERMEDIARY,
         "a maintenance page",
         _replace_with(canned_responses.MAINTENANCE),
     ),
     Fault(
         "captive_portal",
-        FaultLayer.ANSWER,
-        _FOREIGN,
+        FaultLayer.RESPONSE,
+        _INTERMEDIARY,
         "200 with a guest network's page",
         _replace_with(canned_responses.CAPTIVE_PORTAL),
     ),
     Fault(
         "redirect_log_in",
-        FaultLayer.ANSWER,
+        FaultLayer.RESPONSE,
         "redirected",
         "302 to the identity server",
-        _replace_with(canned_responses.LOG_IN),
+        _replace_with(canned_responses.LOGIN_REDIRECT),
     ),
     Fault(
         "redirect_unregistered",
-        FaultLayer.ANSWER,
-        "redirected",
-        "302 to /portal_/canned_responses.unregistered",
+        FaultLayer.RESPONSE,
+        "unknown_tenant",
+        "302 to /portal_/unregistered",
         _replace_with(canned_responses.unregistered("acme", "prod")),
     ),
     Fault(
         "cdn_1010",
-        FaultLayer.ANSWER,
-        _FOREIGN,
+        FaultLayer.RESPONSE,
+        "edge_refused",
         "the CDN's 1010",
         _replace_with(canned_responses.CDN_1010),
     ),
     Fault(
         "cdn_522",
-        FaultLayer.ANSWER,
-        _FOREIGN,
+        FaultLayer.RESPONSE,
+        "edge_error",
         "the CDN's 522 page",
         _replace_with(canned_responses.CDN_522),
     ),
     Fault(
         "cdn_524",
-        FaultLayer.ANSWER,
-        _FOREIGN,
+        FaultLayer.RESPONSE,
+        "edge_error",
         "the CDN's 524",
         _replace_with(canned_responses.CDN_524),
     ),
     Fault(
         "cdn_challenge",
-        FaultLayer.ANSWER,
-        _FOREIGN,
+        FaultLayer.RESPONSE,
+        "edge_refused",
         "the CDN's 'Just a moment'",
         _replace_with(canned_responses.CDN_CHALLENGE),
     ),
     Fault(
         "problem_document",
-        FaultLayer.ANSWER,
-        _FOREIGN,
-        "RFC 7807, whose status is a number",
+        FaultLayer.RESPONSE,
+        _INTERMEDIARY,
+        "an RFC 7807 document, with a number as status",
         _replace_with(canned_responses.PROBLEM_DOCUMENT),
     ),
     Fault(
         "gateway_abp",
-        FaultLayer.ANSWER,
-        _FOREIGN,
+        FaultLayer.RESPONSE,
+        _INTERMEDIARY,
         "401 in another product's JSON",
         _replace_with(canned_responses.GATEWAY_ABP),
     ),
     Fault(
         "gateway_error_code",
-        FaultLayer.ANSWER,
-        _FOREIGN,
+        FaultLayer.RESPONSE,
+        _INTERMEDIARY,
         "a gateway's JSON with errorCode",
         _replace_with(canned_responses.GATEWAY_ERROR_CODE),
     ),
     Fault(
         "ok_on_500",
-        FaultLayer.ANSWER,
+        FaultLayer.RESPONSE,
         "inconsistent_envelope",
         "status 500 around an ok envelope",
         _status(500),
     ),
     Fault(
         "error_on_200",
-        FaultLayer.ANSWER,
+        FaultLayer.RESPONSE,
         "inconsistent_envelope",
         "status 200 around an error envelope",
-        lambda honest, _: Response(200, honest.headers, _ERROR_BODY),
+        lambda response, _: Response(200, response.headers, _ERROR_BODY),
     ),
     Fault(
         "no_envelope",
-        FaultLayer.ANSWER,
+        FaultLayer.RESPONSE,
         "malformed_envelope",
         "the platform's Server-Timing around HTML",
         _body(b"<html></html>"),
     ),
     Fault(
         "empty_body",
-        FaultLayer.ANSWER,
+        FaultLayer.RESPONSE,
         "malformed_envelope",
-        "the platform's answer, empty",
+        "the platform's response, empty",
         _body(b""),
     ),
     Fault(
         "key_missing",
-        FaultLayer.ANSWER,
+        FaultLayer.RESPONSE,
         "expectation_failed",
-        "an ok envelope without the key that was asked for",
-        lambda honest, _: Response(200, honest.headers, _EMPTY_OK),
+        "an ok envelope without the expected key",
+        lambda response, _: Response(200, response.headers, _EMPTY_OK),
     ),
     Fault(
         "over_limit",
-        FaultLayer.ANSWER,
+        FaultLayer.RESPONSE,
         "response_too_large",
-        "two MiB of an ok envelope",
-        lambda honest, _: Response(200, honest.headers, _LARGE_OK),
+        "an ok envelope of 2 MiB",
+        lambda response, _: Response(200, response.headers, _LARGE_OK),
     ),
-    Fault("timing_missing", FaultLayer.ANSWER, "ok", "no Server-Timing", _header(TIMING, None)),
+    Fault("timing_missing", FaultLayer.RESPONSE, "ok", "no Server-Timing", _header(TIMING, None)),
     Fault(
         "timing_unparsable",
-        FaultLayer.ANSWER,
+        FaultLayer.RESPONSE,
         "ok",
-        "a Server-Timing that is no number",
+        "a Server-Timing that is not a number",
         _header(TIMING, "total;dur=soon"),
     ),
     Fault(
         "timing_lying",
-        FaultLayer.ANSWER,
+        FaultLayer.RESPONSE,
         "ok",
-        "a Server-Timing longer than the whole attempt",
+        "a Server-Timing longer than the whole request",
         _header(TIMING, "total;dur=3600000"),
     ),
     Fault("reset", FaultLayer.WIRE, "connection_reset", "reset after the request"),
-    Fault("close", FaultLayer.WIRE, "connection_reset", "closed after the request, without a word"),
-    Fault("hang", FaultLayer.WIRE, "response_timeout", "no answer at all"),
-    Fault("drip", FaultLayer.WIRE, "response_timeout", "an answer of one byte a second"),
+    Fault(
+        "close", FaultLayer.WIRE, "connection_reset", "closed after the request, without a response"
+    ),
+    Fault("hang", FaultLayer.WIRE, "response_timeout", "no response at all"),
+    Fault("drip", FaultLayer.WIRE, "response_timeout", "one byte of the response a second"),
     Fault("truncated", FaultLayer.WIRE, "truncated", "closed in the middle of the body"),
     Fault("truncated_chunks", FaultLayer.WIRE, "truncated", "closed in the middle of the chunks"),
     Fault(
         "length_too_long",
         FaultLayer.WIRE,
         "response_timeout",
-        "a Content-Length that is never reached, the connection held open",
+        "a Content-Length that is too large, on an open connection",
     ),
     Fault(
         "length_too_short",
         FaultLayer.WIRE,
         "protocol_error",
-        "a Content-Length that cuts the envelope",
+        "a Content-Length that truncates the envelope",
     ),
     Fault("gzip_bomb", FaultLayer.WIRE, "response_too_large", "1 GiB of zeros in 1 MiB"),
     Fault(
-        "gzip_corrupt", FaultLayer.WIRE, "protocol_error", "Content-Encoding gzip around no gzip"
+        "gzip_corrupt",
+        FaultLayer.WIRE,
+        "protocol_error",
+        "Content-Encoding gzip on a body that is not gzip",
     ),
-    Fault("garbage", FaultLayer.WIRE, "protocol_error", "an answer that is not HTTP"),
+    Fault("garbage", FaultLayer.WIRE, "protocol_error", "a response that is not HTTP"),
     Fault("endless_head", FaultLayer.WIRE, "protocol_error", "a header that does not end"),
     Fault(
-        "certificate_expired", FaultLayer.HANDSHAKE, "tls_certificate", "a certificate of yesterday"
+        "certificate_expired", FaultLayer.HANDSHAKE, "certificate_expired", "an expired certificate"
     ),
     Fault(
         "certificate_of_another",
         FaultLayer.HANDSHAKE,
-        "tls_certificate",
+        "certificate_name_mismatch",
         "a certificate for another name",
     ),
     Fault(
         "certificate_unknown",
         FaultLayer.HANDSHAKE,
         "tls_certificate",
-        "a certificate of an unknown authority",
+        "a certificate of an untrusted CA",
     ),
-    Fault("handshake_closed", FaultLayer.HANDSHAKE, "tls_handshake", "closed in the handshake"),
-    Fault(
-        "handshake_hang", FaultLayer.HANDSHAKE, "tls_handshake", "a handshake that never answers"
-    ),
-    Fault("not_tls", FaultLayer.HANDSHAKE, "tls_handshake", "plain text where TLS belongs"),
-    Fault("refused", FaultLayer.LISTENER, "connection_refused", "nobody listens"),
+    Fault("handshake_closed", FaultLayer.HANDSHAKE, "tls_handshake", "closed during the handshake"),
+    Fault("handshake_hang", FaultLayer.HANDSHAKE, "tls_handshake", "a handshake that hangs"),
+    Fault("not_tls", FaultLayer.HANDSHAKE, "tls_handshake", "plain text in place of TLS"),
+    Fault("refused", FaultLayer.LISTENER, "connection_refused", "connections are refused"),
     Fault("black_hole", FaultLayer.LISTENER, "connect_timeout", "connections are never accepted"),
 )
 FAULTS: Mapping[str, Fault] = MappingProxyType({fault.name: fault for fault in _ALL})

@@ -1,6 +1,6 @@
-"""What a simulated tenant holds: each resource once, in the official client's shapes. Pure.
+"""The data of a simulated tenant: one of each resource, in the official client's formats. Pure.
 
-Names are the same in every tenant, so that an example works everywhere; ids differ.
+Names are the same in every tenant, so that examples work everywhere; IDs differ.
 """
 
 import hashlib
@@ -23,12 +23,12 @@ Json = Mapping[str, object]
 
 
 def identifier(*names: str) -> str:
-    """Return the 16 hex digits that stand for a resource."""
+    """Return the ID of a resource: 16 hex digits."""
     return hashlib.sha256("/".join(names).encode()).hexdigest()[:16]
 
 
 def user(tenant: str, email: str) -> Json:
-    """Return the user who asks."""
+    """Return the current user."""
     return {
         "id": identifier(tenant, "user"),
         "username": email.partition("@")[0],
@@ -136,7 +136,7 @@ def comment(tenant: str) -> Json:
 
 
 def bucket(tenant: str) -> Json:
-    """Return the bucket that the mailbox is synchronised into."""
+    """Return the bucket to which the mailbox is synchronised."""
     return {
         "id": identifier(tenant, "bucket"),
         "name": BUCKET,
@@ -146,7 +146,7 @@ def bucket(tenant: str) -> Json:
 
 
 def sync_state() -> Json:
-    """Return how far the mailbox is synchronised."""
+    """Return the synchronisation state of the mailbox."""
     return {
         "mailbox_name": "support@example.com",
         "folder_id": None,
@@ -182,7 +182,7 @@ def quotas() -> list[Json]:
 
 
 def audit_events(tenant: str, email: str) -> Json:
-    """Return the audit events with everybody and everything that they refer to."""
+    """Return the audit events, with the users and resources that they refer to."""
     tenant_id, project_id = identifier(tenant, "tenant"), identifier(tenant, "project")
     user_id, name = identifier(tenant, "user"), email.partition("@")[0]
     return {
@@ -223,7 +223,7 @@ def audit_events(tenant: str, email: str) -> Json:
 
 
 def model_status() -> Json:
-    """Return how the model is: trained and at rest."""
+    """Return the status of the model: trained, not training."""
     return {
         "training_complete": True,
         "validation_complete": True,

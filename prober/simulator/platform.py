@@ -1,20 +1,17 @@
-"""What the honest platform answers: address, token, route, permission, data, in this order. Pure.
+"""The correct platform: API, users, identity server and response times. Pure.
 
-Project and name may come as two path segments, as documented, or as one with `%2F`, as the official
-client sends them. Assumptions, since nothing is documented: 401 for a missing or dead token, 403
-for a missing permission, the messages of both, and that a token is judged before the route.
+API: a request is checked for address, token, route and permission, in this order. Project and name
+may be two path segments, as documented, or one with `%2F`, as the official client sends them.
+Assumptions, because it is not documented: 401 for a missing or invalid token, 403 for a missing
+permission, the messages of both, the format of tokens, and that the token is checked before the
+route.
 
-Who may ask: users with one active token each, and what each tenant's user may not read. Pure.
+Users: each has one active token; permissions can be denied for each tenant.
 
-The form of the platform's tokens and its answers to bad ones are not documented; those used here
-are assumptions.
+Identity server: OAuth 2.0 client credentials (RFC 6749, 4.4), one client for each tenant. Unlike a
+user's one active token, any number of issued tokens are valid until they expire.
 
-The identity server: OAuth 2.0 client credentials (RFC 6749, 4.4), one client for each tenant.
-
-Pure. Unlike a user's one active token, any number of issued tokens live side by side until they
-expire.
-
-How long the simulated platform takes: drawn from a seeded distribution, or fixed. Pure.
+Response times: drawn from a seeded log-normal distribution, or constant.
 """
 
 import hashlib
@@ -33,15 +30,15 @@ from prober.simulator.http import Request, Response
 
 
 def token_fingerprint(token: str) -> str:
-    """Return a short name for a token, for logs."""
+    """Return a short hash of a token, for logs."""
     return hashlib.sha256(token.encode()).hexdigest()[:8]
 
 
 class UserStore:
-    """The users of all tenants; tenants of one user share that user's one active token."""
+    """The users of all tenants. Tenants of the same user share the user's one active token."""
 
     def __init__(self, users: Iterable[tuple[str, str]], seed: int) -> None:
-        """Take pairs of tenant and user; equal seeds yield equal tokens."""
+        """`users`: pairs of tenant and user. Equal seeds give equal tokens."""
         self._random = random.Random(f"tokens/{seed}")  # noqa: S311 -- a simulator's tokens
         self._user_of = dict(users)
         self._token_of: dict[str, str] = {}
@@ -51,7 +48,7 @@ class UserStore:
                 self._token_of[user] = self._new_token()
 
     def token(self, tenant: str) -> str:
-        """Return the one token that is accepted for a tenant."""
+        """Return the active token of a tenant's user."""
         return self._token_of[self._user_of[tenant]]
 
     def user(self, tenant: str) -> str:
@@ -59,22 +56,22 @@ class UserStore:
         return self._user_of[tenant]
 
     def regenerate(self, tenant: str) -> str:
-        """Generate a new token: the one before is dead at once, wherever it is used."""
+        """Generate a new token. The previous one becomes invalid at once, for all tenants."""
         self._token_of[self._user_of[tenant]] = self._new_token()
         return self.token(tenant)
 
     def is_accepted(self, tenant: str, authorization: str | None) -> bool:
-        """Tell whether an Authorization header bears the tenant's active token."""
+        """Return whether an Authorization header has the tenant's active token."""
         scheme, _, token = (authorization or "").partition(" ")
         same = hmac.compare_digest(token.strip().encode(), self.token(tenant).encode())
         return scheme.lower() == "bearer" and same
 
     def deny(self, tenant: str, permissions: Iterable[str]) -> None:
-        """Take permissions (their names in the user interface) from a tenant's user."""
+        """Deny permissions (named as in the user interface) to a tenant's user."""
         self._denied[tenant] = frozenset(permissions)
 
     def denied(self, tenant: str) -> frozenset[str]:
-        """Return the permissions that a tenant's user lacks."""
+        """Return the permissions that are denied to a tenant's user."""
         return self._denied.get(tenant, frozenset())
 
     def _new_token(self) -> str:
@@ -86,7 +83,7 @@ Content = Mapping[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Whose tenant is asked, as which user."""
+    """The tenant and the user of a request."""
 
     tenant: str
     user: str
@@ -94,7 +91,7 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One operation; `permission` is its name in the user interface, None where any token does."""
+    """One operation; `permission` is named as in the user interface, None if none is needed."""
 
     method: str
     pattern: str
@@ -104,7 +101,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class TenantAddress:
-    """Where a tenant is found: organisation and tenant, or a domain of its own."""
+    """The address of a tenant: organisation and tenant, or its own domain."""
 
     organisation: str | None = None
     tenant: str | None = None
@@ -112,7 +109,7 @@ class TenantAddress:
 
     @property
     def prefix(self) -> str:
-        """Return what stands before `/api`."""
+        """The path prefix before `/api`."""
         return "" if self.domain else f"/{self.organisation}/{self.tenant}/reinfer_"
 
 
@@ -123,16 +120,16 @@ _STREAM = rf"{_DATASET}/(?:streams|triggers)/{fixtures.STREAM}"
 _LABELS, _SOURCES, _STREAMS = "View labels", "View sources", "Consume streams"
 
 
-def _result(asker: Caller) -> Content:
+def _result(caller: Caller) -> Content:
     return {
-        "comment": fixtures.comment(asker.tenant),
+        "comment": fixtures.comment(caller.tenant),
         "sequence_id": "qs8QcHIBAADJ1p3W",
         "labels": [],
     }
 
 
-def _predictions(asker: Caller) -> Content:
-    uid = fixtures.comment(asker.tenant)["uid"]
+def _predictions(caller: Caller) -> Content:
+    uid = fixtures.comment(caller.tenant)["uid"]
     return {
         "predictions": [{"uid": uid, "labels": [{"name": ["Urgent"], "probability": 0.93}]}],
         "model": {"version": fixtures.MODEL_VERSION, "time": "2026-06-01T12:30:00+00:00"},
@@ -287,9 +284,10 @@ _COMPILED = tuple((re.compile(route.pattern), route) for route in ROUTES)
 
 
 def tenant_of(request: Request, addresses: Mapping[str, TenantAddress]) -> tuple[str, str] | None:
-    """Return the tenant that is addressed and the path after its base, or None.
+    """Return the tenant of a request and the path after its base address, or None.
 
-    A tenant with a domain of its own stands at the root: the Host names it, or it is the only one.
+    A tenant with its own domain has no path prefix. The Host header selects it unless there
+    is only one.
     """
     path = request.path
     for name, address in addresses.items():
@@ -304,8 +302,8 @@ def tenant_of(request: Request, addresses: Mapping[str, TenantAddress]) -> tuple
     return named, path
 
 
-def gateway_answer(request: Request) -> Response:
-    """Return what the gateway says to one who names no tenant that it knows."""
+def gateway_response(request: Request) -> Response:
+    """Return the gateway's response to a request for an unknown tenant."""
     organisation, tenant, *_ = [*request.path.strip("/").split("/"), "", ""]
     return canned_responses.unregistered(organisation, tenant)
 
@@ -313,7 +311,7 @@ def gateway_answer(request: Request) -> Response:
 def handle_request(
     request: Request, path: str, tenant: str, accounts: UserStore, *, is_accepted: bool
 ) -> Response:
-    """Return what the platform says; `path` follows the tenant's base address."""
+    """Return the platform's response; `path` is relative to the tenant's base address."""
     if not is_accepted:
         return error(HTTPStatus.UNAUTHORIZED)
     plain = unquote(path)
@@ -336,7 +334,7 @@ def error(status: int, message: str | None = None) -> Response:
 
 
 def envelope(status: int, word: str, content: Content) -> Response:
-    """Return an answer in the platform's envelope."""
+    """Return a response in the platform's envelope."""
     body = json.dumps({"status": word, **content}).encode()
     return Response(status, (("Content-Type", "application/json"),), body)
 
@@ -345,7 +343,7 @@ PATH = "/identity_/connect/token"
 
 
 class OAuthServer:
-    """The clients of all tenants, and the tokens issued to them; moments are epoch seconds."""
+    """The OAuth clients of all tenants and their tokens. Times are epoch seconds."""
 
     def __init__(self, tenants: Iterable[str], seed: int, lifetime_seconds: float) -> None:
         self.lifetime_seconds = lifetime_seconds
@@ -354,37 +352,37 @@ class OAuthServer:
         self._issued: dict[str, tuple[str, float]] = {}
 
     def client_id(self, tenant: str) -> str:
-        """Return the public name of a tenant's client."""
+        """Return the client ID of a tenant's client."""
         return f"{tenant}-client"
 
     def secret(self, tenant: str) -> str:
         """Return the secret of a tenant's client."""
         return self._secrets[tenant]
 
-    def issued(self, tenant: str) -> list[str]:
-        """Return the tokens that were issued to a tenant's client and not yet forgotten."""
+    def issued_tokens(self, tenant: str) -> list[str]:
+        """Return the tokens issued to a tenant's client that are still stored."""
         return [token for token, (owner, _) in self._issued.items() if owner == tenant]
 
     def replace_secret(self, tenant: str) -> str:
-        """Give a tenant's client a new secret; tokens that were issued live on."""
+        """Replace the secret of a tenant's client. Issued tokens stay valid."""
         self._secrets[tenant] = self._new()
         return self._secrets[tenant]
 
     def is_accepted(self, tenant: str, authorization: str | None, now: float) -> bool:
-        """Tell whether an Authorization header bears a living token of the tenant's client."""
+        """Return whether an Authorization header has a valid token of the tenant's client."""
         scheme, _, token = (authorization or "").partition(" ")
         owner, expires_at = self._issued.get(token.strip(), ("", 0.0))
         return scheme.lower() == "bearer" and owner == tenant and now < expires_at
 
-    def answer(self, request: Request, now: float) -> tuple[str | None, Response]:
-        """Return whose client asks, if it is known, and what it gets."""
+    def respond(self, request: Request, now: float) -> tuple[str | None, Response]:
+        """Return the tenant of the client, None if unknown, and the response."""
         fields = parse_qs(request.body.decode("latin-1"))
         form = {name: values[0] for name, values in fields.items()}
         clients = {self.client_id(tenant): tenant for tenant in self._secrets}
         tenant = clients.get(form.get("client_id", ""))
         if request.method != "POST" or form.get("grant_type") != "client_credentials":
             return tenant, _error("unsupported_grant_type")
-        if tenant is None or not self._knows(tenant, form.get("client_secret", "")):
+        if tenant is None or not self._is_valid(tenant, form.get("client_secret", "")):
             return tenant, _error("invalid_client")
         self._issued = {
             token: (owner, expires_at)
@@ -401,7 +399,7 @@ class OAuthServer:
         }
         return tenant, _json(200, content)
 
-    def _knows(self, tenant: str, secret: str) -> bool:
+    def _is_valid(self, tenant: str, secret: str) -> bool:
         return hmac.compare_digest(secret.encode(), self._secrets[tenant].encode())
 
     def _new(self) -> str:
@@ -422,13 +420,13 @@ MAX_SECONDS = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """A log-normal distribution of seconds; `sigma` 0 makes it a constant."""
+    """A log-normal distribution of seconds, constant if `sigma` is 0."""
 
     median_seconds: float = 0.04
     sigma: float = 0.25
 
     def draw(self, source: random.Random) -> float:
-        """Return the seconds that the next answer takes."""
+        """Return the duration of the next response, in seconds."""
         if self.sigma == 0:
             return self.median_seconds
         drawn = self.median_seconds * math.exp(source.gauss(0.0, self.sigma))

@@ -1,7 +1,7 @@
-"""A script of what goes wrong, phase by phase, and what a good prober says of it.
+"""Scenarios: phases with faults, and the verdicts that a correct prober reports.
 
-A scenario is YAML: phases with a length in seconds, the actions at their beginning, and for each
-tenant the reasons that may be seen once they have begun.
+A scenario is YAML: phases with a duration in seconds, the actions at their start, and for each
+tenant the reasons that are expected during the phase.
 """
 
 import asyncio
@@ -32,24 +32,24 @@ class _Strict(BaseModel):
 
 
 class Action(_Strict):
-    """One thing that is done: exactly one verb; `tenant`, `path`, `times` say to whom."""
+    """One action: exactly one verb; `tenant`, `path` and `times` limit what it applies to."""
 
     fault: str | None = None
-    """Put a fault in force, by its name."""
+    """Start the fault of this name."""
     clear_faults: Literal["all", "tenant"] | None = None
     """End all faults, or those of `tenant`."""
     regenerate: str | None = None
-    """Generate a new token for this tenant's user; nobody is told."""
+    """Generate a new token for this tenant's user, without writing it to the file."""
     deliver: str | None = None
-    """Write this tenant's present token into its file."""
+    """Write this tenant's current token to its file."""
     network_delay_ms: Annotated[float, Field(ge=0, le=60_000)] | None = None
-    """Let answers to `tenant` arrive so much later."""
+    """Delay responses to `tenant`."""
     cut: str | None = None
-    """Cut the network before this tenant."""
+    """Cut this tenant's network."""
     restore: str | None = None
-    """Mend it."""
+    """Restore this tenant's network."""
     server_ms: Annotated[float, Field(ge=0, le=600_000)] | None = None
-    """Let the platform take so long, for `tenant` or all."""
+    """Set the platform's response time, for `tenant` or all."""
     tenant: str | None = None
     path: str | None = None
     times: Annotated[int, Field(gt=0)] | None = None
@@ -64,33 +64,33 @@ class Action(_Strict):
 
 
 class Expected(_Strict):
-    """What is right to be said of a tenant while a phase lasts."""
+    """The expected verdicts of a tenant during a phase."""
 
     reasons: tuple[str, ...]
     slow: Literal["server", "network"] | None = None
-    """The side over its objective."""
+    """The latency component over its objective."""
 
 
 class Phase(_Strict):
-    """A stretch of a scenario."""
+    """A phase of a scenario."""
 
     name: str
     description: str
-    """One sentence for who watches."""
+    """One sentence for the viewer."""
     seconds: Annotated[float, Field(gt=0, le=86_400)]
     actions: tuple[Action, ...] = ()
     expect: dict[str, Expected] = Field(default_factory=dict)
 
 
 class Scenario(_Strict):
-    """Phases, one after the other."""
+    """A sequence of phases."""
 
     title: str
     phases: Annotated[tuple[Phase, ...], Field(min_length=1)]
 
 
 def read_scenario(text: str, source: str) -> Scenario:
-    """Return the scenario in `text`; raises ValueError that names what is wrong where."""
+    """Parse a scenario. Raises ValueError that lists all problems."""
     try:
         return Scenario.model_validate(yaml.safe_load(text))
     except yaml.YAMLError as error:
@@ -112,7 +112,7 @@ async def play(
     on_phase: Callable[[Phase], Awaitable[None]],
     speed: float = 1.0,
 ) -> None:
-    """Play all phases, `speed` times as fast; `on_phase` is told when one's actions are done."""
+    """Play all phases, `speed` times as fast. `on_phase` is called after a phase's actions."""
     for phase in scenario.phases:
         for action in phase.actions:
             await apply_action(action, simulator)
@@ -121,13 +121,13 @@ async def play(
 
 
 async def apply_action(action: Action, simulator: Simulator) -> None:
-    """Do one thing; raises KeyError or ValueError if it cannot be done."""
+    """Apply one action. Raises KeyError or ValueError if it is not possible."""
     if action.fault is not None:
         await simulator.set_fault(action.fault, action.tenant, action.path, action.times)
     elif action.clear_faults is not None:
         await simulator.clear_faults(action.tenant if action.clear_faults == "tenant" else None)
     elif action.server_ms is not None:
-        simulator.world.set_latency(Latency(action.server_ms / 1000, 0.0), action.tenant)
+        simulator.state.set_latency(Latency(action.server_ms / 1000, 0.0), action.tenant)
     elif action.network_delay_ms is not None and action.tenant is not None:
         simulator.proxy(action.tenant).delay_seconds = action.network_delay_ms / 1000
     elif action.regenerate is not None:
@@ -141,7 +141,7 @@ async def apply_action(action: Action, simulator: Simulator) -> None:
 
 
 def format_validation_errors(error: ValidationError) -> list[str]:
-    """Return a line for each thing that is wrong: where, and what."""
+    """Return one line for each problem: location and message."""
     return [
         f"{'.'.join(map(str, each['loc']))}: {each['msg']}"
         for each in error.errors(include_url=False, include_input=False)

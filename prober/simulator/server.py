@@ -1,8 +1,7 @@
-"""The simulated platform's socket: raw streams, since it must be able to do everything wrong.
+"""The simulator's server, on raw streams so that it can violate the protocol.
 
-How WIRE faults are sent: each of these holds the raw connection, and ends it.
-
-Certificates for the simulator, good and bad, made by an authority that lives as long as it.
+WIRE faults are functions that get the raw connection and end it. The certificates, valid and
+invalid, are issued by a CA that exists as long as the process.
 """
 
 import asyncio
@@ -55,45 +54,45 @@ async def _hang(_writer: asyncio.StreamWriter, _: Response) -> None:
     await asyncio.sleep(HOLD_SECONDS)
 
 
-async def _drip(writer: asyncio.StreamWriter, answer: Response) -> None:
-    for byte in (head(answer) + answer.body)[: int(HOLD_SECONDS / DRIP_SECONDS)]:
+async def _drip(writer: asyncio.StreamWriter, response: Response) -> None:
+    for byte in (head(response) + response.body)[: int(HOLD_SECONDS / DRIP_SECONDS)]:
         writer.write(bytes([byte]))
         await writer.drain()
         await asyncio.sleep(DRIP_SECONDS)
 
 
-async def _truncated(writer: asyncio.StreamWriter, answer: Response) -> None:
+async def _truncated(writer: asyncio.StreamWriter, response: Response) -> None:
     writer.write(
-        head(answer, framing=content_length(len(answer.body) + 100))
-        + answer.body[: len(answer.body) // 2]
+        head(response, framing=content_length(len(response.body) + 100))
+        + response.body[: len(response.body) // 2]
     )
     await writer.drain()
 
 
-async def _truncated_chunks(writer: asyncio.StreamWriter, answer: Response) -> None:
-    lines = head(answer, framing=("Transfer-Encoding", "chunked"))
-    writer.write(lines + f"{len(answer.body):x}\r\n".encode() + answer.body[:10])
+async def _truncated_chunks(writer: asyncio.StreamWriter, response: Response) -> None:
+    lines = head(response, framing=("Transfer-Encoding", "chunked"))
+    writer.write(lines + f"{len(response.body):x}\r\n".encode() + response.body[:10])
     await writer.drain()
 
 
-async def _length_too_long(writer: asyncio.StreamWriter, answer: Response) -> None:
-    writer.write(head(answer, framing=content_length(len(answer.body) + 100)) + answer.body)
+async def _length_too_long(writer: asyncio.StreamWriter, response: Response) -> None:
+    writer.write(head(response, framing=content_length(len(response.body) + 100)) + response.body)
     await writer.drain()
     await asyncio.sleep(HOLD_SECONDS)
 
 
-async def _length_too_short(writer: asyncio.StreamWriter, answer: Response) -> None:
+async def _length_too_short(writer: asyncio.StreamWriter, response: Response) -> None:
     writer.write(
-        head(answer, framing=content_length(len(answer.body) // 2), close=True) + answer.body
+        head(response, framing=content_length(len(response.body) // 2), close=True) + response.body
     )
     await writer.drain()
 
 
-async def _gzip_bomb(writer: asyncio.StreamWriter, answer: Response) -> None:
-    zipped = answer.with_header("Content-Encoding", "gzip")
+async def _gzip_bomb(writer: asyncio.StreamWriter, response: Response) -> None:
+    zipped = response.with_header("Content-Encoding", "gzip")
     writer.write(head(zipped, framing=("Connection", "close")))
     writer.write(_GZIP_HEADER)
-    # A full flush makes a block that may be repeated: cheap for who sends it.
+    # A full flush makes a block that can be repeated, so a small buffer gives a large body.
     deflate = zlib.compressobj(wbits=-zlib.MAX_WBITS)
     block = deflate.compress(bytes(1024 * 1024)) + deflate.flush(zlib.Z_FULL_FLUSH)
     for _ in range(BOMB_BYTES // (1024 * 1024)):
@@ -103,8 +102,8 @@ async def _gzip_bomb(writer: asyncio.StreamWriter, answer: Response) -> None:
         await writer.drain()
 
 
-async def _gzip_corrupt(writer: asyncio.StreamWriter, answer: Response) -> None:
-    writer.write(head(answer.with_header("Content-Encoding", "gzip")) + answer.body)
+async def _gzip_corrupt(writer: asyncio.StreamWriter, response: Response) -> None:
+    writer.write(head(response.with_header("Content-Encoding", "gzip")) + response.body)
     await writer.drain()
 
 
@@ -113,7 +112,7 @@ async def _garbage(writer: asyncio.StreamWriter, _: Response) -> None:
     await writer.drain()
 
 
-async def _endless_head(writer: asyncio.StreamWriter, _answer: Response) -> None:
+async def _endless_head(writer: asyncio.StreamWriter, _response: Response) -> None:
     writer.write(b"HTTP/1.1 200 OK\r\nX-Endless: ")
     for _ in range(ENDLESS_BYTES // _BLOCK):
         writer.write(b"x" * _BLOCK)
@@ -143,7 +142,7 @@ _LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 
 class Certificates:
-    """One TLS context for good, and one for each fault of the certificate."""
+    """TLS contexts: a valid one, and one for each certificate fault."""
 
     def __init__(self) -> None:
         self._authority = trustme.CA()
@@ -157,11 +156,11 @@ class Certificates:
         }
 
     def context(self, fault: str | None) -> ssl.SSLContext | None:
-        """Return the context to shake hands with, or None if this fault is no certificate."""
+        """Return the TLS context for a fault, None if it is not a certificate fault."""
         return self._contexts.get(fault)
 
     def write_authority(self, path: Path) -> None:
-        """Write the authority's certificate, which clients are to trust, as PEM."""
+        """Write the certificate of the CA that clients need to trust, as PEM."""
         self._authority.cert_pem.write_to_path(path)
 
 
@@ -176,10 +175,10 @@ _CLIENT_HELLO_BYTES = 16 * 1024
 
 
 class PlatformServer:
-    """Serves a world on one address, with TLS if certificates are given."""
+    """Serves the simulated platform on one address, with TLS if certificates are given."""
 
     def __init__(self, state: SimulatorState, certificates: Certificates | None) -> None:
-        self._world = state
+        self._state = state
         self._certificates = certificates
         self._server: asyncio.Server | None = None
         self._black_hole: list[socket.socket] = []
@@ -188,13 +187,13 @@ class PlatformServer:
         self.address = ("", 0)
 
     async def start(self, host: str, port: int) -> None:
-        """Listen; port 0 takes a free one. Raises OSError."""
+        """Listen; port 0 selects a free port. Raises OSError."""
         self.address = (host, port)
         await self._listen()
 
     async def restart_listener(self) -> None:
-        """Listen, refuse, never accept, or shake hands badly, as the world's faults have it."""
-        fault = self._world.listener_fault()
+        """Apply the active LISTENER or HANDSHAKE fault: listen, refuse, or never accept."""
+        fault = self._state.listener_fault()
         await self._close_listener()
         if fault is None:
             await self._listen()
@@ -202,7 +201,7 @@ class PlatformServer:
             self._open_black_hole()
 
     async def close(self) -> None:
-        """End everything."""
+        """Stop listening and close all connections."""
         await self._close_listener()
         for task in self._conversations:
             task.cancel()
@@ -220,7 +219,7 @@ class PlatformServer:
     def _context(self) -> ssl.SSLContext | None:
         if self._certificates is None:
             return None
-        fault = self._world.handshake_fault()
+        fault = self._state.handshake_fault()
         return self._certificates.context(None if fault is None else fault.name)
 
     async def _close_listener(self) -> None:
@@ -232,7 +231,7 @@ class PlatformServer:
         self._black_hole.clear()
 
     def _open_black_hole(self) -> None:
-        """Listen with a queue for one, and fill it: further handshakes of TCP go unanswered."""
+        """Listen with a backlog of one, and fill it: further TCP handshakes get no response."""
         listener = socket.socket()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(self.address)
@@ -252,13 +251,13 @@ class PlatformServer:
         assert task is not None  # noqa: S101 -- asyncio runs this in a task of its own
         self._conversations.add(task)
         try:
-            fault = self._world.handshake_fault()
+            fault = self._state.handshake_fault()
             if fault is not None and not self._speaks_tls:
                 await self._refuse_handshake(fault.name, reader, writer)
             else:
                 await self._serve_connection(reader, writer)
         except (OSError, asyncio.IncompleteReadError, BadRequestError, asyncio.CancelledError):
-            pass  # a client that goes away is no news, and a cancelled server is closing
+            pass  # clients may disconnect, and cancellation means that the server closes
         finally:
             self._conversations.discard(task)
             writer.close()
@@ -266,7 +265,7 @@ class PlatformServer:
     async def _refuse_handshake(
         self, fault: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        """Behave as one who cannot, or will not, speak TLS."""
+        """Fail the TLS handshake in the way that the fault describes."""
         await reader.read(_CLIENT_HELLO_BYTES)
         if fault == "not_tls":
             writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
@@ -278,24 +277,24 @@ class PlatformServer:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         while (request := await read_request(reader)) is not None:
-            decision = self._world.decide(request, time.time())
-            answer = await self._timed(decision, request)
-            self._world.log(request, decision, answer.status, time.time())
+            decision = self._state.decide(request, time.time())
+            response = await self._timed(decision, request)
+            self._state.log(request, decision, response.status, time.time())
             fault = decision.fault
-            if fault is not None and fault.stage is FaultLayer.WIRE:
-                await WIRE_FAULTS[fault.name](writer, answer)
+            if fault is not None and fault.layer is FaultLayer.WIRE:
+                await WIRE_FAULTS[fault.name](writer, response)
                 return
-            writer.write(head(answer, close=request.wants_close) + answer.body)
+            writer.write(head(response, close=request.wants_close) + response.body)
             await writer.drain()
             if request.wants_close or decision.tenant is None:
                 return
 
     async def _timed(self, decision: Decision, request: Request) -> Response:
-        """Take the platform's time, and state it as it truly was."""
+        """Wait for the platform's response time, and report the time that it really took."""
         if decision.server_seconds is None:
             return decision.response
         began = time.perf_counter()
         await asyncio.sleep(decision.server_seconds)
         taken_ms = (time.perf_counter() - began) * 1000
         timed = decision.response.with_header(TIMING, f"total;dur={taken_ms:.3f}")
-        return timed if decision.fault is None else decision.fault.alter(timed, request)
+        return timed if decision.fault is None else decision.fault.transform(timed, request)

@@ -1,7 +1,4 @@
-"""The whole simulated platform: servers, lines and tokens, started and ended together.
-
-A stretch of network: relays TCP, delays what comes back, and can be cut.
-"""
+"""The simulator: starts and stops the platform's server, and a network proxy for each tenant."""
 
 import asyncio
 from contextlib import AsyncExitStack, suppress
@@ -21,7 +18,7 @@ _IN_FLIGHT_CHUNKS = 64
 
 
 class LatencyProxy:
-    """Relays connections to `target`; whatever the target sends arrives `delay_seconds` later."""
+    """A TCP proxy to `target` that delays what the target sends by `delay_seconds`."""
 
     def __init__(self, target: tuple[str, int], delay_seconds: float = 0.0) -> None:
         self.delay_seconds = delay_seconds
@@ -32,21 +29,21 @@ class LatencyProxy:
 
     @property
     def port(self) -> int:
-        """Return the port, which stays the same when the line is cut and restored."""
+        """The port; it stays the same when the network is cut and restored."""
         return self._address[1]
 
     @property
     def is_cut(self) -> bool:
-        """Tell whether connections are refused."""
+        """Whether connections are refused."""
         return self._server is None
 
     async def start(self) -> None:
-        """Begin to relay."""
+        """Start relaying."""
         self._server = await asyncio.start_server(self._on_connection, *self._address)
         self._address = self._server.sockets[0].getsockname()[:2]
 
     async def cut(self) -> None:
-        """Refuse new connections and drop those that are open."""
+        """Refuse new connections and abort open ones."""
         if self._server is not None:
             self._server.close()
             self._server = None
@@ -55,7 +52,7 @@ class LatencyProxy:
         await asyncio.gather(*self._connections, return_exceptions=True)
 
     async def restore(self) -> None:
-        """Relay again."""
+        """Relay again after `cut`."""
         if self._server is None:
             await self.start()
 
@@ -72,7 +69,7 @@ class LatencyProxy:
             finally:
                 far_writer.close()
         except (OSError, asyncio.CancelledError):
-            pass  # either end may go away at any time
+            pass  # either end may disconnect at any time
         finally:
             self._connections.discard(task)
             writer.close()
@@ -82,21 +79,23 @@ class LatencyProxy:
         near: tuple[asyncio.StreamReader, asyncio.StreamWriter],
         far: tuple[asyncio.StreamReader, asyncio.StreamWriter],
     ) -> None:
-        """Relay until the target has closed, or either end fails."""
-        there = asyncio.create_task(_pass_on(near[0], far[1]), name="delay line: there")
-        back = asyncio.create_task(self._forward_back(far[0], near[1]), name="delay line: back")
+        """Relay until the target closes the connection, or either end fails."""
+        outbound = asyncio.create_task(_pass_on(near[0], far[1]), name="latency proxy: request")
+        inbound = asyncio.create_task(
+            self._forward_back(far[0], near[1]), name="latency proxy: response"
+        )
         try:
-            await back
+            await inbound
         finally:
-            for task in (there, back):
+            for task in (outbound, inbound):
                 task.cancel()
-            await asyncio.gather(there, back, return_exceptions=True)
+            await asyncio.gather(outbound, inbound, return_exceptions=True)
 
     async def _forward_back(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         clock = asyncio.get_running_loop().time
-        line: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(_IN_FLIGHT_CHUNKS)
+        proxy: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(_IN_FLIGHT_CHUNKS)
 
         async def receive() -> None:
             data = b"-"
@@ -105,12 +104,12 @@ class LatencyProxy:
                     data = await reader.read(_CHUNK_BYTES)
                 except OSError:
                     data = b""
-                await line.put((clock() + self.delay_seconds, data))
+                await proxy.put((clock() + self.delay_seconds, data))
 
-        receiving = asyncio.create_task(receive(), name="delay line: receive")
+        receiving = asyncio.create_task(receive(), name="latency proxy: receive")
         try:
             while True:
-                due, data = await line.get()
+                due, data = await proxy.get()
                 await asyncio.sleep(max(0.0, due - clock()))
                 if not data:
                     return
@@ -130,7 +129,7 @@ async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
 
 @dataclass(frozen=True, slots=True)
 class SimulatorConfig:
-    """What to simulate, and where to listen; port 0 takes a free one."""
+    """What to simulate, and where to listen; port 0 selects a free port."""
 
     tenants: tuple[SimulatedTenant, ...]
     seed: int = 0
@@ -143,28 +142,28 @@ class SimulatorConfig:
 
 
 class Simulator:
-    """Use as an asynchronous context manager: within it, the platform is there."""
+    """The simulated platform; an asynchronous context manager that serves while it is open."""
 
     def __init__(self, config: SimulatorConfig) -> None:
         self.config = config
-        self.world = SimulatorState(
+        self.state = SimulatorState(
             config.tenants, config.seed, config.latency, config.issued_token_seconds
         )
         self.certificates = Certificates() if config.tls else None
-        self.lines: dict[str, LatencyProxy] = {}
-        self._server = PlatformServer(self.world, self.certificates)
+        self.proxies: dict[str, LatencyProxy] = {}
+        self._server = PlatformServer(self.state, self.certificates)
         self._resources = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        """Listen; raises OSError."""
+        """Start all servers. Raises OSError."""
         await self._server.start(self.config.host, self.config.port)
         self._resources.push_async_callback(self._server.close)
         for tenant in self.config.tenants:
             if tenant.behind_proxy:
-                line = LatencyProxy(self._server.address)
-                await line.start()
-                self._resources.push_async_callback(line.cut)
-                self.lines[tenant.name] = line
+                proxy = LatencyProxy(self._server.address)
+                await proxy.start()
+                self._resources.push_async_callback(proxy.cut)
+                self.proxies[tenant.name] = proxy
             if self.config.token_directory is not None:
                 await self.deliver(tenant.name)
         return self
@@ -175,46 +174,46 @@ class Simulator:
         exception: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """End everything."""
+        """Stop all servers."""
         await self._resources.aclose()
 
     @property
     def url(self) -> str:
-        """Return where the platform is, without any tenant's path."""
+        """The platform's address, without the path of a tenant."""
         return self._url(self._server.address[1])
 
     def base_url(self, tenant: str) -> str:
-        """Return what a tenant's `/api/...` follows, through its own network if it has one."""
-        line = self.lines.get(self.world.known(tenant))
-        prefix = self.world.tenants[tenant].address.prefix
-        return f"{self.url if line is None else self._url(line.port)}{prefix}"
+        """Return a tenant's base address, through its own network proxy if it has one."""
+        proxy = self.proxies.get(self.state.require_tenant(tenant))
+        prefix = self.state.tenants[tenant].address.prefix
+        return f"{self.url if proxy is None else self._url(proxy.port)}{prefix}"
 
     def token(self, tenant: str) -> str:
-        """Return the one token that is accepted for a tenant."""
-        return self.world.accounts.token(self.world.known(tenant))
+        """Return the active token of a tenant's user."""
+        return self.state.accounts.token(self.state.require_tenant(tenant))
 
     def regenerate(self, tenant: str) -> str:
-        """Generate a new token for a tenant's user: the one before is dead at once."""
-        return self.world.accounts.regenerate(self.world.known(tenant))
+        """Generate a new token for a tenant's user. The previous one becomes invalid at once."""
+        return self.state.accounts.regenerate(self.state.require_tenant(tenant))
 
     @property
     def token_url(self) -> str:
-        """Return where OAuth clients ask for tokens."""
+        """The token URL for OAuth clients."""
         return f"{self.url}{platform.PATH}"
 
     def replace_secret(self, tenant: str) -> str:
-        """Give a tenant's OAuth client a new secret."""
-        return self.world.identity.replace_secret(self.world.known(tenant))
+        """Replace the secret of a tenant's OAuth client."""
+        return self.state.identity.replace_secret(self.state.require_tenant(tenant))
 
     async def deliver(self, tenant: str) -> Path:
-        """Write a tenant's present token and its client's secret to the token directory.
+        """Write a tenant's current token and client secret to the token directory, atomically.
 
-        Each by renaming; returns the token's file.
+        Returns the token's file.
         """
         directory = self.config.token_directory
         if directory is None:
-            raise ValueError("the simulator was started without a directory for tokens")
-        token, secret = self.token(tenant), self.world.identity.secret(tenant)
+            raise ValueError("the simulator was started without a token directory")
+        token, secret = self.token(tenant), self.state.identity.secret(tenant)
         await asyncio.to_thread(_write, directory / f"{tenant}.client-secret", secret)
         return await asyncio.to_thread(_write, directory / f"{tenant}.token", token)
 
@@ -225,31 +224,31 @@ class Simulator:
         path: str | None = None,
         times: int | None = None,
     ) -> None:
-        """Put a fault of `faults.FAULTS` in force; raises KeyError, or ValueError if it cannot be.
+        """Start a fault of `faults.FAULTS`. Raises KeyError, or ValueError if not possible.
 
-        `path` is a shell pattern for what follows a tenant's base address.
+        `path` is a shell pattern for the path relative to a tenant's base address.
         """
         fault = fault_named(name)
-        if fault.stage is FaultLayer.HANDSHAKE and self.certificates is None:
+        if fault.layer is FaultLayer.HANDSHAKE and self.certificates is None:
             raise ValueError(f"'{name}' needs TLS: this simulator speaks plain HTTP")
-        if fault.stage in {FaultLayer.HANDSHAKE, FaultLayer.LISTENER} and (tenant or path or times):
-            raise ValueError(f"'{name}' happens before any request: it hits all tenants")
-        self.world.set_fault(ActiveFault(fault, tenant, path, times))
-        if fault.stage in {FaultLayer.HANDSHAKE, FaultLayer.LISTENER}:
+        if fault.layer in {FaultLayer.HANDSHAKE, FaultLayer.LISTENER} and (tenant or path or times):
+            raise ValueError(f"'{name}' happens before any request: it applies to all tenants")
+        self.state.set_fault(ActiveFault(fault, tenant, path, times))
+        if fault.layer in {FaultLayer.HANDSHAKE, FaultLayer.LISTENER}:
             await self._server.restart_listener()
 
     async def clear_faults(self, tenant: str | None = None) -> None:
         """End the faults of one tenant, or all."""
-        before = (self.world.handshake_fault(), self.world.listener_fault())
-        self.world.clear_faults(tenant)
-        if before != (self.world.handshake_fault(), self.world.listener_fault()):
+        before = (self.state.handshake_fault(), self.state.listener_fault())
+        self.state.clear_faults(tenant)
+        if before != (self.state.handshake_fault(), self.state.listener_fault()):
             await self._server.restart_listener()
 
     def proxy(self, tenant: str) -> LatencyProxy:
-        """Return the network before a tenant; raises ValueError if there is none."""
-        if self.world.known(tenant) not in self.lines:
+        """Return a tenant's network proxy. Raises ValueError if it has none."""
+        if self.state.require_tenant(tenant) not in self.proxies:
             raise ValueError(f"tenant '{tenant}' has no network of its own to slow down or cut")
-        return self.lines[tenant]
+        return self.proxies[tenant]
 
     def _url(self, port: int) -> str:
         scheme = "http" if self.certificates is None else "https"

@@ -1,6 +1,6 @@
-"""The state of the simulated world: accounts, latencies, faults in force, and who asked what.
+"""The simulator's state: accounts, latencies, active faults, and logged requests.
 
-Deciding an answer neither sleeps nor writes: the server does.
+It decides about requests without sleeping or writing; the server does both.
 """
 
 import random
@@ -17,7 +17,7 @@ from prober.simulator.platform import (
     OAuthServer,
     TenantAddress,
     UserStore,
-    gateway_answer,
+    gateway_response,
     handle_request,
     tenant_of,
     token_fingerprint,
@@ -30,8 +30,8 @@ MAX_LOGGED = 10_000
 class SimulatedTenant:
     """One tenant of the simulated platform.
 
-    Tenants that name the same `user` share that user's token. `behind_delay_line` puts a network
-    of its own before the tenant, which can be slowed down and cut.
+    Tenants of the same `user` share that user's token. `behind_proxy` gives the tenant a network
+    proxy, with which its network can be delayed and cut.
     """
 
     name: str
@@ -42,15 +42,15 @@ class SimulatedTenant:
 
 @dataclass(slots=True)
 class ActiveFault:
-    """A fault in force: for one tenant or all, for some paths or all, `times` or for ever."""
+    """An active fault, for one tenant or all, for some paths or all, `times` times or always."""
 
     fault: Fault
     tenant: str | None = None
     path: str | None = None
     times: int | None = None
 
-    def hits(self, tenant: str, path: str) -> bool:
-        """Tell whether a request is hit; the identity server only if the path names it."""
+    def applies_to(self, tenant: str, path: str) -> bool:
+        """Return whether the fault applies to a request; to token requests only if `path` does."""
         if path == platform.PATH and not (self.path or "").startswith("/identity_"):
             return False
         return (
@@ -62,7 +62,7 @@ class ActiveFault:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What happens to a request. `server_seconds` None: the platform never sees it."""
+    """What to do with a request. `server_seconds` is None if the platform does not see it."""
 
     tenant: str | None
     response: Response
@@ -72,7 +72,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class LoggedRequest:
-    """A request that was answered, or made to fail; `at` is in epoch seconds."""
+    """A request and its outcome; `at` is in epoch seconds."""
 
     at: float
     tenant: str | None
@@ -83,12 +83,12 @@ class LoggedRequest:
     fault: str | None
 
     def as_dict(self) -> dict[str, object]:
-        """Return it as JSON has it."""
+        """Return the request as a JSON object."""
         return asdict(self)
 
 
 class SimulatorState:
-    """Everything that the simulated platform knows."""
+    """Everything that the simulator keeps in memory."""
 
     def __init__(
         self,
@@ -109,16 +109,16 @@ class SimulatorState:
         self._random = random.Random(f"latency/{seed}")  # noqa: S311 -- a simulator's times
 
     def decide(self, request: Request, now: float) -> Decision:
-        """Return what happens to a request; `now` is in epoch seconds."""
+        """Decide about a request; `now` is in epoch seconds."""
         if request.method == "CONNECT" or "://" in request.target:
-            return Decision(None, canned_responses.PROXY_LOG_IN, None)
+            return Decision(None, canned_responses.PROXY_AUTHENTICATION, None)
         if request.headers.get("user-agent", "").startswith("Python-urllib"):
             return Decision(None, canned_responses.CDN_1010, None)
         if request.path == platform.PATH:
             return self._decide_token(request, now)
         found = tenant_of(request, self._addresses)
         if found is None:
-            return Decision(None, gateway_answer(request), None)
+            return Decision(None, gateway_response(request), None)
         tenant, path = found
         authorization = request.headers.get("authorization")
         accepted = self.accounts.is_accepted(tenant, authorization) or self.identity.is_accepted(
@@ -132,7 +132,7 @@ class SimulatorState:
         )
 
     def log(self, request: Request, decision: Decision, status: int, at: float) -> None:
-        """Remember a request, its token by its fingerprint alone."""
+        """Log a request, with the fingerprint of its token."""
         token = request.headers.get("authorization", "").partition(" ")[2]
         self.requests.append(
             LoggedRequest(
@@ -147,14 +147,14 @@ class SimulatorState:
         )
 
     def set_latency(self, latency: Latency, tenant: str | None = None) -> None:
-        """Let one tenant, or all, answer as fast as `latency` says; raises KeyError."""
-        for name in self.tenants if tenant is None else (self.known(tenant),):
+        """Set the response time of one tenant, or of all. Raises KeyError."""
+        for name in self.tenants if tenant is None else (self.require_tenant(tenant),):
             self._latencies[name] = latency
 
     def set_fault(self, active: ActiveFault) -> None:
-        """Put a fault in force, before those that are; raises KeyError for an unknown tenant."""
+        """Start a fault; it precedes earlier ones. Raises KeyError for an unknown tenant."""
         if active.tenant is not None:
-            self.known(active.tenant)
+            self.require_tenant(active.tenant)
         self.faults.insert(0, active)
 
     def clear_faults(self, tenant: str | None = None) -> None:
@@ -162,32 +162,32 @@ class SimulatorState:
         self.faults = [f for f in self.faults if tenant is not None and f.tenant != tenant]
 
     def handshake_fault(self) -> Fault | None:
-        """Return the fault that is in force before any request, or None."""
+        """Return the active HANDSHAKE fault, or None."""
         return self._faults_at(FaultLayer.HANDSHAKE)
 
     def listener_fault(self) -> Fault | None:
-        """Return the fault of the listener that is in force, or None."""
+        """Return the active LISTENER fault, or None."""
         return self._faults_at(FaultLayer.LISTENER)
 
-    def known(self, tenant: str) -> str:
-        """Return the name of a tenant that there is; raises KeyError."""
+    def require_tenant(self, tenant: str) -> str:
+        """Return `tenant` if it exists. Raises KeyError."""
         if tenant not in self.tenants:
-            raise KeyError(f"there is no tenant '{tenant}'; there are {', '.join(self.tenants)}")
+            raise KeyError(f"unknown tenant '{tenant}'; known: {', '.join(self.tenants)}")
         return tenant
 
     def _decide_token(self, request: Request, now: float) -> Decision:
-        tenant, issued = self.identity.answer(request, now)
+        tenant, issued = self.identity.respond(request, now)
         if tenant is None:
             return Decision(None, issued, None)
         seconds = self._latencies[tenant].draw(self._random)
         return Decision(tenant, issued, seconds, self._fault(tenant, platform.PATH))
 
-    def _faults_at(self, stage: FaultLayer) -> Fault | None:
-        return next((a.fault for a in self.faults if a.fault.stage is stage), None)
+    def _faults_at(self, layer: FaultLayer) -> Fault | None:
+        return next((a.fault for a in self.faults if a.fault.layer is layer), None)
 
     def _fault(self, tenant: str, path: str) -> Fault | None:
         for active in self.faults:
-            if active.fault.stage in {FaultLayer.ANSWER, FaultLayer.WIRE} and active.hits(
+            if active.fault.layer in {FaultLayer.RESPONSE, FaultLayer.WIRE} and active.applies_to(
                 tenant, path
             ):
                 if active.times is not None:
@@ -197,7 +197,7 @@ class SimulatorState:
 
 
 def fault_named(name: str) -> Fault:
-    """Return a fault of the table; raises KeyError with the names that there are."""
+    """Return a fault by name. Raises KeyError that lists the names."""
     if name not in FAULTS:
-        raise KeyError(f"there is no fault '{name}'; there are {', '.join(FAULTS)}")
+        raise KeyError(f"unknown fault '{name}'; known: {', '.join(FAULTS)}")
     return FAULTS[name]

@@ -11,7 +11,8 @@ resulting statuses and events to the event sinks. `TokenManager` is what probe r
 import asyncio
 import hmac
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -28,9 +29,10 @@ from prober.models import (
 )
 from prober.outcomes import Reason, TokenEventKind, TokenState
 from prober.sinks import EventSink
-from prober.tokens import state_machine
+from prober.tokens import route_check, state_machine
 from prober.tokens.oauth import CachedToken, jwt_expiry
 from prober.tokens.oauth_client import OAuthTokenClient, SendRequest, TokenUnavailable
+from prober.tokens.route_check import RouteCheckState, RouteConclusion, RouteDecision
 from prober.tokens.sources import SourceReading, SourceWatcher
 from prober.tokens.state_machine import (
     Backoff,
@@ -158,6 +160,7 @@ class TokenRegistry:
 
 
 WATCH_SECONDS = 2.5
+"""The time in which every source is polled once."""
 _FINGERPRINT_HEX_DIGITS = 8
 
 
@@ -208,6 +211,8 @@ class TokenManager:
         self._oauth_clients: dict[str, OAuthTokenClient] = {}
         self._leases: dict[str, TokenLease] = {}
         self._retired_clients: list[OAuthTokenClient] = []
+        self._route_checks: dict[str, RouteCheckState] = {}
+        self._route_locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._open_sources(tenants)
 
     @property
@@ -275,19 +280,58 @@ class TokenManager:
         return self._lease(tenant, reading.secret)
 
     async def refresh_rejected(
-        self, tenant: Tenant, rejected: TokenLease
+        self, tenant: Tenant, rejected: TokenLease, probe: str
     ) -> TokenLease | TokenUnavailable:
-        """Return the token after a new read of the source of a rejected one.
+        """Return the token after a new read of the source of one that was rejected for `probe`.
 
         Concurrent callers share one read. If the rejection is already known, the source is not
-        read again: the watcher does that anyway. A token that was issued for this very request
-        is not requested again either.
+        read again: the watcher does that anyway. Nor is another OAuth token requested in place of
+        one that was issued for this very request, or for a route that is known to refuse a token
+        that others accept: it would cost a token for each run.
         """
         record = self._registry.record(tenant.name)
         is_news = record.fingerprint == rejected.ref.fingerprint
-        if is_news and record.state is not TokenState.REJECTED and not rejected.fresh:
+        if (
+            is_news
+            and record.state is not TokenState.REJECTED
+            and not rejected.fresh
+            and not self._is_route_unauthorized(tenant, probe, rejected.ref)
+        ):
             await self._reread_source(tenant.name)
         return await self.lease(tenant)
+
+    async def confirm_rejection(
+        self,
+        tenant: Tenant,
+        probe: str,
+        token: TokenRef,
+        check: Callable[[], Awaitable[str | None]],
+    ) -> str | None:
+        """Return what accepts a token that `probe` was refused with, None if it is rejected.
+
+        `check` requests another route with the same token, and returns its name if it accepts. It
+        is called at most about once a minute for a tenant's credential; probes that are refused
+        meanwhile wait for it and share its conclusion.
+        """
+        if tenant.name not in self._tenants:  # removed by a reload meanwhile
+            return None
+        async with self._route_locks[tenant.name]:
+            # Another probe that waited for the same check may have had the token rejected.
+            if self._registry.record(tenant.name).state is TokenState.REJECTED:
+                return None
+            began_at = self._now()
+            conclusion = self._route_conclusion(tenant, probe, token)
+            accepted_route = conclusion.accepted_route
+            if conclusion.decision is RouteDecision.CHECK:
+                accepted_route = await check()
+                state = self._route_state(tenant, token)
+                self._route_checks[tenant.name] = route_check.on_checked(
+                    state, accepted_route, began_at
+                )
+            self._route_checks[tenant.name] = route_check.on_refused(
+                self._route_state(tenant, token), probe, began_at
+            )
+            return accepted_route
 
     def observe(
         self,
@@ -301,6 +345,12 @@ class TokenManager:
         """Process the verdict on a request that was sent with `token`."""
         response = TokenResponse(token.fingerprint, probe, verdict, status, started_at)
         at = self._now()
+        # A tenant without a 401 has no state, so this usually costs nothing.
+        is_checked = tenant.name in self._route_checks and probe != route_check.ROUTE_CHECK
+        if is_checked and state_machine.accepts(response):
+            self._route_checks[tenant.name] = route_check.on_accepted(
+                self._route_state(tenant, token), probe, started_at
+            )
         self._registry.transition(
             tenant.name,
             lambda record, policy: state_machine.on_response(record, response, policy, at),
@@ -332,6 +382,29 @@ class TokenManager:
         digest = hmac.new(self._key, token.get_secret_value().encode(), "sha256").hexdigest()
         return digest[:_FINGERPRINT_HEX_DIGITS]
 
+    def _route_conclusion(self, tenant: Tenant, probe: str, token: TokenRef) -> RouteConclusion:
+        return route_check.conclude(self._route_state(tenant, token), probe, self._now())
+
+    def _is_route_unauthorized(self, tenant: Tenant, probe: str, token: TokenRef) -> bool:
+        """Tell whether an OAuth token need not be renewed on account of a 401."""
+        if tenant.name not in self._oauth_clients or tenant.name not in self._route_checks:
+            return False
+        conclusion = self._route_conclusion(tenant, probe, token)
+        return conclusion.decision is RouteDecision.ROUTE_UNAUTHORIZED
+
+    def _route_state(self, tenant: Tenant, token: TokenRef) -> RouteCheckState:
+        """Return what is known of the 401s of the credential that `token` belongs to.
+
+        OAuth tokens follow one another, and are one credential as long as the client's secret is.
+        """
+        is_issued = tenant.token.kind is TokenSourceKind.OAUTH
+        record = self._registry.record(tenant.name)
+        credential = record.client_secret or "" if is_issued else token.fingerprint
+        known = self._route_checks.get(tenant.name)
+        if known is not None and known.credential == credential:
+            return known
+        return RouteCheckState(credential)
+
     def _open_sources(self, tenants: Sequence[Tenant]) -> None:
         for tenant in tenants:
             self._tenants[tenant.name] = tenant
@@ -352,6 +425,8 @@ class TokenManager:
         del self._tenants[tenant]
         self._source_watcher.drop(tenant)
         self._leases.pop(tenant, None)
+        self._route_checks.pop(tenant, None)
+        self._route_locks.pop(tenant, None)
         client = self._oauth_clients.pop(tenant, None)
         # Kept until its request has ended, so that `close` can cancel it.
         if client is not None and client.is_fetching:

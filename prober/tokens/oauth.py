@@ -40,8 +40,10 @@ _MAX_LEAD_SECONDS = 300.0
 _LEAD_SHARE = 0.2
 _MAX_MARGIN_SECONDS = 5.0
 _MARGIN_SHARE = 0.1
+MIN_LIFETIME_SECONDS = 5.0
+"""A shorter lifetime cannot be respected: every few runs would need a token of their own."""
 MIN_RENEWAL_SECONDS = 10.0
-"""The least time a token is used before the next one is requested, unless it is rejected."""
+"""How long a token with such a lifetime is used, unless it is rejected."""
 _FIRST_RETRY_SECONDS, _MAX_RETRY_SECONDS = 1.0, 60.0
 
 
@@ -58,28 +60,27 @@ class CachedToken:
     expires_at: float | None
     problem: str = ""
 
-    def is_fresh(self, now: float) -> bool:
-        """Return whether it is too new to be renewed; not so if the clock was set back since."""
-        return 0 <= now - self.requested_at < MIN_RENEWAL_SECONDS
+    def _ignores_expiry(self, now: float) -> bool:
+        """Return whether the token is used whatever its expiry says.
+
+        A server that issues tokens with hardly any lifetime would issue the next one with the same,
+        and would get a request for each run.
+        """
+        if self.expires_at is None or self.expires_at - self.requested_at >= MIN_LIFETIME_SECONDS:
+            return False
+        return 0 <= now - self.requested_at < MIN_RENEWAL_SECONDS  # < 0: the clock was set back
 
     def is_usable(self, now: float) -> bool:
-        """Return whether a request that is sent now arrives before the token expires.
-
-        A token that was just issued is usable whatever it says: the next one would say the same.
-        """
-        if self.is_fresh(now):
+        """Return whether a request that is sent now arrives before the token expires."""
+        if self.expires_at is None or self._ignores_expiry(now):
             return True
-        return self.expires_at is None or now < self.expires_at - self._share(
-            _MARGIN_SHARE, _MAX_MARGIN_SECONDS
-        )
+        return now < self.expires_at - self._share(_MARGIN_SHARE, _MAX_MARGIN_SECONDS)
 
     def needs_renewal(self, now: float) -> bool:
         """Return whether to request the next token; well before this one becomes unusable."""
-        if self.is_fresh(now):
+        if self.expires_at is None or self._ignores_expiry(now):
             return False
-        return self.expires_at is not None and now >= self.expires_at - self._share(
-            _LEAD_SHARE, _MAX_LEAD_SECONDS
-        )
+        return now >= self.expires_at - self._share(_LEAD_SHARE, _MAX_LEAD_SECONDS)
 
     def _share(self, share: float, max_seconds: float) -> float:
         lifetime_seconds = (self.expires_at or self.requested_at) - self.requested_at

@@ -8,15 +8,36 @@ import structlog
 from pydantic import SecretStr
 
 from prober.classifier.oauth_rules import classify_token_response, issued_token, tokens_in
-from prober.models import HttpExchange, Probe, Request, Tenant, TransportOptions, Verdict
+from prober.models import (
+    AlertSeverity,
+    ConnectionPolicy,
+    HttpExchange,
+    Probe,
+    Request,
+    Tenant,
+    TransportOptions,
+    Verdict,
+)
 from prober.redaction import Redactor
 from prober.tokens.oauth import CachedToken, cached_token, retry_delay_seconds, token_request
 
 SendRequest = Callable[[Request, Probe, TransportOptions], Awaitable[HttpExchange]]
 
 _logger = structlog.get_logger("prober")
-_PROBE = Probe(name="token", path="", method="POST", body_limit_bytes=64 * 1024)
-"""The limits of the token request: timeouts, and the size of the response."""
+_PROBE = Probe(
+    name="token",
+    path="",
+    method="POST",
+    interval_seconds=60.0,
+    timeout_seconds=10.0,
+    connect_timeout_seconds=5.0,
+    connection=ConnectionPolicy.FRESH,
+    max_response_bytes=64 * 1024,
+    server_objective_seconds=2.5,
+    network_objective_seconds=0.5,
+    severity=AlertSeverity.TICKET,
+)
+"""The limits of a token request: timeouts and the size of the response. No setting changes them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -169,4 +169,4 @@ class TokenService:
 
 def _backoff(configuration: Config) -> Backoff:
     settings = configuration.tokens
-    return Backoff(settings.canary_first_seconds, settings.canary_limit_seconds)
+    return Backoff(settings.retry_initial_seconds, settings.retry_max_seconds)

@@ -13,6 +13,8 @@
 4.  The cause of a rejection follows from the token's history: `expired` if its stated expiry has
     passed and it was not accepted since (`max_age` is no expiry), `superseded` if it had been
     accepted before, else `never_accepted`.
+    A 401 of one route whose token another route accepts is classified as `route_unauthorized`
+    before (see `route_check`), and proves nothing about the token either.
 5.  While a token is rejected, one canary run at a time is sent, at growing intervals. It is sent
     by another probe than the one that was rejected last: if that one is accepted, the 401
     concerned a single operation and not the token. From then on a 401 of that probe is ignored,
@@ -146,13 +148,23 @@ def on_response(
         return record  # of an earlier token (rule 3)
     if response.verdict.reason is Reason.TOKEN_REJECTED:
         return _refused(record, response.probe, policy, at)
-    if not _accepts(response):
+    if not accepts(response):
         return record
     if record.rejected_since is not None and response.started_at < record.rejected_since:
         return record  # was in flight when the token was rejected (rule 3)
     if _is_unchanged(record, response.probe, at):
         return record
     return _accepted(record, response.probe, at)
+
+
+def accepts(response: TokenResponse) -> bool:
+    """Return whether a response proves that the token was accepted: a 2xx of the platform."""
+    # The status and not the verdict: a 2xx with unexpected content proves the token valid too.
+    return (
+        response.verdict.responder is Responder.PLATFORM
+        and response.status is not None
+        and _FIRST_SUCCESS <= response.status <= _LAST_SUCCESS
+    )
 
 
 def on_client_rejected(record: TokenRecord, policy: TokenPolicy, at: float) -> TokenRecord:
@@ -318,15 +330,6 @@ def _is_unchanged(record: TokenRecord, probe: str, at: float) -> bool:
         and last is not None
         and 0 <= at - last < _ACCEPTED_RESOLUTION_SECONDS
         and probe not in record.contradicted
-    )
-
-
-def _accepts(response: TokenResponse) -> bool:
-    # The status and not the verdict: a 2xx with unexpected content proves the token valid too.
-    return (
-        response.verdict.responder is Responder.PLATFORM
-        and response.status is not None
-        and _FIRST_SUCCESS <= response.status <= _LAST_SUCCESS
     )
 
 

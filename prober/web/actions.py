@@ -56,7 +56,7 @@ def csrf_error(
     """
     name = host_name(host)
     if not (name in _LOCAL_NAMES or name in hosts or is_ip_address(name)):
-        return f"'{name}' is not in web.hosts: add it if the pages are meant to be reached by it"
+        return f"'{name}' is not in web.allowed_hosts: add it if browsers use this host name"
     if fetch_site not in {None, "same-origin", "none"}:
         return "this is a cross-site request"
     if origin is not None and origin.partition("://")[2] != host:
@@ -89,7 +89,7 @@ async def _run(request: web.Request) -> ProbeResult:
     site, state = request.app[SITE], request.app[_RUN_NOW]
     tenant, probe = _authorized(request, site)
     if site.run_once is None:
-        raise web.HTTPForbidden(text="ad-hoc runs are off: set web.ad_hoc_runs to true")
+        raise web.HTTPForbidden(text="run now is disabled: set web.enable_run_now to true")
     if not site.is_ready():
         raise web.HTTPServiceUnavailable(text="the prober is starting: try again later")
     lock = state.locks[tenant]
@@ -139,7 +139,8 @@ async def _reload(request: web.Request) -> web.Response:
         return web.Response(status=403, text=f"{refused}\n")
     if site.reload is None:
         return web.Response(
-            status=403, text="reloading by HTTP is off: set web.reload to true, or send SIGHUP\n"
+            status=403,
+            text="reload by HTTP is disabled: set web.enable_reload to true, or send SIGHUP\n",
         )
     problems = await site.reload()
     if problems:

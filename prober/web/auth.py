@@ -162,7 +162,7 @@ def host_objection(host: str | None, allowed: Sequence[str], *, is_loopback: boo
         return None
     if not allowed and not is_loopback:
         return None
-    return f"'{name[:80]}' is not in web.hosts: add it if this is meant to be reached by it"
+    return f"'{name[:80]}' is not in web.allowed_hosts: add it if clients use this host name"
 
 
 def host_name(host: str) -> str:

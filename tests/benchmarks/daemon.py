@@ -51,8 +51,9 @@ class Load:
             for number in range(max(1, self.probes // PROBES_PER_TENANT))
         ]
         return {
-            "web": {"listen": "127.0.0.1:0", "max_series": 10_000_000},
-            "schedule": {"grace": "1s"},
+            "web": {"listen": "127.0.0.1:0"},
+            "metrics": {"max_series": 10_000_000},
+            "shutdown_timeout": "1s",
             "state": {"directory": str(directory / "state")},
             "defaults": defaults,
             "tenants": tenants,

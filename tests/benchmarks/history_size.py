@@ -45,7 +45,7 @@ def measure(directory: Path, quick: bool) -> list[Figure]:
     began = time.monotonic()
     file_bytes = write_past(home / "state", probes, days)
     writing = time.monotonic() - began
-    sections = {"web": {"listen": "127.0.0.1:0", "max_series": 10_000_000}}
+    sections = {"web": {"listen": "127.0.0.1:0"}, "metrics": {"max_series": 10_000_000}}
     with static_platform(directory) as platform:
         load = Load(platform.plain_url, probes, interval="60s", sections=sections)
         with recorded_daemon(home, load) as recorded:

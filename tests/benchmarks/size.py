@@ -1,7 +1,7 @@
 """What size costs: memory, start, scrape and reload with ten thousand probes.
 
-Histograms are kept for each tenant (`web.histograms: tenant`). Probes run each minute; the hold of
-a scrape is measured while hardly any does, since each holds the loop as well.
+Histograms are kept for each tenant (`metrics.histograms: tenant`). Probes run each minute; the hold
+of a scrape is measured while hardly any does, since each holds the loop as well.
 """
 
 import json
@@ -37,8 +37,11 @@ def measure(directory: Path, quick: bool) -> list[Figure]:
 
 
 def _of(directory: Path, platform: StaticPlatform, probes: int, *, quick: bool) -> list[Figure]:
-    web = {"listen": "127.0.0.1:0", "max_series": 10_000_000, "histograms": "tenant"}
-    more: dict[str, Any] = {"sections": {"web": web}}
+    sections = {
+        "web": {"listen": "127.0.0.1:0"},
+        "metrics": {"max_series": 10_000_000, "histograms": "tenant"},
+    }
+    more: dict[str, Any] = {"sections": sections}
     alone, during = _holds(directory / "quiet", Load(platform.plain_url, probes, "1h", **more))
     load = Load(platform.plain_url, probes, "60s", **more)
     first, later = Scrapes(), Scrapes()

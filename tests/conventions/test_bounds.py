@@ -9,16 +9,15 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from prober.config.schema import ConfigFile, Defaults
-from prober.models import Probe
+from prober.config.schema import ConfigFile
 
 ROOT = Path(__file__).parents[2]
 TABLE = ROOT / "docs" / "bounds.md"
 _ROW = re.compile(
-    r"\| (?P<what>[^|]+) \| (?P<setting>setting )?`(?P<where>[\w.]+)` \| (?P<bound>[\d.]+)[^|]*"
+    r"\| (?P<what>[^|]+) \| (?P<setting>setting )?`(?P<where>[\w.]+)`"
+    r" \| (?P<bound>[\d.]+(?:[smhd]|[KM]iB)?)[^|]*"
     r" \| [^|]+ \| `(?P<file>[\w/.]+)::(?P<test>\w+)` \|"
 )
-_OF_PROBES = {"timeout": "timeout_seconds", "connect_timeout": "connect_timeout_seconds"}
 
 
 @dataclass(frozen=True)
@@ -52,13 +51,14 @@ def value_of(row: Row) -> object:
 
 
 def default_of(setting: str) -> object:
-    part, key = setting.split(".")
-    model = ConfigFile.model_fields[part].annotation
+    *sections, key = setting.split(".")
+    model: object = ConfigFile
+    for section in sections:
+        assert isinstance(model, type)
+        assert issubclass(model, BaseModel)
+        model = model.model_fields[section].annotation
     assert isinstance(model, type)
     assert issubclass(model, BaseModel)
-    assert key in model.model_fields
-    if model is Defaults:  # what is left out there is a probe's own
-        return getattr(Probe("name", "/path"), _OF_PROBES.get(key, f"{key}_bytes"))
     return model.model_fields[key].default
 
 

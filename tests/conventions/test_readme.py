@@ -25,8 +25,8 @@ def outcome_table(rows: Iterable[RuleDescription] = describe_rules()) -> str:
         "|---|---|---|---|---|---|",
     ]
     lines += [
-        f"| {row.row} | {row.when} | {row.outcome} | `{row.reason}` | {row.culprit} |"
-        f" {row.provenance} |"
+        f"| {row.number} | {row.when} | {row.outcome} | `{row.reason}` | {row.culprit} |"
+        f" {row.responder} |"
         for row in rows
     ]
     return "\n".join(lines)

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from prober.cli.probe import run_probes
-from prober.models import ProbeResult, Tenant, TokenSource, TokenSourceKind, TransportOptions
+from prober.models import ProbeResult, Tenant, TokenSource, TokenSourceKind
 from prober.simulator.platform import Latency, TenantAddress
 from prober.simulator.simulator import Simulator, SimulatorConfig
 from prober.simulator.state import SimulatedTenant
-from tests.builders import a_probe, a_tenant
+from tests.builders import a_probe, a_tenant, a_transport
 
 SERVER, NETWORK = 0.120, 0.080
 RUNS = 5
@@ -33,9 +33,7 @@ async def results(directory: Path, *, tls: bool) -> list[ProbeResult]:
             a_tenant(name="acme", probes=(probe,)),
             base_url=simulator.base_url("acme"),
             token=TokenSource(TokenSourceKind.FILE, str(directory / "acme.token")),
-            transport=TransportOptions(
-                proxy_from_environment=False, ca_file=ca_file if tls else None
-            ),
+            transport=a_transport(proxy_from_environment=False, ca_file=ca_file if tls else None),
         )
         return [result async for result in run_probes(tenant, [probe] * RUNS, {}, directory)]
 

@@ -102,7 +102,7 @@ def settings(directory: Path, control: str) -> Path:
     written = {
         "web": {"listen": "127.0.0.1:0"},
         "state": {"directory": "state"},
-        "tokens": {"canary_first": "1s", "canary_limit": "15s"},
+        "tokens": {"retry_initial": "1s", "retry_max": "15s"},
         "defaults": {"interval": "1s", "timeout": "900ms", "connect_timeout": "400ms"},
         "tenants": [
             {

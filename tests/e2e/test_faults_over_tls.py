@@ -23,7 +23,7 @@ from tests.programs import PROBER, call, get, started
 OVER_TLS = [
     fault
     for name, fault in FAULTS.items()
-    if fault.stage is not FaultLayer.ANSWER
+    if fault.layer is not FaultLayer.RESPONSE
     or name in {"token_rejected", "server_error", "echoed_token"}
 ]
 SERIES = re.compile(
@@ -79,7 +79,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         }
         settings = {
             "web": {"listen": "127.0.0.1:0"},
-            "tokens": {"canary_first": "100ms", "canary_limit": "200ms"},
+            "tokens": {"retry_initial": "100ms", "retry_max": "200ms"},
             "defaults": {"interval": "1s", "timeout": "900ms", "connect_timeout": "400ms"},
             "tenants": [
                 {

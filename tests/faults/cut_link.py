@@ -22,10 +22,10 @@ from prober.models import (
     ConnectionPolicy,
     Expectations,
     HttpExchange,
-    Probe,
     Request,
     TransportOptions,
 )
+from tests.builders import a_probe
 
 WAYS = ("silent", "half", "cut", "dropped", "lost")
 CASES = tuple(f"{way}-{scheme}" for way in WAYS for scheme in ("http", "https"))
@@ -125,9 +125,9 @@ class FarEnd:
 
 
 async def _ask(far_end: FarEnd, client: ProbeHttpClient, options: TransportOptions) -> HttpExchange:
-    probe = Probe(
-        "silence",
-        "/",
+    probe = a_probe(
+        name="silence",
+        path="/",
         timeout_seconds=TIMEOUT_SECONDS,
         connection=ConnectionPolicy.REUSE,
     )
@@ -139,7 +139,7 @@ async def _ask(far_end: FarEnd, client: ProbeHttpClient, options: TransportOptio
 
 
 async def _ask_all(far_ends: Mapping[str, FarEnd], ca_file: Path) -> dict[str, HttpExchange]:
-    options = TransportOptions(proxy_from_environment=False, ca_file=ca_file)
+    options = TransportOptions(None, proxy_from_environment=False, ca_file=ca_file)
     async with ProbeHttpClient(EventLoopLagMonitor()) as client:
         exchanges = await asyncio.gather(
             *(_ask(far_end, client, options) for far_end in far_ends.values())

@@ -198,7 +198,7 @@ def daemon(
 
 
 def settings_of(
-    tenants: Mapping[str, Mapping[str, Any]], *, state: str, **parts: Mapping[str, Any]
+    tenants: Mapping[str, Mapping[str, Any]], *, state: str, **parts: object
 ) -> dict[str, Any]:
     """Return settings with short intervals for these tenants."""
     return {
@@ -210,8 +210,8 @@ def settings_of(
             "ca_file": "ca.pem",
             "proxy": "none",
         },
-        "tokens": {"canary_first": "100ms", "canary_limit": "200ms"},
-        "schedule": {"grace": "1s"},
+        "tokens": {"retry_initial": "100ms", "retry_max": "200ms"},
+        "shutdown_timeout": "1s",
         "state": {"directory": state},
         "log": {"level": "debug"},
         "tenants": [

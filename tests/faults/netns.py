@@ -31,7 +31,7 @@ from tests.faults.dns_server import Resolver
 from tests.faults.malicious_server import Talk, says, whole
 
 _SET_FLAGS, _UP = 0x8914, 0x1  # SIOCSIFFLAGS, IFF_UP: netdevice(7)
-_OF_THE_ANSWER = frozenset({FaultLayer.ANSWER, FaultLayer.WIRE})
+_OF_THE_ANSWER = frozenset({FaultLayer.RESPONSE, FaultLayer.WIRE})
 
 Tenants = dict[str, dict[str, Any]]
 
@@ -122,8 +122,8 @@ async def hostile_tenants(made: Mapping[str, ssl.SSLContext], servers: AsyncExit
 
 async def simulated_tenants(directory: Path, servers: AsyncExitStack) -> Tenants:
     """Start the simulated platform once for all faults of answers, and once for each other."""
-    together = [fault.name for fault in SIMULATED if fault.stage in _OF_THE_ANSWER]
-    alone = [fault.name for fault in SIMULATED if fault.stage not in _OF_THE_ANSWER]
+    together = [fault.name for fault in SIMULATED if fault.layer in _OF_THE_ANSWER]
+    alone = [fault.name for fault in SIMULATED if fault.layer not in _OF_THE_ANSWER]
     tenants: Tenants = {}
     for names in (together, *([name] for name in alone)):
         tls = names != together

@@ -4,7 +4,7 @@ import resource
 import signal
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ NEIGHBOURS = ("good-plain", "good-name", "good-tls")
 FAKETIME = "*/faketime/libfaketime.so.1"
 
 
-def some(stage: Stage, state: str, *names: str, **parts: Mapping[str, Any]) -> dict[str, Any]:
+def some(stage: Stage, state: str, *names: str, **parts: object) -> dict[str, Any]:
     tenants = {name: stage.tenants[name] for name in (*NEIGHBOURS, *names)}
     return quick(settings_of(tenants, state=state, **parts))
 
@@ -80,7 +80,7 @@ def test_a_state_directory_that_is_read_only_stops_no_probe(stage: Stage) -> Non
 
 @pytest.fixture(scope="module")
 def house(stage: Stage) -> Iterator[Daemon]:
-    settings = some(stage, "machine", schedule={"misfire_grace": "1s", "grace": "1s"})
+    settings = some(stage, "machine", scheduler={"max_start_delay": "1s"}, shutdown_timeout="1s")
     with daemon(stage, "machine", settings) as running:
         running.go_on("good-plain")
         yield running

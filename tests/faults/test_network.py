@@ -8,7 +8,7 @@ import pytest
 
 from prober.classifier.oauth_rules import identity_table
 from prober.classifier.rules import describe_rules
-from prober.outcomes import CLASSIFICATION, Reason
+from prober.outcomes import CLASSIFICATION, Reason, SkipCause
 from prober.simulator.faults import Fault
 from tests.faults.cases import HEALTHY, OF_OUR_OWN, SIMULATED, Case
 from tests.faults.harness import Daemon, Stage, Verdicts, daemon, eventually, settings_of
@@ -20,7 +20,7 @@ ON_TIME_SECONDS = "5.0"
 """A bucket of the lateness: half of the misfire grace, for a machine that does other things too."""
 
 
-LAW = {(row.row, row.reason, row.provenance) for row in (*describe_rules(), *identity_table())}
+LAW = {(row.number, row.reason, row.responder) for row in (*describe_rules(), *identity_table())}
 
 
 class House:
@@ -34,7 +34,7 @@ class House:
 @pytest.fixture(scope="module")
 def house(stage: Stage) -> Iterator[House]:
     settings = settings_of(stage.tenants, state="network")
-    settings["web"]["histograms"] = "off"
+    settings["metrics"] = {"histograms": "off"}
     with daemon(stage, "network", settings) as running:
         yield House(running)
 
@@ -90,8 +90,9 @@ def remembered(running: Daemon, path: str) -> list[dict[str, Any]]:
 def test_every_reason_is_produced() -> None:
     unproduced = {
         Reason.INTERNAL_ERROR,
-        Reason.RESOURCE_EXHAUSTED,
-    }  # see test_machine for the latter
+        Reason.RESOURCE_EXHAUSTED,  # test_machine.py
+        Reason.ROUTE_UNAUTHORIZED,  # takes two routes: tests/unit/test_route_unauthorized.py
+    }
     produced = {case.reason for case in OF_OUR_OWN} | {Reason(f.reason) for f in SIMULATED}
     produced |= {Reason(reason) for reason, _ in EXPECTED_SILENCES.values()}
     assert produced == set(Reason) - unproduced
@@ -102,7 +103,7 @@ def test_a_healthy_neighbour_is_probed_on_time(house: House, tenant: str) -> Non
     said = settles(house.daemon, tenant, Reason.OK)
     skipped = house.daemon.series("prober_probe_skipped_total", tenant=tenant)
     assert sum(said.values()) >= 1
-    assert len(skipped) == 4
+    assert len(skipped) == len(SkipCause)
     assert set(skipped.values()) == {0}
 
 

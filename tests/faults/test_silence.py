@@ -34,4 +34,4 @@ def test_a_silence_is_attributed(verdicts: dict[str, list[str]], case: str) -> N
     reason, culprit, row, evidence, tcp = verdicts[case]
     assert (reason, culprit, row) == (*EXPECTED[case.partition("-")[0]], "6"), evidence
     assert "the far end (10.77." in evidence
-    assert "round trip" in tcp
+    assert "round-trip time" in tcp

@@ -33,7 +33,7 @@ PROBES = ("datasets", "current-user")
 QUICK_FAULTS = sorted(
     name
     for name, fault in FAULTS.items()
-    if fault.stage is FaultLayer.ANSWER
+    if fault.layer is FaultLayer.RESPONSE
     and fault.reason not in {"response_timeout", "token_rejected"}
 )
 LIMIT_SECONDS = 20.0

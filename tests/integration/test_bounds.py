@@ -9,8 +9,8 @@ from typing import Self
 import aiohttp
 import pytest
 
+from prober.config.limits import check_series_limit
 from prober.config.loader import load
-from prober.daemon import check_series_limit
 from prober.errors import SettingsError
 from prober.history.codec import MAX_HEADERS, MAX_TEXT_CHARACTERS, pack_document, unpack_document
 from prober.http_client.tls import MAX_REMEMBERED_CERTIFICATES, CertificateExpiry
@@ -39,8 +39,8 @@ def test_a_probe_has_series_for_so_many_codes() -> None:
 def test_settings_with_too_many_series_are_refused(tmp_path: Path) -> None:
     file = tmp_path / "prober.yaml"
     tenant = "{name: a, domain: a, token: {env: A}}"
-    file.write_text(f"web: {{max_series: 100}}\ntenants: [{tenant}]\n")
-    with pytest.raises(SettingsError, match="more than the 100 allowed"):
+    file.write_text(f"metrics: {{max_series: 100}}\ntenants: [{tenant}]\n")
+    with pytest.raises(SettingsError, match="more than the limit of 100"):
         check_series_limit(load(file))
 
 

@@ -15,7 +15,7 @@ from prober.http_client.client import MAX_SHOWN_HEADER_CHARACTERS
 from prober.models import Probe, TransportOptions
 from prober.redaction import Redactor
 from prober.render.documents import result_document
-from tests.builders import a_probe, a_tenant
+from tests.builders import a_probe, a_tenant, a_transport
 from tests.unit.test_redaction import ENCODINGS
 
 TOKEN = "Sk-A1b2/C3d4+E5f6g7H8i9j0"
@@ -80,11 +80,11 @@ async def echoed(
     body = json.dumps({"status": "error", "message": f"you sent {echo}", "path": echo}).encode()
     head = f"HTTP/1.1 400 Bad\r\nX-Request-Id: {echo}\r\nContent-Length: {len(body)}\r\n\r\n"
     async with server(head.encode() + body) as url:
-        way = TransportOptions(proxy_url=url.replace("//", "//me:proxy-pass-word@"))
+        way = a_transport(proxy_url=url.replace("//", "//me:proxy-pass-word@"))
         tenant = a_tenant(
             base_url="http://platform.invalid" if transport else url,
             probes=(probe,),
-            transport=way if transport else TransportOptions(),
+            transport=way if transport else a_transport(),
         )
         environment = {tenant.token.location: TOKEN}
         [result] = [r async for r in run_probes(tenant, [probe], environment, tmp_path)]
@@ -109,4 +109,4 @@ async def test_no_secret_of_an_own_probe_is_shown(tmp_path: Path) -> None:
 
 async def test_no_password_of_a_proxy_is_shown(tmp_path: Path) -> None:
     secrets = ["me:proxy-pass-word", "proxy-pass-word"]
-    await echoed(tmp_path, a_probe(), secrets, TransportOptions())
+    await echoed(tmp_path, a_probe(), secrets, a_transport())

@@ -7,7 +7,7 @@ import structlog
 from pydantic import SecretStr
 
 from prober.classifier.rules import classify
-from prober.config.resolve import ScheduleOptions
+from prober.config.sections import SchedulerSettings
 from prober.metrics.sink import PrometheusSink
 from prober.models import (
     HttpExchange,
@@ -42,7 +42,7 @@ class House(EventSink):
         collaborators = ProbeDeps(self, self, classify, lambda: 0.0)  # type: ignore[arg-type]
         logger = structlog.get_logger("prober")
         self.runs = ProbeRunner(collaborators, self, self, metrics, logger)  # type: ignore[arg-type]
-        self.runs.apply(tenants, ScheduleOptions(200, 1.0, 5.0))
+        self.runs.apply(tenants, SchedulerSettings())
         self.runs.enable()
 
     async def lease(self, tenant: Tenant) -> TokenLease:

@@ -3,11 +3,10 @@
 from pathlib import Path
 
 from prober.cli.probe import run_probes
-from prober.models import TransportOptions
 from prober.simulator.platform import TenantAddress
 from prober.simulator.simulator import Simulator, SimulatorConfig
 from prober.simulator.state import SimulatedTenant
-from tests.builders import a_probe, a_tenant
+from tests.builders import a_probe, a_tenant, a_transport
 
 
 async def test_a_proxy_that_demands_a_log_in_is_named(tmp_path: Path) -> None:
@@ -17,7 +16,7 @@ async def test_a_proxy_that_demands_a_log_in_is_named(tmp_path: Path) -> None:
         probe = a_probe(timeout_seconds=5.0)
         tenant = a_tenant(
             base_url="https://platform.invalid",
-            transport=TransportOptions(proxy_url=proxy.url),
+            transport=a_transport(proxy_url=proxy.url, proxy_from_environment=False),
             probes=(probe,),
         )
         variable = tenant.token.location

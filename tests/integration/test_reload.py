@@ -143,7 +143,7 @@ def post(url: str, headers: dict[str, str]) -> tuple[int, str]:
 def test_a_reload_by_http_says_what_came_of_it(house: Running) -> None:
     hashed = bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()
     (house.directory / "web.yml").write_text(f"basic_auth_users: {{ops: {hashed}}}")
-    web = {"listen": "127.0.0.1:0", "reload": True, "config_file": "web.yml"}
+    web = {"listen": "127.0.0.1:0", "enable_reload": True, "config_file": "web.yml"}
     parts = {"web": web, "reload": {"on_change": False}}
     house.write("acme", **parts)
     with house.running():

@@ -9,7 +9,7 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from aiohttp.web import Application, Request
 
-from prober.simulator.admin_api import create_control
+from prober.simulator.admin_api import create_admin_api
 from prober.simulator.platform import Latency, TenantAddress
 from prober.simulator.scenario import read_scenario
 from prober.simulator.simulator import Simulator, SimulatorConfig
@@ -82,7 +82,7 @@ async def test_a_new_token_kills_the_old_one_at_once_wherever_it_is_used(
 
 
 async def test_permissions_are_per_endpoint(simulator: Simulator) -> None:
-    simulator.world.accounts.deny("acme", ["View sources"])
+    simulator.state.accounts.deny("acme", ["View sources"])
     assert (await ask(simulator, "acme", "/api/v1/sources"))[0] == 403
     assert (await ask(simulator, "acme", "/api/v1/datasets"))[0] == 200
 
@@ -98,7 +98,7 @@ async def test_an_unknown_tenant_is_sent_to_the_portal(simulator: Simulator) -> 
 
 @pytest.fixture
 async def control(simulator: Simulator) -> AsyncIterator[Control]:
-    async with TestClient(TestServer(create_control(simulator))) as client:
+    async with TestClient(TestServer(create_admin_api(simulator))) as client:
         yield client
 
 

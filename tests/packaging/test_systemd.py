@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from prober.config.schema import Schedule, Web
+from prober.config.schema import ConfigFile
+from prober.config.sections import SchedulerSettings, WebSettings
+from prober.formatting import duration_seconds
 from prober.http_client.dns import MAX_LOOKUPS
 from prober.scheduler.scheduler import HEARTBEAT_SECONDS
 from tests.programs import PROBER
@@ -60,14 +62,15 @@ def test_little_is_exposed(installed: Path) -> None:
 
 def test_the_watchdog_waits_for_several_beats_and_the_stop_for_the_grace_period() -> None:
     assert seconds("WatchdogSec") >= 3 * HEARTBEAT_SECONDS
-    assert seconds("TimeoutStopSec") >= 2 * Schedule().grace
+    shutdown_seconds = duration_seconds(ConfigFile.model_fields["shutdown_timeout"].default)
+    assert seconds("TimeoutStopSec") >= 2 * shutdown_seconds
 
 
 def test_there_are_tasks_for_all_threads_and_files_for_all_connections() -> None:
     executor_threads = 32  # at most: `concurrent.futures`
     others = 16  # the main thread, the history's, passwords', and a command beside the daemon
     assert int(setting("TasksMax")) >= MAX_LOOKUPS + executor_threads + others
-    connections = Schedule().concurrency + Web().max_connections
+    connections = SchedulerSettings().max_concurrent + WebSettings().max_connections
     assert int(setting("LimitNOFILE")) >= 2 * connections + 1000  # a connection for each tenant
 
 

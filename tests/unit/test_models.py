@@ -1,16 +1,22 @@
+from dataclasses import MISSING, fields
+
 import pytest
 from pydantic import SecretStr
 
 from prober.models import (
     PHASE_NAMES,
+    Expectations,
     Failure,
     HttpExchange,
     Latency,
     Phases,
+    Probe,
     Request,
     Response,
+    Tenant,
     TokenSource,
     TokenSourceKind,
+    TransportOptions,
     Verdict,
 )
 from prober.outcomes import Culprit, FailureKind, Outcome, Reason, Responder
@@ -65,3 +71,13 @@ def test_only_the_outcome_success_is_a_success(outcome: Outcome) -> None:
     )
 
     assert verdict.succeeded is (outcome is Outcome.SUCCESS)
+
+
+@pytest.mark.parametrize("model", [Probe, Tenant, TransportOptions], ids=lambda each: each.__name__)
+def test_defaults_of_settings_are_in_the_schema_alone(model: type) -> None:
+    repeated = [
+        each.name
+        for each in fields(model)
+        if each.default not in {MISSING, None, (), Expectations()}
+    ]
+    assert repeated == []

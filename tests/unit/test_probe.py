@@ -1,7 +1,7 @@
 import asyncio
 import errno
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -21,15 +21,15 @@ from prober.models import (
     ProbeResult,
     Tenant,
     TokenRef,
-    TransportOptions,
     Verdict,
 )
 from prober.outcomes import Culprit, Endpoint, FailureKind, Outcome, Reason
-from prober.probe import MAX_INLINE_BODY_BYTES, ProbeDeps, run_probe
+from prober.probe import MAX_INLINE_BODY_BYTES, ProbeDeps, route_to_check, run_probe
 from prober.tokens.manager import TokenLease
 from prober.tokens.oauth_client import TokenUnavailable
+from prober.tokens.route_check import ROUTE_CHECK
 from prober.version import current_version
-from tests.builders import a_probe, a_tenant
+from tests.builders import a_probe, a_tenant, a_transport
 from tests.unit.classifier.factories import SERVER_TIMING, a_failure
 
 TENANT, PROBE = a_tenant(), a_probe()
@@ -44,6 +44,7 @@ class Tokens:
 
     given: list[str | TokenUnavailable]
     observed: list[tuple[str, str, Reason, int | None, float]] = field(default_factory=list)
+    checks: bool = False
 
     async def lease(self, tenant: Tenant) -> TokenLease | TokenUnavailable:
         token = self.given.pop(0)
@@ -52,10 +53,22 @@ class Tokens:
         return TokenLease(SecretStr(token), TokenRef(f"print-of-{token}", tenant.token))
 
     async def refresh_rejected(
-        self, tenant: Tenant, rejected: TokenLease
+        self, tenant: Tenant, rejected: TokenLease, probe: str
     ) -> TokenLease | TokenUnavailable:
         assert rejected.ref.fingerprint.startswith("print-of-")
+        assert probe == PROBE.name
         return await self.lease(tenant)
+
+    async def confirm_rejection(
+        self,
+        tenant: Tenant,
+        probe: str,
+        token: TokenRef,
+        check: Callable[[], Awaitable[str | None]],
+    ) -> str | None:
+        assert (tenant.name, probe) == (TENANT.name, PROBE.name)
+        assert token.fingerprint.startswith("print-of-")
+        return await check() if self.checks else None
 
     def observe(
         self,
@@ -143,7 +156,7 @@ async def test_what_a_probe_sends(harness: Harness) -> None:
 
 
 async def test_a_proxy_of_the_settings_is_used(harness: Harness) -> None:
-    tenant = replace(TENANT, transport=TransportOptions(proxy_url="http://proxy.example:3128"))
+    tenant = replace(TENANT, transport=a_transport(proxy_url="http://proxy.example:3128"))
     harness.respond(200, OK)
     await harness.run("old", tenant=tenant)
     assert harness.requests[0].kwargs["proxy"] == "http://proxy.example:3128"
@@ -229,6 +242,70 @@ async def test_the_second_rejection_is_final(harness: Harness) -> None:
     assert result.token == TokenRef("print-of-new", TENANT.token)
     assert harness.authorizations == ["Bearer old", "Bearer new"]
     assert harness.tokens.given == ["newer"]
+
+
+CHECK_URL = TENANT.base_url + "/auth/user"
+
+
+async def test_a_401_of_one_route_is_no_rejection_of_the_token(harness: Harness) -> None:
+    harness.tokens.checks = True
+    harness.respond(401, ERROR)
+    harness.server.get(CHECK_URL, body=b'{"status":"ok","user":{}}', headers=dict([SERVER_TIMING]))
+    verdict = (await harness.run("old", "old")).verdict
+    assert (verdict.outcome, verdict.reason, verdict.rule) == (
+        Outcome.AUTH_FAILURE,
+        Reason.ROUTE_UNAUTHORIZED,
+        "8a",
+    )
+    assert "current-user accepts the same token" in verdict.evidence
+    assert harness.tokens.observed == [
+        (ROUTE_CHECK, "print-of-old", Reason.OK, 200, NOW),
+        (PROBE.name, "print-of-old", Reason.ROUTE_UNAUTHORIZED, 401, NOW),
+    ]
+
+
+@pytest.mark.parametrize("status", [302, 401, 403, 429, 500])
+async def test_a_token_that_the_other_route_does_not_accept_either_is_rejected(
+    harness: Harness, status: int
+) -> None:
+    harness.tokens.checks = True
+    harness.respond(401, ERROR)
+    harness.server.get(CHECK_URL, status=status, body=ERROR, headers=dict([SERVER_TIMING]))
+    result = await harness.run("old", "old")
+    assert result.verdict.reason is Reason.TOKEN_REJECTED
+    assert harness.tokens.observed[-1][:3] == (PROBE.name, "print-of-old", Reason.TOKEN_REJECTED)
+
+
+async def test_a_token_is_accepted_whose_other_route_disappoints_an_expectation(
+    harness: Harness,
+) -> None:
+    harness.tokens.checks = True
+    harness.respond(401, ERROR)
+    harness.server.get(CHECK_URL, body=b'{"status":"ok"}', headers=dict([SERVER_TIMING]))
+    assert (await harness.run("old", "old")).verdict.reason is Reason.ROUTE_UNAUTHORIZED
+
+
+CURRENT_USER = a_probe(name="current-user", path="/auth/user")
+NOT_FOUND = a_probe(name="not-found", path="/nothing", expectations=Expectations(status=404))
+POST = a_probe(name="fetch", path="/fetch", method="POST", body=b"{}")
+SOURCES = a_probe(name="sources", path="/api/v1/sources")
+
+
+@pytest.mark.parametrize(
+    ("probes", "refused", "path"),
+    [
+        ((POST,), POST, "/auth/user"),
+        ((POST, SOURCES), SOURCES, "/auth/user"),
+        ((CURRENT_USER, POST, NOT_FOUND, SOURCES), CURRENT_USER, "/api/v1/sources"),
+        ((CURRENT_USER, POST, NOT_FOUND), CURRENT_USER, "/api/v1/datasets"),
+        ((CURRENT_USER,), replace(CURRENT_USER, name="me"), "/api/v1/datasets"),
+    ],
+)
+def test_the_route_that_is_checked(probes: tuple[Probe, ...], refused: Probe, path: str) -> None:
+    refused = replace(refused, timeout_seconds=3.0, connect_timeout_seconds=1.0)
+    other = route_to_check(a_tenant(probes=probes), refused)
+    assert (other.method, other.path, other.body) == ("GET", path, None)
+    assert (other.timeout_seconds, other.connect_timeout_seconds) == (3.0, 1.0)
 
 
 @pytest.mark.parametrize("status", [302, 403, 429, 500])

@@ -24,7 +24,7 @@ def answering(*problems: ConfigProblem) -> Callable[[], Awaitable[tuple[ConfigPr
         ((PROBLEM,), {}, 400, "prober.yaml:3: tenants: name at least one"),
         ((), {"Sec-Fetch-Site": "cross-site"}, 403, "cross-site"),
         ((), {"Origin": "http://evil.example"}, 403, "cross-site"),
-        ((), {"Host": "evil.example"}, 403, "web.hosts"),
+        ((), {"Host": "evil.example"}, 403, "web.allowed_hosts"),
     ],
 )
 async def test_it_is_asked_by_post_from_our_own_side(
@@ -44,6 +44,6 @@ async def test_it_is_off_unless_enabled(tmp_path: Path) -> None:
     async with served(House(tmp_path).site()) as client:
         async with client.post("/-/reload") as answer:
             assert answer.status == 403
-            assert "web.reload" in await answer.text()
+            assert "web.enable_reload" in await answer.text()
         async with client.get("/-/reload") as answer:
             assert answer.status == 405

@@ -50,7 +50,7 @@ async def test_they_are_off_unless_enabled(tmp_path: Path) -> None:
         assert "<form" not in await (await client.get("/tenants/acme")).text()
         async with client.post(API, json={}) as answer:
             assert answer.status == 403
-            assert "web.ad_hoc_runs" in (await answer.json())["error"]
+            assert "web.enable_run_now" in (await answer.json())["error"]
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ CLOUDFLARE_522 = "<html><title>522</title>Error code 522 Visit cloudflare.com</h
 @pytest.mark.parametrize(
     ("text", "kind", "words"),
     [
-        ("error code: 1010", IntermediaryKind.CLOUDFLARE_ERROR, "Cloudflare's error code 1010"),
-        (CLOUDFLARE_522, IntermediaryKind.CLOUDFLARE_ERROR, "Cloudflare's error code 522"),
+        ("error code: 1010", IntermediaryKind.CLOUDFLARE_ERROR, "Cloudflare error code 1010"),
+        (CLOUDFLARE_522, IntermediaryKind.CLOUDFLARE_ERROR, "Cloudflare error code 522"),
         (
             "<html>Just a moment...</html>",
             IntermediaryKind.CLOUDFLARE_CHALLENGE,
@@ -35,7 +35,7 @@ CLOUDFLARE_522 = "<html><title>522</title>Error code 522 Visit cloudflare.com</h
 )
 def test_a_text_is_told_by_its_marks(text: str, kind: IntermediaryKind, words: str) -> None:
     found = intermediary_from_text(text)
-    assert (found.kind, found.words) == (kind, words)
+    assert (found.kind, found.description) == (kind, words)
 
 
 @pytest.mark.parametrize("text", ["", " \r\n\t"])

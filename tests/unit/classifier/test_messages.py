@@ -31,17 +31,17 @@ def _header(name: str, value: str) -> tuple[tuple[str, str], ...]:
     [
         (
             a_failure(FailureKind.DNS, "no such\nhost"),
-            "No answer from cloud.uipath.com: its name could not be resolved (no such host)",
+            "No response from cloud.uipath.com: the host name could not be resolved (no such host)",
         ),
         (
             a_failure(FailureKind.TOKEN_MISSING),
-            "The prober did not get to ask cloud.uipath.com: it has no usable token",
+            "No request was sent to cloud.uipath.com: the prober has no usable token",
         ),
         (
             a_failure(FailureKind.TRUNCATED, response=Response(200, (), b"")),
             (
-                "The request was sent to cloud.uipath.com, but no whole answer came: "
-                "the answer was cut short; HTTP 200 had begun"
+                "The request was sent to cloud.uipath.com, but the response is incomplete: "
+                "it was truncated; the status was HTTP 200"
             ),
         ),
     ],
@@ -57,7 +57,7 @@ def test_there_is_nothing_to_say_of_a_failure_that_was_none() -> None:
 
 
 def test_every_kind_of_failure_has_words() -> None:
-    assert set(messages.FAILURE_WORDS) == set(FailureKind)
+    assert set(messages.FAILURE_MESSAGES) == set(FailureKind)
 
 
 @pytest.mark.parametrize(
@@ -67,8 +67,8 @@ def test_every_kind_of_failure_has_words() -> None:
             messages.gateway_rejection_message,
             an_answer(401, b"", ()),
             (
-                "HTTP 401 with an empty body, no envelope, no Server-Timing, but a challenge for a "
-                "Bearer token: a gateway in front of the platform rejected the token"
+                "HTTP 401 with an empty body, no envelope, no Server-Timing, but with a "
+                "Bearer challenge: a gateway in front of the platform rejected the token"
             ),
         ),
         (
@@ -84,28 +84,28 @@ def test_every_kind_of_failure_has_words() -> None:
             an_answer(302, b"", _header("Location", "/login?next=/portal_/unregistered")),
             (
                 "HTTP 302 to /login?next=/portal_/unregistered: redirected by an intermediary, "
-                "the platform did not answer"
+                "not by the platform"
             ),
         ),
         (
             messages.redirect_message,
             an_answer(304, b"", ()),
-            "HTTP 304 to nowhere: redirected by an intermediary, the platform did not answer",
+            "HTTP 304 without a Location: redirected by an intermediary, not by the platform",
         ),
         (
             messages.intermediary_message,
             an_answer(502, HTML, ()),
             (
                 'HTTP 502 with an HTML page titled "502 Bad Gateway", no envelope, '
-                "no Server-Timing: answered by an intermediary, not by the platform"
+                "no Server-Timing: sent by an intermediary, not by the platform"
             ),
         ),
         (
             messages.intermediary_message,
             an_answer(502, b"[]", _header("Server-Timing", "edge;dur=3")),
             (
-                "HTTP 502 with JSON of an unknown form, no envelope, no Server-Timing total: "
-                "answered by an intermediary, not by the platform"
+                "HTTP 502 with JSON of an unknown format, no envelope, no Server-Timing total: "
+                "sent by an intermediary, not by the platform"
             ),
         ),
         (
@@ -113,8 +113,8 @@ def test_every_kind_of_failure_has_words() -> None:
             an_answer(524, b"x", _header("Server", "Cloudflare")),
             (
                 "HTTP 524 with plain text, no envelope, no Server-Timing: "
-                "answered by an intermediary, not by the platform "
-                "(Cloudflare got no answer from its origin in time)"
+                "sent by an intermediary, not by the platform "
+                "(Cloudflare timed out waiting for its origin)"
             ),
         ),
         (
@@ -122,7 +122,7 @@ def test_every_kind_of_failure_has_words() -> None:
             an_answer(524, b"x", _header("Server", "nginx")),
             (
                 "HTTP 524 with plain text, no envelope, no Server-Timing: "
-                "answered by an intermediary, not by the platform"
+                "sent by an intermediary, not by the platform"
             ),
         ),
         (
@@ -130,7 +130,7 @@ def test_every_kind_of_failure_has_words() -> None:
             an_answer(407, b"x", _header("Server", "cloudflare")),
             (
                 "HTTP 407 with plain text, no envelope, no Server-Timing: "
-                "answered by an intermediary, not by the platform (a proxy demands a log-in)"
+                "sent by an intermediary, not by the platform (the proxy requires authentication)"
             ),
         ),
         (
@@ -145,8 +145,8 @@ def test_every_kind_of_failure_has_words() -> None:
             messages.permission_denied_message,
             an_answer(403, an_envelope("error", message="403 Forbidden")),
             (
-                "HTTP 403 with an error envelope: the token may not make this request; "
-                'it says "403 Forbidden"'
+                "HTTP 403 with an error envelope: the token has no permission for this request; "
+                'message: "403 Forbidden"'
             ),
         ),
         (
@@ -154,7 +154,7 @@ def test_every_kind_of_failure_has_words() -> None:
             an_answer(200, b"{", body_over_limit=True),
             (
                 "HTTP 200 with Server-Timing and a body over the probe's limit, no envelope: "
-                "the answer was not judged; ask for less, or raise the probe's limit"
+                "the body was not read; request less data, or raise the probe's limit"
             ),
         ),
         (
@@ -162,28 +162,28 @@ def test_every_kind_of_failure_has_words() -> None:
             an_answer(200, b""),
             (
                 "HTTP 200 with Server-Timing and an empty body, no envelope: "
-                "the platform answered, but not in its own form"
+                "sent by the platform, but not in its own format"
             ),
         ),
         (
             messages.rate_limited_message,
             an_answer(429, an_envelope("error"), _header("Retry-After", "30")),
             (
-                "HTTP 429 with an error envelope: the platform limits the rate and asks to wait "
+                "HTTP 429 with an error envelope: the platform limits the request rate "
                 "(Retry-After: 30)"
             ),
         ),
         (
             messages.rate_limited_message,
             an_answer(429, an_envelope("error")),
-            "HTTP 429 with an error envelope: the platform limits the rate",
+            "HTTP 429 with an error envelope: the platform limits the request rate",
         ),
         (
             messages.client_error_message,
             an_answer(404, NOT_FOUND),
             (
-                "HTTP 404 with an error envelope: the platform finds fault with the request; "
-                'it says "404 Not Found"'
+                "HTTP 404 with an error envelope: the platform rejected the request as invalid; "
+                'message: "404 Not Found"'
             ),
         ),
         (
@@ -226,9 +226,15 @@ def test_a_negative_checks_success_says_that_it_was_wanted() -> None:
     seen = observe(an_answer(404, NOT_FOUND, (SERVER_TIMING,)), Expectations(status=404))
 
     assert messages.expected_error_message(seen) == (
-        "HTTP 404 with an error envelope, as the probe expects: the platform itself answered; "
-        "server 0.038 s, network 0.462 s"
+        "HTTP 404 with an error envelope, as the probe expects; server 0.038 s, network 0.462 s"
     )
+
+
+LOST = "The request to cloud.uipath.com was lost in the network: "
+SILENT = (
+    "No response from cloud.uipath.com: the far end (192.0.2.7:443) acknowledged the request and"
+    " was still reachable 0.9 s before the timeout."
+)
 
 
 @pytest.mark.parametrize(
@@ -236,48 +242,34 @@ def test_a_negative_checks_success_says_that_it_was_wanted() -> None:
     [
         (
             SILENCES["response_timeout_unacknowledged"],
-            (
-                "The request to cloud.uipath.com was lost on the way: the far end"
-                " (192.0.2.7:443) never acknowledged it, though it was sent again 3"
-                " time(s). TCP: round trip 41.0 ms, 3 segment(s) sent again, last heard"
-                " 5.0 s before the end"
-            ),
+            LOST + "the far end (192.0.2.7:443) never acknowledged it after 3 retransmission(s)."
+            " TCP: round-trip time 41.0 ms, 3 segment(s) retransmitted, last packet received 5.0 s"
+            " before the end",
         ),
         (
             SILENCES["response_timeout_far_end_silent"],
-            (
-                "cloud.uipath.com does not respond: the far end (192.0.2.7:443)"
-                " acknowledged the whole request and still answered 0.9 s before the time"
-                " ran out. TCP: round trip 41.0 ms, nothing sent again, last heard 0.9 s"
-                " before the end"
-            ),
+            SILENT + " TCP: round-trip time 41.0 ms, no retransmissions, last packet received 0.9 s"
+            " before the end",
         ),
         (
             SILENCES["response_timeout_path_lost"],
             (
-                "The path to cloud.uipath.com was lost after the request: the far end"
-                " (192.0.2.7:443) acknowledged it, and for the last 4.5 s not even"
-                " keep-alive probes were answered. TCP: round trip 41.0 ms, nothing sent"
-                " again, last heard 4.5 s before the end"
+                "The network path to cloud.uipath.com failed after the request: the far end"
+                " (192.0.2.7:443) acknowledged it, and answered no keep-alive probe in the last"
+                " 4.5 s. TCP: round-trip time 41.0 ms, no retransmissions, last packet received"
+                " 4.5 s before the end"
             ),
         ),
         (
             a_silence(response=Response(200, (), b"")),
-            (
-                "cloud.uipath.com does not respond: the far end (192.0.2.7:443)"
-                " acknowledged the whole request and still answered 0.9 s before the time"
-                " ran out. HTTP 200 had begun. TCP: round trip 41.0 ms, nothing sent"
-                " again, last heard 0.9 s before the end"
-            ),
+            SILENT + " The status was HTTP 200. TCP: round-trip time 41.0 ms, no retransmissions,"
+            " last packet received 0.9 s before the end",
         ),
         (
             a_silence(via_proxy=True, acknowledged=False, retransmissions=2, heard_seconds=5.0),
-            (
-                "The request to cloud.uipath.com was lost on the way: the proxy"
-                " (192.0.2.7:443) never acknowledged it, though it was sent again 2"
-                " time(s). TCP: round trip 41.0 ms, 2 segment(s) sent again, last heard"
-                " 5.0 s before the end"
-            ),
+            LOST + "the proxy (192.0.2.7:443) never acknowledged it after 2 retransmission(s)."
+            " TCP: round-trip time 41.0 ms, 2 segment(s) retransmitted, last packet received 5.0 s"
+            " before the end",
         ),
     ],
 )
@@ -288,15 +280,25 @@ def test_a_silence_names_the_far_end_and_claims_no_more(exchange: HttpExchange, 
 @pytest.mark.parametrize(
     ("total", "rtt", "retransmissions", "words"),
     [
-        (0.92, 0.041, 2, "network 0.882 s (loss: 2 segment(s) sent again, round trip 41 ms)"),
-        (0.62, 0.180, 0, "network 0.582 s (distance: round trip 180 ms, nothing sent again)"),
+        (
+            0.92,
+            0.041,
+            2,
+            "network 0.882 s (packet loss: 2 segment(s) retransmitted, round-trip time 41 ms)",
+        ),
+        (
+            0.62,
+            0.180,
+            0,
+            "network 0.582 s (distance: no retransmissions, round-trip time 180 ms)",
+        ),
         (
             0.62,
             0.005,
             0,
             (
-                "network 0.582 s (neither our loss nor distance explains it: round trip 5"
-                " ms, nothing sent again)"
+                "network 0.582 s (neither loss on our side nor distance explains it:"
+                " no retransmissions, round-trip time 5 ms)"
             ),
         ),
         (0.10, 0.005, 0, "network 0.062 s"),

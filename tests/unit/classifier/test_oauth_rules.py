@@ -78,7 +78,7 @@ def test_the_lifetime_of_a_token(lifetime: object, expected: float | None) -> No
 
 
 def test_every_row_has_a_case() -> None:
-    assert {row.row for row in identity_table()} == {row for _, _, row in CASES.values()}
+    assert {row.number for row in identity_table()} == {row for _, _, row in CASES.values()}
 
 
 def test_a_token_never_stands_in_a_verdict() -> None:

@@ -65,11 +65,14 @@ def test_a_body_in_an_unknown_coding_is_said_to_be_that() -> None:
     seen = observe(an_answer(200, b"\x28\xb5\x2f", coding="br"), NO_WISHES)
     assert seen.body.intermediary is not None
     assert seen.body.intermediary.kind is IntermediaryKind.UNREADABLE_CODING
-    assert seen.body.intermediary.words == "a body in an encoding that was not asked for (br)"
+    assert (
+        seen.body.intermediary.description
+        == "a body in a content coding that was not requested (br)"
+    )
     hostile = observe(an_answer(200, b"\x28", coding="br\x1b[2J" + "x" * 999), NO_WISHES)
     assert hostile.body.intermediary is not None
-    assert hostile.body.intermediary.words.isprintable()
-    assert len(hostile.body.intermediary.words) < 100
+    assert hostile.body.intermediary.description.isprintable()
+    assert len(hostile.body.intermediary.description) < 100
 
 
 def test_an_envelope_that_can_be_read_counts_whatever_coding_is_named() -> None:

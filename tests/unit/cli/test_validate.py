@@ -1,10 +1,18 @@
+import subprocess
+import sys
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
-from prober.cli.main import main
+from prober.cli.validate import validate
 
-CONFIG = """\
+TENANTS = """
+tenants:
+  - {name: acme, domain: acme, token: {env: ACME_TOKEN}, probes: [datasets, sources]}
+  - {name: beta, domain: beta, token: {env: BETA_TOKEN}, probes: [datasets]}
+"""
+TIMEOUTS = """\
 tenants:
   - name: acme
     base_url: https://cloud.uipath.com/acme/prod/reinfer_
@@ -13,12 +21,70 @@ tenants:
       - {use: datasets, name: short, timeout: 2900ms, connect_timeout: 1s}
       - {use: datasets, name: long, timeout: 3s, connect_timeout: 1s}
 """
+SLOW_IMPORTS = ("prober.daemon", "aiohttp", "apscheduler", "cryptography", "jinja2", "sqlite3")
 
 
-def test_probes_whose_timeout_is_too_short_to_decide_a_silence_are_named(tmp_path: Path) -> None:
-    file = tmp_path / "prober.yaml"
-    file.write_text(CONFIG)
-    result = CliRunner().invoke(main, ["validate", str(file)])
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "prober.yaml"
+    path.write_text(TENANTS)
+    return path
+
+
+def test_validate_does_not_import_the_daemon() -> None:
+    program = "import sys, prober.cli.validate; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert set(SLOW_IMPORTS) & set(done.stdout.decode().split()) == set()
+
+
+def test_a_valid_file_is_summarized(file: Path) -> None:
+    result = CliRunner().invoke(validate, [str(file)])
+    assert result.exit_code == 0
+    first, *tenants, total = result.stdout.splitlines()
+    assert first == f"{file}: valid"
+    assert tenants == [
+        "  acme (production) https://acme.reinfer.io: probes 2 every 60s",
+        "  beta (production) https://beta.reinfer.io: probes 1 every 60s",
+    ]
+    assert total.startswith("  total: 0.05 requests per second, ")
+
+
+def test_the_tenants_of_each_shard_are_listed(file: Path) -> None:
+    result = CliRunner().invoke(validate, ["--config", str(file), "--shards", "3"])
+    assert result.exit_code == 0
+    shards = result.stdout.splitlines()[-3:]
+    assert [line.split(":")[0].strip() for line in shards] == [f"shard {n}/3" for n in range(3)]
+    assert sum(name in line for name in ("acme", "beta") for line in shards) == 2
+
+
+def test_all_problems_are_listed_and_counted(file: Path) -> None:
+    file.write_text("web: {hosts: [a]}\nlog: {level: loud}\n" + TENANTS)
+    result = CliRunner().invoke(validate, [str(file)])
+    assert result.exit_code == 1
+    assert result.stderr.splitlines() == [
+        f"{file}:1: web.hosts: was renamed: write 'web.allowed_hosts'",
+        f"{file}:2: log.level: write 'debug', 'info', 'warning' or 'error'",
+        f"{file}: 2 problems",
+    ]
+
+
+def test_too_many_series_are_a_problem(file: Path) -> None:
+    file.write_text("metrics: {max_series: 9}\n" + TENANTS)
+    result = CliRunner().invoke(validate, [str(file)])
+    assert result.exit_code == 1
+    assert "metrics.max_series: these tenants and probes yield" in result.stderr
+
+
+@pytest.mark.parametrize("arguments", [[], ["a.yaml", "--config", "b.yaml"]])
+def test_exactly_one_file_is_needed(arguments: list[str]) -> None:
+    result = CliRunner().invoke(validate, arguments)
+    assert result.exit_code == 2
+    assert "name one file" in result.stderr
+
+
+def test_probes_whose_timeout_is_too_short_to_decide_a_silence_are_named(file: Path) -> None:
+    file.write_text(TIMEOUTS)
+    result = CliRunner().invoke(validate, [str(file)])
     assert result.exit_code == 0
     assert "acme: short: with a timeout under 3s, a response that does not come" in result.output
     assert "long" not in result.output

@@ -34,7 +34,8 @@ PARAMETERS = {
     "sync": ("source",),
     "sync-raw-emails": ("source", "json"),
 }
-COSTLY = {"predict", "predict-raw-emails", "sync", "sync-raw-emails"}
+WRITING = {"sync", "sync-raw-emails"}
+BILLABLE = {"predict", "predict-raw-emails", *WRITING}
 UNOFFICIAL = {"current-user", "integrations", "mailbox-sync", "model-status", "model-validation"}
 TEXTS = st.text() | st.text("./%0a", max_size=3)
 built_ins = pytest.mark.parametrize("built_in", CATALOGUE.values(), ids=lambda each: each.name)
@@ -45,19 +46,20 @@ def test_the_catalogue_asks_for_these_parameters_and_no_others() -> None:
 
 
 def test_consent_is_asked_for_exactly_what_is_billed_or_writes() -> None:
-    assert {name for name, each in CATALOGUE.items() if each.consent} == COSTLY
+    assert {name for name, each in CATALOGUE.items() if each.is_billable} == BILLABLE
+    assert {name for name, each in CATALOGUE.items() if each.is_write} == WRITING
 
 
 def test_private_routes_are_marked() -> None:
-    marked = {name for name, each in CATALOGUE.items() if not each.official}
+    marked = {name for name, each in CATALOGUE.items() if not each.is_official}
     assert marked == UNOFFICIAL | {"quotas"}
     assert {each.name for each in CATALOGUE.values() if "/_private/" in each.path} <= marked
 
 
 def test_what_runs_by_default_needs_no_parameter_and_no_consent() -> None:
     chosen = [CATALOGUE[name] for name in DEFAULT_PROBES]
-    assert [(each.parameters, each.consent, each.method) for each in chosen] == [
-        ((), False, "GET")
+    assert [(each.parameters, each.is_billable, each.is_write, each.method) for each in chosen] == [
+        ((), False, False, "GET")
     ] * len(DEFAULT_PROBES)
 
 

@@ -1,5 +1,6 @@
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,13 @@ def before(tmp_path_factory: pytest.TempPathFactory) -> Config:
     file = tmp_path_factory.mktemp("settings") / "prober.yaml"
     file.write_text("tenants: [{name: acme, domain: acme, token: {env: TOKEN}}]")
     return replace(load(file), tenants=(ACME, BETA))
+
+
+def changed(config: Config, part: str, change: dict[str, Any]) -> Config:
+    """Return a configuration with other values of a section, or of its own for the part ''."""
+    if not part:
+        return replace(config, **change)
+    return replace(config, **{part: getattr(config, part).model_copy(update=change)})
 
 
 def test_nothing_changed_is_told_as_such(before: Config) -> None:
@@ -39,24 +47,22 @@ def test_the_order_of_tenants_is_no_change(before: Config) -> None:
 @pytest.mark.parametrize(
     ("part", "change", "key"),
     [
-        ("web", {"port": 1}, "web.listen"),
-        ("web", {"host": "::1"}, "web.listen"),
-        ("web", {"histograms": "off"}, "web.histograms"),
-        ("web", {"ad_hoc_runs": True}, "web.ad_hoc_runs"),
-        ("web", {"hosts": ("prober.example",)}, "web.hosts"),
+        ("web", {"listen": "[::1]:1"}, "web.listen"),
+        ("web", {"max_connections": 7}, "web.max_connections"),
+        ("web", {"enable_run_now": True}, "web.enable_run_now"),
+        ("web", {"enable_reload": True}, "web.enable_reload"),
+        ("web", {"allowed_hosts": ("prober.example",)}, "web.allowed_hosts"),
+        ("metrics", {"histograms": "off"}, "metrics.histograms"),
         ("log", {"level": "debug"}, "log"),
         ("history", {"enabled": False}, "history.enabled"),
         ("", {"state_directory": Path("/elsewhere")}, "state.directory"),
+        ("", {"web_config_file": Path("/elsewhere/web.yml")}, "web.config_file"),
     ],
 )
 def test_what_needs_a_restart_is_named_and_stays(
-    before: Config, part: str, change: dict[str, object], key: str
+    before: Config, part: str, change: dict[str, Any], key: str
 ) -> None:
-    after = (
-        replace(before, **{part: replace(getattr(before, part), **change)})
-        if part
-        else replace(before, **change)  # type: ignore[arg-type]
-    )
+    after = changed(before, part, change)
     assert config_diff(before, after).needs_restart == (key,)
     assert with_restart_only_settings(before, after) == before
 
@@ -64,14 +70,15 @@ def test_what_needs_a_restart_is_named_and_stays(
 @pytest.mark.parametrize(
     ("part", "change"),
     [
-        ("web", {"max_series": 7}),
-        ("schedule", {"concurrency": 7}),
-        ("measurement", {"max_loop_lag_seconds": 0.7}),
-        ("tokens", {"canary_first_seconds": 7.0}),
-        ("history", {"retention_seconds": 7e5}),
+        ("metrics", {"max_series": 7}),
+        ("scheduler", {"max_concurrent": 7}),
+        ("measurement", {"max_loop_lag": 0.7}),
+        ("tokens", {"retry_initial": 7.0}),
+        ("history", {"retention": 7e5}),
+        ("", {"shutdown_timeout_seconds": 7.0}),
     ],
 )
-def test_all_else_is_in_force_at_once(before: Config, part: str, change: dict[str, object]) -> None:
-    after = replace(before, **{part: replace(getattr(before, part), **change)})
+def test_all_else_is_in_force_at_once(before: Config, part: str, change: dict[str, Any]) -> None:
+    after = changed(before, part, change)
     assert config_diff(before, after).needs_restart == ()
     assert with_restart_only_settings(before, after) == after

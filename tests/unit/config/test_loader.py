@@ -1,6 +1,7 @@
 import hashlib
 import os
 import re
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -8,17 +9,26 @@ import pytest
 from pydantic import BaseModel
 
 from prober.config.loader import load
-from prober.config.resolve import LogOptions, ScheduleOptions, WebOptions
+from prober.config.renamed_keys import RENAMED_KEYS, RENAMED_SECTIONS
 from prober.config.schema import (
     ConfigFile,
-    History,
-    Log,
-    Measurement,
-    Reload,
-    Schedule,
-    State,
-    Tokens,
-    Web,
+    Consents,
+    Defaults,
+    Expectation,
+    LatencyObjectives,
+    MaintenanceEntry,
+    ProbeOptions,
+)
+from prober.config.sections import (
+    HistorySettings,
+    LogSettings,
+    MeasurementSettings,
+    MetricsSettings,
+    ReloadSettings,
+    SchedulerSettings,
+    StateSettings,
+    TokenSettings,
+    WebSettings,
 )
 from prober.config.yaml import MAX_FILE_BYTES
 from prober.errors import ConfigProblem, SettingsError
@@ -28,7 +38,17 @@ from prober.models import TokenSource, TokenSourceKind
 ROOT = Path(__file__).parents[3]
 BAD = ROOT / "tests" / "fixtures" / "settings" / "bad"
 SPECIMENS = sorted(path.name for path in BAD.glob("*.yaml"))
-SECTIONS = (Web, Schedule, Measurement, Tokens, State, History, Reload, Log)
+SECTIONS = (
+    WebSettings,
+    MetricsSettings,
+    SchedulerSettings,
+    MeasurementSettings,
+    TokenSettings,
+    StateSettings,
+    HistorySettings,
+    ReloadSettings,
+    LogSettings,
+)
 ONE_TENANT = """
 tenants:
   - name: acme
@@ -112,14 +132,19 @@ def test_the_files_we_ship_are_good(name: str) -> None:
 
 def test_the_example_shows_the_defaults(file: Path) -> None:
     plain, example = load(file), load(ROOT / "config" / "prober.example.yaml")
-    for part in ("web", "schedule", "measurement", "log", "history", "reload", "tokens"):
+    parts = ("web", "metrics", "scheduler", "shutdown_timeout_seconds", "measurement", "log")
+    for part in (*parts, "history", "reload", "tokens"):
         assert getattr(plain, part) == getattr(example, part)
     like_default = example.tenants[2]
     assert plain.tenants[0].probes[0] == like_default.probes[0]
     assert plain.tenants[0].concurrency == like_default.concurrency
 
 
-@pytest.mark.parametrize("model", [ConfigFile, *SECTIONS], ids=lambda model: model.__name__)
+@pytest.mark.parametrize(
+    "model",
+    [ConfigFile, *SECTIONS, Defaults, Expectation, Consents, MaintenanceEntry],
+    ids=lambda model: model.__name__,
+)
 def test_the_example_shows_every_key(model: type[BaseModel]) -> None:
     written = (ROOT / "config" / "prober.example.yaml").read_text()
     assert [key for key in model.model_fields if not re.search(rf"\b{key}:", written)] == []
@@ -127,12 +152,22 @@ def test_the_example_shows_every_key(model: type[BaseModel]) -> None:
 
 def test_a_small_file_is_filled_with_defaults(file: Path) -> None:
     configuration = load(file)
-    assert configuration.web == WebOptions(
-        "127.0.0.1", 9824, 200_000, "probe", ad_hoc_runs=False, reload=False, hosts=()
-    )
-    assert configuration.schedule == ScheduleOptions(200, 15.0, 5.0)
+    assert configuration.web == WebSettings()
+    assert (configuration.web.host, configuration.web.port) == ("127.0.0.1", 9824)
+    assert not configuration.web.enable_run_now
+    assert not configuration.web.enable_reload
+    assert configuration.web.allowed_hosts == ()
+    assert configuration.metrics.max_series == 200_000
+    assert configuration.metrics.histograms == "probe"
+    assert configuration.scheduler.max_concurrent == 200
+    assert configuration.scheduler.max_start_delay_seconds == 5.0
+    assert configuration.shutdown_timeout_seconds == 15.0
     assert configuration.measurement.max_loop_lag_seconds == 0.05
-    assert configuration.log == LogOptions("info", "auto")
+    assert configuration.tokens.retry_initial_seconds == 60.0
+    assert configuration.tokens.retry_max_seconds == 900.0
+    assert configuration.history.retention_seconds == 30 * 86_400
+    assert configuration.history.max_bytes == 512 * 1024 * 1024
+    assert (configuration.log.level, configuration.log.format) == ("info", "auto")
     assert configuration.source == file
     assert configuration.tenants[0].token == TokenSource(TokenSourceKind.ENVIRONMENT, "ACME_TOKEN")
 
@@ -141,7 +176,7 @@ def test_maintenance_of_all_and_of_one_tenant_are_both_its_own(file: Path) -> No
     file.write_text(
         "maintenance: [{cron: 0 2 * * sun, duration: 2h, time_zone: Europe/Berlin}]\n"
         + ONE_TENANT
-        + "    maintenance: [{from: 2026-12-01T22:00, until: 2026-12-02T02:00}]\n"
+        + "    maintenance: [{start: 2026-12-01T22:00, until: 2026-12-02T02:00}]\n"
     )
     assert load(file).tenants[0].maintenance == (
         MaintenanceWindow(7200.0, "Europe/Berlin", cron="0 2 * * sun"),
@@ -151,7 +186,7 @@ def test_maintenance_of_all_and_of_one_tenant_are_both_its_own(file: Path) -> No
 
 def test_a_window_over_the_change_of_clocks_is_as_long_as_it_is(file: Path) -> None:
     file.write_text(
-        ONE_TENANT + "    maintenance:\n      - {from: 2026-10-25T00:00, until: 2026-10-25T06:00,"
+        ONE_TENANT + "    maintenance:\n      - {start: 2026-10-25T00:00, until: 2026-10-25T06:00,"
         " time_zone: Europe/Berlin}\n"
     )
     assert load(file).tenants[0].maintenance[0].duration_seconds == 7 * 3600
@@ -159,25 +194,34 @@ def test_a_window_over_the_change_of_clocks_is_as_long_as_it_is(file: Path) -> N
 
 def test_a_key_without_value_counts_as_left_out(file: Path) -> None:
     before = load(file)
-    file.write_text("web:\ndefaults:\nprobes:\n" + ONE_TENANT)
-    assert load(file).web == before.web
+    file.write_text(
+        "web:\nmetrics:\nshutdown_timeout:\nprobes:\nmaintenance:\ndefaults: {interval:, proxy: }\n"
+        + ONE_TENANT
+    )
+    assert replace(load(file), hash=before.hash) == before
+
+
+def test_a_section_without_value_is_no_problem_next_to_one_that_is_wrong(file: Path) -> None:
+    file.write_text("web:\nlog: loud\n" + ONE_TENANT)
+    assert problems_of(file) == f"{file}:2: log: must be a mapping: '{{key: value}}'"
 
 
 def test_environment_variables_go_over_the_file(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file.write_text('web: {listen: "127.0.0.1:1", max_series: 7}\n' + ONE_TENANT)
+    file.write_text('web: {listen: "127.0.0.1:1", max_connections: 7}\n' + ONE_TENANT)
     monkeypatch.setenv("PROBER_WEB__LISTEN", "[::1]:9000")
     monkeypatch.setenv("prober_log__level", "debug")
-    monkeypatch.setenv("PROBER_SCHEDULE__CONCURRENCY", "5")
+    monkeypatch.setenv("PROBER_SCHEDULER__MAX_CONCURRENT", "5")
+    monkeypatch.setenv("PROBER_SHUTDOWN_TIMEOUT", "1s")
     monkeypatch.setenv("PROBER_MEASUREMENT__MAX_LOOP_LAG", "20ms")
-    monkeypatch.setenv("PROBER_DEFAULTS__OBJECTIVES__SERVER", "1s")
+    monkeypatch.setenv("PROBER_DEFAULTS__OBJECTIVES__SERVER_LATENCY", "1s")
     configuration = load(file)
-    assert configuration.web == WebOptions(
-        "::1", 9000, 7, "probe", ad_hoc_runs=False, reload=False, hosts=()
-    )
+    assert (configuration.web.host, configuration.web.port) == ("::1", 9000)
+    assert configuration.web.max_connections == 7
+    assert configuration.shutdown_timeout_seconds == 1.0
     assert configuration.log.level == "debug"
-    assert configuration.schedule.concurrency == 5
+    assert configuration.scheduler.max_concurrent == 5
     assert configuration.measurement.max_loop_lag_seconds == 0.02
     assert configuration.tenants[0].probes[0].server_objective_seconds == 1.0
 
@@ -189,6 +233,7 @@ def test_tenants_and_probes_come_from_the_file_alone(
     assert len(load(file).tenants) == 1
 
 
+DURATION = "write a duration such as '500ms', '30s', '2m', '1h30m' or '14d'"
 LISTEN = "write ADDRESS:PORT, such as 127.0.0.1:9824 or [::1]:9824"
 
 
@@ -200,7 +245,7 @@ LISTEN = "write ADDRESS:PORT, such as 127.0.0.1:9824 or [::1]:9824"
         (
             "PROBER_WEB__LISTN",
             "127.0.0.1:1",
-            "PROBER_WEB__LISTN: web.listn: is no known key; did you mean 'listen'?",
+            "PROBER_WEB__LISTN: web.listn: unknown key; did you mean 'listen'?",
         ),
         ("PROBER_WEB", "nowhere", "PROBER_WEB: web: must be a mapping: '{key: value}'"),
         ("PROBER_WEB", '{"listen": "nowhere"}', f"PROBER_WEB: web.listen: {LISTEN}"),
@@ -208,6 +253,16 @@ LISTEN = "write ADDRESS:PORT, such as 127.0.0.1:9824 or [::1]:9824"
             "PROBER_DEFAULTS__INTERVAL",
             "100ms",
             "PROBER_DEFAULTS__INTERVAL: defaults.interval: is 0.1s: write at least 1s",
+        ),
+        (
+            "PROBER_SHUTDOWN_TIMEOUT",
+            "15",
+            "PROBER_SHUTDOWN_TIMEOUT: shutdown_timeout: a duration needs a unit: write '15s'",
+        ),
+        (
+            "PROBER_SHUTDOWN_TIMEOUT__SECONDS",
+            "15",
+            f"PROBER_SHUTDOWN_TIMEOUT__SECONDS: shutdown_timeout: {DURATION}",
         ),
         (
             "PROBER_LOG__LEVEL__ROOT",
@@ -222,6 +277,35 @@ def test_a_wrong_variable_is_named_in_place_of_the_file(
     file.write_text('web: {listen: "127.0.0.1:1"}\n' + ONE_TENANT)
     monkeypatch.setenv(variable, value)
     assert told in problems_of(file).splitlines()
+
+
+RENAMED_VARIABLES = [
+    (f"PROBER_{section}__{old}".upper(), f"{section}.{old}", new)
+    for section, keys in (
+        ("web", RENAMED_KEYS[WebSettings]),
+        ("tokens", RENAMED_KEYS[TokenSettings]),
+        ("defaults", RENAMED_KEYS[ProbeOptions]),
+        ("defaults__objectives", RENAMED_KEYS[LatencyObjectives]),
+        ("schedule", RENAMED_SECTIONS["schedule"]),
+    )
+    for old, new in keys.items()
+]
+
+
+@pytest.mark.parametrize(("variable", "key", "new"), RENAMED_VARIABLES)
+def test_a_variable_of_an_old_key_gets_an_error_with_the_new_name(
+    file: Path, monkeypatch: pytest.MonkeyPatch, variable: str, key: str, new: str
+) -> None:
+    monkeypatch.setenv(variable, "1")
+    key = key.replace("__", ".")
+    assert problems_of(file) == f"{variable}: {key}: was renamed: write {new}"
+
+
+def test_the_specimen_has_every_old_key() -> None:
+    written = (BAD / "renamed-keys.yaml").read_text()
+    sections = [*RENAMED_KEYS.values(), *RENAMED_SECTIONS.values()]
+    old = [key for keys in sections for key in keys]
+    assert [key for key in old if not re.search(rf"\b{key}:", written)] == []
 
 
 def test_the_hash_is_that_of_the_content_not_of_its_writing(tmp_path: Path) -> None:
@@ -255,7 +339,7 @@ def test_the_hash_changes_with_the_environment(file: Path, monkeypatch: pytest.M
 
 def test_two_tenants_with_one_token_are_warned_of(file: Path) -> None:
     file.write_text(ONE_TENANT + "  - {name: beta, domain: beta, token: {env: ACME_TOKEN}}\n")
-    told = "shares its token with tenant 'acme': they share a fate"
+    told = "is also the token of tenant 'acme': when it is rejected or replaced, both are affected"
     assert load(file).warnings == (ConfigProblem(str(file), 6, "tenants[1].token", told),)
 
 
@@ -284,7 +368,7 @@ def test_a_token_in_clear_on_the_wire_is_warned_of(
 @pytest.mark.parametrize(
     ("base_url", "proxy", "no_proxy", "told"),
     [
-        ("http://127.0.0.1:1", "environment", "", "HTTP_PROXY, which can read the token: except"),
+        ("http://127.0.0.1:1", "environment", "", "HTTP_PROXY, which can read the token: add"),
         ("http://lab.example", "environment", "", "HTTP_PROXY, which can read the token"),
         ("http://lab.example", "http://other:1", "*", "'proxy', which can read the token"),
         ("http://127.0.0.1:1", "environment", "127.0.0.0/8", ""),
@@ -331,9 +415,9 @@ def test_a_bad_proxy_of_the_environment_is_a_problem_of_its_variable(
     [
         ("0.995", "60s", None),
         ("0.9965", "60s", None),
-        ("0.999", "60s", "promise at most 99.6528%"),
+        ("0.999", "60s", "set an objective of at most 99.6528%"),
         ("0.999", "10s", None),
-        ("0.995", "5m", "promise at most 98.2639%"),
+        ("0.995", "5m", "set an objective of at most 98.2639%"),
     ],
 )
 def test_a_promise_that_the_rate_of_probes_cannot_carry_is_warned_of(
@@ -393,7 +477,7 @@ def test_texts_that_are_not_there_are_problems_that_show_nothing(
 def test_a_password_of_a_proxy_in_the_file_is_warned_of(file: Path) -> None:
     file.write_text("defaults: {proxy: 'http://me:pass-word@proxy:3128'}\n" + ONE_TENANT)
     [warning] = load(file).warnings
-    assert "holds a password" in warning.message
+    assert "contains a password" in warning.message
     assert "pass-word" not in str(warning)
 
 

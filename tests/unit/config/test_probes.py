@@ -8,10 +8,10 @@ from prober.config.resolve import check_custom, check_defaults
 from prober.config.schema import CustomProbe, Defaults
 from prober.config.text_schema import is_name_of_secret
 from prober.models import AlertSeverity, ConnectionPolicy, Expectations, Probe
+from tests.builders import a_probe
 from tests.unit.config.factories import probe_and_problems
 
 READ = {"path": "/api/v1/datasets"}
-CONSENT = "add 'i_accept_costs: true' if you mean it"
 
 
 def test_a_built_in_probe_is_filled_and_tuned_by_default() -> None:
@@ -20,14 +20,16 @@ def test_a_built_in_probe_is_filled_and_tuned_by_default() -> None:
     assert probe == Probe(
         name="streams",
         path="/api/v1/datasets/ops/mail/streams",
+        method="GET",
         expectations=Expectations(jmespath="type(streams) == 'array'"),
         interval_seconds=60.0,
         timeout_seconds=10.0,
         connect_timeout_seconds=5.0,
         connection=ConnectionPolicy.FRESH,
-        body_limit_bytes=1024 * 1024,
+        max_response_bytes=1024 * 1024,
         server_objective_seconds=2.5,
         network_objective_seconds=0.5,
+        severity=AlertSeverity.TICKET,
     )
 
 
@@ -56,7 +58,7 @@ def test_a_built_in_probe_is_filled_and_tuned_by_default() -> None:
                 "dataset": "ops/mail",
                 "model_version": "7",
                 "json": {"documents": []},
-                "i_accept_costs": True,
+                "allow_billable": True,
             },
             "/api/v1/datasets/ops/mail/labellers/7/predict",
             {"documents": []},
@@ -78,11 +80,11 @@ def test_an_own_probe_is_what_is_written() -> None:
         "path": "/api/v1/audit_events/query",
         "json": {"limit": 1},
         "headers": {"X-Team": "ops"},
-        "expect": {"status": 404, "jmespath": "true", "max_server": "2s"},
+        "expect": {"status": 404, "jmespath": "true", "max_server_time": "2s"},
     }
     probe, problems = probe_and_problems({"use": "mine", "name": "events"}, own)
     assert problems == []
-    assert probe == Probe(
+    assert probe == a_probe(
         name="events",
         path="/api/v1/audit_events/query",
         method="POST",
@@ -97,7 +99,7 @@ LAYERS = [("use", "1s"), ("own", "2s"), ("tenant", "3s"), ("defaults", "4s")]
 
 @pytest.mark.parametrize("first", range(4), ids=[name for name, _ in LAYERS])
 def test_the_nearest_that_says_an_objective_counts(first: int) -> None:
-    said = {name: {"server": value} for name, value in LAYERS[first:]}
+    said = {name: {"server_latency": value} for name, value in LAYERS[first:]}
     probe, _ = probe_and_problems(
         {"use": "mine", "objectives": said.get("use", {})},
         {**READ, "objectives": said.get("own", {})},
@@ -132,15 +134,15 @@ def test_everything_that_can_be_tuned_is_tuned() -> None:
         "timeout": "20s",
         "connect_timeout": "15s",
         "connection": "reuse",
-        "body_limit": "2MiB",
+        "max_response_size": "2MiB",
         "severity": "page",
-        "objectives": {"network": "100ms"},
+        "objectives": {"network_latency": "100ms"},
     }
     probe, _ = probe_and_problems({"use": "datasets"}, defaults=tuning)
     assert probe is not None
     assert (probe.timeout_seconds, probe.connect_timeout_seconds) == (20.0, 15.0)
     assert probe.connection is ConnectionPolicy.REUSE
-    assert probe.body_limit_bytes == 2 * 1024 * 1024
+    assert probe.max_response_bytes == 2 * 1024 * 1024
     assert probe.network_objective_seconds == 0.1
     assert probe.severity is AlertSeverity.PAGE
 
@@ -185,39 +187,77 @@ def test_an_own_probe_goes_before_a_built_in_one_and_its_broken_form_is_not_unkn
     assert probe_and_problems({"use": "broken"}) == (None, [])
 
 
-@pytest.mark.parametrize("name", ["predict", "predict-raw-emails", "sync", "sync-raw-emails"])
-@pytest.mark.parametrize("consent", [False, True])
-def test_a_built_in_that_costs_runs_with_consent_alone(name: str, *, consent: bool) -> None:
-    given = {
+CONSENTS = {
+    "allow_billable": "is billed",
+    "allow_writes": "writes data",
+}
+
+
+def consent_problem(name: str, *missing: str) -> tuple[tuple[()], str]:
+    what = " and ".join(CONSENTS[key] for key in missing)
+    keys = " and ".join(f"'{key}: true'" for key in missing)
+    return (), f"'{name}' {what}: add {keys} to allow it"
+
+
+@pytest.mark.parametrize(
+    ("name", "needed"),
+    [
+        ("predict", ["allow_billable"]),
+        ("predict-raw-emails", ["allow_billable"]),
+        ("sync", ["allow_billable", "allow_writes"]),
+        ("sync-raw-emails", ["allow_billable", "allow_writes"]),
+    ],
+)
+@pytest.mark.parametrize("given", [[], ["allow_billable"], ["allow_writes"], list(CONSENTS)])
+def test_a_built_in_that_is_billed_or_writes_needs_each_consent(
+    name: str, needed: list[str], given: list[str]
+) -> None:
+    values = {
         "dataset": "ops/mail",
         "source": "ops/mail",
         "model_version": 7,
         "json": {"documents": []},
     }
-    use = {key: given[key] for key in CATALOGUE[name].parameters}
-    probe, problems = probe_and_problems({"use": name, "i_accept_costs": consent, **use})
-    assert (probe is not None) == consent
-    assert problems == ([] if consent else [((), f"'{name}' is billed or writes: {CONSENT}")])
+    use = {key: values[key] for key in CATALOGUE[name].parameters}
+    probe, problems = probe_and_problems({"use": name, **dict.fromkeys(given, True), **use})
+    missing = [key for key in needed if key not in given]
+    assert problems == ([consent_problem(name, *missing)] if missing else [])
+    assert (probe is None) == bool(missing)
 
 
 @pytest.mark.parametrize(
-    ("method", "path"),
+    ("method", "path", "needed"),
     [
-        ("PUT", "/api/v1/datasets/ops/mail"),
-        ("PATCH", "/api/v1/datasets/ops/mail"),
-        ("POST", "/api/v1/datasets/ops/mail/labellers/7/predict"),
-        ("POST", "/api/v1/datasets/ops/mail/labellers/7/predict-extractions?x=1"),
-        ("POST", "/api/v1/datasets/ops/mail/labellers/7/predict/"),
-        ("POST", "/api/v1/sources/ops/mail/%73ync"),
-        ("POST", "/api/v1/sources/ops/mail/sync-csv"),
+        ("PUT", "/api/v1/datasets/ops/mail", ["allow_writes"]),
+        ("PATCH", "/api/v1/datasets/ops/mail", ["allow_writes"]),
+        ("POST", "/api/v1/datasets/ops/mail/labellers/7/predict", ["allow_billable"]),
+        (
+            "POST",
+            "/api/v1/datasets/ops/mail/labellers/7/predict-extractions?x=1",
+            ["allow_billable"],
+        ),
+        ("POST", "/api/v1/datasets/ops/mail/labellers/7/predict/", ["allow_billable"]),
+        ("PUT", "/api/v1/datasets/ops/mail/labellers/7/predict", list(CONSENTS)),
+        ("POST", "/api/v1/sources/ops/mail/%73ync", list(CONSENTS)),
+        ("POST", "/api/v1/sources/ops/mail/sync-csv", list(CONSENTS)),
     ],
 )
-def test_an_own_probe_that_costs_runs_with_consent_alone(method: str, path: str) -> None:
-    own = {"method": method, "path": path}
-    told = [((), f"'mine' calls a route that is billed or writes: {CONSENT}")]
-    assert probe_and_problems({"use": "mine"}, own) == (None, told)
-    assert probe_and_problems({"use": "mine", "i_accept_costs": True}, own)[1] == []
-    assert probe_and_problems({"use": "mine"}, {**own, "i_accept_costs": True})[1] == []
+def test_a_custom_probe_that_is_billed_or_writes_needs_each_consent(
+    method: str, path: str, needed: list[str]
+) -> None:
+    custom = {"method": method, "path": path}
+    given = dict.fromkeys(needed, True)
+    wrong = dict.fromkeys(set(CONSENTS) - set(needed), True)
+    refused = (None, [consent_problem("mine", *needed)])
+    assert probe_and_problems({"use": "mine"}, custom) == refused
+    assert probe_and_problems({"use": "mine", **wrong}, custom) == refused
+    assert probe_and_problems({"use": "mine", **given}, custom)[1] == []
+    assert probe_and_problems({"use": "mine"}, {**custom, **given})[1] == []
+
+
+def test_consents_of_a_custom_probe_and_of_its_use_add_up() -> None:
+    custom = {"method": "POST", "path": "/api/v1/sources/ops/mail/sync", "allow_billable": True}
+    assert probe_and_problems({"use": "mine", "allow_writes": True}, custom)[1] == []
 
 
 @pytest.mark.parametrize(
@@ -232,7 +272,9 @@ def test_an_own_probe_that_costs_runs_with_consent_alone(method: str, path: str)
     ],
 )
 def test_no_consent_lets_a_probe_move_or_delete(method: str, path: str, key: str) -> None:
-    own = CustomProbe.model_validate({"method": method, "path": path, "i_accept_costs": True})
+    own = CustomProbe.model_validate(
+        {"method": method, "path": path, "allow_billable": True, "allow_writes": True}
+    )
     assert check_custom(own) == [((key,), "moves or deletes data: prober never does that")]
 
 

@@ -7,6 +7,7 @@ import pytest
 from prober.config.builtin_probes import DEFAULT_PROBES
 from prober.config.resolve import canonical_json
 from prober.models import TokenSource, TokenSourceKind, TransportOptions
+from tests.builders import a_transport
 from tests.unit.config.factories import a_tenant_of
 
 SPRING = datetime(2027, 3, 1, tzinfo=UTC).timestamp()
@@ -35,7 +36,7 @@ def test_a_tenant_that_names_no_probes_runs_what_needs_nothing() -> None:
     assert tenant.environment == "production"
     assert tenant.availability_objective_ratio == 0.995
     assert tenant.concurrency == 10
-    assert tenant.transport == TransportOptions()
+    assert tenant.transport == a_transport()
     assert tenant.labels == {}
 
 
@@ -83,17 +84,17 @@ CERTIFICATE = {"certificate": "c.pem", "key": "k.pem"}
             {"proxy": "http://proxy.example:3128"},
             TransportOptions("http://proxy.example:3128", proxy_from_environment=False),
         ),
-        ({"ca_file": "ca.pem"}, TransportOptions(ca_file=Path("/etc/prober/ca.pem"))),
+        ({"ca_file": "ca.pem"}, a_transport(ca_file=Path("/etc/prober/ca.pem"))),
         (
             {"client_certificate": CERTIFICATE},
-            TransportOptions(
+            a_transport(
                 client_certificate_file=Path("/etc/prober/c.pem"),
                 client_key_file=Path("/etc/prober/k.pem"),
             ),
         ),
         (
             {"client_certificate": {"certificate": "/c.pem"}},
-            TransportOptions(client_certificate_file=Path("/c.pem")),
+            a_transport(client_certificate_file=Path("/c.pem")),
         ),
     ],
 )
@@ -112,7 +113,7 @@ def test_the_tenants_own_word_goes_before_the_defaults() -> None:
         concurrency=4,
         objectives={"availability": 0.99},
     )
-    assert tenant.transport == TransportOptions()
+    assert tenant.transport == a_transport()
     assert tenant.concurrency == 4
     assert tenant.availability_objective_ratio == 0.99
 

@@ -1,7 +1,10 @@
+from datetime import date
+
 import pytest
 from pydantic import ValidationError
 
-from prober.config.schema import CustomProbe, Defaults, Expectation, ProbeRef, listen_address
+from prober.config.addresses import listen_address
+from prober.config.schema import CustomProbe, Defaults, Expectation, ProbeRef
 from tests.unit.config.factories import an_entry
 
 
@@ -47,8 +50,8 @@ def test_what_is_no_proxy_is_refused(proxy: str) -> None:
         Defaults(proxy=proxy)
 
 
-@pytest.mark.parametrize("proxy", [None, "environment", "none", "http://me:word@proxy:3128/"])
-def test_a_proxy_is_a_word_or_a_url(proxy: str | None) -> None:
+@pytest.mark.parametrize("proxy", ["environment", "none", "http://me:word@proxy:3128/"])
+def test_a_proxy_is_a_word_or_a_url(proxy: str) -> None:
     assert Defaults(proxy=proxy).proxy == proxy
 
 
@@ -56,7 +59,7 @@ def test_a_proxy_is_a_word_or_a_url(proxy: str | None) -> None:
     "label", ["tenant", "environment", "base_url", "probe", "job", "instance", "__name__"]
 )
 def test_a_label_that_prober_or_prometheus_sets_is_taken(label: str) -> None:
-    with pytest.raises(ValidationError, match=f"the label {label} is taken"):
+    with pytest.raises(ValidationError, match=f"the label {label} is reserved"):
         an_entry(labels={label: "x"})
 
 
@@ -81,7 +84,7 @@ def test_no_expression_is_no_mistake() -> None:
      "User-Agent", "Accept-Encoding", "Proxy-Authorization", "Cookie"],
 )  # fmt: skip
 def test_the_probers_own_headers_cannot_be_set(name: str) -> None:
-    with pytest.raises(ValidationError, match=f"the header {name} is the prober's own"):
+    with pytest.raises(ValidationError, match=f"the header {name} is set by prober itself"):
         CustomProbe(path="/", headers={name: "x"})
 
 
@@ -89,7 +92,7 @@ def test_the_probers_own_headers_cannot_be_set(name: str) -> None:
     ("name", "value"), [("", "x"), ("a:b", "x"), ("a\nb", "x"), ("X", "a\rb"), ("X", "é")]
 )
 def test_no_header_can_break_a_request(name: str, value: str) -> None:
-    with pytest.raises(ValidationError, match="has characters that HTTP does not allow"):
+    with pytest.raises(ValidationError, match="contains characters that HTTP does not allow"):
         CustomProbe(path="/", headers={name: value})
 
 
@@ -121,7 +124,7 @@ def test_a_body_is_whatever_json_can_say(body: object) -> None:
 
 @pytest.mark.parametrize("body", [float("nan"), {"a": float("inf")}, b"x", {1, 2}])
 def test_a_body_that_json_cannot_say_is_refused(body: object) -> None:
-    with pytest.raises(ValidationError, match="a value that JSON does not know"):
+    with pytest.raises(ValidationError, match="a value that is not JSON"):
         ProbeRef.model_validate({"use": "predict", "json": body})
 
 
@@ -141,6 +144,14 @@ def test_a_model_version_is_nothing_else(given: object) -> None:
 def test_a_token_never_stands_in_the_file(literal: object) -> None:
     with pytest.raises(ValidationError, match="a token must not be in this file"):
         an_entry(token=literal)
+
+
+@pytest.mark.parametrize(
+    "time", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", date(3000, 1, 1)]
+)
+def test_an_expiry_that_some_time_zone_cannot_show_is_refused(time: object) -> None:
+    with pytest.raises(ValidationError, match="write a year from 1970 to 2999"):
+        an_entry(token={"env": "T", "expires_at": time})
 
 
 @pytest.mark.parametrize("moment", [20270301, 1.5, True, "soon", "", "2027-13-01"])

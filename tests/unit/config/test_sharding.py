@@ -118,8 +118,8 @@ def test_a_configuration_is_divided_and_a_shard_with_nothing_to_do_says_so(tmp_p
     assert busy.warnings == whole.warnings
     (more,) = set(idle.warnings) - set(whole.warnings)
     assert str(more) == (
-        f"{file}: tenants: none of the 1 belongs to shard {idle.shard}: this prober is idle, and"
-        " well; `prober validate --shards` shows who belongs where"
+        f"{file}: tenants: none of the 1 belongs to shard {idle.shard}: this prober is idle;"
+        " `prober validate --shards 2` shows the assignment"
     )
 
 

@@ -88,13 +88,13 @@ def test_everything_that_exporters_take_is_taken(
 @pytest.mark.parametrize(
     ("written", "said"),
     [
-        ("tls_server_config: {min_version: TLS12}", "plain HTTP is spoken"),
-        ("http_server_config: {http2: true}", "HTTP/2 is not spoken"),
-        (TLS.replace("client_ca_file: ca.crt, ", "min_version: TLS10}"), "is taken as TLS12"),
-        (TLS + "client_auth_type: RequestClientCert}", "nobody verifies"),
+        ("tls_server_config: {min_version: TLS12}", "the server speaks plain HTTP"),
+        ("http_server_config: {http2: true}", "HTTP/2 is not supported"),
+        (TLS.replace("client_ca_file: ca.crt, ", "min_version: TLS10}"), "means TLS12 here"),
+        (TLS + "client_auth_type: RequestClientCert}", "without verifying them"),
         (
             TLS.replace("client_ca_file: ca.crt, ", "curve_preferences: [CurveP384, X25519]}"),
-            "the first alone is used, CurveP384",
+            "only the first is used, CurveP384",
         ),
         (TLS.replace("client_ca_file: ca.crt, ", "cert: x}"), "has no effect beside 'cert_file'"),
     ],
@@ -114,7 +114,7 @@ def test_a_python_that_cannot_set_a_curve_says_so(
     monkeypatch.setattr(ssl.SSLContext, "set_ecdh_curve", refuse)  # as Debian 12's own does
     text = TLS.replace("client_ca_file: ca.crt, ", "curve_preferences: [X25519]}")
     _, warnings = read(directory, text)
-    assert "curve_preferences: cannot be set by this Python" in warnings
+    assert "curve_preferences: is not supported by this Python" in warnings
     with pytest.raises(SettingsError, match=r"web\.yml:1: tls_server_config\.curve_preferences: "):
         read(directory, text.replace("X25519", "CurveP256"))
 
@@ -134,6 +134,12 @@ def test_a_duration_is_read_as_go_reads_it(written: object, seconds: float) -> N
     assert go_duration_seconds(written) == seconds
 
 
+@pytest.mark.parametrize("written", [10**400, 2**63, "9" * 400 + "h", "2562048h"])
+def test_a_duration_that_go_cannot_hold_is_refused(written: object) -> None:
+    with pytest.raises(ValueError, match="is too long: write at most '2562047h'"):
+        go_duration_seconds(written)
+
+
 def settings(directory: Path, web: str) -> Path:
     file = directory / "prober.yaml"
     file.write_text(f"web: {{{web}}}\ntenants: [{{name: a, domain: a, token: {{env: A}}}}]\n")
@@ -147,7 +153,7 @@ def test_the_settings_name_it_beside_them_and_the_command_line_goes_over_it(
     (directory / "other.yml").write_text(f"basic_auth_users: {{bob: {HASH}}}")
     file = settings(directory, "config_file: web.yml")
     assert load(file).access.users.keys() == {b"alice"}
-    assert load(file).web.config_file == directory / "web.yml"
+    assert load(file).web_config_file == directory / "web.yml"
     assert load(file, directory / "other.yml").access.users.keys() == {b"bob"}
 
 
@@ -161,10 +167,12 @@ def test_problems_of_both_files_are_told_at_once(directory: Path) -> None:
 
 
 def test_writes_need_somebody_who_can_show_who_they_are(directory: Path) -> None:
-    with pytest.raises(SettingsError, match=r"prober\.yaml:1: web\.ad_hoc_runs: would let everybo"):
-        load(settings(directory, "ad_hoc_runs: true"))
+    with pytest.raises(SettingsError, match=r"prober\.yaml:1: web\.enable_run_now: would allow it"):
+        load(settings(directory, "enable_run_now: true"))
     (directory / "web.yml").write_text(f"basic_auth_users: {{alice: {HASH}}}")
-    assert load(settings(directory, "ad_hoc_runs: true, config_file: web.yml")).web.ad_hoc_runs
+    assert load(
+        settings(directory, "enable_run_now: true, config_file: web.yml")
+    ).web.enable_run_now
 
 
 @pytest.mark.parametrize(
@@ -173,15 +181,15 @@ def test_writes_need_somebody_who_can_show_who_they_are(directory: Path) -> None
         ("127.0.0.1:1", "", ""),
         ("localhost:1", "", ""),
         ("[::1]:1", "", ""),
-        ("0.0.0.0:1", "", "nobody is asked who they are"),
-        ("prober.example:1", "", "nobody is asked who they are"),
-        ("[::]:1", f"basic_auth_users: {{alice: {HASH}}}", "passwords travel in plain HTTP"),
+        ("0.0.0.0:1", "", "can reach 0.0.0.0 without authentication"),
+        ("prober.example:1", "", "can reach prober.example without authentication"),
+        ("[::]:1", f"basic_auth_users: {{alice: {HASH}}}", "passwords are sent over plain HTTP"),
         (
             "0.0.0.0:1",
             TLS + f"client_auth_type: VerifyClientCertIfGiven}}\nbasic_auth_users: {{a: {HASH}}}",
             "",
         ),
-        ("0.0.0.0:1", TLS + "client_auth_type: VerifyClientCertIfGiven}", "nobody is asked"),
+        ("0.0.0.0:1", TLS + "client_auth_type: VerifyClientCertIfGiven}", "without authentication"),
     ],
 )
 def test_an_address_that_others_reach_is_warned_of(

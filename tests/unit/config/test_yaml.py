@@ -27,7 +27,7 @@ tenants:
 """
 UNCLOSED = (
     "f.yaml:3: not YAML: while scanning a quoted scalar, found unexpected end of stream; "
-    "it began on line 2"
+    "it starts on line 2"
 )
 
 
@@ -139,7 +139,7 @@ def test_a_value_that_cannot_be_read_is_named_and_nothing_is_made_of_it(text: st
     ],
 )
 def test_text_that_no_file_and_no_library_takes_is_told_by_its_key(text: str, key: str) -> None:
-    message = "holds a NUL or half a surrogate pair, which nothing takes"
+    message = "contains a NUL or an unpaired surrogate, which no path or header may contain"
     assert [str(each) for each in read_yaml(text, "f.yaml")[1]] == [f"f.yaml:1: {key}: {message}"]
 
 
@@ -149,7 +149,7 @@ def test_text_that_no_file_and_no_library_takes_is_told_by_its_key(text: str, ke
         ("a: *nowhere", "f.yaml:1: not YAML: found undefined alias 'nowhere'"),
         ("a: b: c", "f.yaml:1: not YAML: mapping values are not allowed here"),
         ("a:\n  - 'b\n", UNCLOSED),
-        ("a: 1\nb: \x07", "f.yaml:2: not YAML: a control character stands there"),
+        ("a: 1\nb: \x07", "f.yaml:2: not YAML: contains a control character"),
     ],
 )
 def test_what_is_not_yaml_is_told_with_its_line(text: str, told: str) -> None:

@@ -6,10 +6,10 @@ import trustme
 
 from prober.errors import TlsConfigurationError
 from prober.http_client.client import ProxyResolver, tls_context
-from prober.models import TransportOptions
+from tests.builders import a_transport
 
 URL = "https://cloud.uipath.com/acme/prod/reinfer_/api/v1/datasets"
-FROM_ENVIRONMENT = TransportOptions()
+FROM_ENVIRONMENT = a_transport()
 
 
 def test_the_environments_proxy_is_used_but_for_hosts_that_it_excepts(
@@ -39,8 +39,8 @@ def test_an_exception_for_one_port_holds_for_that_port_alone(
 def test_settings_come_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy:3128")
     proxies = ProxyResolver()
-    assert proxies.proxy_for(URL, TransportOptions(proxy_url="http://other:1")) == "http://other:1"
-    assert proxies.proxy_for(URL, TransportOptions(proxy_from_environment=False)) is None
+    assert proxies.proxy_for(URL, a_transport(proxy_url="http://other:1")) == "http://other:1"
+    assert proxies.proxy_for(URL, a_transport(proxy_from_environment=False)) is None
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no certificate", os.mkfifo, os.mkdir])
@@ -58,9 +58,9 @@ def test_a_file_that_openssl_does_not_take_is_told_by_its_key(
     certificate = tmp_path / "client.crt"
     trustme.CA().issue_cert("client").cert_chain_pems[0].write_to_path(certificate)
     options = {
-        "ca_file": TransportOptions(ca_file=file),
-        "client_certificate.certificate": TransportOptions(client_certificate_file=file),
-        "client_certificate.key": TransportOptions(
+        "ca_file": a_transport(ca_file=file),
+        "client_certificate.certificate": a_transport(client_certificate_file=file),
+        "client_certificate.key": a_transport(
             client_certificate_file=certificate, client_key_file=file
         ),
     }[key]
@@ -74,6 +74,6 @@ def test_a_key_that_openssl_does_not_take_is_told_by_its_key(tmp_path: Path) -> 
     certificate, key = tmp_path / "client.crt", tmp_path / "client.key"
     trustme.CA().issue_cert("client").cert_chain_pems[0].write_to_path(certificate)
     trustme.CA().issue_cert("client").private_key_pem.write_to_path(key)
-    options = TransportOptions(client_certificate_file=certificate, client_key_file=key)
+    options = a_transport(client_certificate_file=certificate, client_key_file=key)
     with pytest.raises(TlsConfigurationError, match=r"^client_certificate\.\w+ .*mismatch"):
         tls_context(options)

@@ -16,16 +16,17 @@ from prober.models import (
 )
 from prober.outcomes import CLASSIFICATION, FailureKind, Reason, Responder, ServerTimingAnomaly
 from prober.version import Build
+from tests import builders
 
 NOW = 1_763_941_234.125
 
 
 def a_probe(name: str = "datasets", interval_seconds: float = 60.0) -> Probe:
-    return Probe(name, "/api/v1/datasets", interval_seconds=interval_seconds)
+    return builders.a_probe(name=name, interval_seconds=interval_seconds)
 
 
 def a_tenant(name: str = "acme", *probes: Probe, **labels: str) -> Tenant:
-    return Tenant(
+    return builders.a_tenant(
         name=name,
         environment="production",
         base_url=f"https://{name}.example/acme/prod/reinfer_",

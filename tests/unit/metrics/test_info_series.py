@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from prober.models import AlertSeverity, Probe, TokenSource, TokenSourceKind, TokenStatus
+from prober.models import AlertSeverity, TokenSource, TokenSourceKind, TokenStatus
 from prober.outcomes import RejectionCause, TokenState
+from tests.builders import a_probe
 from tests.unit.metrics.factories import a_tenant, some_metrics
 
-PAGE = Probe(name="datasets", path="/", severity=AlertSeverity.PAGE)
+PAGE = a_probe(name="datasets", severity=AlertSeverity.PAGE)
 
 
 def lines(text: bytes, name: str) -> list[str]:
@@ -16,7 +17,7 @@ def lines(text: bytes, name: str) -> list[str]:
 
 
 def test_a_probe_says_how_severe_its_own_alerts_are_and_follows_a_reload() -> None:
-    tenant = a_tenant("acme", PAGE, Probe(name="sources", path="/"))
+    tenant = a_tenant("acme", PAGE, a_probe(name="sources"))
     metrics = some_metrics(tenant)
     assert lines(metrics.render(openmetrics=False), "prober_probe_info") == [
         'prober_probe_info{probe="datasets",severity="page",tenant="acme"} 1.0',

@@ -8,10 +8,8 @@ from prober.models import (
     Failure,
     HttpExchange,
     Latency,
-    Probe,
     ProbeResult,
     Response,
-    Tenant,
     TokenSource,
     TokenSourceKind,
     TokenStatus,
@@ -29,6 +27,7 @@ from prober.outcomes import (
 from prober.stats.aggregates import TimeBucket
 from prober.stats.incidents import FailureStreak
 from prober.stats.status import ProbeStatus, TenantStatus
+from tests.builders import a_probe, a_tenant
 
 NOW = 1_763_942_400.0  # 2025-11-24T00:00:00Z
 SOURCE = TokenSource(TokenSourceKind.FILE, "/etc/prober/acme.token")
@@ -69,7 +68,7 @@ def a_standing(
     failing_for: float | None = None,
     **result: Any,  # noqa: ANN401 -- whatever a result takes
 ) -> ProbeStatus:
-    probe = Probe(name, f"/api/v1/{name}")
+    probe = a_probe(name=name, path=f"/api/v1/{name}")
     if reason is None:
         return ProbeStatus(probe, skipped=skipped)
     spell = None
@@ -82,12 +81,11 @@ def a_standing(
 
 def a_tenant_standing(*probes: ProbeStatus, **overrides: Any) -> TenantStatus:  # noqa: ANN401
     shown = probes or (a_standing(),)
-    tenant = Tenant(
-        "acme",
-        "production",
-        "https://acme.example/reinfer_",
-        SOURCE,
-        tuple(each.probe for each in shown),
+    tenant = a_tenant(
+        name="acme",
+        base_url="https://acme.example/reinfer_",
+        token=SOURCE,
+        probes=tuple(each.probe for each in shown),
     )
     standing = TenantStatus(
         tenant=tenant,

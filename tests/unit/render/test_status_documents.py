@@ -27,8 +27,8 @@ def test_a_probe_of_a_dead_token_is_held_back_but_for_the_one_that_was_refused()
 
 
 def test_rows_of_one_number_are_told_apart_by_reason() -> None:
-    assert rule_text("6", Reason.RESPONSE_TIMEOUT) == "sent, no whole answer: timed out"
-    assert rule_text("6", Reason.TRUNCATED) == "sent, no whole answer: cut short"
+    assert rule_text("6", Reason.RESPONSE_TIMEOUT) == "incomplete response: timeout"
+    assert rule_text("6", Reason.TRUNCATED) == "incomplete response: truncated"
     assert rule_text("5", Reason.PROXY).count("; or ") == 1
     assert rule_text("8i", Reason.TOKEN_REJECTED, Endpoint.IDENTITY) != ""
     assert rule_text("99", Reason.DNS) == ""

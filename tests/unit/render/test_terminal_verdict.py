@@ -41,7 +41,7 @@ def test_the_culprit_comes_first_and_the_evidence_next() -> None:
     first, second = shown(exchange).splitlines()[:2]
     assert first.startswith("✗ platform: server_error ")
     assert first.endswith(" acme / datasets")
-    assert second == '  HTTP 500 with an error envelope: the platform failed; it says "it broke"'
+    assert second == '  HTTP 500 with an error envelope: the platform failed; message: "it broke"'
 
 
 @pytest.mark.parametrize(
@@ -115,4 +115,4 @@ def test_nothing_is_wider_than_the_console() -> None:
 def test_the_row_shown_is_the_row_that_decided(specimen: Specimen) -> None:
     row = deciding_rule(specimen.exchange, specimen.expectations)
     verdict = classify(specimen.exchange, specimen.expectations)
-    assert (row.row, row.reason) == (verdict.rule, verdict.reason)
+    assert (row.number, row.reason) == (verdict.rule, verdict.reason)

@@ -12,11 +12,9 @@ from prober.models import (
     Failure,
     HttpExchange,
     Phases,
-    Probe,
     ProbeResult,
     Response,
     SkippedRun,
-    Tenant,
     TokenEvent,
     TokenSource,
     TokenSourceKind,
@@ -33,18 +31,15 @@ from prober.outcomes import (
     TokenState,
 )
 from prober.stats.aggregates import summarize
+from tests.builders import a_probe, a_tenant
 
 DAY = datetime(2025, 3, 5, tzinfo=UTC).timestamp()
 DAY_SECONDS = 86_400.0
 URL = "https://cloud.uipath.com/acme/prod/reinfer_/api/v1/"
 PROBES = {"datasets": 10.0, "sources": 25.0}  # seconds after each full minute
 SOURCE = TokenSource(TokenSourceKind.ENVIRONMENT, "ACME_TOKEN")
-TENANT = Tenant(
-    "acme-prod",
-    "production",
-    "https://cloud.uipath.com/acme/prod/reinfer_",
-    SOURCE,
-    tuple(Probe(name, f"/api/v1/{name}") for name in PROBES),
+TENANT = a_tenant(
+    token=SOURCE, probes=tuple(a_probe(name=name, path=f"/api/v1/{name}") for name in PROBES)
 )
 MESSAGE = "Upstream | failed: `ledger` <b>down</b>"
 

@@ -18,7 +18,7 @@ from prober.scheduler.planner import (
 )
 from tests.builders import a_probe, a_tenant
 
-LIMITS = ConcurrencyLimits(per_tenant=10, shared=200, misfire_grace_seconds=5.0)
+LIMITS = ConcurrencyLimits(per_tenant=10, shared=200, max_start_delay_seconds=5.0)
 names = st.text("abcdefghij-0123456789", min_size=1, max_size=12)
 intervals = st.sampled_from([1.0, 1.1, 7.0, 30.0, 60.0, 3600.0])
 anchors = st.floats(0, 1e7)

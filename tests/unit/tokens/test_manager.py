@@ -42,6 +42,7 @@ from prober.tokens.state_machine import Backoff, TokenRecord
 from tests.builders import a_tenant
 
 VARIABLE = "ACME_TOKEN"
+PROBE = "datasets"
 BEFORE_ANY_FILE, AFTER_ANY_FILE = 1e9, 4e9  # epoch seconds
 SECRET = "3f9c0d1e-not-a-real-token"
 BY_VARIABLE = a_tenant(token=TokenSource(TokenSourceKind.ENVIRONMENT, VARIABLE))
@@ -249,7 +250,9 @@ async def test_a_401_reads_the_source_once_for_all_who_ask_at_the_same_time(
 
     monkeypatch.setattr(manager._source_watcher, "poll", noted)
 
-    renewed = await asyncio.gather(*(manager.refresh_rejected(BY_VARIABLE, old) for _ in range(5)))
+    renewed = await asyncio.gather(
+        *(manager.refresh_rejected(BY_VARIABLE, old, PROBE) for _ in range(5))
+    )
 
     assert [secret_of(each) for each in renewed if isinstance(each, TokenLease)] == [
         "another-token"
@@ -266,7 +269,7 @@ async def test_of_a_token_known_to_be_rejected_the_source_is_not_read_again(
     observe(manager, old, Reason.TOKEN_REJECTED, 401)
     harness.environ[VARIABLE] = "another-token"
 
-    assert await manager.refresh_rejected(BY_VARIABLE, old) == old  # the watch will find it
+    assert await manager.refresh_rejected(BY_VARIABLE, old, PROBE) == old  # the watch will find it
 
 
 async def test_a_missing_token_says_why(harness: Harness) -> None:
@@ -427,11 +430,11 @@ async def test_an_oauth_token_that_the_platform_rejects_is_replaced_at_once(
     await manager.load()
     await granted(manager, BY_OAUTH)
     held = await granted(manager, BY_OAUTH)
-    renewed = await manager.refresh_rejected(BY_OAUTH, held)
+    renewed = await manager.refresh_rejected(BY_OAUTH, held, PROBE)
 
     assert isinstance(renewed, TokenLease)
     assert secret_of(renewed) == "issued-2"
-    assert await manager.refresh_rejected(BY_OAUTH, renewed) == await manager.lease(BY_OAUTH)
+    assert await manager.refresh_rejected(BY_OAUTH, renewed, PROBE) == await manager.lease(BY_OAUTH)
 
 
 async def test_a_reload_leaves_the_token_of_a_tenant_that_stays_alone(harness: Harness) -> None:
@@ -484,7 +487,7 @@ async def test_what_is_still_under_way_for_a_tenant_that_is_gone_does_no_harm(
     grant = await granted(manager)
     manager.apply_config([], Backoff(), {})
     observe(manager, grant, Reason.TOKEN_REJECTED, 401)
-    assert isinstance(await manager.refresh_rejected(BY_VARIABLE, grant), TokenUnavailable)
+    assert isinstance(await manager.refresh_rejected(BY_VARIABLE, grant, PROBE), TokenUnavailable)
     assert dict(manager.statuses) == {}
     await manager.close()
 
@@ -513,6 +516,27 @@ async def test_a_response_to_a_client_that_a_reload_replaced_is_not_taken(harnes
     assert manager.statuses[moved.name] == before
     assert secret_of(await granted(manager, moved)) == "issued-2"
     await manager.close()
+
+
+@pytest.mark.parametrize("lifetime", [5, 6, 9, 10, 11, 60])
+async def test_a_short_lived_oauth_token_is_not_used_after_its_expiry(
+    harness: Harness, lifetime: int
+) -> None:
+    def issue(_url: yarl.URL, **_: object) -> CallbackResult:
+        token = f"issued-{len(harness.token_requests)}"
+        content = {"access_token": token, "expires_in": lifetime, "token_type": "Bearer"}
+        return CallbackResult(payload=content)
+
+    harness.server.post(URL, callback=issue, repeat=True)
+    manager = harness.manager(BY_OAUTH)
+    await manager.load()
+    first_use: dict[str, float] = {}
+    for _ in range(240):
+        token = secret_of(await granted(manager, BY_OAUTH))
+        assert harness.now - first_use.setdefault(token, harness.now) < lifetime
+        await until(lambda: not manager._oauth_clients[BY_OAUTH.name].is_fetching)
+        harness.now += 0.25
+    assert len(harness.token_requests) <= 60 / (lifetime * 0.8) + 2
 
 
 @pytest.mark.parametrize(
@@ -546,12 +570,12 @@ async def test_tokens_are_not_requested_over_and_over(
     ("document", "why"),
     [
         ({}, "no access_token"),
-        ({"access_token": 1}, "an access_token that is no text"),
+        ({"access_token": 1}, "an access_token that is not a string"),
         ({"access_token": ""}, "an empty access_token"),
-        ({"access_token": "a b"}, "characters that no HTTP header can carry"),
+        ({"access_token": "a b"}, "characters that are invalid in an HTTP header"),
         ({"access_token": "x" * 20_000}, "of more than 16384 characters"),
         ({"access_token": "a-token", "token_type": "mac"}, "the token_type 'mac'"),
-        ({"access_token": "a-token", "token_type": 3}, "a token_type that is no text"),
+        ({"access_token": "a-token", "token_type": 3}, "a token_type that is not a string"),
     ],
 )
 async def test_it_is_said_why_a_token_cannot_be_used(
