@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import structlog
 
+from prober.classifier.retry_after import retry_after_seconds
 from prober.config.resolve import ScheduleOptions
 from prober.maintenance import MaintenanceSchedule, MaintenanceStatus
 from prober.metrics.sink import PrometheusSink
@@ -20,7 +21,7 @@ from prober.models import (
     Tenant,
     TokenEvent,
 )
-from prober.outcomes import FailureKind, SkipCause, TokenEventKind
+from prober.outcomes import Endpoint, FailureKind, SkipCause, TokenEventKind
 from prober.probe import ProbeDeps, run_probe
 from prober.redaction import Redactor
 from prober.scheduler.planner import ConcurrencyLimits, InFlight, skip_reason
@@ -58,12 +59,15 @@ class ProbeRunner(EventSink):
         self._running: dict[asyncio.Task[None], tuple[str, str]] = {}
         self._in_flight: Counter[str | tuple[str, str]] = Counter()
         self._busy_tenants = 0  # those with a run in flight
+        # Until when each tenant is not probed, since a response said so; on `loop.time()`.
+        self._retry_at: dict[str, float] = {}
 
     def apply(self, tenants: Sequence[Tenant], schedule: ScheduleOptions) -> None:
         """Take over settings; what is in flight goes on, by the settings that it began with."""
         self.tenants.clear()  # in place: others look at it
         self.tenants.update({tenant.name: tenant for tenant in tenants})
         self._probes = {(t.name, probe.name): probe for t in tenants for probe in t.probes}
+        self._retry_at = {name: at for name, at in self._retry_at.items() if name in self.tenants}
         self._calendars = {
             tenant.name: MaintenanceSchedule(tenant.maintenance) for tenant in tenants
         }
@@ -132,7 +136,36 @@ class ProbeRunner(EventSink):
         shared = len(self._running) - self._busy_tenants
         load = InFlight(same_probe, self._in_flight[tenant], shared)
         may_ask = self._tokens.may_probe(self.tenants[tenant], probe)
-        return skip_reason(delay_seconds, load, self._limits[tenant], may_use_token=may_ask)
+        return skip_reason(
+            delay_seconds,
+            load,
+            self._limits[tenant],
+            may_use_token=may_ask,
+            is_rate_limited=self._is_rate_limited(tenant),
+        )
+
+    def _is_rate_limited(self, tenant: str) -> bool:
+        retry_at = self._retry_at.get(tenant)
+        if retry_at is None:  # as nearly always
+            return False
+        if asyncio.get_running_loop().time() < retry_at:
+            return True
+        del self._retry_at[tenant]
+        return False
+
+    def _heed_retry_after(self, result: ProbeResult) -> None:
+        """Pause a tenant for as long as the API, or whoever answered for it, asks for.
+
+        What an identity server asks for is heeded by the OAuth client: it is no reason not to say
+        that there is no token.
+        """
+        if result.endpoint is not Endpoint.API:
+            return
+        wait_seconds = retry_after_seconds(result.exchange.response, self._house.now())
+        if wait_seconds > 0:
+            retry_at = asyncio.get_running_loop().time() + wait_seconds
+            # Of two responses the one that asks for more counts.
+            self._retry_at[result.tenant] = max(retry_at, self._retry_at.get(result.tenant, 0.0))
 
     def _start_run(self, tenant: str, probe: str, delay_seconds: float) -> None:
         self._metrics.run_started(delay_seconds)
@@ -154,6 +187,7 @@ class ProbeRunner(EventSink):
             result = self._internal_error_result(tenant, probe, error)
         if (tenant.name, probe.name) not in self._probes:
             return
+        self._heed_retry_after(result)
         if self._calendars[tenant.name].at(result.started_at).is_active:
             result = replace(result, in_maintenance=True)
         self._sink.on_result(result)

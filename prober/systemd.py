@@ -105,7 +105,9 @@ class Watchdog:
 
     def tick(self, seen: SelfHealth, patience_seconds: float, now: float) -> None:
         """Feed it, unless probing has rested for longer; `now` is in monotonic seconds."""
-        counts = (seen.runs, seen.probes_in_flight, seen.skipped[SkipCause.TOKEN_REJECTED])
+        # What is skipped on purpose is due all the same, so the scheduler works.
+        paused = seen.skipped[SkipCause.TOKEN_REJECTED] + seen.skipped[SkipCause.RATE_LIMITED]
+        counts = (seen.runs, seen.probes_in_flight, paused)
         self._progress = advance_stall_state(self._progress, counts, patience_seconds, now)
         stuck = is_stalled(self._progress, now)
         if stuck and not self._was_stuck:

@@ -302,8 +302,9 @@ class SelfHealth:
 
     @property
     def skipped_by_itself(self) -> int:
-        """How many runs it skipped for reasons of its own: a dead token is not one."""
-        return sum(n for cause, n in self.skipped.items() if cause is not SkipCause.TOKEN_REJECTED)
+        """How many runs it skipped for reasons of its own: a dead token or a Retry-After is not."""
+        others = {SkipCause.TOKEN_REJECTED, SkipCause.RATE_LIMITED}
+        return sum(n for cause, n in self.skipped.items() if cause not in others)
 
 
 def quantile_upper_bound(

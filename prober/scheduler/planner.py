@@ -92,13 +92,17 @@ def skip_reason(
     limits: ConcurrencyLimits,
     *,
     may_use_token: bool = True,
+    is_rate_limited: bool = False,
 ) -> SkipCause | None:
     """Return why a due run must not start, or None if it may.
 
-    `may_ask` is False while the tenant's token is rejected, but for the canary.
+    `may_use_token` is False while the tenant's token is rejected, but for the canary;
+    `is_rate_limited` is True while a Retry-After of the tenant has not passed.
     """
     if not may_use_token:
         return SkipCause.TOKEN_REJECTED
+    if is_rate_limited:
+        return SkipCause.RATE_LIMITED
     if in_flight.same_probe > 0:
         return SkipCause.OVERLAP
     if delay_seconds > limits.misfire_grace_seconds:

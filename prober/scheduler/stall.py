@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from prober.models import Tenant
 
-_ATTEMPTS = 2  # a rejected token is read again, and tried again
+_ATTEMPTS = 4  # a rejected token is tried again, and on another route, after another probe's check
 _MARGIN_SECONDS = 30.0  # a token from an identity server, a machine that is busy
 
 

@@ -8,6 +8,7 @@ import structlog
 from pydantic import SecretStr
 
 from prober.classifier.oauth_rules import classify_token_response, issued_token, tokens_in
+from prober.classifier.retry_after import retry_after_seconds
 from prober.models import HttpExchange, Probe, Request, Tenant, TransportOptions, Verdict
 from prober.redaction import Redactor
 from prober.tokens.oauth import CachedToken, cached_token, retry_delay_seconds, token_request
@@ -31,6 +32,8 @@ class TokenUnavailable:
 class OAuthTokenClient:
     """Asks for tokens with a client's secret, one request at a time; after failures, less often.
 
+    A Retry-After of a 429 or a 503 is heeded, if it is longer than the pause after failures.
+
     `on_answer` hears of every answer, once, before those who wait for it.
     """
 
@@ -53,6 +56,7 @@ class OAuthTokenClient:
         self._failures = 0
         self._problem_logged = False
         self._ask_again_at = 0.0
+        self._longest_wait_seconds = 0.0
         self._asking: asyncio.Task[CachedToken | TokenUnavailable] | None = None
 
     @property
@@ -87,8 +91,8 @@ class OAuthTokenClient:
 
     async def _fetch(self) -> CachedToken | TokenUnavailable:
         secret, asked_at = self._secret, self._now()
-        # A longer wait than any pause means that the clock was set back.
-        waits = 0 < self._ask_again_at - asked_at <= retry_delay_seconds(self._failures or 1)
+        # A longer wait than the one that was decided means that the clock was set back.
+        waits = 0 < self._ask_again_at - asked_at <= self._longest_wait_seconds
         if secret is None or waits:
             return self._withheld
         request = token_request(self._tenant.token, secret, version=self._version)
@@ -112,7 +116,12 @@ class OAuthTokenClient:
             return
         self._withheld = answer
         self._failures += 1
-        self._ask_again_at = self._now() + retry_delay_seconds(self._failures)
+        now = self._now()
+        response = None if answer.exchange is None else answer.exchange.response
+        self._longest_wait_seconds = max(
+            retry_delay_seconds(self._failures), retry_after_seconds(response, now)
+        )
+        self._ask_again_at = now + self._longest_wait_seconds
 
 
 def _read(
