@@ -45,7 +45,7 @@ def test_the_demo_ends_with_every_verdict_as_expected(tmp_path: Path) -> None:
     done = run("demo", "--once", "--speed", "4", "--port", "0", "--directory", str(tmp_path))
 
     assert done.returncode == 0, done.stderr
-    assert "network: connection_refused" in done.stdout
+    assert "network path: connection_refused" in done.stdout
     assert "ok, slow network" in done.stdout
     assert "platform: server_error" in done.stdout
     assert "credential: token_rejected" in done.stdout
@@ -116,7 +116,7 @@ def test_a_bad_configuration_starts_nothing(tmp_path: Path) -> None:
 def test_probe_exits_by_outcome_and_its_json_can_be_explained(settings: Path) -> None:
     shown = run("probe", "lab", "datasets", "--config", str(settings))
     assert shown.returncode == 12
-    assert "network: connection_refused" in shown.stdout
+    assert "network path: connection_refused" in shown.stdout
     saved = run("probe", "lab", "--config", str(settings), "--json")
     assert json.loads(saved.stdout)["verdict"]["reason"] == "connection_refused"
     (settings.parent / "saved.json").write_text(saved.stdout)
