@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import structlog
 
+from prober.classifier.retry_after import retry_after_seconds
 from prober.config.sections import SchedulerSettings
 from prober.maintenance import MaintenanceSchedule, MaintenanceStatus
 from prober.metrics.sink import PrometheusSink
@@ -23,7 +24,7 @@ from prober.models import (
     Tenant,
     TokenEvent,
 )
-from prober.outcomes import FailureKind, SkipCause, TokenEventKind
+from prober.outcomes import Endpoint, FailureKind, SkipCause, TokenEventKind
 from prober.probe import ProbeDeps, run_probe
 from prober.redaction import Redactor
 from prober.scheduler.planner import ConcurrencyLimits, InFlight, skip_reason
@@ -61,12 +62,15 @@ class ProbeRunner(EventSink):
         self._running: dict[asyncio.Task[None], tuple[str, str]] = {}
         self._in_flight: Counter[str | tuple[str, str]] = Counter()
         self._busy_tenants = 0  # those with a run in flight
+        # Until when each tenant is not probed, since a response said so; on `loop.time()`.
+        self._retry_at: dict[str, float] = {}
 
     def apply(self, tenants: Sequence[Tenant], scheduler: SchedulerSettings) -> None:
         """Apply a configuration; runs in flight finish with the one that they started with."""
         self.tenants.clear()  # in place, since the web server reads the same dict
         self.tenants.update({tenant.name: tenant for tenant in tenants})
         self._probes = {(t.name, probe.name): probe for t in tenants for probe in t.probes}
+        self._retry_at = {name: at for name, at in self._retry_at.items() if name in self.tenants}
         self._maintenance = {
             tenant.name: MaintenanceSchedule(tenant.maintenance) for tenant in tenants
         }
@@ -134,8 +138,35 @@ class ProbeRunner(EventSink):
         same_probe = self._in_flight[(tenant, probe)]
         shared = len(self._running) - self._busy_tenants
         load = InFlight(same_probe, self._in_flight[tenant], shared)
-        may_use_token = self._tokens.may_probe(self.tenants[tenant], probe)
-        return skip_reason(delay_seconds, load, self._limits[tenant], may_use_token=may_use_token)
+        return skip_reason(
+            delay_seconds,
+            load,
+            self._limits[tenant],
+            may_use_token=self._tokens.may_probe(self.tenants[tenant], probe),
+            is_rate_limited=self._is_rate_limited(tenant),
+        )
+
+    def _is_rate_limited(self, tenant: str) -> bool:
+        retry_at = self._retry_at.get(tenant)
+        if retry_at is None:
+            return False
+        if asyncio.get_running_loop().time() < retry_at:
+            return True
+        del self._retry_at[tenant]
+        return False
+
+    def _apply_retry_after(self, result: ProbeResult) -> None:
+        """Pause a tenant for as long as a response asks for.
+
+        The OAuth client applies what an identity server asks for: that is no reason not to report
+        that there is no token.
+        """
+        if result.endpoint is not Endpoint.API:
+            return
+        wait_seconds = retry_after_seconds(result.exchange.response, self._deps.now())
+        if wait_seconds > 0:
+            retry_at = asyncio.get_running_loop().time() + wait_seconds
+            self._retry_at[result.tenant] = max(retry_at, self._retry_at.get(result.tenant, 0.0))
 
     def _start_run(self, tenant: str, probe: str, delay_seconds: float) -> None:
         self._metrics.run_started(delay_seconds)
@@ -158,6 +189,7 @@ class ProbeRunner(EventSink):
             result = self._internal_error_result(tenant, probe, error)
         if (tenant.name, probe.name) not in self._probes:  # removed by a reload during the run
             return
+        self._apply_retry_after(result)
         if self._maintenance[tenant.name].at(result.started_at).is_active:
             result = replace(result, in_maintenance=True)
         self._sink.on_result(result)

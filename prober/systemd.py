@@ -107,7 +107,9 @@ class Watchdog:
 
     def tick(self, health: SelfHealth, stall_timeout_seconds: float, now: float) -> None:
         """Feed the watchdog unless probing has stalled; `now` is in monotonic seconds."""
-        counts = (health.runs, health.probes_in_flight, health.skipped[SkipCause.TOKEN_REJECTED])
+        # Runs that are skipped on purpose show that the scheduler works.
+        paused = health.skipped[SkipCause.TOKEN_REJECTED] + health.skipped[SkipCause.RATE_LIMITED]
+        counts = (health.runs, health.probes_in_flight, paused)
         state = advance_stall_state(self._stall_state, counts, stall_timeout_seconds, now)
         self._stall_state = state
         stalled = is_stalled(state, now)

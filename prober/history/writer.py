@@ -156,13 +156,17 @@ class HistoryWriter:
         self.connection = connection
         self._identity = _file_identity(path)
         connection.execute(f"PRAGMA journal_size_limit = {_MAX_WAL_BYTES}")
+        # Ids are cached, since every run needs one. Probes are never deleted from the table.
         rows = connection.execute("SELECT tenant, name, id FROM probe")
         self._probe_ids: dict[ProbeKey, int] = {(tenant, name): id_ for tenant, name, id_ in rows}
+        # Empty at the start: what happened while the prober was down is unknown, so that the first
+        # run of each probe is always a change (with `before` NULL).
         self._last_reasons: dict[ProbeKey, str] = {}
         # By probe: the minute that was last written. Most runs fall into it, so that it need not
         # be read and unpacked again.
         self._last_minutes: dict[int, tuple[int, Aggregate]] = {}
         self._ongoing = dict(self._read_ongoing())
+        # Hours that an earlier process did not pack. A damaged row must not prevent the start.
         hours = connection.execute(
             "SELECT DISTINCT probe, minute / ? FROM minute"
             " WHERE typeof(probe) = 'integer' AND typeof(minute) = 'integer'",
@@ -196,6 +200,7 @@ class HistoryWriter:
         """Save entries, all or none."""
         runs = [entry for entry in entries if isinstance(entry, RunEntry)]
         skips = [entry for entry in entries if isinstance(entry, SkippedRun)]
+        # As a context manager, the connection commits, or rolls everything back on an error.
         with self.connection:
             self._add_aggregates(runs, skips)
             self._add_buckets(runs, skips)
@@ -239,6 +244,7 @@ class HistoryWriter:
         return found
 
     def _add_aggregates(self, runs: Iterable[RunEntry], skips: Iterable[SkippedRun]) -> None:
+        # A batch has many runs of the same minute: each minute is read and written once.
         changed: dict[tuple[int, int], Aggregate] = {}
         for entry in runs:
             run = entry.run
@@ -264,11 +270,12 @@ class HistoryWriter:
         return next(decode_rows([found] if found else [], _aggregate), Aggregate())
 
     def _add_buckets(self, runs: Iterable[RunEntry], skips: Iterable[SkippedRun]) -> None:
+        # Buckets are plain sums, which SQLite adds up itself: nothing has to be read first.
         added: dict[tuple[str, int], list[TimeBucket]] = defaultdict(list)
         for entry in runs:
             added[(entry.run.tenant, bucket_start(entry.run.at))].append(bucket_for(entry.run))
         for skip in skips:
-            if skip.cause is SkipCause.TOKEN_REJECTED:
+            if skip.cause is SkipCause.TOKEN_REJECTED:  # other skips count in no availability
                 added[(skip.tenant, bucket_start(skip.at))].append(TimeBucket(paused=1))
         rows = [(*key, *bucket_values(sum_buckets(buckets))) for key, buckets in added.items()]
         self.connection.executemany(UPSERT_BUCKET, rows)
@@ -285,13 +292,14 @@ class HistoryWriter:
 
     def _advance_streak(self, run: RunSummary) -> None:
         key = (run.tenant, run.probe)
+        # Taken out, and put back below only if a streak is ongoing after this run.
         row, streak = self._ongoing.pop(key, (0, None))
         ended, ongoing = advance(streak, run)
         if ended is not None:
             self._update_streak(row, ended)
         if ongoing is None:
             return
-        if streak is not None and ended is None:
+        if streak is not None and ended is None:  # the same streak goes on
             self._update_streak(row, ongoing)
         else:
             row = self._insert_streak(key, ongoing)

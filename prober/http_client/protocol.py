@@ -168,7 +168,7 @@ try:  # in the standard library from Python 3.14 on
     from compression import zstd  # type: ignore[import-not-found, unused-ignore]
 except ImportError:
     try:  # the same module for older ones; used where it is installed
-        from backports import zstd  # type: ignore[import-not-found, unused-ignore]
+        from backports import zstd  # type: ignore[import-not-found, import-untyped, unused-ignore]
     except ImportError:
         zstd = None
 

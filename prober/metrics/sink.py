@@ -322,8 +322,9 @@ class SelfHealth:
 
     @property
     def skipped_by_itself(self) -> int:
-        """Runs skipped for a reason in the prober; a rejected token is not one."""
-        return sum(n for cause, n in self.skipped.items() if cause is not SkipCause.TOKEN_REJECTED)
+        """Runs skipped for a reason in the prober; a rejected token or a Retry-After is not one."""
+        others = {SkipCause.TOKEN_REJECTED, SkipCause.RATE_LIMITED}
+        return sum(n for cause, n in self.skipped.items() if cause not in others)
 
 
 def quantile_upper_bound(

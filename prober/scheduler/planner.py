@@ -101,14 +101,18 @@ def skip_reason(
     limits: ConcurrencyLimits,
     *,
     may_use_token: bool = True,
+    is_rate_limited: bool = False,
 ) -> SkipCause | None:
     """Return why a run that is due must be skipped, or None if it may start.
 
     `may_use_token` is False while the tenant's token is rejected, except for the canary run.
+    `is_rate_limited` is True until the time that a Retry-After of the tenant asked for.
     """
     # If several causes apply, the first one here is counted.
     if not may_use_token:
         return SkipCause.TOKEN_REJECTED
+    if is_rate_limited:
+        return SkipCause.RATE_LIMITED
     if in_flight.same_probe > 0:
         return SkipCause.OVERLAP
     if delay_seconds > limits.max_start_delay_seconds:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from prober.models import Tenant
 
-_ATTEMPTS = 2  # after a rejection a run reads the token again and sends a second request
+_ATTEMPTS = 4  # a rejected token is tried again, and on another route, after another probe's check
 _MARGIN_SECONDS = 30.0  # for an OAuth token request and a busy machine
 
 

@@ -54,6 +54,7 @@ class DurationHistogram:
         if not self.buckets:
             return None
         rank = math.floor(ratio * (self.count - 1))
+        # Buckets have no order of their own: they are merged from several sources.
         for bucket in sorted(self.buckets):
             rank -= self.buckets[bucket]
             if rank < 0:
@@ -72,6 +73,7 @@ def add_duration(histogram: DurationHistogram, seconds: float | None) -> Duratio
         return histogram
     bucket = bucket_index(seconds)
     count = histogram.buckets.get(bucket, 0) + 1
+    # Copied, since values are immutable; a minute of one probe has a handful of buckets.
     return DurationHistogram({**histogram.buckets, bucket: count})
 
 
@@ -182,6 +184,7 @@ def summarize(result: ProbeResult) -> RunSummary:
 
 def add_run(aggregate: Aggregate, run: RunSummary) -> Aggregate:
     """Return an aggregate with one more run."""
+    # Only counted: the latency of planned work would distort the percentiles.
     if run.in_maintenance:
         return _increment(aggregate, MAINTENANCE + run.reason)
     return Aggregate(
@@ -199,7 +202,7 @@ def add_skip(aggregate: Aggregate, cause: SkipCause) -> Aggregate:
 def merge_aggregates(aggregates: Iterable[Aggregate]) -> Aggregate:
     """Return the aggregate of everything that these hold."""
     counts: Counter[str] = Counter()
-    every = list(aggregates)
+    every = list(aggregates)  # iterated three times
     for aggregate in every:
         counts.update(aggregate.counts)
     return Aggregate(
@@ -265,6 +268,7 @@ class TimeBucket:
 
 
 BUCKET_FIELDS = tuple(TimeBucket.__dataclass_fields__)
+# One call for all fields: sums of 30 days add up thousands of buckets for each tenant.
 _all_fields_of = attrgetter(*BUCKET_FIELDS)
 
 

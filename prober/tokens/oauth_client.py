@@ -8,6 +8,7 @@ import structlog
 from pydantic import SecretStr
 
 from prober.classifier.oauth_rules import classify_token_response, issued_token, tokens_in
+from prober.classifier.retry_after import retry_after_seconds
 from prober.models import (
     AlertSeverity,
     ConnectionPolicy,
@@ -52,6 +53,7 @@ class TokenUnavailable:
 class OAuthTokenClient:
     """Requests tokens with a client's secret, one request at a time; backs off after failures.
 
+    A Retry-After of a 429 or a 503 is applied if it is longer than the pause after failures.
     `on_response` is called once for every response, before callers of `fetch` get it.
     """
 
@@ -74,6 +76,7 @@ class OAuthTokenClient:
         self._failures = 0
         self._problem_logged = False
         self._retry_at = 0.0
+        self._wait_seconds = 0.0
         self._fetch_task: asyncio.Task[CachedToken | TokenUnavailable] | None = None
 
     @property
@@ -111,8 +114,8 @@ class OAuthTokenClient:
 
     async def _fetch(self) -> CachedToken | TokenUnavailable:
         secret, requested_at = self._secret, self._now()
-        # A wait longer than any backoff means that the clock was set back: do not wait then.
-        must_wait = 0 < self._retry_at - requested_at <= retry_delay_seconds(self._failures or 1)
+        # A wait longer than the decided one means that the clock was set back: do not wait then.
+        must_wait = 0 < self._retry_at - requested_at <= self._wait_seconds
         if secret is None or must_wait:
             return self._unavailable
         request = token_request(self._tenant.token, secret, version=self._version)
@@ -136,7 +139,12 @@ class OAuthTokenClient:
             return
         self._unavailable = response
         self._failures += 1
-        self._retry_at = self._now() + retry_delay_seconds(self._failures)
+        now = self._now()
+        failed = None if response.exchange is None else response.exchange.response
+        self._wait_seconds = max(
+            retry_delay_seconds(self._failures), retry_after_seconds(failed, now)
+        )
+        self._retry_at = now + self._wait_seconds
 
 
 def _read(

@@ -18,9 +18,9 @@ from prober.web.queries import NotFoundError, last_runs, self_health, tenant
 from prober.web.rendering import CARDS, add_card_cache
 
 _PERIOD_SECONDS = 1.0
-_KEEP_ALIVE_SECONDS = 15.0
+_KEEP_ALIVE_SECONDS = 15.0  # proxies close connections that are idle for 30 to 60 s
 MAX_SSE_CLIENTS = 200
-_RETRY_MS = 2000
+_RETRY_MS = 2000  # when browsers connect again after the connection was lost
 _KEEP_ALIVE_COMMENT = b": nothing new\n\n"
 _Parts = dict[str, str]
 """HTML by the id of the element that it replaces; "" removes the element."""

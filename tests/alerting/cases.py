@@ -650,6 +650,14 @@ CASES = (
     ),
     Case(
         "ProberProbesStale",
+        "a Retry-After holds them back",
+        {
+            probe("prober_probe_last_run_timestamp_seconds"): "0+30x10 300x200",
+            probe("prober_probe_skipped_total", 'cause="rate_limited"'): "0x10 0+0.5x200",
+        },
+    ),
+    Case(
+        "ProberProbesStale",
         "a tenant that was removed",
         {probe("prober_probe_last_run_timestamp_seconds", tenant="gone"): "30x4 _x200"},
     ),
@@ -714,6 +722,11 @@ CASES = (
         "ProberRunsSkipped",
         "held back by a rejected token",
         {probe("prober_probe_skipped_total", 'cause="token_rejected"'): "0+0.5x300"},
+    ),
+    Case(
+        "ProberRunsSkipped",
+        "held back by a Retry-After",
+        {probe("prober_probe_skipped_total", 'cause="rate_limited"'): "0+0.5x300"},
     ),
     Case(
         "ProberReloadFailed",

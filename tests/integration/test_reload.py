@@ -123,7 +123,7 @@ def test_a_bad_file_changes_nothing_and_is_told_everywhere(house: Running) -> No
         before = house.runs("acme")
         house.until(lambda: house.runs("acme") > before)
         page = get(f"{house.url}/")
-        assert "the file is unusable" in page
+        assert "the file is invalid" in page
         assert "prober.yaml:1" in page
         assert "config.reload_failed" in house.log.read_text()
         house.write("acme", "beta")  # a change of the file is enough

@@ -46,10 +46,19 @@ class Systemd(SystemdNotifier):
         (replace(WELL, runs=8), True),
         (replace(WELL, probes_in_flight=1), True),
         (replace(WELL, skipped={**WELL.skipped, SkipCause.TOKEN_REJECTED: 1}), True),
+        (replace(WELL, skipped={**WELL.skipped, SkipCause.RATE_LIMITED: 1}), True),
         (replace(WELL, skipped={**WELL.skipped, SkipCause.OVERLAP: 99}), False),
         (replace(WELL, skipped={**WELL.skipped, SkipCause.MISFIRE: 99}), False),
     ],
-    ids=["nothing", "begun", "in flight", "held back", "overlap alone", "misfire alone"],
+    ids=[
+        "nothing",
+        "begun",
+        "in flight",
+        "rejected",
+        "rate limited",
+        "overlap alone",
+        "misfire alone",
+    ],
 )
 def test_it_is_fed_while_probing_goes_on(seen: SelfHealth, *, fed: bool) -> None:
     systemd = Systemd()

@@ -23,7 +23,10 @@ from tools.grafana.queries import INSTANCE, RATE, per_minute, quantile
 _GLANCE, _HALF, _THIRD = (4, 4), (12, 8), (8, 8)
 # As the alerts on them have it.
 HEARTBEAT_LIMIT_SECONDS, START_DELAY_LIMIT_SECONDS, LAG_LIMIT_SECONDS = 90.0, 1.0, 0.05
-_SKIPS = f'rate(prober_probe_skipped_total{{{INSTANCE}, cause!="token_rejected"}}[$__range])'
+_SKIPS = (
+    f'rate(prober_probe_skipped_total{{{INSTANCE}, cause!~"token_rejected|rate_limited"}}'
+    "[$__range])"
+)
 _RUNS = f"rate(prober_probe_runs_total{{{INSTANCE}}}[$__range])"
 _DISCARDS = f"rate(prober_measurements_discarded_total{{{INSTANCE}}}[$__range])"
 

@@ -152,3 +152,10 @@ def test_a_run_is_skipped_for_the_first_cause_that_holds(
     lateness_seconds: float, load: InFlight, cause: SkipCause | None
 ) -> None:
     assert skip_reason(lateness_seconds, load, LIMITS) is cause
+
+
+def test_a_tenant_that_is_rate_limited_is_not_probed_but_a_rejected_token_comes_first() -> None:
+    load = InFlight(1, 10, 200)
+    assert skip_reason(9.0, load, LIMITS, is_rate_limited=True) is SkipCause.RATE_LIMITED
+    both = skip_reason(0.0, load, LIMITS, may_use_token=False, is_rate_limited=True)
+    assert both is SkipCause.TOKEN_REJECTED

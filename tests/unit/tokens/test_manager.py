@@ -400,6 +400,35 @@ async def test_an_identity_server_that_cannot_be_reached_is_evidence_and_not_ham
     assert isinstance(await manager.lease(BY_OAUTH), TokenLease)
 
 
+@pytest.mark.parametrize(("status", "asked", "waited"), [(429, "60", 60), (503, "9999", 300)])
+async def test_an_identity_server_that_asks_to_wait_is_not_asked_before(
+    harness: Harness, status: int, asked: str, waited: float
+) -> None:
+    headers = {"Retry-After": asked}
+    harness.server.post(URL, status=status, payload={"error": "slow_down"}, headers=headers)
+    harness.issue_tokens()
+    manager = harness.manager(BY_OAUTH)
+    await manager.load()
+    for _ in range(10):
+        assert isinstance(await manager.lease(BY_OAUTH), TokenUnavailable)
+        harness.now += (waited - 1) / 10
+    assert len(harness.token_requests) == 1
+    harness.now += 1.1
+    assert isinstance(await manager.lease(BY_OAUTH), TokenLease)
+
+
+async def test_a_clock_that_was_set_back_ends_the_wait_for_an_identity_server(
+    harness: Harness,
+) -> None:
+    harness.server.post(URL, status=429, headers={"Retry-After": "60"})
+    harness.issue_tokens()
+    manager = harness.manager(BY_OAUTH)
+    await manager.load()
+    assert isinstance(await manager.lease(BY_OAUTH), TokenUnavailable)
+    harness.now -= 3600.0
+    assert isinstance(await manager.lease(BY_OAUTH), TokenLease)
+
+
 async def test_a_client_that_is_refused_is_a_rejection_and_a_new_secret_ends_it(
     harness: Harness,
 ) -> None:
