@@ -64,9 +64,9 @@ class ConnectionManager:
     """All connections of one server."""
 
     def __init__(
-        self, keeper: WebConfigReloader | None = None, bounds: ConnectionLimits | None = None
+        self, web_config: WebConfigReloader | None = None, bounds: ConnectionLimits | None = None
     ) -> None:
-        self.keeper = keeper or WebConfigReloader()
+        self.web_config = web_config or WebConfigReloader()
         self.bounds = bounds or ConnectionLimits()
         self._open: dict[LimitedRequestHandler, str] = {}
         self._of_address: Counter[str] = Counter()
@@ -126,7 +126,7 @@ class ConnectionManager:
     async def _handshake(
         self, accepted: socket.socket, connection: "LimitedRequestHandler"
     ) -> None:
-        loop, context = asyncio.get_running_loop(), self.keeper.context
+        loop, context = asyncio.get_running_loop(), self.web_config.context
         limit = None if context is None else self.bounds.header_timeout_seconds
         try:
             await loop.connect_accepted_socket(
@@ -140,7 +140,7 @@ class ConnectionManager:
 
     def _reject(self, accepted: socket.socket) -> None:
         with accepted, suppress(OSError):
-            if self.keeper.context is None:
+            if self.web_config.context is None:
                 accepted.send(_FULL)
 
 
@@ -168,7 +168,7 @@ class LimitedRequestHandler(web.RequestHandler):
         """Wait for a request, after the TLS handshake if there is one."""
         super().connection_made(transport)
         certificate = transport.get_extra_info("peercert")
-        if san_allowed(self._connection_manager.keeper.access.tls, certificate):
+        if san_allowed(self._connection_manager.web_config.access.tls, certificate):
             self._set_timeout(self._connection_manager.bounds.header_timeout_seconds)
         else:
             self._on_timeout()
@@ -232,7 +232,7 @@ class LimitedRequestHandler(web.RequestHandler):
         else:
             response = super().handle_error(request, status, exc, message)
         headers = response_headers(
-            self._connection_manager.keeper.access.headers, is_tls=request.secure
+            self._connection_manager.web_config.access.headers, is_tls=request.secure
         )
         response.headers.update(headers)
         return response
@@ -363,7 +363,7 @@ async def listen(
             f"cannot listen on {_in_url(host)}:{port}: {_describe_error(error)};"
             " stop what uses this address, or set web.listen to another"
         ) from error
-    scheme = "http" if connections.keeper.context is None else "https"
+    scheme = "http" if connections.web_config.context is None else "https"
     return WebServer(host, site.port, scheme, runner, connections)
 
 
