@@ -328,6 +328,36 @@ BODIES = (
         says(whole(b"<html>", "511 Network Authentication Required", b"")),
     ),
 )
+AUTHORIZATION = (
+    Case(
+        "route-unauthorized",
+        "8a",
+        Reason.ROUTE_UNAUTHORIZED,
+        hostile.by_path(
+            b"/datasets",
+            whole(ERROR_BODY, "401 Unauthorized"),
+            whole(b'{"status": "ok", "user": {}}'),
+        ),
+    ),
+    Case(
+        "unauthorized-everywhere",
+        "8",
+        Reason.TOKEN_REJECTED,
+        says(whole(ERROR_BODY, "401 Unauthorized")),
+    ),
+    Case(
+        "payment-required",
+        "9a",
+        Reason.QUOTA_EXCEEDED,
+        says(whole(ERROR_BODY, "402 Payment Required")),
+    ),
+    Case(
+        "forbidden-for-a-quota",
+        "9a",
+        Reason.QUOTA_EXCEEDED,
+        says(whole(b'{"status": "error", "message": "quota exceeded"}', "403 Forbidden")),
+    ),
+)
 IDENTITY = (
     _identity("oauth-invalid-client", "8i", Reason.TOKEN_REJECTED, _oauth_error("invalid_client")),
     _identity(
@@ -344,5 +374,5 @@ IDENTITY = (
     _identity("oauth-html", "7i", Reason.FOREIGN_RESPONSE, says(whole(b"<html>", headers=b""))),
     _identity("oauth-closes", "6", Reason.CONNECTION_RESET, hostile.closes),
 )
-OF_OUR_OWN = OWN + DNS + TCP + TLS + PROXY + HTTP + BODIES + IDENTITY
+OF_OUR_OWN = OWN + DNS + TCP + TLS + PROXY + HTTP + BODIES + AUTHORIZATION + IDENTITY
 SIMULATED = tuple(FAULTS.values())

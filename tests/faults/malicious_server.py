@@ -115,6 +115,19 @@ async def closes(_reader: Reader, _writer: Writer) -> None:
     """Accept, and close."""
 
 
+def by_path(path_end: bytes, response: bytes, otherwise: bytes) -> Talk:
+    """Send `response` to requests whose path ends so, and `otherwise` to all others."""
+
+    async def talk(reader: Reader, writer: Writer) -> None:
+        request_line = (await reader.readuntil(b"\r\n")).split()
+        await asked(reader)
+        matches = request_line[1].split(b"?")[0].endswith(path_end)
+        writer.write(response if matches else otherwise)
+        await writer.drain()
+
+    return talk
+
+
 async def poisons(reader: Reader, writer: Writer) -> None:
     """Answer every request of a connection with two answers: the second lies in wait."""
     while True:

@@ -91,7 +91,6 @@ def test_every_reason_is_produced() -> None:
     unproduced = {
         Reason.INTERNAL_ERROR,
         Reason.RESOURCE_EXHAUSTED,  # test_machine.py
-        Reason.ROUTE_UNAUTHORIZED,  # takes two routes: tests/unit/test_route_unauthorized.py
     }
     produced = {case.reason for case in OF_OUR_OWN} | {Reason(f.reason) for f in SIMULATED}
     produced |= {Reason(reason) for reason, _ in EXPECTED_SILENCES.values()}
