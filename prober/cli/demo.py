@@ -9,11 +9,11 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import click
 import structlog
@@ -227,6 +227,8 @@ class Demo:
 
     async def play(self, *, once: bool) -> list[str]:
         """Run until the scenario ends (`once`) or a signal; return unexpected results."""
+        # Before anything is printed: who has read the addresses may press Ctrl-C.
+        stop_requested = wait_for_stop_signal()
         async with AsyncExitStack() as resources:
             simulator = await resources.enter_async_context(Simulator(self._run_simulated()))
             control = await listen(create_admin_api(simulator), "127.0.0.1", 0)
@@ -252,7 +254,8 @@ class Demo:
             ]
             for line in self._where if not self._run_live else ():
                 click.echo(line)
-            await self._watch_scenario(simulator, watch, once=once)
+            playing = self._play(simulator, watch, once=once)
+            await self._watch_scenario(playing, watch, stop_requested)
             return watch.unexpected
 
     @property
@@ -288,11 +291,15 @@ class Demo:
         file.write_text(yaml.safe_dump(written, sort_keys=False))
         return _with_writes_enabled(load(file))
 
-    async def _watch_scenario(self, simulator: Simulator, watch: DemoSink, *, once: bool) -> None:
-        ended = wait_for_stop_signal()
-        playing = asyncio.create_task(self._play(simulator, watch, once=once), name="scenario")
+    async def _watch_scenario(
+        self,
+        scenario: Coroutine[Any, Any, None],
+        watch: DemoSink,
+        stop_requested: asyncio.Future[None],
+    ) -> None:
+        playing = asyncio.create_task(scenario, name="scenario")
         showing = asyncio.create_task(self._show(watch), name="screen")
-        await asyncio.wait({playing, ended}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({playing, stop_requested}, return_when=asyncio.FIRST_COMPLETED)
         for task in (playing, showing):
             if not task.done():
                 task.cancel()

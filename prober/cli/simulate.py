@@ -142,6 +142,8 @@ def _script(file: TextIO) -> Scenario:
 async def _serve(
     simulator: Simulator, control_port: int, ca_file: Path, script: Scenario | None, speed: float
 ) -> None:
+    # Before anything is printed: who has read the addresses may press Ctrl-C.
+    stop_requested = wait_for_stop_signal()
     async with AsyncExitStack() as resources:
         await _enter(simulator, resources)
         control = await listen(create_admin_api(simulator), "127.0.0.1", control_port)
@@ -154,10 +156,9 @@ async def _serve(
         click.echo(f"OAuth clients NAME-client: {simulator.token_url}")
         click.echo(f"control: {control.url} ({len(FAULTS)} faults on demand; Ctrl-C stops it)")
         sys.stdout.flush()
-        ended = wait_for_stop_signal()
         if script is not None:
-            await _play_until(ended, script, simulator, speed)
-        await ended
+            await _play_until(stop_requested, script, simulator, speed)
+        await stop_requested
 
 
 async def _enter(simulator: Simulator, resources: AsyncExitStack) -> None:
