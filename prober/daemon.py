@@ -165,7 +165,7 @@ class Daemon:
         await self.status.start()
         self.metrics.configuration_loaded(time.time(), configuration.hash)
         self._runner.enable()
-        self._scheduler.start(configuration.tenants)
+        self._scheduler.start(configuration.tenants, self.status.last_runs)
         texts = warm_up(self.metrics.refresh)
         self._resources.callback(asyncio.create_task(texts, name="first texts of metrics").cancel)
         if self._reloader is not None and configuration.reload.on_change:

@@ -19,6 +19,7 @@ from prober.history.schema import migrate
 from prober.history.sink import HistoryCallbacks, HistorySink
 from prober.metrics.sink import PrometheusSink
 from prober.outcomes import HistoryDropReason
+from prober.scheduler.planner import CATCH_UP_SECONDS, ProbeKey
 from prober.sinks import EventSink
 from prober.stats.aggregates import BUCKET_SECONDS, TimeBucket, bucket_start
 from prober.stats.incidents import FailureStreak
@@ -32,16 +33,24 @@ _CLOSING_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class _RestoredState:
-    """What there was before the start: a day in slots, the days before in sums, open spells."""
+    """What there was before the start: a day in slots, the days before in sums, open spells.
+
+    `last_runs` are those of probes with a long interval that have run within it.
+    """
 
     slots: Mapping[str, Mapping[int, TimeBucket]]
     earlier: Mapping[str, TimeBucket]
+    last_runs: Mapping[ProbeKey, float]
     spells: Sequence[FailureStreak]
     since: float | None
 
 
 class StatusService:
-    """The current status of all tenants (`tracker`) and the history (`archive`)."""
+    """The current status of all tenants (`tracker`) and the history (`archive`).
+
+    `last_runs` says when probes with a long interval last ran before the start, if they did so
+    within their interval; known after `start`.
+    """
 
     def __init__(
         self,
@@ -51,6 +60,13 @@ class StatusService:
     ) -> None:
         self.tracker = StatusTracker(configuration.tenants, time.time())
         self.archive: HistoryReader | None = None
+        self.last_runs: Mapping[ProbeKey, float] = {}
+        self._intervals_seconds = {
+            (tenant.name, probe.name): probe.interval_seconds
+            for tenant in configuration.tenants
+            for probe in tenant.probes
+            if probe.interval_seconds > CATCH_UP_SECONDS
+        }
         self._metrics = metrics
         self._logger = logger
         self._directory = configuration.state_directory
@@ -79,7 +95,10 @@ class StatusService:
             async with asyncio.timeout(_READING_SECONDS):
                 hear = self._on_loop(self._on_quarantine)
                 await asyncio.to_thread(migrate, self._directory, hear)
-                past = await asyncio.to_thread(_read, self.archive, time.time())
+                past = await asyncio.to_thread(
+                    _read, self.archive, time.time(), self._intervals_seconds
+                )
+            self.last_runs = past.last_runs
             self.tracker.restore(past.slots, past.spells, past.since)
             self.tracker.restore_monthly_totals(past.earlier)
         except TimeoutError:
@@ -182,11 +201,16 @@ def _probes(configuration: Config) -> frozenset[tuple[str, str]]:
     return frozenset((t.name, probe.name) for t in configuration.tenants for probe in t.probes)
 
 
-def _read(archive: HistoryReader, now: float) -> _RestoredState:
+def _read(
+    archive: HistoryReader, now: float, intervals_seconds: Mapping[ProbeKey, float]
+) -> _RestoredState:
     since = bucket_start(now) - DAY_SECONDS + BUCKET_SECONDS
     going_on = archive.streaks(now, now)
+    last_runs = archive.last_runs(
+        {key: now - interval_seconds for key, interval_seconds in intervals_seconds.items()}
+    )
     return _RestoredState(
-        archive.buckets(since), _read_earlier(archive, now), going_on, archive.oldest()
+        archive.buckets(since), _read_earlier(archive, now), last_runs, going_on, archive.oldest()
     )
 
 

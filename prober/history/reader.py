@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -252,10 +253,52 @@ class HistoryReader:
         )
         return tuple(decode_rows(rows, _token_event))
 
+    def last_runs(self, since: Mapping[tuple[str, str], float]) -> Mapping[tuple[str, str], float]:
+        """Return when each probe last ran, to the minute, if not before the given time of it.
+
+        A run in maintenance is one, a skipped run is none. The keys are tenant and probe.
+        """
+        with self._reader.reading() as connection:
+            if connection is None:
+                return {}
+            found = {}
+            for (tenant, probe), earliest in since.items():
+                last_run = _last_run(connection, tenant, probe, earliest)
+                if last_run is not None:
+                    found[tenant, probe] = last_run
+            return found
+
     def oldest(self) -> float | None:
         """Return since when there is anything, in epoch seconds."""
         row = next(iter(self._reader.rows("SELECT min(slot) FROM slot", ())), (None,))
         return None if row[0] is None else float(row[0])
+
+
+def _last_run(
+    connection: sqlite3.Connection, tenant: str, probe: str, since: float
+) -> float | None:
+    """Return the minute of the last run: from minutes that are not packed yet, else from hours."""
+    minutes = connection.execute(
+        "SELECT minute, tally FROM minute WHERE minute >= ?"
+        " AND probe = (SELECT id FROM probe WHERE tenant = ? AND name = ?) ORDER BY minute DESC",
+        (since // MINUTE, tenant, probe),
+    )
+    hours = connection.execute(
+        "SELECT hour, minutes FROM hour_detail WHERE hour >= ?"
+        " AND probe = (SELECT id FROM probe WHERE tenant = ? AND name = ?) ORDER BY hour DESC",
+        (since // HOUR, tenant, probe),
+    )
+    candidates = chain(
+        decode_rows(minutes, lambda row: (row[0] * MINUTE, unpack_tally(row[1]))),
+        (
+            (hour * HOUR + number * MINUTE, packed[number])
+            for hour, packed in decode_rows(hours, lambda row: (row[0], unpack_minutes(row[1])))
+            for number in sorted(packed, reverse=True)
+        ),
+    )
+    runs = (float(at) for at, tally in candidates if tally.runs or tally.in_maintenance)
+    last_run = next(runs, None)
+    return last_run if last_run is not None and last_run >= since // MINUTE * MINUTE else None
 
 
 def _hours(

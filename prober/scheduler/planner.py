@@ -2,12 +2,17 @@
 
 A tenant's probes are spread evenly over their interval, and tenants are set off against each other
 by a hash of their names, so that neither a tenant nor our own loop sees a burst, from the first
-interval on, and a reload moves nobody else. Moments are seconds on one monotonic clock.
+interval on, and neither a reload nor a restart moves anybody: the slots are those of the epoch.
+Moments are seconds on one monotonic clock.
+
+A probe with a long interval does not wait for its slot after a start if it has missed one: it runs
+once within the first minute. Otherwise a probe that is due once a day would never run where the
+prober is restarted daily.
 """
 
 import hashlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from prober.models import Tenant
@@ -61,6 +66,53 @@ class ConcurrencyLimits:
     per_tenant: int
     shared: int
     misfire_grace_seconds: float
+
+
+ProbeKey = tuple[str, str]
+"""A tenant's name and a probe's."""
+
+CATCH_UP_SECONDS = 60.0
+"""How soon after a start a missed run is made up for; what runs as often needs none."""
+
+
+def epoch_anchor(interval_seconds: float, monotonic: float, epoch: float) -> float:
+    """Return when the interval that contains now began, counted from the epoch.
+
+    `monotonic` and `epoch` are now on both clocks; the result is on the first. It is not the epoch
+    itself, since the distance to it would cost the precision that short intervals need.
+    """
+    return monotonic - epoch % interval_seconds
+
+
+def missed_probes(
+    tenants: Sequence[Tenant], last_runs: Mapping[ProbeKey, float], epoch: float
+) -> tuple[ProbeKey, ...]:
+    """Return the probes that must not wait for their next slot.
+
+    Their interval is longer than a minute, their last run (`last_runs`, epoch seconds) is older
+    than it or not known, and their slot is more than a minute ahead. A last run in the future means
+    that the clock was set back: it says nothing.
+    """
+    return tuple(
+        (group.tenant, probe)
+        for group in schedule_groups(tenants)
+        if group.interval_seconds > CATCH_UP_SECONDS
+        for probe, offset in zip(group.probes, group.offsets, strict=True)
+        if (offset - epoch) % group.interval_seconds > CATCH_UP_SECONDS
+        and not _ran_within(last_runs.get((group.tenant, probe)), group.interval_seconds, epoch)
+    )
+
+
+def _ran_within(last_run: float | None, interval_seconds: float, epoch: float) -> bool:
+    return last_run is not None and 0 <= epoch - last_run <= interval_seconds
+
+
+def catch_up_delays(probes: Collection[ProbeKey]) -> Mapping[ProbeKey, float]:
+    """Return after how many seconds each of these runs: evenly over a minute, tenants mixed."""
+    # A hash of both names, so that a tenant with many probes does not have them one after another.
+    order = sorted(probes, key=lambda key: _fraction("/".join(key)))
+    step_seconds = CATCH_UP_SECONDS / max(1, len(order))
+    return {key: (number + 0.5) * step_seconds for number, key in enumerate(order)}
 
 
 def schedule_groups(tenants: Sequence[Tenant]) -> tuple[ScheduleGroup, ...]:
