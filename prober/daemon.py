@@ -140,7 +140,7 @@ class Daemon:
         await self.status.start()
         self.metrics.configuration_loaded(time.time(), configuration.hash)
         self._runner.enable()
-        self._scheduler.start(configuration.tenants)
+        self._scheduler.start(configuration.tenants, self.status.last_runs)
         # The first scrape would otherwise have to render the text of every series.
         warming_up = asyncio.create_task(warm_up(self.metrics.refresh), name="warm up metrics")
         self._resources.callback(warming_up.cancel)
