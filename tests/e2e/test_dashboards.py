@@ -32,9 +32,7 @@ from tests.prometheus import READY, free_port, prometheus, running
 from tools.grafana.palette import STATUSES, Code
 from tools.grafana.queries import TENANT, tenant_status
 
-pytestmark = pytest.mark.prometheus
-
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.prometheus, pytest.mark.timeout(240)]
 SPEED = 5
 WHOLE_SCENARIO_SECONDS = 120 / SPEED
 LIMIT_SECONDS = 4 * WHOLE_SCENARIO_SECONDS
@@ -104,7 +102,7 @@ def watch_over_https(resources: ExitStack, directory: Path) -> str:
                 "base_url": base_url,
                 "ca_file": "ca.pem",
                 "token": {"file": "acme-test.token", "max_age": "90d"},
-                "maintenance": [{"from": clock(-HOUR_SECONDS), "until": clock(HOUR_SECONDS)}],
+                "maintenance": [{"start": clock(-HOUR_SECONDS), "until": clock(HOUR_SECONDS)}],
                 "probes": ["datasets"],
             }
         ],
@@ -179,7 +177,7 @@ def test_a_table_shows_no_label_that_it_has_no_column_for(house: House) -> None:
 
 def test_an_alert_leads_to_its_page(house: House) -> None:
     pages = Path(__file__).parents[2] / "config" / "prometheus" / "runbooks"
-    (alerts,) = {q.expression for q in EVERY if q.where == "prober-overview: Alerts that fire, A"}
+    (alerts,) = {q.expression for q in EVERY if q.where == "prober-overview: Firing alerts, A"}
     seconds_until(lambda: bool(house.series(alerts, is_instant=False)), LIMIT_SECONDS)
     for labels, _ in house.series(alerts, is_instant=False):
         assert re.fullmatch(r"Prober\w+", labels["alertname"])
