@@ -1,15 +1,8 @@
-"""The values that flow through the house, left to right: see the README's map.
+"""The values that all packages share. They are frozen, and contain no decisions.
 
-Tenant + Probe -> Request -> Exchange -> Verdict -> Result.
-All are frozen; what is decided from them is decided elsewhere. Durations are seconds, points in
-time are seconds since the epoch (UTC).
-
-A tenant's credential in values: where its token is found, and what is known of its life.
-
-The token itself stands in none of them: it is known by its fingerprint alone. Durations are
-seconds, points in time are seconds since the epoch (UTC).
-
-A result that can be kept, whatever the other side sent.
+A run of a probe goes through them in this order: Tenant + Probe -> Request -> HttpExchange ->
+Verdict -> ProbeResult. No value contains a token, except a Request: elsewhere a token is known by
+its fingerprint. Durations are in seconds, times in seconds since the epoch (UTC).
 """
 
 from collections.abc import Mapping
@@ -48,7 +41,7 @@ class TokenSourceKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OAuthClient:
-    """Who asks the identity server for tokens (RFC 6749, 4.4), and where the client's secret is.
+    """An OAuth client (RFC 6749, 4.4), and where its secret is.
 
     `secret` names a variable or a file, in the form of a token's source.
     """
@@ -60,10 +53,9 @@ class OAuthClient:
 
 @dataclass(frozen=True, slots=True)
 class TokenSource:
-    """Where a tenant's token is found: a variable's name, an absolute file name, or a token URL.
+    """Where a tenant's token is: an environment variable, an absolute path, or a token URL.
 
-    `expires_at` and `max_age_seconds` are what the settings know of its life; `client` stands with
-    a token URL alone.
+    `expires_at` and `max_age_seconds` are from the settings; only a token URL has a `client`.
     """
 
     kind: TokenSourceKind
@@ -74,7 +66,7 @@ class TokenSource:
 
     @property
     def origin(self) -> tuple[str, ...]:
-        """What two sources have in common whose tokens share a fate, whatever they say of it."""
+        """What identifies the token: two sources with the same origin have the same token."""
         client = () if self.client is None else (self.client.client_id,)
         return (self.kind.value, self.location, *client)
 
@@ -84,7 +76,7 @@ class TokenSource:
 
 @dataclass(frozen=True, slots=True)
 class TokenRef:
-    """What a result may say of the token that it was made with."""
+    """Which token a request was sent with, without the token itself."""
 
     fingerprint: str
     source: TokenSource
@@ -92,10 +84,10 @@ class TokenRef:
 
 @dataclass(frozen=True, slots=True)
 class TokenStatus:
-    """All that may be shown of a tenant's token now.
+    """The current state of a tenant's token, without the token itself.
 
-    `problem` says why there is none. `expires_at` is None where no expiry is known. The two
-    acceptances, like `loaded_at`, are those of the present token.
+    `problem` says why there is no token. `expires_at` is None if no expiry is known. `loaded_at`
+    and the times of acceptance are those of the current token.
     """
 
     tenant: str
@@ -125,9 +117,9 @@ class SkippedRun:
 
 @dataclass(frozen=True, slots=True)
 class TokenEvent:
-    """Something happened to a token at a moment: `status` is what is known of it since then.
+    """A change of a token's state; `status` is the state after it.
 
-    `shared_with` names the other tenants that hold the same token.
+    `shared_with` names the other tenants that have the same token.
     """
 
     kind: TokenEventKind
@@ -137,7 +129,7 @@ class TokenEvent:
 
 
 def shared_with(statuses: Mapping[str, TokenStatus], tenant: str) -> tuple[str, ...]:
-    """Return the other tenants that hold the same token: they share its fate."""
+    """Return the other tenants that have the same token."""
     fingerprint = statuses[tenant].fingerprint
     if fingerprint is None:
         return ()
@@ -149,7 +141,7 @@ def shared_with(statuses: Mapping[str, TokenStatus], tenant: str) -> tuple[str, 
 
 
 def shared_groups(statuses: Mapping[str, TokenStatus]) -> tuple[tuple[str, ...], ...]:
-    """Return the tenants of each token that more than one of them holds."""
+    """Return the tenants of each token that more than one tenant has."""
     holders: dict[str, list[str]] = {}
     for name, status in statuses.items():
         if status.fingerprint is not None:
@@ -158,7 +150,7 @@ def shared_groups(statuses: Mapping[str, TokenStatus]) -> tuple[tuple[str, ...],
 
 
 def shared_token_rejected_for(statuses: Mapping[str, TokenStatus], tenant: str) -> str | None:
-    """Return a tenant that the same token is already rejected for, if this one's is not yet."""
+    """Return a tenant for which the same token is already rejected, if it is not for this one."""
     if statuses[tenant].state is TokenState.REJECTED:
         return None
     return next(
@@ -176,14 +168,14 @@ _NO_PAIRS: Mapping[str, str] = MappingProxyType({})
 
 
 class AlertSeverity(StrEnum):
-    """What an alert about one probe alone is: it wakes somebody, or waits for the morning."""
+    """How urgent an alert about one probe alone is."""
 
     PAGE = "page"
     TICKET = "ticket"
 
 
 class ConnectionPolicy(StrEnum):
-    """Whether every attempt opens its own connection, or may find one open."""
+    """Whether every request opens a connection of its own, or may reuse an open one."""
 
     FRESH = "fresh"
     REUSE = "reuse"
@@ -202,10 +194,10 @@ class TransportOptions:
 
 @dataclass(frozen=True, slots=True)
 class Expectations:
-    """What a good answer looks like.
+    """What a response must look like for a run to succeed.
 
-    `status` None means any 2xx with an `ok` envelope; a 4xx asks for that status with an `error`
-    envelope (the negative check). `jmespath` is an expression on the body that must be true.
+    `status` None means any 2xx with an `ok` envelope; a 4xx means that status with an `error`
+    envelope (a negative check). `jmespath` is an expression on the body that must be true.
     """
 
     status: int | None = None
@@ -215,7 +207,7 @@ class Expectations:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """One request against a tenant, when to make it, and what a good answer looks like.
+    """One request to a tenant, how often it is sent, and what its response must look like.
 
     `path` is percent-encoded, begins with `/`, and follows the tenant's `base_url`. It and the
     headers may contain `secrets`, which are removed from everything that is shown. Defaults are in
@@ -262,7 +254,7 @@ class Tenant:
 class Shard:
     """The part of all tenants that one daemon probes: `index` of `count`, from 0.
 
-    Raises ValueError for a shard that cannot be.
+    Raises ValueError if `index` is not below `count`, or `count` is out of range.
     """
 
     index: int = 0
@@ -285,9 +277,9 @@ SINGLE_SHARD = Shard()
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is sent. `authorization` is the whole header value and travels apart, secret.
+    """A request. `authorization` is the header's whole value, kept apart since it is secret.
 
-    `secrets` are to be taken out of whatever comes back; `body` may hold them and is never shown.
+    `secrets` are removed from whatever comes back; `body` may contain them and is never shown.
     """
 
     method: str
@@ -334,11 +326,11 @@ PHASE_NAMES = ("resolve", "connect", "tls", "send", "wait", "transfer", "own")
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """An HTTP answer. `body` is decompressed and cut at the probe's limit.
+    """An HTTP response. `body` is decompressed and cut at the probe's limit.
 
-    `unreadable_coding` names the content coding on account of which the body is as it came: one
-    that was not asked for, and that is not known. Secrets that a hostile server echoes are taken
-    out of the headers already; what is decoded from the body goes through `Exchange.redactor`.
+    `unreadable_coding` names a content coding that was not requested and is not supported; `body`
+    is then as it came. Secrets that a server echoes have been removed from the headers; what is
+    decoded from the body goes through `HttpExchange.redactor`.
     """
 
     status: int
@@ -355,7 +347,7 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why there was no whole answer; `detail` is for people, `kind` decides."""
+    """Why there was no complete response; `detail` is for people, `kind` is for decisions."""
 
     kind: FailureKind
     detail: str
@@ -363,7 +355,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class TcpEvidence:
-    """What the kernel says of one attempt's connection when the attempt ends. Seconds.
+    """What the kernel knows of an attempt's connection at its end (TCP_INFO). Durations in seconds.
 
     `retransmissions` are those of this attempt. `acknowledged`: every byte that was sent has been
     acknowledged. `since_heard_seconds`: how long ago the last segment of any kind came, an empty
@@ -383,11 +375,11 @@ class TcpEvidence:
 class HttpExchange:
     """What one request brought: phases, and a response or a failure (then `response` is partial).
 
-    `timing_bound_seconds` is the greatest error of the phases' sum, `own` left out, and of `own`
-    itself. With a `timing_fallback` an arrival was not timed by the kernel, and the event loop's
-    greatest delay during the attempt, `loop_lag_seconds`, is the doubt instead.
-    `tcp` is what the kernel knew of the connection at the end; None where it does not say.
-    `redactor` takes what was secret in the request out of what came back.
+    `timing_bound_seconds` is the greatest possible error of the phases' sum without `own`, and of
+    `own`. With a `timing_fallback` an arrival was timed by the event loop, not by the kernel: then
+    the loop's greatest delay during the attempt, `loop_lag_seconds`, bounds the error instead.
+    `tcp` is None where the kernel does not provide it. `redactor` removes the request's secrets
+    from what came back.
     """
 
     method: str
@@ -415,8 +407,8 @@ class HttpExchange:
 class Latency:
     """The parts of one exchange: `total` = `server` + `network` + `own`.
 
-    `own` is what the prober itself took. `server` and `network` are None where nothing tells them
-    apart: then they are together `total` - `own`.
+    `own` is the prober's own time. `server` and `network` are None if they cannot be separated:
+    then their sum is `total` - `own`.
     """
 
     total_seconds: float
@@ -428,7 +420,7 @@ class Latency:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The judgement of an exchange, and what it rests on.
+    """The classification of an exchange, and its evidence.
 
     `rule` is the row of the outcome table that matched; `evidence` says in one sentence what
     decided; `facts` are named details worth showing (ids, locations, a bounded excerpt).
@@ -451,11 +443,10 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """One attempt: the only thing that recorders see. `started_at` is in epoch seconds.
+    """One run of a probe: what event sinks get. `started_at` is in epoch seconds.
 
-    With the identity server as `counterpart` there was no token to ask the API with: the exchange
-    tells why, and nothing of it is a measurement of the API. `in_maintenance`: it counts for no
-    objective.
+    With the identity server as `endpoint` there was no token for the API: `exchange` shows why, and
+    is no measurement of the API. A run `in_maintenance` does not count for objectives.
     """
 
     tenant: str
@@ -472,7 +463,7 @@ KEPT_BODY_BYTES = 4096  # an error envelope is far shorter
 
 
 def without_large_body(result: ProbeResult) -> ProbeResult:
-    """Return a result without a body worth speaking of."""
+    """Return a result that can be kept in memory, whatever the server sent."""
     response = result.exchange.response
     if response is None or len(response.body) <= KEPT_BODY_BYTES:
         return result

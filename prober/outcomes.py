@@ -1,8 +1,8 @@
-"""The closed sets of words in which every result is told, and the one table that ties them.
+"""The enumerations that results are made of, and the outcome and culprit of each reason.
 
-The words are a public interface: they are label values, JSON values and exit statuses.
-A reason determines its outcome and its culprit; `CLASSIFICATION` is the only place that says how.
-To add a reason: one member, one row here, one rule in `verdict/rules.py`.
+Their values are a public interface: label values, JSON values, and the names of exit codes.
+A reason determines its outcome and its culprit, by `CLASSIFICATION` alone. To add a reason: one
+member, one row in `CLASSIFICATION`, one rule in `classifier/rules.py`.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 
 class Outcome(StrEnum):
-    """What an attempt came to."""
+    """The result of a run."""
 
     SUCCESS = "success"
     AUTH_FAILURE = "auth_failure"
@@ -38,7 +38,7 @@ class Culprit(StrEnum):
 
 
 class Responder(StrEnum):
-    """Who answered. Evidence, never a label."""
+    """Who sent the response. Evidence, never a label."""
 
     PLATFORM = "platform"
     INTERMEDIARY = "intermediary"
@@ -46,7 +46,7 @@ class Responder(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why, in one word."""
+    """Why a run has its outcome."""
 
     OK = "ok"
     TOKEN_MISSING = "token_missing"  # noqa: S105 -- a reason, not a token
@@ -88,7 +88,7 @@ class Reason(StrEnum):
 
 
 class FailureKind(StrEnum):
-    """Why there was no whole answer. Each is also a `Reason` of the same name.
+    """Why there was no complete response. Each is also a `Reason` of the same name.
 
     What a RESPONSE_TIMEOUT means is decided from what the kernel knew of the connection, so it has
     further reasons.
@@ -114,7 +114,7 @@ class FailureKind(StrEnum):
 
 
 class TokenState(StrEnum):
-    """Where a tenant's token stands; exactly one holds at a time."""
+    """The state of a tenant's token."""
 
     MISSING = "missing"
     UNVERIFIED = "unverified"
@@ -123,7 +123,7 @@ class TokenState(StrEnum):
 
 
 class RejectionCause(StrEnum):
-    """Why a token is rejected, as far as its life tells."""
+    """Why a token is rejected, concluded from its history."""
 
     EXPIRED = "expired"
     SUPERSEDED = "superseded"
@@ -131,7 +131,7 @@ class RejectionCause(StrEnum):
 
 
 class TokenEventKind(StrEnum):
-    """What can happen to a token; also the name of the log event."""
+    """What can happen to a token; the log event is named after it."""
 
     LOADED = "token_loaded"
     ROTATED = "token_rotated"
@@ -142,7 +142,7 @@ class TokenEventKind(StrEnum):
 
 
 class Endpoint(StrEnum):
-    """Whom an exchange was with: the API that is probed, or who issues tokens for it."""
+    """Which server an exchange was with: the API, or the identity server that issues tokens."""
 
     API = "api"
     IDENTITY = "identity"
@@ -159,7 +159,7 @@ class SkipCause(StrEnum):
 
 
 class HistoryDropReason(StrEnum):
-    """Why something is not, or no longer, in the history."""
+    """Why something is missing from the history."""
 
     QUEUE_FULL = "queue_full"
     FILE_LOST = "file_lost"
@@ -168,14 +168,14 @@ class HistoryDropReason(StrEnum):
 
 
 class LatencyComponent(StrEnum):
-    """The two parts of a latency."""
+    """The components of a latency that have an objective."""
 
     SERVER = "server"
     NETWORK = "network"
 
 
 class TimingFallback(StrEnum):
-    """Why the arrivals of an attempt are those that the event loop saw, not the kernel's stamps."""
+    """Why an attempt was timed by the event loop, not by the kernel's stamps."""
 
     UNSUPPORTED = "unsupported"  # the system refuses the option
     MISSING_STAMP = "missing_stamp"  # data came without a stamp
@@ -188,7 +188,7 @@ class TimingFallback(StrEnum):
 
 
 class ServerTimingAnomaly(StrEnum):
-    """Why an answer of the platform yielded no latency split."""
+    """Why the latency of a platform response could not be split."""
 
     MISSING = "missing"
     UNPARSABLE = "unparsable"
@@ -197,7 +197,7 @@ class ServerTimingAnomaly(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """The outcome and the culprit that a reason stands for."""
+    """The outcome and the culprit of a reason."""
 
     outcome: Outcome
     culprit: Culprit

@@ -1,6 +1,6 @@
-"""`prober demo`: the daemon on a simulated platform, with a fault of each kind, live.
+"""`prober demo`: runs the daemon against a simulated platform and plays a scenario of faults.
 
-What the demo sees of the daemon: how each probe stands, and whether that was to be expected.
+The demo compares each result with the scenario's expectations.
 """
 
 import asyncio
@@ -42,19 +42,19 @@ from prober.web.server import listen
 
 
 class TokenStatuses(Protocol):
-    """Who knows in which state a tenant's token is."""
+    """Provides the state of each tenant's token."""
 
     @property
     def statuses(self) -> Mapping[str, TokenStatus]:
-        """What may be shown of each tenant's token."""
+        """The public state of each tenant's token."""
         ...
 
 
 def unexpected_result(result: ProbeResult, probe: Probe, expected: Expected) -> str | None:
-    """Return what is wrong with a result, or None if it is as expected. Pure."""
+    """Return how a result differs from the expectation, None if it does not. Pure."""
     reason = result.verdict.reason
     if reason not in expected.reasons:
-        return f"{reason} in place of {' or '.join(expected.reasons)}: {result.verdict.evidence}"
+        return f"{reason} instead of {' or '.join(expected.reasons)}: {result.verdict.evidence}"
     slow = slow_components(result.verdict.latency, probe)
     if expected.slow is not None and expected.slow not in slow:
         return f"the {expected.slow} was not slow"
@@ -64,34 +64,34 @@ def unexpected_result(result: ProbeResult, probe: Probe, expected: Expected) -> 
 
 
 class DemoSink(EventSink):
-    """Compares results with a scenario. `report` gets a line when a probe's status changes."""
+    """Compares results with a scenario; `report` gets a line when a probe's status changes."""
 
     def __init__(self, tenants: Sequence[Tenant], report: Callable[[str], None] | None) -> None:
         self.tokens: TokenStatuses | None = None
         self.phase: Phase | None = None
         self.phase_ends_at = 0.0
         self.unexpected: list[str] = []
-        self._tell = report
+        self._report = report
         self._began_at = 0.0
         self._heard: Counter[str] = Counter()
         self._last: dict[tuple[str, str], ProbeResult] = {}
-        self._told: dict[tuple[str, str], tuple[str, str | None]] = {}
+        self._reported: dict[tuple[str, str], tuple[str, str | None]] = {}
         self._tenants = tuple(tenants)
         self._probes: Mapping[tuple[str, str], Probe] = {
             (tenant.name, probe.name): probe for tenant in tenants for probe in tenant.probes
         }
 
     def begin(self, phase: Phase, now: float, speed: float) -> None:
-        """Note that a phase has begun, its actions done; `now` is in epoch seconds."""
+        """Start a phase, after its actions; `now` is in epoch seconds."""
         self.end()
         self.phase, self._began_at = phase, now
         self.phase_ends_at = now + phase.seconds / speed
 
     def end(self) -> None:
-        """End a phase: of every tenant something must have been heard."""
+        """End a phase: every tenant must have had a result."""
         if self.phase is not None:
             self.unexpected += [
-                f"{self.phase.name}: nothing was heard of {tenant}"
+                f"{self.phase.name}: no result of {tenant}"
                 for tenant in self.phase.expect
                 if not self._heard[tenant]
             ]
@@ -99,7 +99,7 @@ class DemoSink(EventSink):
         self._heard.clear()
 
     def on_result(self, result: ProbeResult) -> None:
-        """Check a result; what began before the phase's actions were done belongs to none."""
+        """Check a result, unless its run started before the phase's actions were done."""
         key = (result.tenant, result.probe)
         self._last[key] = result
         self._report_change(key)
@@ -114,7 +114,7 @@ class DemoSink(EventSink):
             self.unexpected.append(f"{self.phase.name}: {result.tenant}/{result.probe}: {wrong}")
 
     def rows(self) -> list[StatusRow]:
-        """Return how every probe stands."""
+        """Return the status of every probe."""
         return [
             self._row(tenant, probe.name) for tenant in self._tenants for probe in tenant.probes
         ]
@@ -138,10 +138,10 @@ class DemoSink(EventSink):
     def _report_change(self, key: tuple[str, str]) -> None:
         tenant = next(tenant for tenant in self._tenants if tenant.name == key[0])
         row = self._row(tenant, key[1])
-        stands = (self._last[key].verdict.reason.value, row.slow)
-        if self._tell is not None and self._told.get(key) != stands:
-            self._told[key] = stands
-            self._tell(status_lines([row])[0])
+        status = (self._last[key].verdict.reason.value, row.slow)
+        if self._report is not None and self._reported.get(key) != status:
+            self._reported[key] = status
+            self._report(status_lines([row])[0])
 
 
 _ENVIRONMENTS = {"acme-prod": "production", "acme-dev": "development", "legacy": "production"}
@@ -155,33 +155,36 @@ _FRAMES_PER_SECOND = 4
 
 
 @click.command()
-@click.option("--once", is_flag=True, help="End after the scenario; else it begins anew.")
+@click.option("--once", is_flag=True, help="Stop after the scenario; else it starts again.")
 @click.option(
     "--speed",
     type=click.FloatRange(0.1, 5),
     default=1.0,
     show_default=True,
-    help="Play the scenario faster.",
+    help="Speed factor of the scenario.",
 )
 @click.option(
-    "--port", default=9824, show_default=True, help="For page and metrics; 0 takes a free one."
+    "--port",
+    default=9824,
+    show_default=True,
+    help="Port of page and metrics; 0 selects a free port.",
 )
 @click.option(
     "--directory",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Keep configuration, tokens and log there. Default: a temporary one, removed at the end.",
+    help="Directory for configuration, tokens and log. Default: temporary, removed at the end.",
 )
 def demo(*, once: bool, speed: float, port: int, directory: Path | None) -> None:
-    """Start a simulated platform and the daemon on it, and watch verdicts change for two minutes.
+    """Run the daemon against a simulated platform and watch verdicts change for two minutes.
 
-    Needs no configuration and no account; everything stays on this machine. One after the other
-    you see a slow network, a network that is down, errors of the platform, and a token that
-    somebody regenerated elsewhere, each with its culprit. Ctrl-C ends it.
+    Needs no configuration and no account; everything stays on this machine. It shows a slow and a
+    broken network, errors of the platform, and a token that was regenerated elsewhere, each with
+    its culprit. Ctrl-C stops it.
 
     \b
     Example:
       prober demo
-      prober demo --once --speed 5     a quick check: exit 0 if every verdict was the expected one
+      prober demo --once --speed 5     a quick check: exit 0 if all verdicts were as expected
     """
     with _files(directory) as chosen:
         unexpected = run_loop(Demo(chosen, speed, port).play(once=once))
@@ -191,7 +194,7 @@ def demo(*, once: bool, speed: float, port: int, directory: Path | None) -> None
 
 
 def _with_writes_enabled(configuration: Config) -> Config:
-    """Let anybody on this machine run a probe of the simulated platform; no file can say so."""
+    """Enable ad-hoc runs without authentication, which no configuration file can do."""
     return replace(
         configuration,
         web=configuration.web.model_copy(update={"enable_run_now": True}),
@@ -210,7 +213,7 @@ def _files(directory: Path | None) -> Iterator[Path]:
 
 
 class Demo:
-    """Platform, daemon and screen of one demo."""
+    """The platform, daemon and screen of a demo."""
 
     def __init__(
         self, directory: Path, speed: float, port: int, out: Console | None = None
@@ -223,7 +226,7 @@ class Demo:
         self._where: list[str] = []
 
     async def play(self, *, once: bool) -> list[str]:
-        """Run until the scenario has ended (`once`) or a signal comes; return what surprised."""
+        """Run until the scenario ends (`once`) or a signal; return unexpected results."""
         async with AsyncExitStack() as resources:
             simulator = await resources.enter_async_context(Simulator(self._run_simulated()))
             control = await listen(create_admin_api(simulator), "127.0.0.1", 0)
@@ -321,7 +324,7 @@ class Demo:
                 live.update(self.screenshot(watch), refresh=True)
 
     def screenshot(self, watch: DemoSink) -> RenderableType:
-        """Return what the terminal shows now."""
+        """Return the current content of the terminal."""
         lines = [Text(f"prober demo: {self._scenario.title}", "bold"), Text()]
         if watch.phase is not None:
             names = [phase.name for phase in self._scenario.phases]
@@ -331,5 +334,5 @@ class Demo:
                 Text(f"{number} of {len(names)}, {watch.phase.name} ({left:.0f} s left)", "bold")
             )
             lines.append(Text(watch.phase.description))
-        where = [Text(line, "dim") for line in (*self._where, "Ctrl-C ends it.")]
+        where = [Text(line, "dim") for line in (*self._where, "Ctrl-C stops it.")]
         return Group(*lines, Text(), StatusTable(watch.rows()), Text(), *where)

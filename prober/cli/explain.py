@@ -1,4 +1,4 @@
-"""`prober explain`: judge a saved exchange, without network."""
+"""`prober explain`: classifies a saved exchange, without network access."""
 
 from dataclasses import replace
 from typing import BinaryIO
@@ -23,14 +23,14 @@ _LIMIT_BYTES = 64 * 1024 * 1024
 @click.option(
     "--expect-status",
     type=click.IntRange(100, 599),
-    help="The status that a good answer has; 404 for the `not-found` probe.",
+    help="The expected status; 404 for the `not-found` probe.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document a line instead.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one document a line.")
 def explain(file: BinaryIO, expect_status: int | None, *, as_json: bool) -> None:
-    """Judge the saved exchange in FILE (`-` for standard input), without network.
+    """Classify the saved exchange in FILE (`-` for standard input), without network access.
 
-    FILE holds the output of `curl --include`, or the JSON of `prober probe --json`; which of the
-    two is seen from its beginning.
+    FILE is the output of `curl --include`, or the JSON of `prober probe --json`. The format is
+    detected.
 
     \b
     Examples:
@@ -38,11 +38,11 @@ def explain(file: BinaryIO, expect_status: int | None, *, as_json: bool) -> None
         https://cloud.uipath.com/acme/prod/reinfer_/api/v1/datasets | prober explain -
       prober probe acme-prod datasets --config config/prober.yaml --json | prober explain -
 
-    Shows the verdict, and which row of the outcome table decided.
+    Shows the verdict, and the rule that decided it.
     """
     text = file.read(_LIMIT_BYTES + 1)
     if len(text) > _LIMIT_BYTES:
-        raise click.UsageError(f"{file.name}: more than {_LIMIT_BYTES} bytes is no saved answer")
+        raise click.UsageError(f"{file.name}: more than {_LIMIT_BYTES} bytes is too large")
     try:
         every = parse_recorded(text)
     except RecordedExchangeError as error:
@@ -67,10 +67,10 @@ def _explain(saved: RecordedExchange, expect_status: int | None, *, as_json: boo
 
 
 def classify_recorded(exchange: HttpExchange, expectations: Expectations) -> Verdict:
-    """Judge an exchange; one that was saved without its times keeps the server's own alone.
+    """Classify a saved exchange; without saved durations only the server's time is kept.
 
-    To the rules an unknown total is 0, less than any server time: an anomaly of the file, not of
-    the platform.
+    For the rules an unknown total is 0, which is less than any server time. That anomaly is one of
+    the file, not of the platform, so it is removed.
     """
     verdict = classify(exchange, expectations)
     if exchange.total_seconds > 0 or exchange.response is None:

@@ -1,4 +1,4 @@
-"""`prober hash-password`: a password as web.yml has it."""
+"""`prober hash-password`: hashes a password for web.yml."""
 
 import sys
 
@@ -6,14 +6,14 @@ import bcrypt
 import click
 
 _MAX_BYTES = 72
-_COST = 10  # about 50 ms, as Prometheus' documentation has it
+_COST = 10  # about 50 ms, as Prometheus' documentation recommends
 
 
 @click.command()
 def hash_password() -> None:
-    """Ask for a password and print its bcrypt hash, for basic_auth_users of web.yml.
+    """Read a password and print its bcrypt hash, for basic_auth_users of web.yml.
 
-    A line of standard input is taken where that is no terminal.
+    Prompts on a terminal; otherwise reads one line of standard input.
 
     \b
     Example:
@@ -26,9 +26,9 @@ def hash_password() -> None:
         password = sys.stdin.readline(_MAX_BYTES * 4).rstrip("\r\n")
     written = password.encode()
     if not written:
-        raise click.UsageError("the password is empty: write one, on one line")
+        raise click.UsageError("the password is empty: enter it on one line")
     if len(written) > _MAX_BYTES:
-        raise click.UsageError(f"write at most {_MAX_BYTES} bytes: bcrypt ignores what follows")
+        raise click.UsageError(f"write at most {_MAX_BYTES} bytes: bcrypt ignores the rest")
     if b"\0" in written:
-        raise click.UsageError("the password has a NUL character, which bcrypt does not take")
+        raise click.UsageError("the password has a NUL character, which bcrypt does not accept")
     click.echo(bcrypt.hashpw(written, bcrypt.gensalt(_COST)).decode())

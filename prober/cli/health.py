@@ -1,4 +1,4 @@
-"""`prober health`: whether a running daemon answers, for whoever watches over it."""
+"""`prober health`: checks a running daemon, for container and service health checks."""
 
 import asyncio
 import os
@@ -22,30 +22,30 @@ _PORTS = MappingProxyType({"http": 80, "https": 443})
     "--config",
     "config_file",
     type=click.Path(path_type=Path),
-    help="The daemon's YAML file, whose web.listen is asked.",
+    help="The daemon's configuration file; its web.listen is used.",
 )
-@click.option("--url", help="Ask this address instead, such as https://prober.example.com:9824.")
+@click.option("--url", help="The daemon's address, such as https://prober.example.com:9824.")
 @click.option(
     "--timeout",
     "timeout_seconds",
     type=click.FloatRange(min=0, min_open=True),
     default=3.0,
     show_default=True,
-    help="How many seconds all of it may take.",
+    help="Timeout in seconds, for everything.",
 )
 def health(config_file: Path | None, url: str | None, timeout_seconds: float) -> None:
-    """Ask a running daemon whether it is healthy: for Docker's HEALTHCHECK and the like.
+    """Check whether a running daemon is healthy, for example in Docker's HEALTHCHECK.
 
     \b
     Examples:
       prober health --config /etc/prober/prober.yaml
       prober health --url https://prober.example.com:9824
 
-    A certificate is verified, but on this machine's own addresses: there nothing is sent that
-    another could want, and the certificate is made out to another name.
+    The server certificate is verified, except on this machine's own addresses: no secret is sent,
+    and the certificate is for another name.
 
-    Exit status: 0 if it is; 1 if it is not, or cannot be reached; 2 for a command line or a
-    configuration that cannot be used.
+    Exit status: 0 if it is healthy; 1 if it is not, or cannot be reached; 2 for an invalid command
+    line or configuration.
     """
     if (url is None) == (config_file is None):
         raise click.UsageError("give either --config or --url")
@@ -54,7 +54,7 @@ def health(config_file: Path | None, url: str | None, timeout_seconds: float) ->
         configuration = load(config_file)
         web, tls = configuration.web, configuration.access.tls
         if web.port == 0:
-            raise click.UsageError("web.listen takes whatever port is free: give --url")
+            raise click.UsageError("web.listen has port 0 (any free port): give --url")
         url = local_url(web.host, web.port, is_tls=tls is not None)
     try:
         why = asyncio.run(why_unhealthy(url, timeout_seconds))
@@ -66,16 +66,16 @@ def health(config_file: Path | None, url: str | None, timeout_seconds: float) ->
 
 
 def local_url(host: str, port: int, *, is_tls: bool = False) -> str:
-    """Return where a daemon that listens on `host` is found from its own machine."""
+    """Return the URL of a daemon that listens on `host`, from the same machine."""
     reached = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 -- as configured
     scheme = "https" if is_tls else "http"
     return f"{scheme}://{f'[{reached}]' if ':' in reached else reached}:{port}"
 
 
 async def why_unhealthy(url: str, limit_seconds: float) -> str | None:
-    """Ask, and return what is wrong; None if nothing is. Redirects are not followed.
+    """Return why the daemon is not healthy, None if it is. Redirects are not followed.
 
-    Raises ValueError for an address that cannot be used.
+    Raises ValueError for an invalid address.
     """
     place = urlsplit(url)
     if place.scheme not in _PORTS or place.hostname is None:
@@ -86,15 +86,15 @@ async def why_unhealthy(url: str, limit_seconds: float) -> str | None:
         async with asyncio.timeout(limit_seconds):
             first_line = await _request(place.hostname, port, place.netloc, context)
     except TimeoutError:
-        return f"no answer within {limit_seconds:g} s"
+        return f"no response within {limit_seconds:g} s"
     except OSError as error:
-        return f"not reached: {_describe_error(error)}"
+        return f"cannot be reached: {_describe_error(error)}"
     except ValueError:
-        return "what answers does not speak HTTP: its first line has no end"
+        return "the response is not HTTP: the status line is too long"
     status = re.match(rb"HTTP/1\.[01] ([0-9]{3})\b", first_line)
     if status is None:
-        return "what answers does not speak HTTP"
-    return None if status[1] == b"200" else f"answered {status[1].decode()}"
+        return "the response is not HTTP"
+    return None if status[1] == b"200" else f"HTTP {status[1].decode()}"
 
 
 async def _request(host: str, port: int, name: str, context: ssl.SSLContext | None) -> bytes:

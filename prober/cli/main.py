@@ -1,4 +1,4 @@
-"""The `prober` command: its subcommands are imported only when they are asked for."""
+"""The `prober` command. Subcommands are imported when they are used, to start quickly."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from prober.version import current_version
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """Where a command lives, and its line in the list of commands."""
+    """The import location of a command, and its line in the command list."""
 
     module: str
     attribute: str
@@ -24,46 +24,50 @@ class _Entry:
 
 COMMANDS: Mapping[str, _Entry] = MappingProxyType(
     {
-        "run": _Entry("prober.cli.run", "run", "Probe every tenant on schedule: the daemon."),
+        "run": _Entry("prober.cli.run", "run", "Run the daemon: probe all tenants on schedule."),
         "validate": _Entry(
-            "prober.cli.validate", "validate", "Check a configuration and list every problem."
+            "prober.cli.validate", "validate", "Check a configuration and list all problems."
         ),
-        "probe": _Entry(
-            "prober.cli.probe", "probe", "Probe one tenant once, now, and show the evidence."
-        ),
+        "probe": _Entry("prober.cli.probe", "probe", "Probe a tenant once and show the evidence."),
         "tokens": _Entry(
-            "prober.cli.tokens", "token", "Show every tenant's token: state, life, who shares it."
+            "prober.cli.tokens", "token", "Show the tokens of all tenants: state, times, sharing."
         ),
         "report": _Entry(
             "prober.cli.report",
             "report_command",
-            "Report what happened to a tenant, to hand to the supplier.",
+            "Write a report about a tenant, for the supplier.",
         ),
         "health": _Entry(
-            "prober.cli.health", "health", "Ask a running daemon whether it is healthy."
+            "prober.cli.health", "health", "Check whether a running daemon is healthy."
         ),
         "explain": _Entry(
-            "prober.cli.explain", "explain", "Judge a saved answer, without network."
+            "prober.cli.explain", "explain", "Classify a saved response, without network access."
         ),
         "schema": _Entry(
-            "prober.cli.validate", "schema", "Print the configuration's JSON Schema, for editors."
+            "prober.cli.validate",
+            "schema",
+            "Print the JSON Schema of the configuration, for editors.",
         ),
         "hash-password": _Entry(
             "prober.cli.hash_password", "hash_password", "Hash a password for web.yml."
         ),
         "simulate": _Entry(
-            "prober.cli.simulate", "simulate", "Serve a simulated platform, with faults on demand."
+            "prober.cli.simulate", "simulate", "Run a simulated platform with faults on demand."
         ),
-        "demo": _Entry("prober.cli.demo", "demo", "See it all work, on this machine alone."),
+        "demo": _Entry(
+            "prober.cli.demo",
+            "demo",
+            "Run everything on this machine against a simulated platform.",
+        ),
     }
 )
 
 
 class LazyGroup(click.Group):
-    """A group that knows its commands by name, and ends every error of ours in one way."""
+    """A group with lazily imported commands and uniform error handling."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names in the order of `COMMANDS`: the order in which one meets them."""
+        """Return the names in the order of `COMMANDS`, in which new users need them."""
         del ctx
         return list(COMMANDS)
 
@@ -75,13 +79,13 @@ class LazyGroup(click.Group):
             return None
         command = getattr(import_module(entry.module), entry.attribute)
         if not isinstance(command, click.Command):
-            raise TypeError(f"{entry.module}:{entry.attribute} is no command")
+            raise TypeError(f"{entry.module}:{entry.attribute} is not a command")
         return command
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Suggest from all names when one is unknown: none may have been imported yet."""
+        """Suggest similar names for an unknown one; click only knows imported commands."""
         name = args[0]
         if name not in COMMANDS and not name.startswith("-"):
             raise click.exceptions.NoSuchCommand(name, possibilities=COMMANDS, ctx=ctx)
@@ -94,7 +98,7 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, entry.summary) for name, entry in COMMANDS.items()])
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 -- click's signature
-        """Run a command; an error of ours becomes its text on stderr and an exit status."""
+        """Run a command. A ProberError becomes a message on stderr and an exit status."""
         try:
             return super().invoke(ctx)
         except SettingsError as error:
@@ -111,8 +115,8 @@ def _end(ctx: click.Context, lines: list[str], status: int) -> NoReturn:
     ctx.exit(status)
 
 
-def _print_version(ctx: click.Context, _option: click.Parameter, asked: bool) -> None:  # noqa: FBT001 -- click's signature
-    if asked and not ctx.resilient_parsing:
+def _print_version(ctx: click.Context, _option: click.Parameter, requested: bool) -> None:  # noqa: FBT001 -- click's signature
+    if requested and not ctx.resilient_parsing:
         build = current_version()
         click.echo(f"prober {build.version} (revision {build.revision})")
         ctx.exit()
@@ -125,15 +129,15 @@ def _print_version(ctx: click.Context, _option: click.Parameter, asked: bool) ->
     is_eager=True,
     expose_value=False,
     callback=_print_version,
-    help="Show the version and the commit that it was built from, and exit.",
+    help="Show the version and the commit, and exit.",
 )
 def main() -> None:
-    """Ask each tenant's Communications Mining API, and say whose fault every failure is.
+    """Probe the Communications Mining API of each tenant and name the culprit of each failure.
 
     \b
-    Begin with:
+    Start with:
       prober demo                                           see it work
-      prober validate config/prober.yaml                    check your settings
-      prober probe acme-prod --config config/prober.yaml    ask once, now
-      prober run --config config/prober.yaml                keep asking
+      prober validate config/prober.yaml                    check your configuration
+      prober probe acme-prod --config config/prober.yaml    probe once
+      prober run --config config/prober.yaml                run the daemon
     """

@@ -1,7 +1,4 @@
-"""`prober probe`: one run of a tenant's probes, now, with the evidence.
-
-One run of given probes, now, over the same path as the daemon's.
-"""
+"""`prober probe`: runs a tenant's probes once, with the same code as the daemon."""
 
 import asyncio
 import os
@@ -44,11 +41,11 @@ def restore_saved_state(manager: TokenManager, state_directory: Path) -> bool:
 async def run_probes(
     tenant: Tenant, probes: Sequence[Probe], environ: Mapping[str, str], state_directory: Path
 ) -> AsyncIterator[ProbeResult]:
-    """Yield the result of each probe, one after the other; what is learned is not saved."""
+    """Run the probes one after the other and yield each result; token state is not saved."""
     async with AsyncExitStack() as resources:
         client = await resources.enter_async_context(ProbeHttpClient(EventLoopLagMonitor()))
         await client.reload_tls([tenant.transport])
-        keeper = TokenManager(
+        manager = TokenManager(
             [tenant],
             environ,
             client.exchange,
@@ -56,12 +53,12 @@ async def run_probes(
             version=current_version().version,
             sink=EventSink(),
         )
-        resources.push_async_callback(keeper.close)
-        restore_saved_state(keeper, state_directory)
-        await keeper.load()
-        house = ProbeDeps(keeper, client, classify, time.time)
+        resources.push_async_callback(manager.close)
+        restore_saved_state(manager, state_directory)
+        await manager.load()
+        deps = ProbeDeps(manager, client, classify, time.time)
         for probe in probes:
-            yield await run_probe(tenant, probe, house)
+            yield await run_probe(tenant, probe, deps)
 
 
 SLOW_SECONDS = 1.0
@@ -71,11 +68,11 @@ SLOW_SECONDS = 1.0
 @click.argument("tenant")
 @click.argument("probe", required=False)
 @config_option
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document a line instead.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one document a line.")
 def probe(tenant: str, probe: str | None, config_file: Path, *, as_json: bool) -> None:
-    """Probe TENANT once, now, with PROBE or with all its probes, and say whose fault it is.
+    """Run PROBE, or all probes, of TENANT once and name the culprit of each failure.
 
-    Shows each verdict, what it rests on, and a waterfall of the phases.
+    Shows each verdict with its evidence, and a waterfall of the phases.
 
     \b
     Examples:
@@ -95,7 +92,7 @@ def probe(tenant: str, probe: str | None, config_file: Path, *, as_json: bool) -
 async def show(
     results: AsyncIterator[ProbeResult], probes: Sequence[Probe], *, as_json: bool
 ) -> list[Outcome]:
-    """Print each result of `probes` as it comes, and return the outcomes."""
+    """Print each result as it arrives, and return the outcomes."""
     out, outcomes = console(), []
     for probe in probes:
         result = await _next_step(results, probe)
@@ -108,12 +105,12 @@ async def show(
 
 
 async def _next_step(results: AsyncIterator[ProbeResult], probe: Probe) -> ProbeResult:
-    """Return the next result; say on stderr what is waited for when it takes long."""
+    """Return the next result; if it takes long, print on stderr what it waits for."""
     asking = asyncio.ensure_future(anext(results))
     done, _ = await asyncio.wait({asking}, timeout=SLOW_SECONDS)
     if done:
         return asking.result()
-    with _waiting(f"{probe.name}: no answer yet, waiting up to {probe.timeout_seconds:g} s"):
+    with _waiting(f"{probe.name}: no response yet, waiting up to {probe.timeout_seconds:g} s"):
         return await asking
 
 

@@ -1,4 +1,4 @@
-"""`prober report`: what happened to a tenant, as a document to hand to the supplier."""
+"""`prober report`: writes a report about a tenant, for the supplier."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -40,26 +40,26 @@ _BY_SUFFIX = {".md": "md", ".html": "html", ".htm": "html", ".json": "json"}
     "--since",
     default="7d",
     show_default=True,
-    help="How long ago (24h, 7d), or from when (2026-11-24, or 2026-11-24T15:04Z).",
+    help="Start: how long ago (24h, 7d), or a time (2026-11-24, or 2026-11-24T15:04Z).",
 )
-@click.option("--until", default="now", show_default=True, help="Up to when, written likewise.")
+@click.option("--until", default="now", show_default=True, help="End, in the same formats.")
 @click.option(
     "--format",
     "format_name",
     type=click.Choice(list(FORMATS)),
-    help="Markdown, one HTML file, or JSON; by default as OUTPUT's name says, else md.",
+    help="Markdown, one HTML file, or JSON. Default: from OUTPUT's suffix, else md.",
 )
 @click.option(
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="The file to write; standard output by default.",
+    help="The file to write. Default: standard output.",
 )
 @click.option(
     "--timezone",
     "zone_name",
     default="UTC",
     show_default=True,
-    help="On whose clock moments are read and told, such as Europe/Berlin; JSON has epoch seconds.",
+    help="Time zone for input and output, such as Europe/Berlin; JSON has epoch seconds.",
 )
 def report_command(  # noqa: PLR0913 -- one argument for each option
     *,
@@ -71,10 +71,10 @@ def report_command(  # noqa: PLR0913 -- one argument for each option
     output: Path | None,
     zone_name: str,
 ) -> None:
-    """Report what happened to TENANT: availability, incidents, latency, the calls that prove it.
+    """Write a report about TENANT: availability, incidents, latency, and failed requests.
 
-    All is read from the history in the state directory, whether the daemon runs or not; nothing is
-    changed, nobody is called, and no token is read.
+    It reads the history in the state directory; the daemon need not run. It changes nothing, sends
+    no request and reads no token.
 
     \b
     Examples:
@@ -83,8 +83,8 @@ def report_command(  # noqa: PLR0913 -- one argument for each option
       prober report acme-prod --since 2026-11-01 --until 2026-12-01 --format json \\
         --config config/prober.yaml
 
-    Exit status: 0; 1 if there is no history of that time; 2 for a command line or a configuration
-    that cannot be used.
+    Exit status: 0; 1 if there is no history for that period; 2 for an invalid command line or
+    configuration.
     """
     configuration = load(config_file)
     chosen = choose_tenant(configuration.tenants, tenant)

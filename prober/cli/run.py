@@ -30,27 +30,28 @@ _T = TypeVar("_T")
     "--shard",
     type=SHARD,
     default="0/1",
-    help="Probe the tenants of one shard alone: INDEX/COUNT, from 0, such as 0/3, 1/3 and 2/3.",
+    help="Probe only the tenants of one shard: INDEX/COUNT, from 0, such as 0/3, 1/3 and 2/3.",
 )
 def run(config_file: Path, web_config_file: Path | None, shard: Shard) -> None:
-    """Run the daemon: probe every tenant on schedule and export what is found.
+    """Run the daemon: probe all tenants on schedule and export metrics.
 
     \b
     Example:
       prober run --config config/prober.yaml
       curl http://127.0.0.1:9824/metrics
 
-    SIGHUP reads the file anew, and so does a change of it (reload.on_change): all of it or, if it
-    cannot be used, nothing. What stays as it was does not notice.
+    SIGHUP and changes of the file (reload.on_change) reload the configuration. An invalid
+    file is rejected as a whole. Unchanged tenants are unaffected.
 
-    Several daemons share the work when each is told its shard: all read the same configuration,
-    every tenant belongs to exactly one of them, and adding one moves few tenants. Shards are
-    counted from 0, as the pods of a StatefulSet are: --shard "$(POD_INDEX)/3". Each needs a state
-    directory of its own.
+    With --shard, several daemons share the tenants: all read the same configuration, each tenant
+    belongs to exactly one shard, and adding a shard moves few tenants. Shards are counted from 0,
+    like the pods of a StatefulSet: --shard "$(POD_INDEX)/3". Each needs its own state directory.
 
-    SIGTERM or SIGINT stops it: nothing new is started, requests in flight may end within
-    shutdown_timeout, then it exits with 0. A second signal ends it at once. A configuration that
-    cannot be used: exit 2 with the complete list. A port that is taken: exit 1.
+    SIGTERM or SIGINT stops the daemon: it starts no new requests, waits up to shutdown_timeout for
+    those in flight, and exits with 0. A second signal stops it at once.
+
+    Exit status: 0; 1 if the port is in use; 2 if the configuration is invalid (all problems are
+    listed).
     """
 
     def read() -> Config:
@@ -63,7 +64,7 @@ def run(config_file: Path, web_config_file: Path | None, shard: Shard) -> None:
 
 
 def wait_for_stop_signal(on_hangup: Callable[[], None] | None = None) -> asyncio.Future[None]:
-    """Return a future that is done at the first SIGTERM or SIGINT; the second one kills."""
+    """Return a future that completes at the first SIGTERM or SIGINT; the second one kills."""
     loop = asyncio.get_running_loop()
     received: asyncio.Future[None] = loop.create_future()
 

@@ -1,4 +1,4 @@
-"""`prober simulate`: the platform, honest or faulty, on this machine."""
+"""`prober simulate`: runs the simulated platform on this machine."""
 
 import asyncio
 import os
@@ -25,7 +25,7 @@ DEFAULT_TENANTS = ("acme-prod=acme/prod", "acme-dev=acme/dev", "legacy=legacy")
 
 
 def parse_tenant(text: str, *, networks: bool) -> SimulatedTenant:
-    """Return the tenant that NAME=ORGANISATION/TENANT or NAME=DOMAIN stands for."""
+    """Parse NAME=ORGANISATION/TENANT or NAME=DOMAIN."""
     found = _TENANT.fullmatch(text)
     if found is None:
         raise click.BadParameter(f"'{text}': write NAME=ORGANISATION/TENANT or NAME=DOMAIN")
@@ -35,10 +35,15 @@ def parse_tenant(text: str, *, networks: bool) -> SimulatedTenant:
 
 
 @click.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
-@click.option("--port", default=8080, show_default=True, help="The platform; 0 takes a free one.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
-    "--control-port", default=8081, show_default=True, help="Faults on demand; on loopback alone."
+    "--port", default=8080, show_default=True, help="The platform's port; 0 selects a free port."
+)
+@click.option(
+    "--control-port",
+    default=8081,
+    show_default=True,
+    help="Port of the admin API, on loopback only.",
 )
 @click.option(
     "--tenant",
@@ -46,7 +51,7 @@ def parse_tenant(text: str, *, networks: bool) -> SimulatedTenant:
     multiple=True,
     default=DEFAULT_TENANTS,
     metavar="NAME=ORG/TENANT|NAME=DOMAIN",
-    help="A tenant; may be given often. Default: acme-prod, acme-dev, legacy.",
+    help="A tenant; can be repeated. Default: acme-prod, acme-dev, legacy.",
 )
 @click.option(
     "--token-directory",
@@ -58,25 +63,31 @@ def parse_tenant(text: str, *, networks: bool) -> SimulatedTenant:
     type=click.FloatRange(1, 86_400),
     default=3600,
     show_default=True,
-    help="How long a token lives that an OAuth client was issued.",
+    help="Lifetime of tokens issued to OAuth clients.",
 )
-@click.option("--tls", is_flag=True, help="Speak HTTPS, with a certificate made for this run.")
+@click.option("--tls", is_flag=True, help="Use HTTPS, with a certificate made for this run.")
 @click.option(
     "--ca-file",
     type=click.Path(path_type=Path, dir_okay=False),
     default=Path("simulator-ca.pem"),
     show_default=True,
-    help="With --tls: where to write the authority that clients are to trust.",
+    help="With --tls: write the CA certificate that clients need to trust to this file.",
 )
 @click.option(
-    "--networks", is_flag=True, help="Give each tenant a network to be slowed down and cut."
+    "--networks", is_flag=True, help="Give each tenant a network that can be delayed and cut."
 )
 @click.option(
-    "--server-ms", type=click.FloatRange(0, 600_000), help="Fix the platform's time, in ms."
+    "--server-ms",
+    type=click.FloatRange(0, 600_000),
+    help="Constant response time of the platform, in ms.",
 )
-@click.option("--seed", default=0, show_default=True, help="Equal seeds, equal tokens and times.")
-@click.option("--scenario", type=click.File("r"), help="Play this script of faults (YAML), once.")
-@click.option("--speed", type=click.FloatRange(0.1, 1000), default=1.0, help="Play it faster.")
+@click.option(
+    "--seed", default=0, show_default=True, help="Equal seeds give equal tokens and times."
+)
+@click.option("--scenario", type=click.File("r"), help="Play this scenario of faults (YAML), once.")
+@click.option(
+    "--speed", type=click.FloatRange(0.1, 1000), default=1.0, help="Speed factor of the scenario."
+)
 def simulate(  # noqa: PLR0913 -- one argument for each option
     *,
     host: str,
@@ -93,17 +104,17 @@ def simulate(  # noqa: PLR0913 -- one argument for each option
     scenario: TextIO | None,
     speed: float,
 ) -> None:
-    """Serve a simulated platform: tokens, permissions, Server-Timing, and faults on demand.
+    """Run a simulated platform: tokens, permissions, Server-Timing, and faults on demand.
 
     \b
     Example:
       prober simulate --token-directory .
       curl -H "Authorization: Bearer $(cat acme-prod.token)" \
         http://127.0.0.1:8080/acme/prod/reinfer_/api/v1/datasets
-      curl http://127.0.0.1:8081/                      what can be asked for
+      curl http://127.0.0.1:8081/                      list of requests
       curl -X PUT -d '{"fault": "html_502"}' http://127.0.0.1:8081/faults
 
-    SIGTERM or Ctrl-C ends it.
+    SIGTERM or Ctrl-C stops it.
     """
     script = None if scenario is None else _script(scenario)
     config = SimulatorConfig(
@@ -141,7 +152,7 @@ async def _serve(
         for name in simulator.state.tenants:
             click.echo(f"{name}: {simulator.base_url(name)}")
         click.echo(f"OAuth clients NAME-client: {simulator.token_url}")
-        click.echo(f"control: {control.url} ({len(FAULTS)} faults on demand; Ctrl-C ends it)")
+        click.echo(f"control: {control.url} ({len(FAULTS)} faults on demand; Ctrl-C stops it)")
         sys.stdout.flush()
         ended = wait_for_stop_signal()
         if script is not None:
@@ -161,7 +172,7 @@ async def _enter(simulator: Simulator, resources: AsyncExitStack) -> None:
 async def _play_until(
     ended: asyncio.Future[None], script: Scenario, simulator: Simulator, speed: float
 ) -> None:
-    """Play a script to its end, or until the simulator is to end."""
+    """Play a scenario to its end, or until the simulator stops."""
 
     async def say(phase: Phase) -> None:
         click.echo(f"{phase.name}: {phase.description}")
@@ -175,4 +186,4 @@ async def _play_until(
         playing.result()
     except (KeyError, ValueError) as error:
         raise ProberError(f"the scenario cannot be played: {error.args[0]}") from error
-    click.echo("the scenario has ended; the platform goes on")
+    click.echo("the scenario has ended; the platform keeps running")

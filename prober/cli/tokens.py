@@ -1,4 +1,4 @@
-"""`prober tokens`: where every tenant's token stands in its life."""
+"""`prober tokens`: shows the state of each tenant's token."""
 
 import asyncio
 import os
@@ -28,20 +28,20 @@ _TROUBLED_STATES = frozenset({TokenState.MISSING, TokenState.REJECTED})
 @click.command()
 @click.argument("tenant", required=False)
 @config_option
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document a line instead.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one document a line.")
 def token(tenant: str | None, config_file: Path, *, as_json: bool) -> None:
-    """Show the token of TENANT, or of all: source, state, life, and who shares it.
+    """Show the token of TENANT, or of all tenants: source, state, times, and sharing.
 
-    Nobody is asked: the sources are read as they are now, the rest is what the daemon has saved in
-    its state directory (within the last second). A token is shown by its fingerprint alone.
+    No request is sent. The sources are read now; the rest is what the daemon has saved in its state
+    directory (at most a second old). A token is shown only as a fingerprint.
 
     \b
     Examples:
       prober tokens --config config/prober.yaml
       prober tokens acme-prod --config config/prober.yaml --json
 
-    Exit status: 0; 10 if a token shown is rejected or missing; 2 for a command line or a
-    configuration that cannot be used.
+    Exit status: 0; 10 if a token shown is rejected or missing; 2 for an invalid command line or
+    configuration.
     """
     configuration = load(config_file)
     if tenant is not None:
@@ -58,7 +58,7 @@ def token(tenant: str | None, config_file: Path, *, as_json: bool) -> None:
 
 
 async def _statuses(configuration: Config) -> Mapping[str, TokenStatus]:
-    keeper = TokenManager(
+    manager = TokenManager(
         configuration.tenants,
         os.environ,
         ProbeHttpClient(EventLoopLagMonitor()).exchange,
@@ -66,11 +66,11 @@ async def _statuses(configuration: Config) -> Mapping[str, TokenStatus]:
         version=current_version().version,
         sink=EventSink(),
     )
-    if not await asyncio.to_thread(restore_saved_state, keeper, configuration.state_directory):
+    if not await asyncio.to_thread(restore_saved_state, manager, configuration.state_directory):
         click.echo(
             f"no daemon has saved anything in {configuration.state_directory} that can be read: no"
             " token's life is known, and fingerprints are other ones at each call",
             err=True,
         )
-    await keeper.load()
-    return keeper.statuses
+    await manager.load()
+    return manager.statuses

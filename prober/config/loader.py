@@ -1,7 +1,7 @@
 """Reads the configuration file and PROBER_* variables, and reports all problems at once."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from os import environ
 from pathlib import Path
 from typing import Any, TypeVar
@@ -103,6 +103,17 @@ def load(path: Path, web_config_file: Path | None = None) -> Config:
     return _Validator(document, path).config(web_config_file)
 
 
+def locate(path: Path, notes: Sequence[Note]) -> tuple[ConfigProblem, ...]:
+    """Return notes with their lines in the configuration file, which is read again for that."""
+    if not notes:
+        return ()
+    try:
+        document, _ = read_yaml(read_text(path), str(path))
+    except SettingsError:  # the file was removed meanwhile: without lines
+        document = YamlDocument({}, {})
+    return _Validator(document, path).located(notes)
+
+
 class _Validator:
     """Validates section by section, so that one invalid section hides no other's problems."""
 
@@ -136,7 +147,7 @@ class _Validator:
             self._notes += unauthenticated_write_errors(web, web_file.access)
             warnings += exposure_warnings(web, web_file.access)
         if self._notes or self._environment_problems or web_file is None:
-            problems = self._located(self._notes)
+            problems = self.located(self._notes)
             raise SettingsError((*self._environment_problems, *problems, *self._web_file_problems))
         return Config(
             tenants=tenants,
@@ -154,7 +165,7 @@ class _Validator:
             state_directory=state_directory(state.directory, self._path.absolute(), environ),
             hash=hashlib.sha256(canonical_json(content)).hexdigest()[:16],
             source=self._path,
-            warnings=(*self._located(warnings), *web_file.warnings),
+            warnings=(*self.located(warnings), *web_file.warnings),
         )
 
     def _content_with_variables(self) -> Mapping[str, Any]:
@@ -285,7 +296,7 @@ class _Validator:
             # pydantic adds "[key]" to the path when a mapping's key itself is invalid
             self._notes.append((tuple(part for part in path if part != "[key]"), message))
 
-    def _located(self, notes: list[Note]) -> tuple[ConfigProblem, ...]:
+    def located(self, notes: Iterable[Note]) -> tuple[ConfigProblem, ...]:
         """Return notes with the variable or the line that they are about, in the file's order."""
         problems = (
             ConfigProblem(variable, None, format_key_path(path), message)

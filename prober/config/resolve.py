@@ -4,6 +4,7 @@ Problems are collected and returned, so that the user sees all of them at once.
 """
 
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -351,6 +352,7 @@ def _json(value: object) -> bytes:
 # The fastest burn-rate alert fires when the budget of 30 days would be spent in two days.
 _FASTEST_BURN_RATE = 14.4
 _MIN_FAILURES_FOR_ALERT = 3.0
+_MIN_ADVISED_OBJECTIVE = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -533,6 +535,25 @@ def max_measurable_objective(tenant: Tenant) -> float:
     return max(0.0, 1 - _MIN_FAILURES_FOR_ALERT / (_FASTEST_BURN_RATE * runs_an_hour))
 
 
+def objective_warning(tenant: Tenant) -> str | None:
+    """Return a warning if the probes run too rarely to measure the availability objective."""
+    highest = max_measurable_objective(tenant)
+    objective = tenant.availability_objective_ratio
+    if objective <= highest:
+        return None
+    # Rounded down: the advice must not be above what is measurable.
+    advised_percent = math.floor(highest * 1e6) / 1e4
+    lower = f", or set an objective of at most {advised_percent:.4f}%"
+    needed_runs = math.ceil(_MIN_FAILURES_FOR_ALERT / (_FASTEST_BURN_RATE * (1 - objective)))
+    return (
+        f"has an availability objective of {objective * 100:.10g}%, but its probes run too rarely"
+        f" for that: fewer than {_MIN_FAILURES_FOR_ALERT:g} failures would fire the alert; probe"
+        f" more often ({needed_runs:,} runs an hour of all probes together)"
+        # Nobody wants an objective of a few percent, or 0%, which is not even valid.
+        + (lower if highest >= _MIN_ADVISED_OBJECTIVE else "")
+    )
+
+
 def _warnings(entries: Mapping[int, TenantEntry], tenants: Sequence[Tenant]) -> list[Note]:
     warnings: list[Note] = []
     users: dict[tuple[str, ...], str] = {}
@@ -552,14 +573,8 @@ def _warnings(entries: Mapping[int, TenantEntry], tenants: Sequence[Tenant]) -> 
 
 def _tenant_warnings(tenant: Tenant) -> list[Note]:
     warnings: list[Note] = []
-    highest = max_measurable_objective(tenant)
-    if tenant.availability_objective_ratio > highest:
-        message = (
-            f"has an availability objective of {tenant.availability_objective_ratio:.4%}, but its"
-            " probe interval is too long for that: fewer than"
-            f" {_MIN_FAILURES_FOR_ALERT:g} failures would fire the alert; probe more often, or set"
-            f" an objective of at most {highest:.4%}"
-        )
+    message = objective_warning(tenant)
+    if message is not None:
         warnings.append(((), message))
     if is_remote_plaintext(tenant.base_url):
         message = "is plain http: anyone on the network path can read the token"

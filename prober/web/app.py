@@ -14,7 +14,7 @@ from prober.web.tls import WebConfigReloader
 MAX_REQUEST_BYTES = 64 * 1024
 
 
-def create_app(site: WebContext, keeper: WebConfigReloader | None = None) -> web.Application:
+def create_app(site: WebContext, web_config: WebConfigReloader | None = None) -> web.Application:
     """Return the application; without a web configuration everybody may read, and nobody write."""
     app = web.Application(client_max_size=MAX_REQUEST_BYTES)
     app[SITE] = site
@@ -30,7 +30,7 @@ def create_app(site: WebContext, keeper: WebConfigReloader | None = None) -> web
     actions.add_reload_route(app)
     app.router.add_static("/static/", str(files("prober.web").joinpath("static")))
     app.middlewares.append(pages.errors_as_pages)
-    AuthMiddleware(keeper or WebConfigReloader()).install(app)
+    AuthMiddleware(web_config or WebConfigReloader()).install(app)
     return app
 
 

@@ -75,8 +75,8 @@ _BUSY_SECONDS = 1.0
 class AuthMiddleware:
     """Passes requests on, or responds with 401, 403, 408, 413, 429 or 503."""
 
-    def __init__(self, keeper: WebConfigReloader, body_seconds: float = _BODY_SECONDS) -> None:
-        self._keeper = keeper
+    def __init__(self, web_config: WebConfigReloader, body_seconds: float = _BODY_SECONDS) -> None:
+        self._web_config = web_config
         self._body_seconds = body_seconds
         self._passwords = PasswordVerifier()
         self._wrong = RateLimiter(_FAILURES_BURST, _FAILURE_INTERVAL_SECONDS, _MAX_NETWORKS)
@@ -106,7 +106,7 @@ class AuthMiddleware:
         return refusal
 
     async def _refusal(self, request: web.Request) -> web.Response | None:
-        access, resource = self._keeper.access, request.match_info.route.resource
+        access, resource = self._web_config.access, request.match_info.route.resource
         route = None if resource is None else resource.canonical
         context = request.app.get(SITE)
         if context is not None and route not in HEALTH:
@@ -181,7 +181,7 @@ class AuthMiddleware:
         return None
 
     async def _add_headers(self, request: web.Request, response: web.StreamResponse) -> None:
-        headers = response_headers(self._keeper.access.headers, is_tls=request.secure)
+        headers = response_headers(self._web_config.access.headers, is_tls=request.secure)
         response.headers["Server"] = headers["Server"]  # instead of the library and its version
         for name, value in headers.items():
             response.headers.setdefault(name, value)

@@ -153,14 +153,20 @@ def test_a_wall_clock_that_is_set_changes_nothing(stage: Stage) -> None:
         assert never_late(running)
 
 
+def written_at(running: Daemon) -> float:
+    return running.total("prober_history_last_write_timestamp_seconds")
+
+
 def test_being_killed_again_and_again_loses_a_second_at_most(stage: Stage) -> None:
     settings = some(stage, "killed")
     seen = 0.0
     for _ in range(3):
         with daemon(stage, "killed", settings) as running:
             running.go_on("good-plain", more=2)
-            time.sleep(0.7)  # what is seen now is what the history had a batch's time to write
-            seen += running.runs("good-plain") - 1  # of one run a second, one may be lost
+            seen += running.runs("good-plain")
+            for _ in range(2):  # the batch that is under way, and the next: all runs seen are in it
+                before = written_at(running)
+                eventually("a batch is written", lambda: written_at(running) > before)  # noqa: B023
             running.process.kill()
             running.process.wait()
     state = stage.directory / "killed"

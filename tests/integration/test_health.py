@@ -70,12 +70,12 @@ def test_a_daemon_that_answers_is_healthy(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("answer", "why"),
     [
-        (b"HTTP/1.1 503 Service Unavailable\r\n\r\n", "answered 503"),
-        (b"HTTP/1.1 302 Found\r\nLocation: /-/healthy\r\n\r\n", "answered 302"),
-        (b"SSH-2.0-OpenSSH_9.2\x1b[2J\r\n", "what answers does not speak HTTP"),
-        (b"HTTP/1.1 2000 OK\r\n\r\n", "what answers does not speak HTTP"),
-        (b"x" * 1_000_000, "what answers does not speak HTTP: its first line has no end"),
-        (b"HTTP/1.1 200", "no answer within 0.5 s"),
+        (b"HTTP/1.1 503 Service Unavailable\r\n\r\n", "HTTP 503"),
+        (b"HTTP/1.1 302 Found\r\nLocation: /-/healthy\r\n\r\n", "HTTP 302"),
+        (b"SSH-2.0-OpenSSH_9.2\x1b[2J\r\n", "the response is not HTTP"),
+        (b"HTTP/1.1 2000 OK\r\n\r\n", "the response is not HTTP"),
+        (b"x" * 1_000_000, "the response is not HTTP: the status line is too long"),
+        (b"HTTP/1.1 200", "no response within 0.5 s"),
     ],
 )
 def test_one_that_answers_anything_else_is_not(answer: bytes, why: str) -> None:
@@ -108,7 +108,7 @@ def test_elsewhere_a_certificate_is_verified() -> None:
     with serving(HEALTHY, context) as port:
         done = health("--url", f"https://127.1:{port}")  # leads here, and is not known to do so
     assert done.exit_code == 1
-    assert "not reached: unable to get local issuer certificate" in done.stderr
+    assert "cannot be reached: unable to get local issuer certificate" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -105,8 +105,10 @@ async def served(
     site: WebContext, access: AccessPolicy = OPEN
 ) -> AsyncIterator[aiohttp.ClientSession]:
     """Serve a site, and yield a client whose addresses begin with `/`."""
-    keeper = WebConfigReloader(access)
-    listening = await listen(create_app(site, keeper), "127.0.0.1", 0, ConnectionManager(keeper))
+    web_config = WebConfigReloader(access)
+    listening = await listen(
+        create_app(site, web_config), "127.0.0.1", 0, ConnectionManager(web_config)
+    )
     try:
         async with aiohttp.ClientSession(listening.url) as client:
             yield client

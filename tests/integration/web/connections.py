@@ -64,17 +64,17 @@ async def behind(
 ) -> AsyncIterator[WebServer]:
     """Serve a site behind a web.yml."""
     site = (house or House(None)).site(ad_hoc=ad_hoc)
-    keeper = WebConfigReloader(
+    web_config = WebConfigReloader(
         read_web_config(file).access, lambda: read_web_config(file).access, period_seconds=0.05
     )
     listening = await listen(
-        create_app(site, keeper), "127.0.0.1", 0, ConnectionManager(keeper, bounds)
+        create_app(site, web_config), "127.0.0.1", 0, ConnectionManager(web_config, bounds)
     )
-    keeper.start()
+    web_config.start()
     try:
         yield listening
     finally:
-        await keeper.close()
+        await web_config.close()
         await listening.close()
 
 

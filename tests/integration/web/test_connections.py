@@ -173,9 +173,9 @@ async def test_what_is_no_http_is_answered_with_the_headers_of_all_answers(
 
 
 async def test_a_body_that_does_not_come_is_not_waited_for() -> None:
-    app, keeper = web.Application(), WebConfigReloader(AccessPolicy(writes_are_open=True))
-    AuthMiddleware(keeper, body_seconds=0.2).install(app)
-    listening = await listen(app, "127.0.0.1", 0, ConnectionManager(keeper))
+    app, web_config = web.Application(), WebConfigReloader(AccessPolicy(writes_are_open=True))
+    AuthMiddleware(web_config, body_seconds=0.2).install(app)
+    listening = await listen(app, "127.0.0.1", 0, ConnectionManager(web_config))
     reader, writer = await connect(listening.port)
     writer.write(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n123")
     assert b" 408 " in await reader.readline()

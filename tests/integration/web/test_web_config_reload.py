@@ -49,12 +49,12 @@ async def test_a_change_that_cannot_be_used_changes_nothing_and_is_told_once(
     tmp_path: Path, file: str, content: str | None, said: str
 ) -> None:
     web_yml, log = write_files(tmp_path, TLS + USERS), Log()
-    keeper = WebConfigReloader(
+    web_config = WebConfigReloader(
         read_web_config(web_yml).access, lambda: read_web_config(web_yml).access, log.logger, 0.05
     )
-    before = (keeper.access, keeper.context)
+    before = (web_config.access, web_config.context)
     good = (tmp_path / file).read_bytes()
-    keeper.start()
+    web_config.start()
     try:
         if content is None:
             (tmp_path / file).unlink()
@@ -63,12 +63,12 @@ async def test_a_change_that_cannot_be_used_changes_nothing_and_is_told_once(
         await log.wait_for(1)
         assert log.events == ["web_config.reload_rejected"]
         assert said in log.heard.calls[0].kwargs["message"]
-        assert (keeper.access, keeper.context) == before
+        assert (web_config.access, web_config.context) == before
         (tmp_path / file).write_bytes(good)
         await log.wait_for(2)
         assert log.events == ["web_config.reload_rejected", "web_config.reloaded"]
     finally:
-        await keeper.close()
+        await web_config.close()
 
 
 async def test_a_file_is_read_once_it_is_still(tmp_path: Path) -> None:
@@ -79,8 +79,8 @@ async def test_a_file_is_read_once_it_is_still(tmp_path: Path) -> None:
         read.set()
         return AccessPolicy(files=(file,))
 
-    keeper = WebConfigReloader(AccessPolicy(files=(file,)), reread, Log().logger, 0.3)
-    keeper.start()
+    web_config = WebConfigReloader(AccessPolicy(files=(file,)), reread, Log().logger, 0.3)
+    web_config.start()
     try:
         for number in range(40):
             file.write_text("x" * number)
@@ -88,4 +88,4 @@ async def test_a_file_is_read_once_it_is_still(tmp_path: Path) -> None:
             assert not read.is_set()
         assert await asyncio.to_thread(read.wait, 20)
     finally:
-        await keeper.close()
+        await web_config.close()

@@ -415,9 +415,9 @@ def test_a_bad_proxy_of_the_environment_is_a_problem_of_its_variable(
     [
         ("0.995", "60s", None),
         ("0.9965", "60s", None),
-        ("0.999", "60s", "set an objective of at most 99.6528%"),
+        ("0.999", "60s", "set an objective of at most 99.6527%"),
         ("0.999", "10s", None),
-        ("0.995", "5m", "set an objective of at most 98.2639%"),
+        ("0.995", "5m", "set an objective of at most 98.2638%"),
     ],
 )
 def test_a_promise_that_the_rate_of_probes_cannot_carry_is_warned_of(
@@ -431,6 +431,37 @@ def test_a_promise_that_the_rate_of_probes_cannot_carry_is_warned_of(
     warnings = [str(problem) for problem in load(file).warnings]
     assert len(warnings) == (told is not None)
     assert told is None or told in warnings[0]
+
+
+@pytest.mark.parametrize("interval", ["3h", "4h48m", "5h", "1d", "30d"])
+def test_an_objective_for_rare_probes_gets_no_useless_advice(file: Path, interval: str) -> None:
+    file.write_text(f"defaults: {{interval: {interval}}}\n" + ONE_TENANT)
+    (warning,) = load(file).warnings
+    assert "runs an hour of all probes together)" in warning.message
+    assert "at most" not in warning.message
+
+
+@pytest.mark.parametrize("objective", [0.99, 0.995, 0.999, 0.9999, 0.999999, 0.123])
+@pytest.mark.parametrize("interval_seconds", [1, 7, 60, 300, 1200, 86400])
+def test_the_advice_on_objectives_can_be_followed(
+    file: Path, objective: float, interval_seconds: int
+) -> None:
+    def written(objective: str, interval: str) -> list[str]:
+        file.write_text(
+            f"defaults: {{interval: {interval}, objectives: {{availability: {objective}}}}}\n"
+            "tenants:\n"
+            "  - {name: acme, domain: acme, token: {env: ACME_TOKEN}, probes: [datasets]}\n"
+        )
+        return [problem.message for problem in load(file).warnings]
+
+    for message in written(str(objective), f"{interval_seconds}s"):
+        if advice := re.search(r"at most ([0-9.]+)%", message):
+            assert not written(str(float(advice[1]) / 100), f"{interval_seconds}s")
+        runs = re.search(r"\(([0-9,]+) runs an hour", message)
+        assert runs is not None
+        interval_milliseconds = 3_600_000 // int(runs[1].replace(",", ""))
+        if interval_milliseconds >= 1000:
+            assert not written(str(objective), f"{interval_milliseconds}ms")
 
 
 SECRET_TEXTS = (
