@@ -1,3 +1,4 @@
+import json
 import os
 import subprocess
 import sys
@@ -161,3 +162,24 @@ def test_secrets_and_state_that_others_can_read_are_warned_of(
         f"every user of this machine can read {secrets}/b: use 'chmod o= {secrets}/b'",
         f"every user of this machine can change {secrets}/c: use 'chmod o= {secrets}/c'",
     ]
+
+
+HOSTILE = "a\x1b]8;;http://evil.example\x1b\\b\x07\u202e\x9b31m"
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{}: 1\n",
+        "web: {{{}: 1}}\n",
+        "probes: {{{}: {{path: 1}}}}\n",
+        "web: {{listen: {}}}\n",
+        "defaults: {{headers: {{{}: {{}}}}}}\n",
+        "log: {{level: {}}}\n",
+    ],
+)
+def test_control_characters_of_a_file_never_reach_the_terminal(file: Path, template: str) -> None:
+    file.write_text(template.format(json.dumps(HOSTILE)) + TENANTS)
+    result = CliRunner().invoke(validate, [str(file)])
+    assert result.exit_code == 1
+    assert all(line.isprintable() for line in result.output.splitlines())
