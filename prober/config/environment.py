@@ -7,6 +7,12 @@ from types import NoneType
 from typing import Any
 
 from pydantic import BaseModel
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from prober.config.error_messages import accepts_only_collections, annotations_at
 from prober.config.schema import ConfigFile
@@ -22,7 +28,7 @@ SECTIONS = frozenset(ConfigFile.model_fields) - _FILE_ONLY | _RENAMED
 """The top-level keys that variables may set."""
 
 
-def variable_path(name: str) -> KeyPath | None:
+def variable_path(name: str) -> tuple[str, ...] | None:
     """Return the key path that a variable sets, None if it is none of ours. Case is ignored."""
     if not name.upper().startswith(_PREFIX):
         return None
@@ -38,9 +44,34 @@ def with_variables(
     Mappings are merged, other values are replaced. Sections without a value are left out. Of two
     variables the one with the longer path wins.
     """
-    merged = {
-        key: value for key, value in content.items() if value is not None or key in _FILE_ONLY
-    }
+    given = {key: value for key, value in content.items() if value is not None}
+    in_file = {key: value for key, value in given.items() if key in SECTIONS}
+    others = {key: value for key, value in content.items() if key not in SECTIONS}
+    values, problems = _values(variables)
+
+    class Overlay(BaseSettings):
+        """The sections of the file, with the variables' values over them."""
+
+        model_config = SettingsConfigDict(extra="allow")
+
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 -- the library's signature
+            dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+            file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            # The library's own source for variables knows JSON only, and not the passed ones.
+            return InitSettingsSource(settings_cls, values), init_settings
+
+    return {**others, **Overlay(**in_file).model_dump()}, problems
+
+
+def _values(variables: Mapping[str, str]) -> tuple[dict[str, Any], list[Note]]:
+    """Return what variables set, as nested mappings, and problems."""
+    values: dict[str, Any] = {}
     problems: list[Note] = []
     paths = {name: path for name in variables if (path := variable_path(name)) is not None}
     for name, path in sorted(paths.items(), key=lambda item: (len(item[1]), item[0])):
@@ -48,10 +79,14 @@ def with_variables(
         if problem is not None:
             problems.append((path, problem))
             continue
-        for part in reversed(path):
-            value = {part: value}
-        merged = _merged(merged, value)
-    return merged, problems
+        section = values
+        for part in path[:-1]:
+            below = section.get(part)
+            below = below if isinstance(below, dict) else {}
+            section[part] = below
+            section = below
+        section[path[-1]] = value
+    return values, problems
 
 
 def unknown_variables(variables: Mapping[str, str]) -> list[ConfigProblem]:
@@ -111,12 +146,3 @@ def _parsed(text: str, path: KeyPath) -> tuple[Any, str | None]:
         return text, f"is neither JSON nor YAML ({problems[0].message})"
     value = document.content.get("value")
     return (value if isinstance(value, list | dict) else text), None
-
-
-def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(below)
-    for key, value in above.items():
-        known = merged.get(key)
-        both = isinstance(known, Mapping) and isinstance(value, Mapping)
-        merged[key] = _merged(known, value) if both and known is not None else value
-    return merged
