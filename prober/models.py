@@ -387,6 +387,9 @@ class HttpExchange:
     itself. With a `timing_fallback` an arrival was not timed by the kernel, and the event loop's
     greatest delay during the attempt, `loop_lag_seconds`, is the doubt instead.
     `tcp` is what the kernel knew of the connection at the end; None where it does not say.
+    `stale_connection_retries` is 1 if the server closed a kept connection without responding to the
+    request, so that the request was sent again on a new connection, else 0. All other fields are
+    those of the second attempt alone.
     `redactor` takes what was secret in the request out of what came back.
     """
 
@@ -404,6 +407,7 @@ class HttpExchange:
     timing_fallback: TimingFallback | None = None
     tcp: TcpEvidence | None = None
     via_proxy: bool = False
+    stale_connection_retries: int = 0
     redactor: Redactor = field(default=NO_SECRETS, repr=False, compare=False)
 
     def __post_init__(self) -> None:

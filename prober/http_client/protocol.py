@@ -23,7 +23,7 @@ from aiohttp.http_parser import RawResponseMessage
 from aiohttp.streams import StreamReader
 
 from prober.http_client.attempt_timing import Phase
-from prober.http_client.kernel_timing import TimedSocket
+from prober.http_client.kernel_timing import TimedSocket, is_closed_by_peer
 from prober.http_client.timing import Attempt, current_attempt
 from prober.models import Response
 
@@ -57,6 +57,17 @@ class LimitedResponseHandler(ResponseHandler):
         if attempt is not None and connected is not None:
             number = connected.fileno()
             self._socket = next((s for s in attempt.sockets if s.fileno() == number), None)
+
+    def is_connected(self) -> bool:
+        """Return whether the connection is open, as far as the kernel knows at this moment.
+
+        aiohttp calls this before it uses a kept connection. The event loop may not have read yet
+        that the server has closed it, and a request on it would fail.
+        """
+        if not super().is_connected():
+            return False
+        kept = self._socket
+        return kept is None or (kept.fileno() >= 0 and not is_closed_by_peer(kept))
 
     def set_response_params(self, **parameters: Any) -> None:  # noqa: ANN401 -- aiohttp's own
         """Take note that a request is under way: what comes now is its answer."""
@@ -133,6 +144,8 @@ class LimitedResponseHandler(ResponseHandler):
         if self.exception() is not None:
             return
         self._received_bytes += len(data)
+        if self._attempt is not None:
+            self._attempt.has_response_bytes = True
         super().data_received(data)
         too_much = self._over_limit()
         if too_much is not None:
@@ -162,6 +175,16 @@ class LimitedConnector(aiohttp.TCPConnector):
         # aiohttp has no public way to this; a test floods a client and would tell if it were gone.
         made: functools.partial[Any] = functools.partial(LimitedResponseHandler, loop=self._loop)
         self._factory = made
+
+    async def _get(self, *arguments: Any) -> Any:  # noqa: ANN401 -- aiohttp's own
+        """Return a kept connection, None if there is none or if the attempt needs a new one.
+
+        aiohttp has no public way to this either; a test counts the server's connections.
+        """
+        attempt = current_attempt()
+        if attempt is not None and attempt.needs_new_connection:
+            return None
+        return await super()._get(*arguments)
 
 
 try:  # in the standard library from Python 3.14 on
