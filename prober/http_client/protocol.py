@@ -72,9 +72,12 @@ class LimitedResponseHandler(ResponseHandler):
     def set_response_params(self, **parameters: Any) -> None:  # noqa: ANN401 -- aiohttp's own
         """Take note that a request is under way: what comes now is its answer."""
         self._received_bytes, self._heads, self._body = 0, 0, None
-        self._attempt = current_attempt()
-        if self._attempt is not None and not self._attempt.timing.tunnel_pending:
-            self._attempt.use(self._socket)
+        self._attempt = attempt = current_attempt()
+        if attempt is not None:
+            if self._socket is not None and self._socket not in attempt.sockets:
+                attempt.timing.tunnel_opened()  # a kept connection: its tunnel is open already
+            if not attempt.timing.tunnel_pending:
+                attempt.use(self._socket)
         super().set_response_params(**parameters)
 
     def data_received(self, data: bytes) -> None:

@@ -9,7 +9,7 @@ import ssl
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -361,3 +361,46 @@ async def test_a_close_that_the_event_loop_has_not_read_is_found_before_use(meth
     assert not second.connection_reused
     assert second.stale_connection_retries == 0
     assert len(received) == 2
+
+
+async def _tunnel(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """A proxy that opens the tunnel that CONNECT asks for."""
+
+    async def copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            while data := await source.read(65536):
+                target.write(data)
+        target.close()
+
+    head = await reader.readuntil(b"\r\n\r\n")
+    port = int(head.split(b" ")[1].rpartition(b":")[2])
+    far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+    await asyncio.gather(copy(reader, far_writer), copy(far_reader, writer))
+
+
+@METHODS
+@pytest.mark.parametrize(
+    ("behaviour", "retries"), [(_serve_on, 0), (_close_after_request, 1)], ids=["open", "stale"]
+)
+@pytest.mark.parametrize("authority", ["https"], indirect=True)
+async def test_a_tunnel_of_a_proxy_is_kept_as_any_connection(
+    method: str,
+    behaviour: Behaviour,
+    retries: int,
+    authority: trustme.CA | None,
+    options: TransportOptions,
+) -> None:
+    async with await asyncio.start_server(_tunnel, "127.0.0.1", 0) as proxy:
+        proxy_url = f"http://127.0.0.1:{proxy.sockets[0].getsockname()[1]}"
+        async with (
+            running(Server(behaviour), authority) as server,
+            after_a_first(server, method, replace(options, proxy_url=proxy_url)) as send,
+        ):
+            second = await send()
+    assert second.failure is None
+    assert second.via_proxy
+    assert second.connection_reused == (retries == 0)
+    assert (second.phases.wait is None, second.phases.connect is None) == (False, retries == 0)
+    assert second.stale_connection_retries == retries
+    assert (server.connections, len(server.requests)) == (1 + retries, 2 + retries)
