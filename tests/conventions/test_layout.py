@@ -1,6 +1,7 @@
 """Layout rules: modules and functions stay readable, packages import nothing."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -33,3 +34,25 @@ def test_a_package_has_a_docstring_and_imports_nothing() -> None:
         body = ast.parse(package.read_text()).body
         assert len(body) == 1, package
         assert isinstance(body[0], ast.Expr), package
+
+
+PROGRAMS = {
+    "prometheus": re.compile(r'"(?:promtool|amtool)"|import .*\b(?:promtool|amtool|prometheus)\b'),
+    "netns": re.compile(r'"unshare"'),
+    "systemd": re.compile(r'"systemd-\w+"'),
+}
+
+
+@pytest.mark.parametrize("marker", PROGRAMS)
+def test_what_needs_a_program_is_marked(marker: str) -> None:
+    """Else `-m "not prometheus"` and the like would not do without it."""
+    sources = {path: path.read_text() for path in (ROOT / "tests").rglob("test_*.py")}
+    unmarked = [
+        path.name
+        for path, source in sources.items()
+        if PROGRAMS[marker].search(source)
+        and f"pytest.mark.{marker}" not in source
+        and path != Path(__file__)
+        and not (marker == "netns" and "stage: Stage" in source)
+    ]
+    assert unmarked == []

@@ -17,6 +17,8 @@ import pytest
 from tests.programs import PROBER, started
 from tests.prometheus import free_port, running
 
+pytestmark = pytest.mark.prometheus  # the documented commands include promtool
+
 ROOT = Path(__file__).parents[2]
 BLOCKS = re.findall(r"```(yaml|sh)\n(.*?)```", (ROOT / "docs/access.md").read_text(), re.DOTALL)
 RIGHT = {"Authorization": "Basic " + b64encode(b"prometheus:correct horse battery").decode()}
@@ -133,7 +135,6 @@ def test_the_same_file_serves_prometheus_which_scrapes_with_it(documented: Docum
         assert health == {"up"}, targets
 
 
-@pytest.mark.prometheus
 def test_prometheus_and_prober_agree_on_the_example(tmp_path: Path, documented: Documented) -> None:
     for name in ("prober.crt", "prober.key"):
         (tmp_path / name).write_bytes((documented.directory / name).read_bytes())

@@ -9,6 +9,8 @@ import pytest
 from tests.faults.cut_link import CASES
 from tests.faults.harness import _UNSHARE, ROOT
 
+pytestmark = pytest.mark.netns
+
 EXPECTED = {
     "silent": ("response_timeout_far_end_silent", "platform"),
     "half": ("response_timeout_far_end_silent", "platform"),

@@ -26,6 +26,7 @@ def test_the_rule_is_what_the_code_makes_byte_by_byte() -> None:
     assert FILE.read_text() == prometheus_rule(), "run `make dashboards`"
 
 
+@pytest.mark.prometheus
 def test_the_rule_holds_every_group_and_nothing_else(tmp_path: Path) -> None:
     rule = rendered(MONITORING)["PrometheusRule", "prober"]
     shipped = [group for file in sorted(RULES.glob("*.yml")) for group in groups(file.read_text())]
