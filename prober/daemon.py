@@ -150,7 +150,9 @@ class Daemon:
             self._reloader.watch(configuration.source)
         notes = await asyncio.to_thread(permission_warnings, configuration)
         for warning in (*configuration.warnings, *locate(configuration.source, notes)):
-            self._logger.warning("config.warning", key=warning.key, message=warning.message)
+            self._logger.warning(
+                "config.warning", key=warning.key or warning.file, message=warning.message
+            )
         self._logger.info(
             "daemon.started",
             listening=self.listening.url,
