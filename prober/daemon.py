@@ -18,7 +18,9 @@ import structlog
 from prober.classifier.rules import classify
 from prober.config.addresses import is_loopback
 from prober.config.diff import ConfigDiff, config_diff, with_restart_only_settings
+from prober.config.file_checks import permission_warnings
 from prober.config.limits import check_series_limit
+from prober.config.loader import locate
 from prober.config.resolve import Config
 from prober.config.web_config import web_config_reader
 from prober.http_client.client import ProbeHttpClient
@@ -140,14 +142,17 @@ class Daemon:
         await self.status.start()
         self.metrics.configuration_loaded(time.time(), configuration.hash)
         self._runner.enable()
-        self._scheduler.start(configuration.tenants)
+        self._scheduler.start(configuration.tenants, self.status.last_runs)
         # The first scrape would otherwise have to render the text of every series.
         warming_up = asyncio.create_task(warm_up(self.metrics.refresh), name="warm up metrics")
         self._resources.callback(warming_up.cancel)
         if self._reloader is not None and configuration.reload.on_change:
             self._reloader.watch(configuration.source)
-        for warning in configuration.warnings:
-            self._logger.warning("config.warning", key=warning.key, message=warning.message)
+        notes = await asyncio.to_thread(permission_warnings, configuration)
+        for warning in (*configuration.warnings, *locate(configuration.source, notes)):
+            self._logger.warning(
+                "config.warning", key=warning.key or warning.file, message=warning.message
+            )
         self._logger.info(
             "daemon.started",
             listening=self.listening.url,

@@ -26,7 +26,20 @@ class ConfigProblem:
 
     def __str__(self) -> str:
         place = self.file if self.line is None else f"{self.file}:{self.line}"
-        return f"{place}: {self.key}: {self.message}" if self.key else f"{place}: {self.message}"
+        key = f"{self.key}: " if self.key else ""
+        return _escaped(f"{place}: {key}{self.message}")
+
+
+def _escaped(text: str) -> str:
+    """Return text with unprintable characters in the form of Python's escapes.
+
+    Keys and values of a file are written by others; a terminal would obey control sequences.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
+    )
 
 
 class SettingsError(ProberError):

@@ -380,6 +380,9 @@ class HttpExchange:
     the loop's greatest delay during the attempt, `loop_lag_seconds`, bounds the error instead.
     `tcp` is None where the kernel does not provide it. `redactor` removes the request's secrets
     from what came back.
+    `stale_connection_retries` is 1 if the server closed a kept connection without responding to the
+    request, so that the request was sent again on a new connection, else 0. All other fields are
+    those of the second attempt alone.
     """
 
     method: str
@@ -396,6 +399,7 @@ class HttpExchange:
     timing_fallback: TimingFallback | None = None
     tcp: TcpEvidence | None = None
     via_proxy: bool = False
+    stale_connection_retries: int = 0
     redactor: Redactor = field(default=NO_SECRETS, repr=False, compare=False)
 
     def __post_init__(self) -> None:

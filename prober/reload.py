@@ -101,7 +101,9 @@ class Reloader:
     def _log_changes(self, configuration: Config, diff: ConfigDiff) -> None:
         self._service.status(f"probing {len(configuration.tenants)} tenants")
         for warning in configuration.warnings:
-            self._logger.warning("config.warning", key=warning.key, message=warning.message)
+            self._logger.warning(
+                "config.warning", key=warning.key or warning.file, message=warning.message
+            )
         if diff.needs_restart:
             self._logger.warning(
                 "config.restart_required",

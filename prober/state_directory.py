@@ -1,7 +1,9 @@
 """The directory for state that survives a restart; one prober at a time may use it."""
 
+import errno
 import fcntl
 import os
+import stat
 from pathlib import Path
 from typing import Self
 
@@ -24,7 +26,13 @@ class StateDirectory:
         Raises StateDirectoryError if another prober uses it, OSError if it is not writable.
         """
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = os.open(path / _LOCK_NAME, os.O_CREAT | os.O_RDWR, 0o600)
+        # No symbolic link is followed, since its target would be overwritten below. To open a pipe
+        # could block, hence O_NONBLOCK.
+        flags = os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK
+        lock = os.open(path / _LOCK_NAME, flags, 0o600)
+        if not stat.S_ISREG(os.fstat(lock).st_mode):
+            os.close(lock)
+            raise OSError(errno.EINVAL, "is not a regular file", str(path / _LOCK_NAME))
         # flock and no existence check: the kernel drops the lock with the process, so a crash never
         # leaves a stale one behind.
         try:

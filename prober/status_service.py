@@ -18,6 +18,7 @@ from prober.history.schema import migrate
 from prober.history.sink import HistoryCallbacks, HistorySink
 from prober.metrics.sink import PrometheusSink
 from prober.outcomes import HistoryDropReason
+from prober.scheduler.planner import CATCH_UP_SECONDS, ProbeKey
 from prober.sinks import EventSink
 from prober.stats.aggregates import BUCKET_SECONDS, TimeBucket, bucket_start
 from prober.stats.incidents import FailureStreak
@@ -31,16 +32,24 @@ _CLOSE_TIMEOUT_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class _RestoredState:
-    """What the history knows at start: one day of buckets, totals of 30 days, open streaks."""
+    """What the history knows at start: one day of buckets, totals of 30 days, open streaks.
+
+    `last_runs` are those of probes with a long interval that ran within it.
+    """
 
     buckets: Mapping[str, Mapping[int, TimeBucket]]
     monthly_totals: Mapping[str, TimeBucket]
+    last_runs: Mapping[ProbeKey, float]
     streaks: Sequence[FailureStreak]
     since: float | None
 
 
 class StatusService:
-    """The current status of all tenants (`tracker`) and the history (`history`)."""
+    """The current status of all tenants (`tracker`) and the history (`history`).
+
+    After `start`, `last_runs` has the last runs before the start of probes with a long interval,
+    if they ran within it.
+    """
 
     def __init__(
         self,
@@ -50,6 +59,13 @@ class StatusService:
     ) -> None:
         self.tracker = StatusTracker(configuration.tenants, time.time())
         self.history: HistoryReader | None = None
+        self.last_runs: Mapping[ProbeKey, float] = {}
+        self._intervals_seconds = {
+            (tenant.name, probe.name): probe.interval_seconds
+            for tenant in configuration.tenants
+            for probe in tenant.probes
+            if probe.interval_seconds > CATCH_UP_SECONDS
+        }
         self._metrics = metrics
         self._logger = logger
         self._directory = configuration.state_directory
@@ -78,7 +94,10 @@ class StatusService:
             async with asyncio.timeout(_RESTORE_TIMEOUT_SECONDS):
                 on_quarantine = self._on_loop(self._on_quarantine)
                 await asyncio.to_thread(migrate, self._directory, on_quarantine)
-                restored = await asyncio.to_thread(_read, self.history, time.time())
+                restored = await asyncio.to_thread(
+                    _read, self.history, time.time(), self._intervals_seconds
+                )
+            self.last_runs = restored.last_runs
             self.tracker.restore(restored.buckets, restored.streaks, restored.since)
             self.tracker.restore_monthly_totals(restored.monthly_totals)
         except TimeoutError:
@@ -186,10 +205,19 @@ def _probes(configuration: Config) -> frozenset[tuple[str, str]]:
     return frozenset((t.name, probe.name) for t in configuration.tenants for probe in t.probes)
 
 
-def _read(history: HistoryReader, now: float) -> _RestoredState:
+def _read(
+    history: HistoryReader, now: float, intervals_seconds: Mapping[ProbeKey, float]
+) -> _RestoredState:
     streaks = history.streaks(now, now)
+    last_runs = history.last_runs(
+        {key: now - interval_seconds for key, interval_seconds in intervals_seconds.items()}
+    )
     return _RestoredState(
-        history.buckets(_day_start(now)), _read_totals(history, now), streaks, history.oldest()
+        history.buckets(_day_start(now)),
+        _read_totals(history, now),
+        last_runs,
+        streaks,
+        history.oldest(),
     )
 
 

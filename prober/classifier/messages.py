@@ -52,6 +52,11 @@ FAILURE_MESSAGES = {
     FailureKind.PROTOCOL_ERROR: "The response from {host} is not valid HTTP",
 }
 
+STALE_CONNECTION = (
+    "This was the second attempt, on a new connection: the server had closed a kept connection"
+    " without a response"
+)
+
 # What a status from a proxy or from Cloudflare means: RFC 9110, RFC 6585, Cloudflare's own codes.
 _STATUS_NOTES = {407: "the proxy requires authentication", 511: "the network requires a login"}
 _CLOUDFLARE_NOTES = {
@@ -73,7 +78,11 @@ def failure_message(observation: Observation) -> str:
     message = FAILURE_MESSAGES[failure.kind].format(host=observation.host)
     detail = one_line(failure.detail, _DETAIL_CHARACTERS)
     status = f"; the status was HTTP {observation.status}" if observation.status else ""
-    return message + (f" ({detail})" if detail else "") + status
+    return message + (f" ({detail})" if detail else "") + status + _stale(observation)
+
+
+def _stale(observation: Observation) -> str:
+    return f". {STALE_CONNECTION}" if observation.stale_connection_retries else ""
 
 
 def silence_message(observation: Observation) -> str:
@@ -83,7 +92,7 @@ def silence_message(observation: Observation) -> str:
         return failure_message(observation)
     status = f" The status was HTTP {observation.status}." if observation.status else ""
     describe = _SILENCE_MESSAGES[observation.silence]
-    return f"{describe(observation, tcp)}.{status} TCP: {tcp_summary(tcp)}"
+    return f"{describe(observation, tcp)}.{status} TCP: {tcp_summary(tcp)}" + _stale(observation)
 
 
 def tcp_summary(tcp: TcpEvidence) -> str:
@@ -363,6 +372,8 @@ def extract_attributes(observation: Observation) -> Mapping[str, str]:
     attributes: dict[str, str] = {}
     if observation.response is not None:
         attributes = _response_attributes(observation)
+    if observation.stale_connection_retries:
+        attributes["stale_connection"] = STALE_CONNECTION
     tcp = observation.tcp
     if tcp is not None and (
         observation.failure is not None or tcp.retransmissions or tcp.lost_addresses

@@ -287,6 +287,7 @@ class Observation:
     unmet_expectation: str | None = None
     silence: Reason | None = None
     tcp: TcpEvidence | None = None
+    stale_connection_retries: int = 0
     far_end: str = "the far end"
     headers: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: _NO_HEADERS)
     redactor: Redactor = field(default=NO_SECRETS, repr=False, compare=False)
@@ -389,6 +390,10 @@ class Observation:
 def observe(exchange: HttpExchange, expectations: Expectations) -> Observation:
     """Extract what the rules use from an exchange. Never raises."""
     observation = _observe(exchange, expectations)
+    if exchange.stale_connection_retries:
+        observation = replace(
+            observation, stale_connection_retries=exchange.stale_connection_retries
+        )
     if exchange.failure is None and not _is_worth_mentioning(exchange.tcp, observation.latency):
         return observation
     return replace(

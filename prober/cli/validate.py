@@ -3,14 +3,16 @@
 import json
 from collections import Counter
 from collections.abc import Sequence
+from os import environ
 from pathlib import Path
 
 import click
 
 from prober.classifier.silence import LEAST_DECIDABLE_TIMEOUT_SECONDS
 from prober.cli.options import OTHER_ERROR, web_config_option
+from prober.config.file_checks import missing_source_warnings, permission_warnings
 from prober.config.limits import check_series_limit
-from prober.config.loader import load
+from prober.config.loader import load, locate
 from prober.config.resolve import Config
 from prober.config.schema import ConfigFile
 from prober.config.sharding import assign_shards
@@ -34,7 +36,8 @@ def validate(
     """Check the configuration in FILE. Starts nothing and sends no request.
 
     Lists all problems at once, each with file, line, key and what to write instead. Also checks
-    web.config_file and its certificates. Does not read tokens.
+    web.config_file and its certificates. Does not read tokens, but warns of token files that are
+    missing or that every user can read, and of variables that are not set.
 
     \b
     Example:
@@ -55,7 +58,8 @@ def validate(
         count = len(error.problems)
         click.echo(f"{chosen}: {count} problem{'' if count == 1 else 's'}", err=True)
         click.get_current_context().exit(OTHER_ERROR)
-    for warning in configuration.warnings:
+    notes = missing_source_warnings(configuration, environ) + permission_warnings(configuration)
+    for warning in (*configuration.warnings, *locate(chosen, notes)):
         click.echo(f"warning: {warning}", err=True)
     for line in _summary(configuration):
         click.echo(line)

@@ -74,10 +74,23 @@ def _unknown_key_in(model: type[BaseModel] | None, key: str) -> str:
 
 def _model_at(root: type[BaseModel], path: KeyPath) -> type[BaseModel] | None:
     """Return the model of the mapping at `path`, None if there is none."""
+    return next((each for each in annotations_at(root, path) if _is_model(each)), None)
+
+
+def annotations_at(root: type[BaseModel], path: KeyPath) -> list[Any]:
+    """Return the types, without unions and `Annotated`, that the value at `path` may have."""
     here: list[Any] = [root]
     for part in path:
         here = [inner for each in here for inner in _step(each, part)]
-    return next((each for each in here if _is_model(each)), None)
+    return here
+
+
+def accepts_only_collections(types: Iterable[Any]) -> bool:
+    """Return whether a value of one of these types must be a list or a mapping (or null)."""
+    others = [each for each in types if each is not type(None)]
+    return bool(others) and all(
+        _is_model(each) or get_origin(each) in {list, dict, tuple} for each in others
+    )
 
 
 def _step(annotation: object, part: str | int) -> Iterator[object]:

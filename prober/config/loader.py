@@ -1,14 +1,14 @@
 """Reads the configuration file and PROBER_* variables, and reports all problems at once."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from os import environ
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from prober.config.environment import unknown_variables, variable_path, with_variables
 from prober.config.error_messages import format_validation_error, unknown_key
 from prober.config.proxies import proxy_problems, proxy_warnings
 from prober.config.renamed_keys import renamed_section
@@ -57,41 +57,6 @@ from prober.web.auth import AccessPolicy
 _Section = TypeVar("_Section", bound=BaseModel)
 
 
-class _EnvOverlay(BaseSettings):
-    """The sections that variables may set: the file's values with the variables' over them.
-
-    Nothing is validated here but that a section is a mapping.
-    """
-
-    model_config = SettingsConfigDict(
-        env_prefix="PROBER_", env_nested_delimiter="__", extra="ignore"
-    )
-    web: dict[str, Any] | None = None
-    metrics: dict[str, Any] | None = None
-    defaults: dict[str, Any] | None = None
-    scheduler: dict[str, Any] | None = None
-    # A union with a mapping: otherwise PROBER_SHUTDOWN_TIMEOUT__X would be ignored silently.
-    shutdown_timeout: dict[str, Any] | Any = None
-    measurement: dict[str, Any] | None = None
-    tokens: dict[str, Any] | None = None
-    state: dict[str, Any] | None = None
-    history: dict[str, Any] | None = None
-    reload: dict[str, Any] | None = None
-    log: dict[str, Any] | None = None
-    schedule: dict[str, Any] | Any = None  # was renamed: read to report PROBER_SCHEDULE__...
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003 -- the library's signature
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return env_settings, init_settings
-
-
 def load(path: Path, web_config_file: Path | None = None) -> Config:
     """Return the configuration in `path` with PROBER_* variables over it.
 
@@ -101,6 +66,17 @@ def load(path: Path, web_config_file: Path | None = None) -> Config:
     if syntax:
         raise SettingsError(syntax)
     return _Validator(document, path).config(web_config_file)
+
+
+def locate(path: Path, notes: Sequence[Note]) -> tuple[ConfigProblem, ...]:
+    """Return notes with their lines in the configuration file, which is read again for that."""
+    if not notes:
+        return ()
+    try:
+        document, _ = read_yaml(read_text(path), str(path))
+    except SettingsError:  # the file was removed meanwhile: without lines
+        document = YamlDocument({}, {})
+    return _Validator(document, path).located(notes)
 
 
 class _Validator:
@@ -136,7 +112,7 @@ class _Validator:
             self._notes += unauthenticated_write_errors(web, web_file.access)
             warnings += exposure_warnings(web, web_file.access)
         if self._notes or self._environment_problems or web_file is None:
-            problems = self._located(self._notes)
+            problems = self.located(self._notes)
             raise SettingsError((*self._environment_problems, *problems, *self._web_file_problems))
         return Config(
             tenants=tenants,
@@ -154,27 +130,18 @@ class _Validator:
             state_directory=state_directory(state.directory, self._path.absolute(), environ),
             hash=hashlib.sha256(canonical_json(content)).hexdigest()[:16],
             source=self._path,
-            warnings=(*self._located(warnings), *web_file.warnings),
+            warnings=(
+                *unknown_variables(environ),
+                *self.located(warnings),
+                *web_file.warnings,
+            ),
         )
 
     def _content_with_variables(self) -> Mapping[str, Any]:
-        """Return the file's content with the variables' values over it, section by section."""
-        content = self._document.content
-        sections: dict[str, Any] = {
-            name: content[name] for name in _EnvOverlay.model_fields if name in content
-        }
-        others = {name: value for name, value in content.items() if name not in sections}
-        try:
-            return {**others, **_EnvOverlay(**sections).model_dump(exclude_none=True)}
-        except ValidationError as error:
-            self._add_problem(error, ())
-            wrong = {each["loc"][0] for each in error.errors()}
-            good = {
-                name: value
-                for name, value in sections.items()
-                if name not in wrong and value is not None
-            }
-            return {**others, **good}
+        """Return the file's content with the variables' values over it."""
+        content, problems = with_variables(self._document.content, environ)
+        self._notes += problems
+        return content
 
     def _section(self, model: type[_Section], content: Mapping[str, Any], key: str) -> _Section:
         """Return a section, or its defaults if it is invalid: its problems prevent the start."""
@@ -285,7 +252,7 @@ class _Validator:
             # pydantic adds "[key]" to the path when a mapping's key itself is invalid
             self._notes.append((tuple(part for part in path if part != "[key]"), message))
 
-    def _located(self, notes: list[Note]) -> tuple[ConfigProblem, ...]:
+    def located(self, notes: Iterable[Note]) -> tuple[ConfigProblem, ...]:
         """Return notes with the variable or the line that they are about, in the file's order."""
         problems = (
             ConfigProblem(variable, None, format_key_path(path), message)
@@ -307,16 +274,12 @@ def _environment_variable(path: KeyPath) -> str | None:
 
     The variable may set `path` itself, a mapping above it (as JSON), or a key below it.
     """
-    if path[0] not in _EnvOverlay.model_fields:
-        return None
-    actual_names = {name.upper(): name for name in environ}
-    whole = "PROBER_" + "__".join(map(str, path)).upper()
-    below = [name for upper, name in actual_names.items() if upper.startswith(f"{whole}__")]
-    at_or_above = [whole.rsplit("__", cut)[0] for cut in range(len(path))]
-    return next(
-        (actual_names[name] for name in at_or_above if name in actual_names),
-        next(iter(below), None),
-    )
+    written = tuple(map(str, path))
+    for name in sorted(environ):
+        by = variable_path(name)
+        if by is not None and (written[: len(by)] == by or by[: len(written)] == written):
+            return name
+    return None
 
 
 def _placeholder_tenant(number: int, entry: object) -> TenantEntry:

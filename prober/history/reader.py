@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -288,6 +289,21 @@ class HistoryReader:
         )
         return tuple(decode_rows(rows, _token_event))
 
+    def last_runs(self, since: Mapping[tuple[str, str], float]) -> Mapping[tuple[str, str], float]:
+        """Return when each probe last ran, to the minute, if not before the given time of it.
+
+        A run in maintenance is one, a skipped run is none. The keys are tenant and probe.
+        """
+        with self._connection.reading() as connection:
+            if connection is None:
+                return {}
+            found = {}
+            for (tenant, probe), earliest in since.items():
+                last_run = _last_run(connection, tenant, probe, earliest)
+                if last_run is not None:
+                    found[tenant, probe] = last_run
+            return found
+
     def oldest(self) -> float | None:
         """Return the start of the oldest time bucket, None for an empty history."""
         [(start,)] = self._connection.rows("SELECT min(start) FROM time_bucket", ()) or [(None,)]
@@ -301,6 +317,35 @@ class HistoryReader:
 
 _AggregateRow = tuple[str, int, Aggregate]
 """A probe's name, when (epoch seconds) the hour or minute starts, and its aggregate."""
+
+
+def _last_run(
+    connection: sqlite3.Connection, tenant: str, probe: str, since: float
+) -> float | None:
+    """Return the minute of the last run: from minutes that are not packed yet, else from hours."""
+    minutes = connection.execute(
+        "SELECT minute, aggregate FROM minute WHERE minute >= ?"
+        " AND probe = (SELECT id FROM probe WHERE tenant = ? AND name = ?) ORDER BY minute DESC",
+        (since // MINUTE_SECONDS, tenant, probe),
+    )
+    hours = connection.execute(
+        "SELECT hour, minutes FROM hour_detail WHERE hour >= ?"
+        " AND probe = (SELECT id FROM probe WHERE tenant = ? AND name = ?) ORDER BY hour DESC",
+        (since // HOUR_SECONDS, tenant, probe),
+    )
+    candidates = chain(
+        decode_rows(minutes, lambda row: (row[0] * MINUTE_SECONDS, unpack_aggregate(row[1]))),
+        (
+            (hour * HOUR_SECONDS + number * MINUTE_SECONDS, packed[number])
+            for hour, packed in decode_rows(hours, lambda row: (row[0], unpack_minutes(row[1])))
+            for number in sorted(packed, reverse=True)
+        ),
+    )
+    runs = (float(at) for at, found in candidates if found.runs or found.in_maintenance)
+    last_run = next(runs, None)
+    if last_run is None or last_run < since // MINUTE_SECONDS * MINUTE_SECONDS:
+        return None
+    return last_run
 
 
 def _hours(

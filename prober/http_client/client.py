@@ -13,7 +13,7 @@ import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
@@ -29,7 +29,12 @@ from prober.errors import TlsConfigurationError
 from prober.file_signature import Signature, file_signature
 from prober.formatting import one_line
 from prober.http_client.dns import ThreadResolver
-from prober.http_client.errors import AttemptProgress, map_exception, proxy_auth_failure
+from prober.http_client.errors import (
+    AttemptProgress,
+    is_disconnect,
+    map_exception,
+    proxy_auth_failure,
+)
 from prober.http_client.kernel_timing import StampingEnabled
 from prober.http_client.protocol import (
     BodyCorruptError,
@@ -134,7 +139,7 @@ def new_session(
         use_dns_cache=False,
         socket_factory=timed_socket,
     )
-    return aiohttp.ClientSession(
+    session = aiohttp.ClientSession(
         connector=connector,
         auto_decompress=False,
         cookie_jar=aiohttp.DummyCookieJar(),
@@ -143,6 +148,10 @@ def new_session(
         max_field_size=MAX_HEADER_LINE_BYTES,
         max_headers=MAX_HEADER_LINES,
     )
+    # aiohttp would send an idempotent request a second time without a word, within the first one's
+    # durations. It has no public setting for it; a test counts what a server receives.
+    session._retry_connection = False  # noqa: SLF001
+    return session
 
 
 def _refuse_password() -> str:
@@ -158,6 +167,18 @@ MAX_SHOWN_HEADER_CHARACTERS = 32 * 1024
 """So much of an answer's header fields is kept; what is more is cut off."""
 _NAME_CHARACTERS = 256
 _DETAIL_CHARACTERS = 1000
+
+
+@dataclass(slots=True)
+class _Done:
+    """An attempt that has ended. `found_stale_connection`: it may be repeated on a new one."""
+
+    attempt: Attempt
+    response: Response | None
+    failure: Failure | None
+    found_stale_connection: bool = False
+    stale_connection_retries: int = 0
+    total_seconds: float = 0.0
 
 
 class ProbeHttpClient:
@@ -228,7 +249,12 @@ class ProbeHttpClient:
     async def exchange(
         self, request: Request, probe: Probe, options: TransportOptions
     ) -> HttpExchange:
-        """Send `request` once and return what it brought; raises nothing but cancellation."""
+        """Send `request` and return what it brought; raises nothing but cancellation.
+
+        It is sent once. Only if it was sent on a kept connection which the server closed without a
+        byte of response, it is sent once more on a new one: that a server closes idle connections
+        is no fault, and it may do so while the request is on its way (RFC 9112, 9.3.1).
+        """
         proxy = self._proxies.proxy_for(request.url, options)
         redactor = self._redactors.of((*request.secrets, *self._secrets_of(proxy)))
         try:
@@ -236,22 +262,19 @@ class ProbeHttpClient:
         except TlsConfigurationError as error:
             return failed_before_send(request, FailureKind.TLS_CONFIGURATION, str(error), redactor)
         self._users[session] += 1
-        lag = self._loop_lag.open()
         try:
-            attempt = start_attempt(
-                through_tunnel=proxy is not None and request.url.startswith("https:")
-            )
-            attempt.via_proxy = proxy is not None
-            response, failure = await self._attempt(session, request, probe, attempt, proxy)
-            total_seconds = attempt.end(failed=failure is not None)
-            self._loop_lag.observe(attempt.late_seconds)
+            limits = _limits(probe.timeout_seconds, probe.connect_timeout_seconds)
+            done = await self._attempt(session, request, probe, proxy, limits)
+            if done.found_stale_connection:
+                limits = _remaining_limits(probe, done.total_seconds)
+                done = await self._attempt(
+                    session, request, probe, proxy, limits, stale_connection_retries=1
+                )
         finally:
-            self._loop_lag.close(lag)
             self._users[session] -= 1
             if session in self._retired:
                 await self._close_when_idle(session)
-        attempt.loop_lag_seconds = max(lag.max_seconds, attempt.late_seconds)
-        return self._build_exchange(request, redactor, attempt, total_seconds, (response, failure))
+        return self._build_exchange(request, redactor, done)
 
     def _secrets_of(self, proxy: str | None) -> tuple[SecretStr, ...]:
         """Return what is secret in a proxy's URL: it may echo its password, too."""
@@ -275,37 +298,44 @@ class ProbeHttpClient:
         session: aiohttp.ClientSession,
         request: Request,
         probe: Probe,
-        attempt: Attempt,
         proxy: str | None,
-    ) -> tuple[Response | None, Failure | None]:
-        partial: list[Response] = []
+        limits: aiohttp.ClientTimeout,
+        *,
+        stale_connection_retries: int = 0,
+    ) -> _Done:
+        """Send the request; a repeated one always on a new connection."""
+        lag = self._loop_lag.open()
         try:
-            response = await _send(session, request, probe, proxy, partial)
-        except asyncio.CancelledError:
-            raise
-        except Exception as error:  # noqa: BLE001 -- whatever it was becomes a verdict
-            failure = map_exception(error, AttemptProgress(attempt.timing.phase, proxy is not None))
-            if isinstance(error, aiohttp.ClientHttpProxyError):
-                partial.append(_proxy_response(error))
-            return (partial[0] if partial else None), failure
-        return response, proxy_auth_failure(
-            response.status, AttemptProgress("wait", proxy is not None)
-        )
+            attempt = start_attempt(
+                through_tunnel=proxy is not None and request.url.startswith("https:"),
+                needs_new_connection=stale_connection_retries > 0,
+            )
+            attempt.via_proxy = proxy is not None
+            partial: list[Response] = []
+            try:
+                response = await _send(session, request, probe, proxy, limits, partial)
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:  # noqa: BLE001 -- whatever it was becomes a verdict
+                done = _failed(attempt, error, partial)
+            else:
+                progress = AttemptProgress("wait", proxy is not None)
+                done = _Done(attempt, response, proxy_auth_failure(response.status, progress))
+            done.total_seconds = attempt.end(failed=done.failure is not None)
+            self._loop_lag.observe(attempt.late_seconds)
+        finally:
+            self._loop_lag.close(lag)
+        attempt.loop_lag_seconds = max(lag.max_seconds, attempt.late_seconds)
+        done.stale_connection_retries = stale_connection_retries
+        return done
 
-    def _build_exchange(
-        self,
-        request: Request,
-        redactor: Redactor,
-        attempt: Attempt,
-        total_seconds: float,
-        came: tuple[Response | None, Failure | None],
-    ) -> HttpExchange:
-        response, failure = came
+    def _build_exchange(self, request: Request, redactor: Redactor, done: _Done) -> HttpExchange:
+        attempt, response, failure = done.attempt, done.response, done.failure
         return HttpExchange(
             method=request.method,
             url=redactor.text(request.url),
-            total_seconds=total_seconds,
-            phases=phases_of(attempt.timing, total_seconds),
+            total_seconds=done.total_seconds,
+            phases=phases_of(attempt.timing, done.total_seconds),
             response=None if response is None else _redacted(response, redactor),
             failure=None
             if failure is None
@@ -317,6 +347,7 @@ class ProbeHttpClient:
             timing_fallback=attempt.timing.fallback,
             tcp=attempt.evidence,
             via_proxy=attempt.via_proxy,
+            stale_connection_retries=done.stale_connection_retries,
             loop_lag_seconds=attempt.loop_lag_seconds,
             redactor=redactor,
         )
@@ -361,6 +392,16 @@ def failed_before_send(
     return HttpExchange(request.method, url, 0.0, failure=Failure(kind, detail), redactor=redactor)
 
 
+def _failed(attempt: Attempt, error: Exception, partial: list[Response]) -> _Done:
+    """Return an attempt that ended by `error`, with the response as far as it was received."""
+    timing = attempt.timing
+    failure = map_exception(error, AttemptProgress(timing.phase, attempt.via_proxy))
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        partial.append(_proxy_response(error))
+    is_stale = timing.reused and not attempt.has_response_bytes and is_disconnect(error)
+    return _Done(attempt, partial[0] if partial else None, failure, is_stale)
+
+
 def _proxy_response(error: aiohttp.ClientHttpProxyError) -> Response:
     """Return what the proxy said to CONNECT: evidence of who answered."""
     headers = () if error.headers is None else tuple(error.headers.items())
@@ -372,6 +413,7 @@ async def _send(
     request: Request,
     probe: Probe,
     proxy: str | None,
+    limits: aiohttp.ClientTimeout,
     partial: list[Response],
 ) -> Response:
     headers = list(request.headers)
@@ -384,7 +426,7 @@ async def _send(
         data=request.body,
         allow_redirects=False,
         proxy=proxy,
-        timeout=_limits(probe.timeout_seconds, probe.connect_timeout_seconds),
+        timeout=limits,
     )
     head = Response(answer.status, tuple(answer.headers.items()), b"")
     partial.append(head)
@@ -407,6 +449,16 @@ def _limits(total_seconds: float, connect_seconds: float) -> aiohttp.ClientTimeo
         sock_connect=connect_seconds,
         ceil_threshold=total_seconds + 1,
     )
+
+
+_SHORTEST_TIMEOUT_SECONDS = 0.001  # aiohttp takes zero for no time-out
+
+
+def _remaining_limits(probe: Probe, used_seconds: float) -> aiohttp.ClientTimeout:
+    """Return the time-outs of a repeated request: both together may take the probe's time-out."""
+    total_seconds = max(_SHORTEST_TIMEOUT_SECONDS, probe.timeout_seconds - used_seconds)
+    # Each is another one: in the cache it would displace those of all probes.
+    return _limits.__wrapped__(total_seconds, probe.connect_timeout_seconds)
 
 
 async def _read(response: aiohttp.ClientResponse, head: Response, limit_bytes: int) -> Response:

@@ -65,6 +65,23 @@ def proxy_auth_failure(status: int, progress: AttemptProgress) -> Failure | None
     return Failure(FailureKind.PROXY, f"the proxy answered with HTTP {status}")
 
 
+_DISCONNECT_ERRNOS = frozenset({errno.ECONNRESET, errno.ECONNABORTED, errno.EPIPE})
+
+
+def is_disconnect(error: Exception) -> bool:
+    """Return whether `error` means that the far end closed or reset the connection.
+
+    TLS errors count: a connection may end within TLS, by close_notify or by an alert.
+    """
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return True
+    return any(
+        isinstance(each, ConnectionError | ssl.SSLError)
+        or (isinstance(each, OSError) and each.errno in _DISCONNECT_ERRNOS)
+        for each in _exception_chain(error)
+    )
+
+
 def map_exception(error: Exception, progress: AttemptProgress) -> Failure:
     """Return what `error` means for an attempt that had come as far as `progress` says."""
     kind, detail = _classify(error, progress)

@@ -6,6 +6,7 @@ timestamping.rst) every read also returns when the last segment that it took rea
 No privilege is needed. Where the option is refused, the moment of the read takes its place.
 """
 
+import select
 import socket
 import struct
 import sys
@@ -143,6 +144,31 @@ def read_tcp_info(sock: socket.socket) -> TcpInfo | None:
     except OSError:
         return None
     return parse_tcp_info(raw)
+
+
+_PEER_CLOSED_EVENTS = getattr(select, "POLLRDHUP", 0) | select.POLLHUP | select.POLLERR
+
+
+def is_closed_by_peer(sock: socket.socket) -> bool:
+    """Return whether a FIN or a reset has arrived on a non-blocking TCP socket.
+
+    It reads nothing, so that unread data stays for the transport. On Linux `POLLRDHUP` reports a
+    FIN even behind unread data, as with TLS (close_notify comes before it). Elsewhere only a FIN
+    with nothing unread before it is found.
+    """
+    poller = select.poll()
+    poller.register(sock.fileno(), select.POLLIN | _PEER_CLOSED_EVENTS)
+    events = sum(event for _, event in poller.poll(0))
+    if events & (_PEER_CLOSED_EVENTS | select.POLLNVAL):
+        return True
+    if not events & select.POLLIN:
+        return False
+    try:
+        return not socket.socket.recv(sock, 1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
 
 
 class StampingEnabled:

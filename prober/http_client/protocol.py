@@ -23,7 +23,7 @@ from aiohttp.http_parser import RawResponseMessage
 from aiohttp.streams import StreamReader
 
 from prober.http_client.attempt_timing import Phase
-from prober.http_client.kernel_timing import TimedSocket
+from prober.http_client.kernel_timing import TimedSocket, is_closed_by_peer
 from prober.http_client.timing import Attempt, current_attempt
 from prober.models import Response
 
@@ -58,12 +58,26 @@ class LimitedResponseHandler(ResponseHandler):
             number = connected.fileno()
             self._socket = next((s for s in attempt.sockets if s.fileno() == number), None)
 
+    def is_connected(self) -> bool:
+        """Return whether the connection is open, as far as the kernel knows at this moment.
+
+        aiohttp calls this before it uses a kept connection. The event loop may not have read yet
+        that the server has closed it, and a request on it would fail.
+        """
+        if not super().is_connected():
+            return False
+        kept = self._socket
+        return kept is None or (kept.fileno() >= 0 and not is_closed_by_peer(kept))
+
     def set_response_params(self, **parameters: Any) -> None:  # noqa: ANN401 -- aiohttp's own
         """Take note that a request is under way: what comes now is its answer."""
         self._received_bytes, self._heads, self._body = 0, 0, None
-        self._attempt = current_attempt()
-        if self._attempt is not None and not self._attempt.timing.tunnel_pending:
-            self._attempt.use(self._socket)
+        self._attempt = attempt = current_attempt()
+        if attempt is not None:
+            if self._socket is not None and self._socket not in attempt.sockets:
+                attempt.timing.tunnel_opened()  # a kept connection: its tunnel is open already
+            if not attempt.timing.tunnel_pending:
+                attempt.use(self._socket)
         super().set_response_params(**parameters)
 
     def data_received(self, data: bytes) -> None:
@@ -133,6 +147,8 @@ class LimitedResponseHandler(ResponseHandler):
         if self.exception() is not None:
             return
         self._received_bytes += len(data)
+        if self._attempt is not None:
+            self._attempt.has_response_bytes = True
         super().data_received(data)
         too_much = self._over_limit()
         if too_much is not None:
@@ -162,6 +178,16 @@ class LimitedConnector(aiohttp.TCPConnector):
         # aiohttp has no public way to this; a test floods a client and would tell if it were gone.
         made: functools.partial[Any] = functools.partial(LimitedResponseHandler, loop=self._loop)
         self._factory = made
+
+    async def _get(self, *arguments: Any) -> Any:  # noqa: ANN401 -- aiohttp's own
+        """Return a kept connection, None if there is none or if the attempt needs a new one.
+
+        aiohttp has no public way to this either; a test counts the server's connections.
+        """
+        attempt = current_attempt()
+        if attempt is not None and attempt.needs_new_connection:
+            return None
+        return await super()._get(*arguments)
 
 
 try:  # in the standard library from Python 3.14 on

@@ -207,6 +207,7 @@ class _RecordedConnection(BaseModel):
     remote_address: str | None = None
     certificate_expiry_timestamp_seconds: float | None = None
     via_proxy: bool = False
+    stale_retries: Annotated[int, Field(ge=0)] = 0
     tcp: _RecordedTcp | None = None
 
 
@@ -294,6 +295,7 @@ def _exchange(document: _Document) -> HttpExchange:
         timing_fallback=document.latency.timing_fallback,
         tcp=None if connection.tcp is None else connection.tcp.value(),
         via_proxy=connection.via_proxy,
+        stale_connection_retries=connection.stale_retries,
     )
 
 

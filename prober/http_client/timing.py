@@ -33,6 +33,8 @@ class Attempt:
 
     `sockets` are those that it connected, several where a name has several addresses; none on a
     connection that was there before. `connection` is the one that carries the request.
+    `needs_new_connection`: the request must not be sent on a kept connection. `has_response_bytes`:
+    something was received after the request was begun, even if it is no complete head.
     """
 
     timing: AttemptTiming
@@ -42,6 +44,8 @@ class Attempt:
     remote_address: str | None = None
     evidence: TcpEvidence | None = None
     via_proxy: bool = False
+    needs_new_connection: bool = False
+    has_response_bytes: bool = False
     loop_lag_seconds: float = 0.0
     _before: TcpInfo | None = None
     _out_of_order: bool = False
@@ -96,12 +100,15 @@ class Attempt:
 _current: ContextVar[Attempt | None] = ContextVar("attempt", default=None)
 
 
-def start_attempt(*, through_tunnel: bool = False) -> Attempt:
+def start_attempt(*, through_tunnel: bool = False, needs_new_connection: bool = False) -> Attempt:
     """Start an attempt; what this task, and the tasks that it begins, do belongs to it.
 
     `through_tunnel`: a proxy is asked by CONNECT first, which is part of connecting.
     """
-    attempt = Attempt(AttemptTiming(time.perf_counter_ns(), tunnel_pending=through_tunnel))
+    attempt = Attempt(
+        AttemptTiming(time.perf_counter_ns(), tunnel_pending=through_tunnel),
+        needs_new_connection=needs_new_connection,
+    )
     _current.set(attempt)
     return attempt
 

@@ -1,12 +1,15 @@
 """When the certificates that a server presents expire."""
 
 import hashlib
+import math
 import ssl
 from collections.abc import Callable
+from typing import Any
 
 from cryptography import x509
 
 MAX_REMEMBERED_CERTIFICATES = 1024
+_DER = 2  # _ssl.ENCODING_DER
 
 
 class CertificateExpiry:
@@ -19,7 +22,8 @@ class CertificateExpiry:
     def of(self, tls_object: ssl.SSLObject | None) -> float | None:
         """Return the earliest expiry in epoch seconds, or None without a verified certificate.
 
-        Python tells the whole chain from 3.13 on; before, the leaf alone is known.
+        The chain is the one that the server sent. If Python does not show it, the leaf alone is
+        read.
         """
         if tls_object is None:
             return None
@@ -29,18 +33,43 @@ class CertificateExpiry:
             return None
         if not leaf:
             return None
-        key = hashlib.sha256(leaf).digest()
+        chain = self._chain(tls_object) or [leaf]
+        # Of the whole chain: a renewed intermediate comes with the same leaf.
+        key = hashlib.sha256(b"".join(chain)).digest()
         if key not in self._known:
             if len(self._known) >= MAX_REMEMBERED_CERTIFICATES:
                 self._known.clear()
-            self._known[key] = min(map(self._read, self._chain(tls_object) or [leaf]))
-        return self._known[key]
+            self._known[key] = min(self._read(each) for each in chain)
+        earliest = self._known[key]
+        return earliest if math.isfinite(earliest) else None
 
     @staticmethod
     def _chain(tls_object: ssl.SSLObject) -> list[bytes]:
-        presented = getattr(tls_object, "get_unverified_chain", None)
-        return list(presented()) if presented is not None else []
+        """Return the certificates that the server presented, in DER; empty if Python hides them."""
+        # Public from Python 3.13 on. Before, only the private object of the C module has it, and
+        # asyncio's SSLObject refers to that object.
+        private = getattr(tls_object, "_sslobj", None)
+        for owner in (tls_object, private):
+            presented = getattr(owner, "get_unverified_chain", None)
+            if presented is None:
+                continue
+            try:
+                return [_der(certificate) for certificate in presented() or ()]
+            except (TypeError, ValueError, ssl.SSLError):  # a private interface may change
+                continue
+        return []
+
+
+def _der(certificate: Any) -> bytes:  # noqa: ANN401 -- bytes, or a private type of the C module
+    """Return a certificate in DER: `_ssl.Certificate` has a method for it."""
+    if isinstance(certificate, bytes):
+        return certificate
+    der: bytes = certificate.public_bytes(_DER)
+    return der
 
 
 def _expiry(certificate: bytes) -> float:
-    return x509.load_der_x509_certificate(certificate).not_valid_after_utc.timestamp()
+    try:
+        return x509.load_der_x509_certificate(certificate).not_valid_after_utc.timestamp()
+    except ValueError:  # an odd certificate that OpenSSL accepts, or that it did not need
+        return math.inf

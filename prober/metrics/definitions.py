@@ -196,6 +196,12 @@ METRIC_DEFINITIONS = (
         _PROBE,
     ),
     MetricDefinition(
+        "prober_probe_stale_connections_total",
+        MetricType.COUNTER,
+        "Requests sent again, as the server closed a kept connection without a response.",
+        _PROBE,
+    ),
+    MetricDefinition(
         "prober_probe_last_tcp_rtt_seconds",
         MetricType.GAUGE,
         "TCP round-trip time to the peer at the end of the last run, absent if unknown.",

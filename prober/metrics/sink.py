@@ -90,6 +90,7 @@ class ProbeMetrics:
         "_server",
         "_skipped",
         "_slow",
+        "_stale_connections",
         "_success",
     )
 
@@ -107,6 +108,7 @@ class ProbeMetrics:
         self._network = registry.histogram("prober_probe_network_seconds", owner)
         self._own = registry.histogram("prober_probe_own_seconds", owner)
         self._retransmissions = registry.samples("prober_probe_tcp_retransmissions_total", owner)
+        self._stale_connections = registry.samples("prober_probe_stale_connections_total", owner)
         self._round_trip = registry.samples("prober_probe_last_tcp_rtt_seconds", owner)
         self._last_durations = registry.samples("prober_probe_last_duration_seconds", owner)
         self._phases = registry.samples("prober_probe_last_phase_duration_seconds", owner)
@@ -150,6 +152,8 @@ class ProbeMetrics:
             self._last_durations.replace({})
             return False
         self._record_connection(exchange.tcp)
+        if exchange.stale_connection_retries:
+            self._stale_connections.add(float(exchange.stale_connection_retries))
         if exchange.failure is None and exchange.response is not None:
             self._count_code(str(exchange.response.status))
         from_platform = _is_platform_response(exchange, verdict)

@@ -551,6 +551,7 @@ def _classified(
         "failure": _failure(exchange.failure),
         "connection": {
             "reused": exchange.connection_reused,
+            "stale_retries": exchange.stale_connection_retries,
             "remote_address": exchange.remote_address,
             "certificate_expiry_timestamp_seconds": exchange.certificate_expiry_timestamp_seconds,
             "via_proxy": exchange.via_proxy,

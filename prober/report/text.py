@@ -30,7 +30,7 @@ _END_TO_END = (
     " response; runs that were paused because the token was rejected count as failed."
 )
 INDICATORS = (
-    "Platform availability: the share of runs that did not fail because of the platform.",
+    "Platform availability: the share of runs in which the platform was heard and did not fail.",
     _END_TO_END,
     "Neither counts runs in maintenance and errors of the prober itself.",
 )
@@ -49,15 +49,21 @@ def summary(
     availability: Availability, shares: Sequence[CulpritShare], unknown_seconds: float
 ) -> tuple[str, ...]:
     """Return how available the platform was, who else was responsible, and what is unknown."""
-    if availability.platform_ratio is None or availability.end_to_end_ratio is None:
+    if availability.end_to_end_ratio is None:
         return ("No data for this period.",)
+    coverage = (
+        f"{availability.heard_runs:,} of {format_runs(availability.runs)}"
+        f" ({format_percent(availability.coverage_ratio)})"
+    )
     verdict = "met" if availability.objective_met else "missed"
     first = (
-        f"The platform {verdict} its objective of {format_percent(availability.objective_ratio)}:"
-        " it was available"
-        f" in {format_percent(availability.platform_ratio)} of {format_runs(availability.runs)}"
-        f" ({availability.platform_failures:,} failed because of the platform,"
-        f" {availability.allowed_failures:,.1f} allowed)."
+        f"No data about the platform: it was heard in none of {format_runs(availability.runs)}."
+        if availability.platform_ratio is None
+        else f"The platform {verdict} its objective of"
+        f" {format_percent(availability.objective_ratio)}: it was available in"
+        f" {format_percent(availability.platform_ratio)} of the runs in which it was heard,"
+        f" {coverage}; {availability.platform_failures:,} failed because of the platform,"
+        f" {availability.allowed_failures:,.1f} allowed."
     )
     end_to_end = f"End-to-end availability was {format_percent(availability.end_to_end_ratio)}."
     unknown = f"There is no data for {format_exact_duration(unknown_seconds)} of this period."
@@ -71,6 +77,10 @@ def notes(report: Report) -> tuple[str, ...]:
         (availability.in_maintenance, "in maintenance, not counted"),
         (availability.prober_faults, "failed because of the prober, not counted"),
         (availability.paused, "paused because the token was rejected, counted as failed"),
+        (
+            availability.runs - availability.heard_runs - availability.paused,
+            "without a response of the platform, not counted in its availability",
+        ),
     )
     return tuple(f"{pluralize(count, 'run')} {text}." for count, text in texts if count)
 

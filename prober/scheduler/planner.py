@@ -1,13 +1,17 @@
 """When probes are due, and whether a run that is due may start. Pure arithmetic on given times.
 
 The probes of a tenant are spread evenly over their interval, and a hash of the tenant's name
-shifts them. So neither a tenant nor the event loop gets a burst of requests, not even at start,
-and a reload does not move the probes of other tenants. Times are seconds on one monotonic clock.
+shifts them. So neither a tenant nor the event loop gets a burst of requests, not even at start.
+Due times are counted from the epoch, so neither a reload nor a restart moves them. Times are
+seconds on one monotonic clock.
+
+A probe with a long interval that missed its due time runs once within the first minute after a
+start. Otherwise a daily probe would never run where the prober is restarted every day.
 """
 
 import hashlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from prober.models import Tenant
@@ -65,6 +69,53 @@ class ConcurrencyLimits:
     per_tenant: int
     shared: int
     max_start_delay_seconds: float
+
+
+ProbeKey = tuple[str, str]
+"""A tenant's name and a probe's."""
+
+CATCH_UP_SECONDS = 60.0
+"""How soon after a start a missed run is made up for; what runs as often needs none."""
+
+
+def epoch_anchor(interval_seconds: float, monotonic: float, epoch: float) -> float:
+    """Return when the interval that contains now began, counted from the epoch.
+
+    `monotonic` and `epoch` are now on both clocks; the result is on the first. It is not the epoch
+    itself, since the distance to it would cost the precision that short intervals need.
+    """
+    return monotonic - epoch % interval_seconds
+
+
+def missed_probes(
+    tenants: Sequence[Tenant], last_runs: Mapping[ProbeKey, float], epoch: float
+) -> tuple[ProbeKey, ...]:
+    """Return the probes that must not wait for their next slot.
+
+    Their interval is longer than a minute, their last run (`last_runs`, epoch seconds) is older
+    than it or not known, and their slot is more than a minute ahead. A last run in the future means
+    that the clock was set back: it says nothing.
+    """
+    return tuple(
+        (group.tenant, probe)
+        for group in schedule_groups(tenants)
+        if group.interval_seconds > CATCH_UP_SECONDS
+        for probe, offset in zip(group.probes, group.offsets, strict=True)
+        if (offset - epoch) % group.interval_seconds > CATCH_UP_SECONDS
+        and not _ran_within(last_runs.get((group.tenant, probe)), group.interval_seconds, epoch)
+    )
+
+
+def _ran_within(last_run: float | None, interval_seconds: float, epoch: float) -> bool:
+    return last_run is not None and 0 <= epoch - last_run <= interval_seconds
+
+
+def catch_up_delays(probes: Collection[ProbeKey]) -> Mapping[ProbeKey, float]:
+    """Return after how many seconds each of these runs: evenly over a minute, tenants mixed."""
+    # A hash of both names, so that a tenant with many probes does not have them one after another.
+    order = sorted(probes, key=lambda key: _fraction("/".join(key)))
+    step_seconds = CATCH_UP_SECONDS / max(1, len(order))
+    return {key: (number + 0.5) * step_seconds for number, key in enumerate(order)}
 
 
 def schedule_groups(tenants: Sequence[Tenant]) -> tuple[ScheduleGroup, ...]:

@@ -12,15 +12,24 @@ that is detected, and the jobs are moved.
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 
 from apscheduler.executors.asyncio import AsyncIOExecutor
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
 from prober.models import Tenant
-from prober.scheduler.planner import ScheduleGroup, due_times, schedule_groups
+from prober.scheduler.planner import (
+    ProbeKey,
+    ScheduleGroup,
+    catch_up_delays,
+    due_times,
+    epoch_anchor,
+    missed_probes,
+    schedule_groups,
+)
 
 HEARTBEAT_SECONDS = 15.0
 _MIN_PLAN_SECONDS = (
@@ -33,6 +42,7 @@ _HEARTBEAT_ID = "heartbeat"  # job IDs of groups contain a slash
 
 OnDue = Callable[[str, str, float], None]
 _Key = tuple[str, float]
+_NO_RUNS: Mapping[ProbeKey, float] = MappingProxyType({})
 
 
 class Scheduler:
@@ -61,16 +71,25 @@ class Scheduler:
         self._groups: dict[_Key, ScheduleGroup] = {}
         self._timers: defaultdict[_Key, set[asyncio.TimerHandle]] = defaultdict(set)
         self._planned_until: dict[_Key, float] = {}
-        self._anchor = 0.0
+        self._started_at = 0.0
+        self._started_at_epoch = 0.0
+        self._catching_up: dict[ProbeKey, asyncio.TimerHandle] = {}
+        self._scheduled: set[ProbeKey] = set()
         self._wall_ahead_seconds = 0.0
         self._clock_check: asyncio.TimerHandle | None = None
 
-    def start(self, tenants: Sequence[Tenant]) -> None:
-        """Start: every probe is due for the first time within one interval."""
-        # Due times count from here, since a monotonic clock has no relation to the time of day.
-        self._anchor = asyncio.get_running_loop().time()
-        self._wall_ahead_seconds = self._wall_clock() - self._anchor
-        self.apply(tenants)
+    def start(
+        self, tenants: Sequence[Tenant], last_runs: Mapping[ProbeKey, float] = _NO_RUNS
+    ) -> None:
+        """Start: every probe is due for the first time within one interval.
+
+        A probe that missed a run is also due within the first minute: `last_runs` has the start
+        times (epoch seconds) of the last runs that are known.
+        """
+        self._started_at = asyncio.get_running_loop().time()
+        self._started_at_epoch = self._wall_clock()
+        self._wall_ahead_seconds = self._started_at_epoch - self._started_at
+        self._apply(tenants, last_runs)
         self._scheduler.add_job(
             self._heartbeat,
             IntervalTrigger(seconds=self._heartbeat_seconds, timezone=UTC),
@@ -81,12 +100,25 @@ class Scheduler:
         self._schedule_clock_check()
 
     def apply(self, tenants: Sequence[Tenant]) -> None:
-        """Apply a configuration; unchanged groups keep their timers."""
+        """Apply a configuration; unchanged groups keep their timers.
+
+        A new probe with a long interval is due within a minute as well.
+        """
+        self._apply(tenants, _NO_RUNS)
+
+    def _apply(self, tenants: Sequence[Tenant], last_runs: Mapping[ProbeKey, float]) -> None:
         wanted = {group.key: group for group in schedule_groups(tenants)}
         for key in [key for key, group in self._groups.items() if wanted.get(key) != group]:
             self._remove_group(key)
         for key in wanted.keys() - self._groups.keys():
             self._add_group(wanted[key])
+        missed = missed_probes(tenants, last_runs, self._wall_clock())
+        delays = catch_up_delays([key for key in missed if key not in self._scheduled])
+        for probe, delay_seconds in delays.items():
+            self._catch_up(probe, delay_seconds)
+        self._scheduled = {
+            (tenant.name, probe.name) for tenant in tenants for probe in tenant.probes
+        }
 
     def stop(self) -> None:
         """Report no more due runs."""
@@ -98,12 +130,15 @@ class Scheduler:
             for timer in timers:
                 timer.cancel()
         self._timers.clear()
+        for timer in self._catching_up.values():
+            timer.cancel()
+        self._catching_up.clear()
 
     def _add_group(self, group: ScheduleGroup) -> None:
         now = asyncio.get_running_loop().time()
         self._groups[group.key] = group
         self._planned_until[group.key] = now
-        next_seconds = group.seconds_until_next(now - self._anchor)
+        next_seconds = group.seconds_until_next(now - self._anchor_of(group))
         self._plan(group, now + next_seconds + _ahead(group))
         self._scheduler.add_job(
             self._on_group_due,
@@ -119,7 +154,26 @@ class Scheduler:
         self._scheduler.remove_job(_job_id(key))
         for timer in self._timers.pop(key, ()):
             timer.cancel()
-        del self._groups[key], self._planned_until[key]
+        group = self._groups.pop(key)
+        del self._planned_until[key]
+        for probe in group.probes:
+            missed = self._catching_up.pop((group.tenant, probe), None)
+            if missed is not None:  # it has not run yet, so it counts as new
+                missed.cancel()
+                self._scheduled.discard((group.tenant, probe))
+
+    def _catch_up(self, key: ProbeKey, delay_seconds: float) -> None:
+        due_at = asyncio.get_running_loop().time() + delay_seconds
+
+        def on_due() -> None:
+            del self._catching_up[key]
+            self._on_due(*key, due_at)
+
+        self._catching_up[key] = asyncio.get_running_loop().call_at(due_at, on_due)
+
+    def _anchor_of(self, group: ScheduleGroup) -> float:
+        """Return from when the due times of a group are counted; constant for the process."""
+        return epoch_anchor(group.interval_seconds, self._started_at, self._started_at_epoch)
 
     async def _on_group_due(self, group: ScheduleGroup) -> None:
         if self._groups.get(group.key) is group:  # else a reload has removed it since
@@ -135,7 +189,7 @@ class Scheduler:
         if until <= since:
             return
         self._planned_until[group.key] = until
-        for due_at, probe in due_times(group, self._anchor, since, until):
+        for due_at, probe in due_times(group, self._anchor_of(group), since, until):
             self._set_timer(due_at, group, probe)
 
     def _set_timer(self, due_at: float, group: ScheduleGroup, probe: str) -> None:
@@ -161,7 +215,7 @@ class Scheduler:
             # If the clock was set back by an hour, all jobs would wait for that hour.
             self._scheduler.modify_job(_HEARTBEAT_ID, next_run_time=self._wall(0.0))
             for key, group in self._groups.items():
-                next_seconds = group.seconds_until_next(now - self._anchor)
+                next_seconds = group.seconds_until_next(now - self._anchor_of(group))
                 # The job may already be late by now, so plan up to its new time at once.
                 self._plan(group, now + next_seconds + _ahead(group))
                 self._scheduler.modify_job(_job_id(key), next_run_time=self._wall(next_seconds))

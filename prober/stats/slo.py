@@ -1,10 +1,13 @@
 """Availability by two indicators, the objective, and the error budget that is left. Pure.
 
-*Platform availability* is the share of runs that did not fail because of the platform: what the
-supplier is responsible for. *End-to-end availability* is the share of runs in which a caller would
-have got what was asked for: every failure counts, and so do runs that were paused because the token
-was rejected. Neither counts the prober's own errors and runs in maintenance, which say nothing
-about the platform.
+*Platform availability* is the share of heard runs that did not fail because of the platform: what
+the supplier is responsible for. A run is heard if the platform responded, or its edge in its place:
+runs that failed on the network path or for an undecided cause say nothing about the platform. The
+recording rules (prober-recording-slow.yml) have the same definition.
+
+*End-to-end availability* is the share of runs in which a caller would have got what was asked for:
+every failure counts, and so do runs that were paused because the token was rejected. Neither counts
+the prober's own errors and runs in maintenance, which say nothing about the platform.
 """
 
 from dataclasses import dataclass
@@ -20,12 +23,14 @@ class Availability:
     """A tenant's or a probe's availability in a period.
 
     `runs` includes paused ones, and leaves out those in maintenance and the prober's own errors.
-    Ratios, and `objective_met`, are None where there were no runs. `allowed_failures` of the
-    platform would just have met the objective.
+    `coverage_ratio` is the share of heard runs. Ratios, and `objective_met`, are None where there
+    were no runs for them. `allowed_failures` of the platform would just have met the objective.
     """
 
     objective_ratio: float
     runs: int
+    heard_runs: int
+    coverage_ratio: float | None
     allowed_failures: float
     platform_failures: int
     platform_ratio: float | None
@@ -40,20 +45,23 @@ class Availability:
 def availability_from_bucket(bucket: TimeBucket, objective_ratio: float) -> Availability:
     """Return the availability in a time bucket, or in a sum of them."""
     runs = bucket.runs - bucket.prober + bucket.paused
+    heard = bucket.none + bucket.credential + bucket.request + bucket.tenant + bucket.platform
     end_to_end_failures = runs - bucket.none
-    allowed_failures = runs * (1 - objective_ratio)
+    allowed_failures = heard * (1 - objective_ratio)
     return Availability(
         objective_ratio=objective_ratio,
         runs=runs,
+        heard_runs=heard,
+        coverage_ratio=heard / runs if runs else None,
         allowed_failures=allowed_failures,
         platform_failures=bucket.platform,
-        platform_ratio=1 - bucket.platform / runs if runs else None,
+        platform_ratio=1 - bucket.platform / heard if heard else None,
         end_to_end_failures=end_to_end_failures,
         end_to_end_ratio=1 - end_to_end_failures / runs if runs else None,
         paused=bucket.paused,
         in_maintenance=bucket.in_maintenance,
         prober_faults=bucket.prober,
-        objective_met=bucket.platform <= allowed_failures + _ROUNDING if runs else None,
+        objective_met=bucket.platform <= allowed_failures + _ROUNDING if heard else None,
     )
 
 

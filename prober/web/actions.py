@@ -15,7 +15,7 @@ from aiohttp import web
 from prober.models import ProbeResult
 from prober.render.documents import result_document
 from prober.web import queries
-from prober.web.auth import host_name, is_ip_address
+from prober.web.auth import host_name, is_host_in, is_ip_address
 from prober.web.context import SITE, WebContext
 from prober.web.rendering import render_page
 
@@ -55,11 +55,11 @@ def csrf_error(
     `host`, `origin` and `fetch_site` are the headers of these names.
     """
     name = host_name(host)
-    if not (name in _LOCAL_NAMES or name in hosts or is_ip_address(name)):
+    if not (name in _LOCAL_NAMES or is_host_in(name, hosts) or is_ip_address(name)):
         return f"'{name}' is not in web.allowed_hosts: add it if browsers use this host name"
     if fetch_site not in {None, "same-origin", "none"}:
         return "this is a cross-site request"
-    if origin is not None and origin.partition("://")[2] != host:
+    if origin is not None and origin.partition("://")[2].lower() != host.lower():
         return "this is a cross-site request"
     return None
 

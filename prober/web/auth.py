@@ -12,7 +12,7 @@ import hashlib
 import hmac
 import ipaddress
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
@@ -158,11 +158,16 @@ def host_objection(host: str | None, allowed: Sequence[str], *, is_loopback: boo
     every name is allowed, except on a server that only this machine can reach (`is_loopback`).
     """
     name = host_name(host or "")
-    if not name or name == "localhost" or name in allowed or is_ip_address(name):
+    if not name or name == "localhost" or is_host_in(name, allowed) or is_ip_address(name):
         return None
     if not allowed and not is_loopback:
         return None
     return f"'{name[:80]}' is not in web.allowed_hosts: add it if clients use this host name"
+
+
+def is_host_in(name: str, allowed: Iterable[str]) -> bool:
+    """Return whether a host name is one of `allowed`; case does not matter (RFC 4343)."""
+    return name.lower() in {each.lower() for each in allowed}
 
 
 def host_name(host: str) -> str:

@@ -64,10 +64,10 @@ class ConnectionManager:
     """All connections of one server."""
 
     def __init__(
-        self, web_config: WebConfigReloader | None = None, bounds: ConnectionLimits | None = None
+        self, web_config: WebConfigReloader | None = None, limits: ConnectionLimits | None = None
     ) -> None:
         self.web_config = web_config or WebConfigReloader()
-        self.bounds = bounds or ConnectionLimits()
+        self.limits = limits or ConnectionLimits()
         self._open: dict[LimitedRequestHandler, str] = {}
         self._of_address: Counter[str] = Counter()
         self._handshakes: set[asyncio.Task[None]] = set()
@@ -111,11 +111,11 @@ class ConnectionManager:
         An address without any connection may use the last free one; others must leave the reserved
         ones, and stay within the share of one address.
         """
-        limit, own = self.bounds.connections, self._of_address[address]
+        limit, own = self.limits.connections, self._of_address[address]
         if own == 0:
             return self.count < limit
         reserved = min(RESERVED_CONNECTIONS, limit // 4)
-        share = max(1, int(limit * self.bounds.share_of_address))
+        share = max(1, int(limit * self.limits.share_of_address))
         return self.count < limit - reserved and own < share
 
     def close(self) -> None:
@@ -127,7 +127,7 @@ class ConnectionManager:
         self, accepted: socket.socket, connection: "LimitedRequestHandler"
     ) -> None:
         loop, context = asyncio.get_running_loop(), self.web_config.context
-        limit = None if context is None else self.bounds.header_timeout_seconds
+        limit = None if context is None else self.limits.header_timeout_seconds
         try:
             await loop.connect_accepted_socket(
                 lambda: connection, accepted, ssl=context, ssl_handshake_timeout=limit
@@ -154,7 +154,7 @@ class LimitedRequestHandler(web.RequestHandler):
             server,
             loop=loop,
             access_log=None,  # type: ignore[arg-type]  # as the library's own runner takes it
-            keepalive_timeout=manager.bounds.idle_timeout_seconds,
+            keepalive_timeout=manager.limits.idle_timeout_seconds,
             lingering_time=0,  # what was refused is not read to its end
         )
         self._connection_manager = manager
@@ -169,7 +169,7 @@ class LimitedRequestHandler(web.RequestHandler):
         super().connection_made(transport)
         certificate = transport.get_extra_info("peercert")
         if san_allowed(self._connection_manager.web_config.access.tls, certificate):
-            self._set_timeout(self._connection_manager.bounds.header_timeout_seconds)
+            self._set_timeout(self._connection_manager.limits.header_timeout_seconds)
         else:
             self._on_timeout()
 
@@ -181,7 +181,7 @@ class LimitedRequestHandler(web.RequestHandler):
             return
         if not (self._reads_head or self._requests):
             self._reads_head = True
-            self._set_timeout(self._connection_manager.bounds.header_timeout_seconds)
+            self._set_timeout(self._connection_manager.limits.header_timeout_seconds)
         super().data_received(data)
 
     @contextmanager
@@ -195,13 +195,13 @@ class LimitedRequestHandler(web.RequestHandler):
         finally:
             self._requests -= 1
             self._unanswered_bytes = 0
-            self._set_timeout(self._connection_manager.bounds.idle_timeout_seconds)
+            self._set_timeout(self._connection_manager.limits.idle_timeout_seconds)
 
     def pause_writing(self) -> None:
         """Wait for a slow reader, but not forever: unsent data is held in memory."""
         super().pause_writing()
         self._write_timeout_handle = self._loop.call_later(
-            self._connection_manager.bounds.write_timeout_seconds, self._on_timeout
+            self._connection_manager.limits.write_timeout_seconds, self._on_timeout
         )
 
     def resume_writing(self) -> None:

@@ -177,7 +177,7 @@ def test_a_table_shows_no_label_that_it_has_no_column_for(house: House) -> None:
 
 def test_an_alert_leads_to_its_page(house: House) -> None:
     pages = Path(__file__).parents[2] / "config" / "prometheus" / "runbooks"
-    (alerts,) = {q.expression for q in EVERY if q.where == "prober-overview: Alerts that fire, A"}
+    (alerts,) = {q.expression for q in EVERY if q.where == "prober-overview: Firing alerts, A"}
     seconds_until(lambda: bool(house.series(alerts, is_instant=False)), LIMIT_SECONDS)
     for labels, _ in house.series(alerts, is_instant=False):
         assert re.fullmatch(r"Prober\w+", labels["alertname"])

@@ -31,7 +31,7 @@ def _percent_all(text: str, _: Draw) -> str:
 
 
 def _percent_some(text: str, draw: Draw) -> str:
-    return "".join(f"%{ord(c):02x}" if draw(0, 1) else quote(c, safe="") for c in text)
+    return "".join(_percent_all(c, draw).lower() if draw(0, 1) else quote(c, safe="") for c in text)
 
 
 def _base64(text: str, draw: Draw) -> str:

@@ -83,6 +83,8 @@ async def test_what_another_site_can_send_is_refused(headers: dict[str, str], st
         ("prober.example", "https://prober.example", ("prober.example",), True),
         ("prober.example:9824", "http://prober.example:9824", ("prober.example",), True),
         ("127.0.0.1:9824", "http://127.0.0.1:8000", (), False),
+        ("Prober.example", "https://prober.example", ("PROBER.example",), True),
+        ("prober.example", "https://other.example", ("PROBER.example",), False),
         ("127.0.0.1:9824", "null", (), False),
         ("", None, (), False),
     ],

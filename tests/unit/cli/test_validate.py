@@ -1,3 +1,5 @@
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -88,3 +90,96 @@ def test_probes_whose_timeout_is_too_short_to_decide_a_silence_are_named(file: P
     assert result.exit_code == 0
     assert "acme: short: with a timeout under 3s, a response that does not come" in result.output
     assert "long" not in result.output
+
+
+SOURCES = """\
+defaults: {interval: 10s}
+tenants:
+  - {name: a, domain: a, token: {env: A_TOKEN}}
+  - {name: b, domain: b, token: {file: secrets/b}}
+  - name: c
+    domain: c
+    token:
+      oauth:
+        token_url: https://login.example/token
+        client_id: c
+        client_secret: {file: secrets/c}
+"""
+
+
+def warnings_of(file: Path) -> list[str]:
+    result = CliRunner().invoke(validate, [str(file)])
+    assert result.exit_code == 0
+    assert result.stdout.startswith(f"{file}: valid")
+    return result.stderr.splitlines()
+
+
+def test_tokens_that_are_not_there_are_warned_of(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file.write_text(SOURCES)
+    monkeypatch.setenv("STATE_DIRECTORY", str(file.parent / "state"))
+    secrets = file.parent / "secrets"
+    unset = "the environment variable A_TOKEN is not set here"
+    missing = "cannot be read: No such file or directory"
+    secret = "tenants[2].token.oauth.client_secret.file"
+    assert warnings_of(file) == [
+        f"warning: {file}:3: tenants[0].token.env: {unset}",
+        f"warning: {file}:4: tenants[1].token.file: the file {secrets}/b {missing}",
+        f"warning: {file}:11: {secret}: the file {secrets}/c {missing}",
+    ]
+    monkeypatch.setenv("A_TOKEN", " ")
+    secrets.mkdir()
+    (secrets / "b").touch(0o600)
+    os.mkfifo(secrets / "c", 0o600)
+    assert [line.split(": ", 3)[3] for line in warnings_of(file)] == [
+        "the environment variable A_TOKEN is empty",
+        f"the file {secrets}/b is empty",
+        f"{secrets}/c is not a regular file",
+    ]
+
+
+def test_secrets_and_state_that_others_can_read_are_warned_of(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file.write_text(SOURCES)
+    state, secrets = file.parent / "state", file.parent / "secrets"
+    monkeypatch.setenv("STATE_DIRECTORY", str(state))
+    monkeypatch.setenv("A_TOKEN", "a")
+    state.mkdir(mode=0o700)
+    secrets.mkdir()
+    for path in (secrets / "b", secrets / "c", state / "history.sqlite3"):
+        path.write_text("x")
+        path.chmod(0o640 if path.parent == secrets else 0o644)
+    assert warnings_of(file) == []  # others cannot enter the state directory
+    (secrets / "b").chmod(0o644)
+    (secrets / "c").chmod(0o602)
+    state.chmod(0o755)
+    (state / "history.sqlite3").chmod(0o640)
+    assert [line.split(": ", 3)[3] for line in warnings_of(file)] == [
+        f"other users can list {state}: use 'chmod 700 {state}'",
+        f"other users can read {state}/history.sqlite3: use 'chmod 600 {state}/history.sqlite3'",
+        f"every user of this machine can read {secrets}/b: use 'chmod o= {secrets}/b'",
+        f"every user of this machine can change {secrets}/c: use 'chmod o= {secrets}/c'",
+    ]
+
+
+HOSTILE = "a\x1b]8;;http://evil.example\x1b\\b\x07\u202e\x9b31m"
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{}: 1\n",
+        "web: {{{}: 1}}\n",
+        "probes: {{{}: {{path: 1}}}}\n",
+        "web: {{listen: {}}}\n",
+        "defaults: {{headers: {{{}: {{}}}}}}\n",
+        "log: {{level: {}}}\n",
+    ],
+)
+def test_control_characters_of_a_file_never_reach_the_terminal(file: Path, template: str) -> None:
+    file.write_text(template.format(json.dumps(HOSTILE)) + TENANTS)
+    result = CliRunner().invoke(validate, [str(file)])
+    assert result.exit_code == 1
+    assert all(line.isprintable() for line in result.output.splitlines())

@@ -233,6 +233,79 @@ def test_tenants_and_probes_come_from_the_file_alone(
     assert len(load(file).tenants) == 1
 
 
+@pytest.mark.parametrize(
+    ("variables", "read", "expected"),
+    [
+        ({"PROBER_WEB__ALLOWED_HOSTS": '["a", "b"]'}, "web.allowed_hosts", ("a", "b")),
+        ({"PROBER_WEB__ALLOWED_HOSTS": "[a, b]"}, "web.allowed_hosts", ("a", "b")),
+        ({"PROBER_WEB__ALLOWED_HOSTS": "[]"}, "web.allowed_hosts", ()),
+        ({"PROBER_WEB": "{allowed_hosts: [a]}"}, "web.allowed_hosts", ("a",)),
+        ({"PROBER_WEB": '{"max_connections": 9}'}, "web.max_connections", 9),
+        ({"PROBER_WEB": '{"max_connections": 9}'}, "web.enable_run_now", False),
+        (
+            {"PROBER_WEB": '{"max_connections": 9}', "PROBER_WEB__MAX_CONNECTIONS": "8"},
+            "web.max_connections",
+            8,
+        ),
+        ({"PROBER_LOG": "{level: debug}"}, "log.level", "debug"),
+    ],
+)
+def test_lists_and_mappings_of_variables_are_json_or_yaml(
+    file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    variables: dict[str, str],
+    read: str,
+    expected: object,
+) -> None:
+    file.write_text("web: {max_connections: 7, allowed_hosts: [x]}\n" + ONE_TENANT)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    section, key = read.split(".")
+    assert getattr(getattr(load(file), section), key) == expected
+
+
+def test_a_mapping_below_the_first_level_is_merged(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file.write_text("defaults: {interval: 10s, objectives: {availability: 0.9}}\n" + ONE_TENANT)
+    monkeypatch.setenv("PROBER_DEFAULTS__OBJECTIVES", '{"server_latency": "2s"}')
+    (tenant,) = load(file).tenants
+    assert tenant.availability_objective_ratio == 0.9
+    assert tenant.probes[0].server_objective_seconds == 2.0
+
+
+@pytest.mark.parametrize("value", ['["a"', "[a: b: c]", "{a"])
+def test_a_variable_that_is_no_json_says_so(
+    file: Path, monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    monkeypatch.setenv("PROBER_WEB__ALLOWED_HOSTS", value)
+    assert problems_of(file).startswith(
+        "PROBER_WEB__ALLOWED_HOSTS: web.allowed_hosts: is neither JSON nor YAML"
+    )
+
+
+@pytest.mark.parametrize(
+    ("variable", "message"),
+    [
+        ("PROBER_WEB_LISTEN", "did you mean 'PROBER_WEB__LISTEN'?"),
+        ("PROBER_WBE__LISTEN", "did you mean 'PROBER_WEB__LISTEN'?"),
+        ("prober_log_level", "did you mean 'PROBER_LOG__LEVEL'?"),
+        ("PROBER_LISTEN", "did you mean 'PROBER_WEB__LISTEN'?"),
+        ("PROBER_TENANTS", "write 'tenants' in the configuration file"),
+        ("PROBER_", "variables are written like PROBER_WEB__LISTEN"),
+        ("PROBER_PORT_9824_TCP_ADDR", "variables are written like PROBER_WEB__LISTEN"),
+    ],
+)
+def test_a_variable_without_effect_is_warned_of(
+    file: Path, monkeypatch: pytest.MonkeyPatch, variable: str, message: str
+) -> None:
+    file.write_text("defaults: {interval: 10s}\n" + ONE_TENANT)
+    monkeypatch.setenv(variable, "1")
+    (warning,) = load(file).warnings
+    assert str(warning).startswith(f"{variable}: ")
+    assert str(warning).endswith(message)
+
+
 DURATION = "write a duration such as '500ms', '30s', '2m', '1h30m' or '14d'"
 LISTEN = "write ADDRESS:PORT, such as 127.0.0.1:9824 or [::1]:9824"
 

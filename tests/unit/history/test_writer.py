@@ -168,3 +168,28 @@ def test_without_a_file_nothing_is_known(tmp_path: Path) -> None:
     assert archive.aggregates("acme", NOW, NOW + 60, 60) == {}
     assert archive.buckets(NOW) == {}
     assert archive.streaks(NOW, NOW + 1) == ()
+
+
+LAST = {("acme", "datasets"): NOW - 999_999.0}
+
+
+@pytest.mark.parametrize("is_packed", [False, True])
+def test_the_last_run_is_known_to_the_minute(tmp_path: Path, *, is_packed: bool) -> None:
+    file = a_file(tmp_path)
+    in_maintenance = ran(4000.0, BAD, in_maintenance=True)
+    skipped = SkippedRun("acme", "datasets", NOW + 4100, SkipCause.TOKEN_REJECTED)
+    file.write([ran(0.0), ran(130.0), ran(5000.0, tenant="other"), in_maintenance, skipped])
+    if is_packed:
+        file.pack_hours(NOW + 9 * HOUR_SECONDS, 9)
+    file.close()
+    archive = HistoryReader(tmp_path)
+    assert archive.last_runs(LAST) == {("acme", "datasets"): NOW + 3960}
+    assert archive.last_runs({("acme", "datasets"): NOW + 4019}) == {
+        ("acme", "datasets"): NOW + 3960
+    }
+    assert archive.last_runs({("acme", "datasets"): NOW + 4020}) == {}
+    assert archive.last_runs({("acme", "sources"): 0.0, ("gone", "datasets"): 0.0}) == {}
+
+
+def test_without_a_file_no_run_is_known(tmp_path: Path) -> None:
+    assert HistoryReader(tmp_path).last_runs(LAST) == {}

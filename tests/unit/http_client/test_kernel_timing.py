@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import ssl
+import struct
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -14,7 +15,12 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from prober.http_client import kernel_timing
 from prober.http_client.attempt_timing import AttemptTiming, Phase
-from prober.http_client.kernel_timing import StampingEnabled, TimedSocket, read_tcp_info
+from prober.http_client.kernel_timing import (
+    StampingEnabled,
+    TimedSocket,
+    is_closed_by_peer,
+    read_tcp_info,
+)
 from prober.outcomes import TimingFallback
 
 _RESPONSE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -305,3 +311,21 @@ async def test_what_a_far_end_said_before_it_closed_is_read(sends: str) -> None:
             assert count == 4
             assert sock.recv(100) == b"why"
             assert sock.recv(100) == b""
+
+
+@pytest.mark.parametrize("unread", [b"", b"a session ticket"])
+@pytest.mark.parametrize("ending", ["open", "closed", "reset"])
+def test_whether_the_peer_has_closed_is_known_without_reading(unread: bytes, ending: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        near = socket.create_connection(listening.getsockname())
+        far, _ = listening.accept()
+    with near, far:
+        near.setblocking(False)
+        far.sendall(unread)
+        if ending == "reset":
+            far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        if ending != "open":
+            far.close()
+        assert is_closed_by_peer(near) is (ending != "open")
+        if ending != "reset" and unread:
+            assert near.recv(100) == unread

@@ -24,6 +24,7 @@ PUBLIC = {
     "prober_measurements_discarded_total": ("counter", "tenant probe cause"),
     "prober_probe_timing_fallbacks_total": ("counter", "reason"),
     "prober_probe_tcp_retransmissions_total": ("counter", "tenant probe"),
+    "prober_probe_stale_connections_total": ("counter", "tenant probe"),
     "prober_probe_last_tcp_rtt_seconds": ("gauge", "tenant probe"),
     "prober_token_state": ("gauge", "tenant state"),
     "prober_token_rejected_cause": ("gauge", "tenant cause"),

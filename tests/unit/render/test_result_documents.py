@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from prober.classifier.rules import classify
+from prober.http_client.recorded import parse_recorded
 from prober.models import Expectations, HttpExchange, Response
 from prober.outcomes import FailureKind
 from prober.render.documents import explanation_document, result_document
@@ -61,6 +62,15 @@ def test_a_result_is_told_whole() -> None:
     assert document["token"] == {"fingerprint": "1a2b3c4d", "source": "env ACME_TOKEN"}
     assert document["verdict"]["rule"] == "15"
     assert document["started_at_timestamp_seconds"] == 1.7e9
+
+
+def test_a_request_that_was_sent_again_is_shown_and_read_back() -> None:
+    exchange = replace(a_timed_answer(), stale_connection_retries=1)
+    document = saved(exchange)
+    assert document["connection"]["stale_retries"] == 1
+    (recorded,) = parse_recorded(json.dumps(document).encode())
+    assert recorded.exchange.stale_connection_retries == 1
+    assert saved(a_timed_answer())["connection"]["stale_retries"] == 0
 
 
 def test_customers_data_is_not_in_it() -> None:

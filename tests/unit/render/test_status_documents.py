@@ -54,7 +54,7 @@ def test_availability_is_told_for_a_day_and_a_month() -> None:
     )
     kept = tenant_document(standing, NOW).availability
     assert (kept.day.platform_ratio, kept.day.end_to_end_ratio) == (0.9, 0.9)
-    assert kept.month.platform_ratio == pytest.approx(109 / 110)
+    assert kept.month.platform_ratio == pytest.approx(99 / 100)
     assert kept.month.end_to_end_ratio == pytest.approx(99 / 110)
     assert kept.budget_left_ratio == pytest.approx(1 - 1 / (43_200 * 0.005))
 

@@ -12,7 +12,10 @@ from prober.scheduler.planner import (
     ConcurrencyLimits,
     InFlight,
     ScheduleGroup,
+    catch_up_delays,
     due_times,
+    epoch_anchor,
+    missed_probes,
     schedule_groups,
     skip_reason,
 )
@@ -159,3 +162,96 @@ def test_a_tenant_that_is_rate_limited_is_not_probed_but_a_rejected_token_comes_
     assert skip_reason(9.0, load, LIMITS, is_rate_limited=True) is SkipCause.RATE_LIMITED
     both = skip_reason(0.0, load, LIMITS, may_use_token=False, is_rate_limited=True)
     assert both is SkipCause.TOKEN_REJECTED
+
+
+HOUR, DAY = 3600.0, 86_400.0
+EPOCH = 1_800_000_000.0
+
+
+@given(st.floats(0, 1e6), st.floats(1e9, 4e9), intervals, st.floats(0, 1e6))
+def test_slots_are_those_of_the_epoch_whenever_the_process_starts(
+    monotonic: float, epoch: float, interval_seconds: float, later: float
+) -> None:
+    first = epoch_anchor(interval_seconds, monotonic, epoch)
+    second = epoch_anchor(interval_seconds, monotonic + later, epoch + later)
+    assert monotonic - interval_seconds <= first <= monotonic
+    intervals_between = (second - first) / interval_seconds
+    assert abs(intervals_between - round(intervals_between)) * interval_seconds < 1e-5
+
+
+def a_daily(offset_ahead: float) -> tuple[Tenant, float]:
+    """Return a tenant with one daily probe, and an epoch time so long before its slot."""
+    tenant = a_tenant_with(1, DAY)
+    slot = schedule_groups([tenant])[0].offsets[0]
+    return tenant, 20_000 * DAY + slot - offset_ahead
+
+
+@pytest.mark.parametrize(
+    ("last_run_ago", "slot_ahead", "missed"),
+    [
+        (None, 7 * HOUR, True),
+        (None, 61.0, True),
+        (None, 59.0, False),
+        (DAY + 1, 7 * HOUR, True),
+        (DAY - 1, 7 * HOUR, False),
+        (10.0, 7 * HOUR, False),
+        (-10.0, 7 * HOUR, True),
+        (30 * DAY, 30.0, False),
+    ],
+    ids=[
+        "never", "never, slot not quite soon", "never, slot soon", "overdue", "not overdue",
+        "just now", "in the future", "overdue, slot soon",
+    ],
+)  # fmt: skip
+def test_a_probe_that_missed_its_run_does_not_wait_for_its_slot(
+    last_run_ago: float | None, slot_ahead: float, *, missed: bool
+) -> None:
+    tenant, now = a_daily(slot_ahead)
+    last_runs = {} if last_run_ago is None else {("acme", "p0"): now - last_run_ago}
+    assert missed_probes([tenant], last_runs, now) == ((("acme", "p0"),) if missed else ())
+
+
+@pytest.mark.parametrize(("interval_seconds", "missed"), [(1.0, 0), (60.0, 0), (60.5, 1)])
+def test_a_probe_that_runs_every_minute_misses_nothing(
+    interval_seconds: float, missed: int
+) -> None:
+    tenant = a_tenant_with(1, interval_seconds)
+    slot = schedule_groups([tenant])[0].offsets[0]
+    now = 10_000_000 * interval_seconds + slot + 0.25
+    assert len(missed_probes([tenant], {}, now)) == missed
+
+
+@given(st.sets(st.tuples(names, names), max_size=60))
+def test_missed_runs_are_spread_evenly_over_a_minute(probes: set[tuple[str, str]]) -> None:
+    delays = sorted(catch_up_delays(probes).values())
+    assert len(delays) == len(probes)
+    assert all(0 < delay < 60.0 for delay in delays)
+    gaps = [after - before for before, after in pairwise(delays)]
+    assert gaps == pytest.approx([60.0 / max(1, len(probes))] * len(gaps))
+
+
+@given(
+    st.sampled_from([300.0, HOUR, DAY]),
+    st.lists(st.floats(30.0, 3 * DAY), min_size=1, max_size=12),
+)
+def test_restarts_neither_starve_a_probe_nor_let_it_run_more_often(
+    interval_seconds: float, lives_seconds: list[float]
+) -> None:
+    """Each life of the process ends at any time; what it ran is remembered."""
+    tenant = a_tenant_with(1, interval_seconds)
+    [group] = schedule_groups([tenant])
+    now, times = EPOCH, list[float]()
+    for life_seconds in lives_seconds:
+        last = {("acme", "p0"): times[-1]} if times else {}
+        anchor = epoch_anchor(interval_seconds, now, now)
+        due = [at for at, _ in due_times(group, anchor, now, now + life_seconds)]
+        if missed_probes([tenant], last, now) and life_seconds >= 30.0:
+            due.append(now + 30.0)
+        times += sorted(due)[:20]
+        now += life_seconds
+        if len(due) > 20:  # enough of this life
+            now = times[-1] + 1.0
+    gaps = [after - before for before, after in pairwise([EPOCH, *times, now])]
+    assert max(gaps) <= 2 * interval_seconds + 60.0
+    slots = Counter(int(at // interval_seconds) for at in times)
+    assert max(slots.values(), default=0) <= 2

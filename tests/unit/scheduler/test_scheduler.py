@@ -67,6 +67,7 @@ class VirtualDatetime(datetime):
 @pytest.fixture(autouse=True)
 def _virtual_wall_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("apscheduler.schedulers.base.datetime", VirtualDatetime)
+    monkeypatch.setattr("apscheduler.triggers.interval.datetime", VirtualDatetime)
 
 
 @contextmanager
@@ -105,7 +106,11 @@ async def test_a_beat_that_begins_before_the_scheduler_does_is_not_late(diary: D
     """Its first job was put off by a whole turn, and with it all that it would have planned."""
     probes = tuple(a_probe(name=f"p{number}", interval_seconds=60.0) for number in range(2))
     every = (a_tenant(name=f"t{number}", probes=probes) for number in itertools.count())
-    tenant = next(each for each in every if 0 < schedule_groups([each])[0].phase_seconds < 0.1)
+    tenant = next(
+        each
+        for each in every
+        if 0 < (schedule_groups([each])[0].phase_seconds - wall_clock()) % 60.0 < 0.1
+    )
     clock = Scheduler(diary.on_due, lambda: running_loop().advance(0.2), wall_clock)
     clock.start([tenant])
     await diary.until(lambda: len(diary.moments) == 2)
@@ -196,3 +201,75 @@ async def test_a_clock_that_never_started_can_be_stopped(diary: Diary) -> None:
     with a_clock(diary):
         pass
     assert diary.moments == {}
+
+
+DAY_SECONDS = 86_400.0
+
+
+def a_tenant_with_daily_probes(count: int = 2) -> Tenant:
+    probes = tuple(a_probe(name=f"d{n}", interval_seconds=DAY_SECONDS) for n in range(count))
+    return a_tenant(name="daily", probes=probes)
+
+
+@in_virtual_time
+async def test_a_restart_keeps_the_slots(diary: Diary) -> None:
+    for _ in range(3):
+        with a_clock(diary) as clock:
+            clock.start(tenants())
+            await asyncio.sleep(130.0)
+        await asyncio.sleep(17.3)
+    for moments in diary.moments.values():
+        slots = {round(moment % INTERVAL_SECONDS, 3) for moment in moments}
+        assert len(slots) == 1
+
+
+@in_virtual_time
+async def test_a_daily_probe_that_never_ran_runs_soon_after_the_start_and_then_daily(
+    diary: Diary,
+) -> None:
+    started_at = running_loop().time()
+    with a_clock(diary) as clock:
+        clock.start([a_tenant_with_daily_probes()])
+        await asyncio.sleep(61.0)
+        assert {key: len(found) for key, found in diary.moments.items()} == {
+            ("daily", "d0"): 1,
+            ("daily", "d1"): 1,
+        }
+        firsts = sorted(found[0] - started_at for found in diary.moments.values())
+        assert firsts == pytest.approx([15.0, 45.0])
+        await asyncio.sleep(3 * DAY_SECONDS)
+    assert {len(found) for found in diary.moments.values()} == {4}
+
+
+@in_virtual_time
+async def test_a_daily_probe_that_ran_today_waits_for_its_slot(diary: Diary) -> None:
+    last_runs = {("daily", f"d{n}"): wall_clock() - 3600.0 for n in range(2)}
+    with a_clock(diary) as clock:
+        clock.start([a_tenant_with_daily_probes()], last_runs)
+        await asyncio.sleep(61.0)
+        assert not diary.moments
+        await asyncio.sleep(DAY_SECONDS)
+    assert {len(found) for found in diary.moments.values()} == {1}
+
+
+@in_virtual_time
+async def test_a_reload_lets_new_daily_probes_run_and_repeats_none(diary: Diary) -> None:
+    ran = {("daily", "d0"): wall_clock() - 3600.0}
+    with a_clock(diary) as clock:
+        clock.start([a_tenant_with_daily_probes(1)], ran)
+        clock.apply([a_tenant_with_daily_probes(2)])
+        await asyncio.sleep(5.0)
+        clock.apply([a_tenant_with_daily_probes(3)])  # what is pending is not lost
+        await asyncio.sleep(100.0)
+        clock.apply([replace(a_tenant_with_daily_probes(3), environment="test")])
+        await asyncio.sleep(100.0)
+    assert {key[1]: len(found) for key, found in diary.moments.items()} == {"d1": 1, "d2": 1}
+
+
+@in_virtual_time
+async def test_a_removed_probe_does_not_catch_up(diary: Diary) -> None:
+    with a_clock(diary) as clock:
+        clock.start([a_tenant_with_daily_probes()])
+        clock.apply([])
+        await asyncio.sleep(100.0)
+    assert not diary.moments

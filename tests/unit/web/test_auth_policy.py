@@ -189,6 +189,7 @@ def test_no_text_of_it_tells_a_hash_or_a_key() -> None:
         ("prober.example", (), False, True),
         ("prober.example", ("prober.example",), False, True),
         ("PROBER.example:443", ("prober.example",), True, True),
+        ("prober.example", ("Prober.EXAMPLE",), True, True),
         ("evil.example", ("prober.example",), False, False),
         ("localhost", ("prober.example",), False, True),
         ("localhost.evil.example", (), True, False),
