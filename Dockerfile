@@ -28,7 +28,7 @@ RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
       --requirement requirements/build.txt \
     && tools/bin/pip --python /opt/prober/bin/python install --no-cache-dir --require-hashes --no-deps \
       --only-binary=:all: --requirement requirements/runtime.txt
-COPY pyproject.toml hatch_build.py README.md ./
+COPY pyproject.toml hatch_build.py README.md LICENSE ./
 COPY prober prober
 ARG SOURCE_REVISION=unknown
 RUN tools/bin/python -m hatchling build --target wheel \

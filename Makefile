@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit e2e faults bench profile fuzz soak picture pictures dashboards coverage calm lint format lock programs audit sbom dist image-check fresh debootstrap clean
+.PHONY: help demo test unit e2e faults bench profile fuzz soak picture pictures dashboards reference docs coverage calm lint format lock programs audit sbom dist image-check fresh debootstrap clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -27,7 +27,7 @@ e2e: $(VENV)/.development programs ## the full run alone: faults, Prometheus, Al
 faults: $(VENV)/.development programs ## every fault of network, servers and machine, each with its verdict
 	$(BIN)/pytest tests/faults -q
 
-bench: $(VENV)/.development ## measure every target of performance, a quarter of an hour; renews the README's table
+bench: $(VENV)/.development ## measure every target of performance, a quarter of an hour; writes the table in docs/explanation/performance.md
 	@{ command -v nginx && command -v prometheus-blackbox-exporter; } >/dev/null \
 	  || ./.ci/install-programs nginx-light prometheus-blackbox-exporter
 	$(BIN)/python -m tests.benchmarks $(BENCH)
@@ -53,7 +53,13 @@ pictures: $(VENV)/.development programs ## take docs/pictures anew, from the tes
 dashboards: $(VENV)/.development ## make config/grafana/dashboards and Kubernetes' PrometheusRule anew
 	$(BIN)/python -m tools.grafana
 
-coverage: $(VENV)/.development programs ## measure what alerts and how soon, some minutes: docs/alerts-coverage.md
+docs: $(VENV)/.development ## build the documentation site into site/; a broken link fails
+	$(BIN)/mkdocs build --strict --quiet
+
+reference: $(VENV)/.development ## make the generated sections of docs/ anew
+	$(BIN)/python -m tools.docs
+
+coverage: $(VENV)/.development programs ## measure what alerts and how soon, some minutes: docs/reference/alerts-coverage.md
 	$(BIN)/python -m tests.alerting.coverage
 
 calm: $(VENV)/.development programs ## ninety simulated days, a quarter of an hour: who is notified of what, and is it right

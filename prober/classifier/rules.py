@@ -1,4 +1,4 @@
-"""The classification rules: the README's table of outcomes as an ordered tuple. Pure.
+"""The classification rules: the table of docs/concepts/outcomes.md as an ordered tuple. Pure.
 
 1.  The first rule that applies decides, so the order matters. First it is settled who responded (a
     failure, then an intermediary, then the platform). Among the platform's responses, the token is
@@ -17,7 +17,7 @@
     is decided by the token state machine and the alert rules.
 7.  A rule names its reason; the outcome and culprit of a reason are defined in
     `outcomes.CLASSIFICATION` only. Every rule needs a case in its test and a specimen in
-    `tests/fixtures/answers`; a test compares the README's table with `describe_rules()`.
+    `tests/fixtures/answers`; a test compares the document with `describe_rules()`.
 
 The last rules need no fallback: from rule 10 on a platform response has an envelope, which is `ok`
 or `error`, and either matches its status or is inconsistent.

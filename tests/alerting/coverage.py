@@ -1,7 +1,7 @@
 """Every culprit at every scope, failing in every way: what is notified, how soon, how often.
 
-`python -m tests.alerting.coverage` (`make coverage`) writes docs/alerts-coverage.md; a test holds
-it to what the rules do.
+`python -m tests.alerting.coverage` (`make coverage`) writes docs/reference/alerts-coverage.md; a
+test holds it to what the rules do.
 """
 
 import itertools
@@ -30,7 +30,7 @@ from tests.alerting.histograms import BOUNDS, histogram
 from tests.alerting.notifications import Firing, Model
 from tests.alerting.test_rules import GROUPS, groups_of, read_for
 
-PAGE = Path(__file__).parents[2] / "docs" / "alerts-coverage.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "alerts-coverage.md"
 BEGINS_AT, UNTIL = 10 * 60, 40 * 60
 DAY = 86_400
 DRIFT_BEGINS_AT, DRIFT_UNTIL, DRIFT_STEP = 4 * DAY, 4 * DAY + 3 * 3600, 600

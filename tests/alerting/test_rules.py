@@ -22,6 +22,7 @@ from tools.grafana.panels import RUNBOOKS
 pytestmark = pytest.mark.prometheus
 
 PROMETHEUS = Path(__file__).parents[2] / "config" / "prometheus"
+PAGES = Path(__file__).parents[2] / "docs" / "runbooks"
 RULES = sorted((PROMETHEUS / "rules").glob("*.yml"))
 STEP_SECONDS = 30
 EVERY_CASE = (*CASES, *MORE_CASES, *TOKEN_CASES)
@@ -166,8 +167,8 @@ def test_an_alert_says_whose_it_is_and_where_to_read_on(rule: dict[str, Any]) ->
         assert annotations["summary"].startswith("{{ $labels.culprit }}: ")
     assert annotations["description"]
     assert not re.search(r"\b(our|ours) (own )?network", " ".join(annotations.values()))
-    page = annotations["runbook_url"].removeprefix(f"{RUNBOOKS}/")
-    assert (PROMETHEUS / "runbooks" / page).is_file(), page
+    page = annotations["runbook_url"].removeprefix(f"{RUNBOOKS}/").removesuffix("/")
+    assert (PAGES / f"{page}.md").is_file(), page
 
 
 def expressions() -> list[str]:
@@ -244,7 +245,7 @@ def test_availability_and_budget_are_of_what_was_configured(tmp_path: Path) -> N
 
 
 def test_every_metric_in_a_runbook_is_one_that_the_daemon_exports() -> None:
-    pages = "".join(page.read_text() for page in (PROMETHEUS / "runbooks").glob("*.md"))
+    pages = "".join(page.read_text() for page in PAGES.glob("*.md"))
     used = set(re.findall(r"(?:\w+:)?prober_\w+(?::\w+)?", pages))
     assert used
     recorded = {rule["record"] for rule in EVERY_RULE if "record" in rule}
@@ -253,12 +254,12 @@ def test_every_metric_in_a_runbook_is_one_that_the_daemon_exports() -> None:
 
 def test_no_runbook_is_of_no_alert() -> None:
     linked = {Path(rule["annotations"]["runbook_url"]).stem for rule in ALERTS.values()}
-    assert {page.stem for page in (PROMETHEUS / "runbooks").glob("*.md")} == linked
+    assert {page.stem for page in PAGES.glob("*.md")} - {"README"} == linked
 
 
-def test_one_command_of_the_readme_puts_the_runbooks_elsewhere(tmp_path: Path) -> None:
-    readme = (PROMETHEUS.parents[1] / "README.md").read_text()
-    (command,) = re.findall(r"^sed -i .*runbooks.*$", readme, re.MULTILINE)
+def test_one_documented_command_puts_the_runbooks_elsewhere(tmp_path: Path) -> None:
+    document = (PAGES.parent / "how-to" / "prometheus.md").read_text()
+    (command,) = re.findall(r"^sed -i .*runbooks.*$", document, re.MULTILINE)
     rules = tmp_path / "config" / "prometheus" / "rules"
     shutil.copytree(PROMETHEUS / "rules", rules)
     here = {"RUNBOOKS": "https://docs.acme.example/prober", "PATH": os.environ["PATH"]}

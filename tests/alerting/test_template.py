@@ -19,7 +19,7 @@ def alert(status: str, tenant: str) -> dict[str, object]:
         "annotations": {
             "summary": f"platform: {tenant} {status}",
             "description": "What it is.",
-            "runbook_url": "https://runbooks.example.com/ProberTenantDown.md",
+            "runbook_url": "https://runbooks.example.com/ProberTenantDown/",
         },
         "startsAt": "2026-01-01T03:04:00Z",
         "endsAt": NEVER if status == "firing" else "2026-01-01T04:05:00Z",
@@ -75,7 +75,7 @@ def test_the_text_lists_what_fires_before_what_is_over(tmp_path: Path) -> None:
     assert text.splitlines() == [
         "platform: two firing (since 03:04 UTC)",
         "What it is.",
-        "https://runbooks.example.com/ProberTenantDown.md",
+        "https://runbooks.example.com/ProberTenantDown/",
         "platform: acme resolved (over since 04:05 UTC)",
-        "https://runbooks.example.com/ProberTenantDown.md",
+        "https://runbooks.example.com/ProberTenantDown/",
     ]

@@ -1,7 +1,8 @@
 """All benchmarks, one after the other: every target beside its measured figure.
 
 `python -m tests.benchmarks [--quick] [--only NAME ...] [--write]`; `--write` renews
-docs/benchmarks.json and the README's table. Exits with 1 if a target is missed.
+docs/benchmarks.json and the table in docs/explanation/performance.md. Exits with 1 if a target
+is missed.
 """
 
 import argparse
@@ -21,9 +22,9 @@ from rich.table import Table
 
 from tests.benchmarks import cpu_per_probe, history_size, schedule_delay, size, timing_accuracy
 from tests.benchmarks.blackbox import blackbox_version
-from tests.benchmarks.results import Figure, Surroundings, document, from_document, told
-from tests.conventions.test_readme import BENCHMARKS as JSON_FILE
-from tests.conventions.test_readme import README, with_tables
+from tests.benchmarks.results import Figure, Surroundings, document, formatted, from_document
+from tests.conventions.test_docs import BENCHMARKS as JSON_FILE
+from tests.conventions.test_docs import PERFORMANCE, with_bench_table
 
 Measure = Callable[[Path, bool], list[Figure]]
 
@@ -41,7 +42,7 @@ def main() -> int:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--quick", action="store_true", help="little of each, to try it")
     arguments.add_argument("--only", nargs="*", choices=MODULES, default=list(MODULES))
-    arguments.add_argument("--write", action="store_true", help="renew docs and README")
+    arguments.add_argument("--write", action="store_true", help="write the documents' figures")
     options = arguments.parse_args()
     console, failed = Console(width=150), False
     figures: list[Figure] = []
@@ -58,7 +59,7 @@ def main() -> int:
     if options.write:
         written = json.dumps(document(around, _with_others(figures)), indent=1)
         JSON_FILE.write_text(written + "\n")
-        README.write_text(with_tables(README.read_text()))
+        PERFORMANCE.write_text(with_bench_table(PERFORMANCE.read_text()))
     return 1 if failed or any(each.is_met is False for each in figures) else 0
 
 
@@ -105,8 +106,8 @@ def _table(around: Surroundings, figures: list[Figure]) -> Table:
     table.add_column("remark")
     for each in figures:
         style = {True: "green", False: "bold red", None: None}[each.is_met]
-        most = "" if each.target is None else told(each.target, each.unit)
-        measured = told(each.measured, each.unit)
+        most = "" if each.target is None else formatted(each.target, each.unit)
+        measured = formatted(each.measured, each.unit)
         table.add_row(each.group, each.name, measured, most, each.remark, style=style)
     return table
 

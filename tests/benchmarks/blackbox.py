@@ -22,8 +22,8 @@ def blackbox_program() -> str:
 def blackbox_version() -> str:
     """Return which one it is, in words."""
     command = [blackbox_program(), "--version"]
-    told = subprocess.run(command, check=True, capture_output=True, text=True)
-    first = (told.stdout + told.stderr).splitlines()[0]
+    formatted = subprocess.run(command, check=True, capture_output=True, text=True)
+    first = (formatted.stdout + formatted.stderr).splitlines()[0]
     return " ".join(first.split(" (")[0].split()).replace(", version", "")
 
 

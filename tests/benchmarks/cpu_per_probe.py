@@ -17,7 +17,7 @@ from tests.benchmarks.blackbox import Blackbox, blackbox
 from tests.benchmarks.daemon import Load, measured_daemon
 from tests.benchmarks.nginx import StaticPlatform, static_platform
 from tests.benchmarks.peers import PEERS, Peer
-from tests.benchmarks.results import Figure, middle, told
+from tests.benchmarks.results import Figure, formatted, middle
 
 GROUP = "CPU per probe"
 _WARM_UP_SECONDS = 2.5
@@ -140,6 +140,6 @@ def _figures(costs: dict[tuple[str, str], float]) -> list[Figure]:
             if cost is None:
                 continue
             name = f"{way.name}, beside {_NAMES.get(other, other)}"
-            remark = f"{told(daemon * 1e6, 'µs')} to {told(cost * 1e6, 'µs')}"
+            remark = f"{formatted(daemon * 1e6, 'µs')} to {formatted(cost * 1e6, 'µs')}"
             figures.append(Figure(GROUP, name, daemon / cost, "x", targets.get(other), remark))
     return figures

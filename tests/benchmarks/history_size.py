@@ -25,7 +25,7 @@ from prober.stats.aggregates import (
 from tests.benchmarks.background_load import onlookers
 from tests.benchmarks.daemon import PROBES_PER_TENANT, Load, recorded_daemon
 from tests.benchmarks.nginx import static_platform
-from tests.benchmarks.results import Figure, quantile, told
+from tests.benchmarks.results import Figure, formatted, quantile
 from tests.unit.stats.factories import histogram_of
 
 GROUP = "thirty days"
@@ -71,7 +71,7 @@ def measure(directory: Path, quick: bool) -> list[Figure]:
             file_bytes / _MIB,
             "MiB",
             _MOST_MIB,
-            f"written in {told(writing, 's')}",
+            f"written in {formatted(writing, 's')}",
         ),
         Figure(
             GROUP,
@@ -79,7 +79,7 @@ def measure(directory: Path, quick: bool) -> list[Figure]:
             overview,
             "s",
             _MOST_OVERVIEW_SECONDS,
-            f"median; the first took {told(first, 's')}",
+            f"median; the first took {formatted(first, 's')}",
         ),
         Figure(
             GROUP,
@@ -87,7 +87,7 @@ def measure(directory: Path, quick: bool) -> list[Figure]:
             tenant,
             "s",
             _MOST_TENANT_SECONDS,
-            f"median; the first took {told(cold, 's')}",
+            f"median; the first took {formatted(cold, 's')}",
         ),
         Figure(
             GROUP,
@@ -95,7 +95,7 @@ def measure(directory: Path, quick: bool) -> list[Figure]:
             p99 / p99_alone,
             "x",
             _MOST_LATENESS_RATIO,
-            f"{told(p99 * 1e3, 'ms')} to {told(p99_alone * 1e3, 'ms')}",
+            f"{formatted(p99 * 1e3, 'ms')} to {formatted(p99_alone * 1e3, 'ms')}",
         ),
     ]
 

@@ -61,14 +61,14 @@ def markdown(surroundings: Surroundings, figures: Iterable[Figure]) -> str:
         "|---|---|---:|---:|---|",
     ]
     lines += [
-        f"| {each.group} | {each.name} | {told(each.measured, each.unit)} | {_target(each)} |"
+        f"| {each.group} | {each.name} | {formatted(each.measured, each.unit)} | {_target(each)} |"
         f" {each.remark} |"
         for each in figures
     ]
     return "\n".join(lines)
 
 
-def told(value: float, unit: str) -> str:
+def formatted(value: float, unit: str) -> str:
     """Return a number as people read it, such as `1.25 ms`; `x` stands for a ratio."""
     return f"{rounded(value):,g} {unit}".strip()
 
@@ -93,4 +93,4 @@ def _target(figure: Figure) -> str:
     if figure.target is None:
         return ""
     mark = "met" if figure.is_met else "**missed**"
-    return f"≤ {told(figure.target, figure.unit)}, {mark}"
+    return f"≤ {formatted(figure.target, figure.unit)}, {mark}"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.benchmarks.daemon import Load, recorded_daemon
 from tests.benchmarks.nginx import static_platform
-from tests.benchmarks.results import Figure, quantile, told
+from tests.benchmarks.results import Figure, formatted, quantile
 
 GROUP = "punctuality"
 _WARM_UP_SECONDS = 2.0
@@ -46,8 +46,8 @@ def _at(directory: Path, load: Load, seconds: float) -> list[Figure]:
     is_promised = load.probes == _RATE_TO_SUSTAIN and load.ca_file is None
     name = f"{load.probes}/s, {'plain' if load.ca_file is None else 'TLS'}, one core"
     remark = (
-        f"{len(late)} runs, {good:.0f} good; p50 {told(quantile(late, 0.5), 'ms')},"
-        f" max {told(max(late), 'ms')}; CPU {cpu / (ended - began):.0%} of a core"
+        f"{len(late)} runs, {good:.0f} good; p50 {formatted(quantile(late, 0.5), 'ms')},"
+        f" max {formatted(max(late), 'ms')}; CPU {cpu / (ended - began):.0%} of a core"
     )
     target = _MOST_P99_MS if is_promised else None
     p99 = Figure(GROUP, f"lateness p99 at {name}", quantile(late, 0.99), "ms", target, remark)

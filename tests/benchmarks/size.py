@@ -16,7 +16,7 @@ from tests.benchmarks.background_load import Scrapes, scrape
 from tests.benchmarks.daemon import PROBES_PER_TENANT, Load, Recorded, recorded_daemon
 from tests.benchmarks.nginx import StaticPlatform, static_platform
 from tests.benchmarks.processes import rss_bytes
-from tests.benchmarks.results import Figure, told
+from tests.benchmarks.results import Figure, formatted
 
 GROUP = "size"
 LARGEST = 10_000
@@ -24,7 +24,7 @@ _MIB = 1024 * 1024
 _TARGETS = {"rss": 400.0, "start": 5.0, "scrape": 2.0, "hold": 2.0}
 _SETTLE_SECONDS = 3.0
 _RELOAD_LIMIT_SECONDS = 60.0
-_RELOADED = re.compile(r'"event": "settings\.reloaded"')
+_RELOADED = re.compile(r'"event": "config\.reloaded"')
 
 
 def measure(directory: Path, quick: bool) -> list[Figure]:
@@ -69,8 +69,8 @@ def _of(directory: Path, platform: StaticPlatform, probes: int, *, quick: bool) 
             scraped,
             "s",
             targets.get("scrape"),
-            f"{told(later.sent_bytes / _MIB, 'MiB')} gzip; the first took"
-            f" {told(first.seconds[0], 's')}, later ones {told(max(later.seconds), 's')}",
+            f"{formatted(later.sent_bytes / _MIB, 'MiB')} gzip; the first took"
+            f" {formatted(first.seconds[0], 's')}, later ones {formatted(max(later.seconds), 's')}",
         ),
         Figure(
             GROUP,
@@ -78,7 +78,7 @@ def _of(directory: Path, platform: StaticPlatform, probes: int, *, quick: bool) 
             during * 1e3,
             "ms",
             targets.get("hold"),
-            f"{told(alone * 1e3, 'ms')} in the seconds before; no probe due meanwhile",
+            f"{formatted(alone * 1e3, 'ms')} in the seconds before; no probe due meanwhile",
         ),
         Figure(GROUP, f"reload, one tenant changed, {size}", reload_seconds, "s"),
     ]

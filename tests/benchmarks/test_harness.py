@@ -13,10 +13,10 @@ from tests.benchmarks.results import (
     Figure,
     Surroundings,
     document,
+    formatted,
     from_document,
     markdown,
     quantile,
-    told,
 )
 
 AROUND = Surroundings("two cores", "Python 3.11", "2026-11-24")
@@ -42,7 +42,7 @@ def test_figures_come_back_from_json_as_they_are_told() -> None:
 
 
 def test_numbers_have_three_digits_that_count() -> None:
-    assert [told(value, "s") for value in (0.00123456, 12.345, 98765.4)] == [
+    assert [formatted(value, "s") for value in (0.00123456, 12.345, 98765.4)] == [
         "0.00123 s",
         "12.3 s",
         "98,765 s",

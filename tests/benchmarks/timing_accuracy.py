@@ -20,7 +20,7 @@ from tests.benchmarks.background_load import onlookers
 from tests.benchmarks.blackbox import blackbox, blackbox_version
 from tests.benchmarks.daemon import Load, recorded_daemon
 from tests.benchmarks.processes import free_port, running
-from tests.benchmarks.results import Figure, quantile, told
+from tests.benchmarks.results import Figure, formatted, quantile
 from tests.programs import get
 
 GROUP = "truth of the network part"
@@ -168,9 +168,9 @@ def _p99(measured: Sequence[Measurement]) -> float:
 def _spread(measured: Sequence[Measurement]) -> str:
     errors = [abs(each.error_seconds) * 1e3 for each in measured]
     parts = [
-        f"p{round(share * 100)} {told(quantile(errors, share), 'ms')}" for share in (0.5, 0.99)
+        f"p{round(share * 100)} {formatted(quantile(errors, share), 'ms')}" for share in (0.5, 0.99)
     ]
-    return f"{', '.join(parts)}, max {told(max(errors), 'ms')}"
+    return f"{', '.join(parts)}, max {formatted(max(errors), 'ms')}"
 
 
 def _figure(case: Case, ours: Sequence[Measurement], theirs: Sequence[Measurement]) -> Figure:

@@ -1,4 +1,4 @@
-"""docs/bounds.md tells the truth: constants, defaults and tests are there, as it says."""
+"""docs/reference/limits.md tells the truth: constants, defaults and tests are there, as it says."""
 
 import ast
 import re
@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from prober.config.schema import ConfigFile
 
 ROOT = Path(__file__).parents[2]
-TABLE = ROOT / "docs" / "bounds.md"
+TABLE = ROOT / "docs" / "reference" / "limits.md"
 _ROW = re.compile(
     r"\| (?P<what>[^|]+) \| (?P<setting>setting )?`(?P<where>[\w.]+)`"
     r" \| (?P<bound>[\d.]+(?:[smhd]|[KM]iB)?)[^|]*"

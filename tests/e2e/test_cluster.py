@@ -112,9 +112,9 @@ class Cluster:
     def fired_since(self, moment: float) -> set[tuple[str, ...]]:
         """Return the alerts that somebody would have been told of, with what they are about."""
         window = f"{max(1, round(time.time() - moment))}s"
-        told = f'count_over_time(ALERTS{{alertstate="firing",{NEWS}}}[{window}])'
+        reported = f'count_over_time(ALERTS{{alertstate="firing",{NEWS}}}[{window}])'
         names = ("alertname", "location", "shard", "tenant")
-        return {tuple(labels.get(name, "") for name in names) for labels, _ in self.query(told)}
+        return {tuple(labels.get(name, "") for name in names) for labels, _ in self.query(reported)}
 
     def calm(self) -> None:
         seconds_until(lambda: not self.query(f"ALERTS{{{NEWS}}}"))
@@ -224,7 +224,10 @@ def test_a_shard_without_tenants_is_idle_and_well_until_there_are_some(tmp_path:
 
 def test_the_documents_commands_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    text = (ROOT / "docs" / "cluster.md").read_text()
+    pages = (
+        ROOT / "docs" / "how-to" / name for name in ("shards-and-locations.md", "kubernetes.md")
+    )
+    text = "".join(page.read_text() for page in pages)
     commands = re.findall(r"^\.venv/bin/prober (\S+) (.*?)(?:\s+#.*)?$", text, re.MULTILINE)
     assert Counter(name for name, _ in commands) == {"validate": 2, "run": 3}
     for name, rest in commands:

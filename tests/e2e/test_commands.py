@@ -130,13 +130,20 @@ def test_probe_exits_by_outcome_and_its_json_can_be_explained(settings: Path) ->
 def test_every_command_explains_itself() -> None:
     assert run("--help").returncode == 0
     for name in COMMANDS:
-        told = run(name, "--help").stdout
-        assert "Usage: prober" in told
-        assert "\\b" not in told
+        reported = run(name, "--help").stdout
+        assert "Usage: prober" in reported
+        assert "\\b" not in reported
 
 
-def test_the_readmes_commands_run() -> None:
+def test_documented_commands_run() -> None:
+    pages = (
+        "concepts/tokens.md",
+        "concepts/outcomes.md",
+        "how-to/report.md",
+        "how-to/simulator.md",
+    )
     text = (ROOT / "README.md").read_text()
+    text += "".join((ROOT / "docs" / page).read_text() for page in pages)
     for command in re.findall(r"^\.venv/bin/prober (.*?)(?:\s+#.*)?$", text, re.MULTILINE):
         if command.startswith(("run", "probe")):  # they call real tenants
             name, *rest = command.split()

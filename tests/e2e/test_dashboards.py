@@ -43,7 +43,7 @@ HOUR_SECONDS = 3600
 EVERY = sorted(asked())
 
 
-class House:
+class Installation:
     """The Prometheus, and what it has answered so far."""
 
     def __init__(self, url: str) -> None:
@@ -114,7 +114,7 @@ def watch_over_https(resources: ExitStack, directory: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     directory = tmp_path_factory.mktemp("dashboards")
     with ExitStack() as resources:
         demo = ("demo", "--port", "0", "--speed", str(SPEED))
@@ -125,19 +125,19 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         port = free_port()
         command = prometheus(directory, targets, port, NOBODY)
         resources.enter_context(running(command, directory / "prometheus.log", READY))
-        yield House(f"http://127.0.0.1:{port}")
+        yield Installation(f"http://127.0.0.1:{port}")
 
 
-def test_every_query_answers_within_the_scenario(house: House) -> None:
+def test_every_query_answers_within_the_scenario(installation: Installation) -> None:
     try:
-        seconds_until(house.listen, LIMIT_SECONDS)
+        seconds_until(installation.listen, LIMIT_SECONDS)
     finally:
-        assert sorted(query.where for query in house.silent) == []
+        assert sorted(query.where for query in installation.silent) == []
 
 
-def test_the_timeline_names_the_culprit_of_each_fault(house: House) -> None:
+def test_the_timeline_names_the_culprit_of_each_fault(installation: Installation) -> None:
     def said() -> Mapping[str, set[str]]:
-        found = house.series(tenant_status(TENANT, TENANT), is_instant=False)
+        found = installation.series(tenant_status(TENANT, TENANT), is_instant=False)
         return {
             labels["tenant"]: {STATUSES[int(value)].text for value in values}
             for labels, values in found
@@ -156,29 +156,29 @@ def test_the_timeline_names_the_culprit_of_each_fault(house: House) -> None:
 
 
 @pytest.mark.parametrize("board", BOARDS.values(), ids=BOARDS)
-def test_every_choice_can_be_chosen_from(house: House, board: dict[str, Any]) -> None:
+def test_every_choice_can_be_chosen_from(installation: Installation, board: dict[str, Any]) -> None:
     for variable in variables(board):
         metric, label = label_values(variable)
-        values = house.ask(f"label/{label}/values", **{"match[]": concrete(metric)})
+        values = installation.ask(f"label/{label}/values", **{"match[]": concrete(metric)})
         assert values, variable["name"]
         if label == "tenant":
             assert values == ["acme-dev", "acme-prod", "acme-test", "legacy"]
 
 
-def test_a_table_shows_no_label_that_it_has_no_column_for(house: House) -> None:
+def test_a_table_shows_no_label_that_it_has_no_column_for(installation: Installation) -> None:
     tables = [
         each for board in BOARDS.values() for each in panels(board) if each["type"] == "table"
     ]
     for table in tables:
         for target in table["targets"]:
-            for labels, _ in house.series(target["expr"], is_instant=False):
+            for labels, _ in installation.series(target["expr"], is_instant=False):
                 assert labels.keys() <= fields(table), table["title"]
 
 
-def test_an_alert_leads_to_its_page(house: House) -> None:
-    pages = Path(__file__).parents[2] / "config" / "prometheus" / "runbooks"
+def test_an_alert_leads_to_its_page(installation: Installation) -> None:
+    pages = Path(__file__).parents[2] / "docs" / "runbooks"
     (alerts,) = {q.expression for q in EVERY if q.where == "prober-overview: Firing alerts, A"}
-    seconds_until(lambda: bool(house.series(alerts, is_instant=False)), LIMIT_SECONDS)
-    for labels, _ in house.series(alerts, is_instant=False):
+    seconds_until(lambda: bool(installation.series(alerts, is_instant=False)), LIMIT_SECONDS)
+    for labels, _ in installation.series(alerts, is_instant=False):
         assert re.fullmatch(r"Prober\w+", labels["alertname"])
         assert (pages / f"{labels['runbook']}.md").is_file()

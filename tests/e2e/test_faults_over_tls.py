@@ -35,7 +35,7 @@ PROBES = 8
 ENOUGH_RUNS = PROBES  # no run of before is still under way
 
 
-class House:
+class Installation:
     """The addresses of both programs."""
 
     def __init__(self, control: str, metrics: str, file: Path) -> None:
@@ -65,7 +65,7 @@ class House:
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     directory = tmp_path_factory.mktemp("faults")
     simulate = ("simulate", "--port", "0", "--control-port", "0", "--tls", "--server-ms", "5")
     files = ("--token-directory", str(directory), "--ca-file", str(directory / "ca.pem"))
@@ -105,46 +105,46 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         log = directory / "prober.log"
         run = ("run", "--config", str(file))
         with started(*run, until=r'"listening": "([^"]+)"', log=log) as (_, url):
-            yield House(control, f"{url}/metrics", file)
+            yield Installation(control, f"{url}/metrics", file)
 
 
 @pytest.mark.parametrize("fault", OVER_TLS, ids=lambda fault: fault.name)
-def test_a_fault_gets_its_name(house: House, fault: Fault) -> None:
+def test_a_fault_gets_its_name(installation: Installation, fault: Fault) -> None:
     reason = Reason(fault.reason)
     expected = CLASSIFICATION[reason]
-    call("PUT", f"{house.control}/faults", {"fault": fault.name})
+    call("PUT", f"{installation.control}/faults", {"fault": fault.name})
     try:
-        assert house.settled() == (expected.outcome, reason, expected.culprit)
+        assert installation.settled() == (expected.outcome, reason, expected.culprit)
     finally:
-        call("DELETE", f"{house.control}/faults")
+        call("DELETE", f"{installation.control}/faults")
 
 
-def test_afterwards_all_is_well_and_no_exception_was_logged(house: House) -> None:
-    assert house.settled() == ("success", "ok", "none")
-    log = house.log.read_text()
+def test_afterwards_all_is_well_and_no_exception_was_logged(installation: Installation) -> None:
+    assert installation.settled() == ("success", "ok", "none")
+    log = installation.log.read_text()
     assert "Traceback" not in log
     assert "exception" not in log
 
 
-def secrets_of(house: House) -> Iterator[str]:
-    for name, tenant in call("GET", f"{house.control}/tenants").items():
+def secrets_of(installation: Installation) -> Iterator[str]:
+    for name, tenant in call("GET", f"{installation.control}/tenants").items():
         yield tenant["token"]
         yield from tenant["issued_tokens"]
-        yield house.file.with_name(f"{name}.client-secret").read_text().strip()
+        yield installation.file.with_name(f"{name}.client-secret").read_text().strip()
 
 
-def written_by(house: House) -> Iterator[tuple[str, bytes]]:
-    for path in (house.log, *house.file.with_name("state").iterdir()):
+def written_by(installation: Installation) -> Iterator[tuple[str, bytes]]:
+    for path in (installation.log, *installation.file.with_name("state").iterdir()):
         yield path.name, path.read_bytes()
-    yield "metrics", get(house.metrics).encode()
-    config = ("--config", str(house.file), "--json")
+    yield "metrics", get(installation.metrics).encode()
+    config = ("--config", str(installation.file), "--json")
     for command in (("tokens",), ("probe", "acme-prod"), ("probe", "acme-dev")):
         done = subprocess.run([PROBER, *command, *config], capture_output=True, timeout=30)  # noqa: PLW1510
         yield f"prober {' '.join(command)}", done.stdout + done.stderr
 
 
-def test_no_secret_stands_in_anything_that_was_written(house: House) -> None:
-    secrets = set(secrets_of(house))
+def test_no_secret_stands_in_anything_that_was_written(installation: Installation) -> None:
+    secrets = set(secrets_of(installation))
     assert len(secrets) >= 7  # three tokens, three clients' secrets, one issued token
     forms = {
         form
@@ -152,7 +152,7 @@ def test_no_secret_stands_in_anything_that_was_written(house: House) -> None:
         for form in (secret, quote(secret, safe=""), secret.upper(), secret[:12], secret[-12:])
     } | {form for secret in secrets for form in base64_forms(secret)}
     names = []
-    for name, content in written_by(house):
+    for name, content in written_by(installation):
         names.append(name)
         assert content
         assert [form for form in forms if form.encode() in content] == [], name

@@ -44,7 +44,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory / "prober.yaml"
 
 
-def told(settings: Path, *arguments: str) -> str:
+def reported(settings: Path, *arguments: str) -> str:
     done = subprocess.run(
         [PROBER, "report", "acme-prod", "--config", str(settings), *SPAN, *arguments],
         capture_output=True,
@@ -58,7 +58,7 @@ def told(settings: Path, *arguments: str) -> str:
 @pytest.fixture(scope="module")
 def facts(settings: Path) -> Any:  # noqa: ANN401 -- a JSON document
     before = digest(settings)
-    document = json.loads(told(settings, "--format", "json"))
+    document = json.loads(reported(settings, "--format", "json"))
     assert digest(settings) == before
     return document
 
@@ -71,7 +71,7 @@ def digest(settings: Path) -> bytes:
 @pytest.fixture(scope="module")
 def html(settings: Path) -> Path:
     file = settings.parent / "report.html"
-    told(settings, "--output", str(file))
+    reported(settings, "--output", str(file))
     return file
 
 
@@ -150,7 +150,7 @@ def test_calls_of_the_platform_come_first_with_what_proves_them(facts: Any) -> N
 
 
 def test_all_formats_tell_it_and_none_a_token(settings: Path, html: Path, facts: Any) -> None:  # noqa: ANN401
-    for text in (told(settings), html.read_text(), json.dumps(facts)):
+    for text in (reported(settings), html.read_text(), json.dumps(facts)):
         assert "corr-1080" in text
         assert facts["summary"][0] in text
         assert "the-secret-of-acme" not in text
@@ -163,7 +163,7 @@ def test_it_can_be_read_beside_the_daemon(
 ) -> None:
     command = ("run", "--config", str(settings))
     with started(*command, until=r'"listening": "([^"]+)"', log=tmp_path / "log") as (process, _):
-        during = json.loads(told(settings, "--format", "json"))
+        during = json.loads(reported(settings, "--format", "json"))
         assert end(process) == 0
     assert during["incidents"] == facts["incidents"]
     assert during["figures"] == facts["figures"]

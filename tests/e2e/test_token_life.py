@@ -19,7 +19,7 @@ PROBES = 8
 FIRST_PAUSE_SECONDS = 2.0
 
 
-class House:
+class Installation:
     """A simulated platform, the configuration of a prober on it, and the prober's address."""
 
     def __init__(self, directory: Path, control: str) -> None:
@@ -99,38 +99,40 @@ class House:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
+def installation(tmp_path: Path) -> Iterator[Installation]:
     simulate = ("simulate", "--port", "0", "--control-port", "0", "--server-ms", "5")
     files = ("--token-directory", str(tmp_path))
     log = tmp_path / "simulator.log"
     with started(*simulate, *files, until=r"control: (\S+)", log=log) as (_, control):
-        yield House(tmp_path, control)
+        yield Installation(tmp_path, control)
 
 
-def test_a_regenerated_token_is_named_spared_and_followed_by_the_new_one(house: House) -> None:
-    with house.running():
-        seconds_until(house.all_valid)
+def test_a_regenerated_token_is_named_spared_and_followed_by_the_new_one(
+    installation: Installation,
+) -> None:
+    with installation.running():
+        seconds_until(installation.all_valid)
 
-        house.regenerate("acme-prod")
-        seconds_until(lambda: house.is_rejected_for("acme-prod", "superseded"))
-        at_first = house.refused("acme-prod")
+        installation.regenerate("acme-prod")
+        seconds_until(lambda: installation.is_rejected_for("acme-prod", "superseded"))
+        at_first = installation.refused("acme-prod")
         assert at_first <= 2 * PROBES
 
-        seconds_until(lambda: house.refused("acme-prod") >= at_first + 2)
-        waited = seconds_until(lambda: house.refused("acme-prod") >= at_first + 3)
+        seconds_until(lambda: installation.refused("acme-prod") >= at_first + 2)
+        waited = seconds_until(lambda: installation.refused("acme-prod") >= at_first + 3)
         assert waited > FIRST_PAUSE_SECONDS, "the pause did not grow"
         skipped = re.findall(
             r'probe_skipped_total\{cause="token_rejected",.*tenant="acme-prod"\} (\S+)',
-            house.text(),
+            installation.text(),
         )
         assert sum(map(float, skipped)) > PROBES
 
-        house.deliver("acme-prod")
-        seconds_until(lambda: house.is_in("acme-prod", "valid"))
-        assert house.value('prober_token_rotations_total{tenant="acme-prod"}') == 1
-        assert house.api_errors() == 0
-        assert [house.refused(each) for each in TENANTS[1:]] == [0, 0]
-    log = (house.directory / "prober.log").read_text()
+        installation.deliver("acme-prod")
+        seconds_until(lambda: installation.is_in("acme-prod", "valid"))
+        assert installation.value('prober_token_rotations_total{tenant="acme-prod"}') == 1
+        assert installation.api_errors() == 0
+        assert [installation.refused(each) for each in TENANTS[1:]] == [0, 0]
+    log = (installation.directory / "prober.log").read_text()
     assert [log.count(f'"event": "{event}"') for event in ("token.rejected", "token.rotated")] == [
         1,
         1,
@@ -138,60 +140,66 @@ def test_a_regenerated_token_is_named_spared_and_followed_by_the_new_one(house: 
 
 
 @pytest.mark.parametrize("ended_by", [signal.SIGTERM, signal.SIGKILL])
-def test_a_restart_forgets_nothing(house: House, ended_by: signal.Signals) -> None:
-    with house.running() as process:
-        seconds_until(house.all_valid)
-        house.regenerate("acme-dev")
-        seconds_until(lambda: house.is_rejected_for("acme-dev", "superseded"))
-        seconds_until(lambda: house.saved("acme-dev")["state"] == "rejected")
-        before = house.saved("acme-dev")
+def test_a_restart_forgets_nothing(installation: Installation, ended_by: signal.Signals) -> None:
+    with installation.running() as process:
+        seconds_until(installation.all_valid)
+        installation.regenerate("acme-dev")
+        seconds_until(lambda: installation.is_rejected_for("acme-dev", "superseded"))
+        seconds_until(lambda: installation.saved("acme-dev")["state"] == "rejected")
+        before = installation.saved("acme-dev")
         process.send_signal(ended_by)
         process.wait(20)
 
-    refused = house.refused("acme-dev")
-    with house.running("after.log"):
-        assert house.is_rejected_for("acme-dev", "superseded")
-        after = house.saved("acme-dev")
+    refused = installation.refused("acme-dev")
+    with installation.running("after.log"):
+        assert installation.is_rejected_for("acme-dev", "superseded")
+        after = installation.saved("acme-dev")
         kept = ("fingerprint", "first_accepted_at_timestamp_seconds", "cause", "rotations")
         assert [after[name] for name in kept] == [before[name] for name in kept]
-        seconds_until(lambda: house.refused("acme-dev") > refused)
+        seconds_until(lambda: installation.refused("acme-dev") > refused)
         # One more may have been under way when it was killed; eight probes would be eight a second.
-        assert house.refused("acme-dev") <= refused + 2
-        house.deliver("acme-dev")
-        seconds_until(lambda: house.is_in("acme-dev", "valid"))
-        assert house.value('prober_token_rotations_total{tenant="acme-dev"}') == 1
-        assert house.api_errors() == 0
+        assert installation.refused("acme-dev") <= refused + 2
+        installation.deliver("acme-dev")
+        seconds_until(lambda: installation.is_in("acme-dev", "valid"))
+        assert installation.value('prober_token_rotations_total{tenant="acme-dev"}') == 1
+        assert installation.api_errors() == 0
 
 
-def test_a_token_that_was_wrong_from_the_start_was_never_accepted(house: House) -> None:
-    house.directory.joinpath("legacy.token").write_text("not-the-platforms\n")
-    with house.running():
-        seconds_until(lambda: house.is_rejected_for("legacy", "never_accepted"))
-        at_first = house.refused("legacy")
+def test_a_token_that_was_wrong_from_the_start_was_never_accepted(
+    installation: Installation,
+) -> None:
+    installation.directory.joinpath("legacy.token").write_text("not-the-platforms\n")
+    with installation.running():
+        seconds_until(lambda: installation.is_rejected_for("legacy", "never_accepted"))
+        at_first = installation.refused("legacy")
         assert at_first == 2  # the run, and the check of another route
-        seconds_until(lambda: house.refused("legacy") > at_first)
-        assert house.saved("legacy")["cause"] == "never_accepted"
-        house.deliver("legacy")
-        seconds_until(lambda: house.is_in("legacy", "valid"))
-        assert house.api_errors() == 0
+        seconds_until(lambda: installation.refused("legacy") > at_first)
+        assert installation.saved("legacy")["cause"] == "never_accepted"
+        installation.deliver("legacy")
+        seconds_until(lambda: installation.is_in("legacy", "valid"))
+        assert installation.api_errors() == 0
 
 
-def test_a_permission_that_is_taken_away_never_touches_the_tokens_state(house: House) -> None:
-    with house.running():
-        seconds_until(house.all_valid)
+def test_a_permission_that_is_taken_away_never_touches_the_tokens_state(
+    installation: Installation,
+) -> None:
+    with installation.running():
+        seconds_until(installation.all_valid)
         denied = {"permissions": ["View labels"]}
-        call("PUT", f"{house.control}/tenants/legacy/denied", denied)
+        call("PUT", f"{installation.control}/tenants/legacy/denied", denied)
         forbidden = re.compile(
             r'runs_total\{.*reason="permission_denied",tenant="legacy"\} [1-9]', re.MULTILINE
         )
-        seconds_until(lambda: forbidden.search(house.text()) is not None)
-        assert house.is_in("legacy", "valid")
+        seconds_until(lambda: forbidden.search(installation.text()) is not None)
+        assert installation.is_in("legacy", "valid")
 
 
-def test_a_second_prober_on_the_same_state_is_refused_in_one_line(house: House) -> None:
-    with house.running() as first:
+def test_a_second_prober_on_the_same_state_is_refused_in_one_line(
+    installation: Installation,
+) -> None:
+    with installation.running() as first:
         done = subprocess.run(  # noqa: PLW1510 -- 10 is an answer
-            [PROBER, "run", "--config", str(house.file)],
+            [PROBER, "run", "--config", str(installation.file)],
             capture_output=True,
             text=True,
             timeout=30,

@@ -1,4 +1,4 @@
-"""docs/access.md, command by command, and its web.yml given to Prometheus as well."""
+"""docs/how-to/tls-and-auth.md, command by command, and its web.yml given to Prometheus as well."""
 
 import json
 import os
@@ -20,7 +20,9 @@ from tests.prometheus import free_port, running
 pytestmark = pytest.mark.prometheus  # the documented commands include promtool
 
 ROOT = Path(__file__).parents[2]
-BLOCKS = re.findall(r"```(yaml|sh)\n(.*?)```", (ROOT / "docs/access.md").read_text(), re.DOTALL)
+BLOCKS = re.findall(
+    r"```(yaml|sh)\n(.*?)```", (ROOT / "docs/how-to/tls-and-auth.md").read_text(), re.DOTALL
+)
 RIGHT = {"Authorization": "Basic " + b64encode(b"prometheus:correct horse battery").decode()}
 WRONG = {"Authorization": "Basic " + b64encode(b"prometheus:battery").decode()}
 LIMIT_SECONDS = 30

@@ -164,11 +164,11 @@ def main(directory: Path) -> None:
         for far_end in far_ends.values():
             far_end.end()
     verdicts = {case: classify(exchange, Expectations()) for case, exchange in exchanges.items()}
-    told = {
+    reported = {
         case: [each.reason, each.culprit, each.rule, each.evidence, each.facts.get("tcp", "")]
         for case, each in verdicts.items()
     }
-    print(json.dumps(told))  # noqa: T201
+    print(json.dumps(reported))  # noqa: T201
 
 
 def _serve_in_namespace(way: str, number: int, certificate: str) -> None:

@@ -140,7 +140,7 @@ class Daemon:
         eventually(
             f"{more} good runs more of {', '.join(tenants)}",
             lambda: all(self.verdicts(n).get(good, 0) >= runs for n, runs in wanted.items()),
-            told=wanted,
+            reported=wanted,
         )
 
     def status_kib(self, name: str) -> int:
@@ -232,11 +232,11 @@ def eventually(
     what: str,
     holds: Callable[[], object],
     limit_seconds: float = LIMIT_SECONDS,
-    told: object = "",
+    reported: object = "",
 ) -> None:
     """Wait until something holds; `told` is shown when it does not."""
     until = time.monotonic() + limit_seconds
     while not holds():
         if time.monotonic() > until:
-            raise AssertionError(f"not within {limit_seconds:g} s: {what}; {told}")
+            raise AssertionError(f"not within {limit_seconds:g} s: {what}; {reported}")
         time.sleep(0.05)

@@ -79,40 +79,42 @@ def test_a_state_directory_that_is_read_only_stops_no_probe(stage: Stage) -> Non
 
 
 @pytest.fixture(scope="module")
-def house(stage: Stage) -> Iterator[Daemon]:
+def installation(stage: Stage) -> Iterator[Daemon]:
     settings = some(stage, "machine", scheduler={"max_start_delay": "1s"}, shutdown_timeout="1s")
     with daemon(stage, "machine", settings) as running:
         running.go_on("good-plain")
         yield running
 
 
-def test_files_used_up_are_our_own_fault_and_pass(house: Daemon) -> None:
-    pid = house.process.pid
+def test_files_used_up_are_our_own_fault_and_pass(installation: Daemon) -> None:
+    pid = installation.process.pid
     limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, limits[1]))
     time.sleep(2.5)  # nobody can be asked meanwhile: an answer needs a file as well
     resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
-    house.go_on(*NEIGHBOURS)
+    installation.go_on(*NEIGHBOURS)
     for name in NEIGHBOURS:
-        said = house.verdicts(name)
+        said = installation.verdicts(name)
         assert said.pop(("success", "ok", "none")) > 0
         assert set(said) == {("prober_fault", "resource_exhausted", "prober")}
-        states = house.series("prober_token_state", tenant=name, state="valid")
+        states = installation.series("prober_token_state", tenant=name, state="valid")
         assert set(states.values()) == {1}
-    assert house.total("prober_token_rotations_total") == 0
+    assert installation.total("prober_token_rotations_total") == 0
 
 
-def test_a_prober_that_was_stopped_for_a_while_neither_bursts_nor_lies(house: Daemon) -> None:
-    before = {name: house.runs(name) for name in NEIGHBOURS}
-    house.process.send_signal(signal.SIGSTOP)
+def test_a_prober_that_was_stopped_for_a_while_neither_bursts_nor_lies(
+    installation: Daemon,
+) -> None:
+    before = {name: installation.runs(name) for name in NEIGHBOURS}
+    installation.process.send_signal(signal.SIGSTOP)
     time.sleep(3.2)  # longer than the interval, the time-out and the misfire grace
-    house.process.send_signal(signal.SIGCONT)
+    installation.process.send_signal(signal.SIGCONT)
     awake = time.monotonic()
-    house.go_on(*NEIGHBOURS, more=1)
+    installation.go_on(*NEIGHBOURS, more=1)
     for name in NEIGHBOURS:
-        assert house.runs(name) - before[name] <= time.monotonic() - awake + 2
-    assert house.total("prober_probe_skipped_total", cause="misfire") > 0
-    slow = house.series("prober_probe_duration_seconds_bucket")
+        assert installation.runs(name) - before[name] <= time.monotonic() - awake + 2
+    assert installation.total("prober_probe_skipped_total", cause="misfire") > 0
+    slow = installation.series("prober_probe_duration_seconds_bucket")
     by_bound = dict.fromkeys(("2.5", "+Inf"), 0.0)
     for labels, count in slow.items():
         if dict(labels)["le"] in by_bound:

@@ -23,7 +23,7 @@ ON_TIME_SECONDS = "5.0"
 LAW = {(row.number, row.reason, row.responder) for row in (*describe_rules(), *identity_table())}
 
 
-class House:
+class Installation:
     """The daemon, and what it took of memory when it had just been started."""
 
     def __init__(self, running: Daemon) -> None:
@@ -32,11 +32,11 @@ class House:
 
 
 @pytest.fixture(scope="module")
-def house(stage: Stage) -> Iterator[House]:
+def installation(stage: Stage) -> Iterator[Installation]:
     settings = settings_of(stage.tenants, state="network")
     settings["metrics"] = {"histograms": "off"}
     with daemon(stage, "network", settings) as running:
-        yield House(running)
+        yield Installation(running)
 
 
 def settles(running: Daemon, tenant: str, reason: Reason) -> Verdicts:
@@ -50,17 +50,17 @@ def settles(running: Daemon, tenant: str, reason: Reason) -> Verdicts:
         said.update(running.verdicts(tenant))
         return said.get(expected, 0) > sum(said.values()) / 2
 
-    eventually(f"{tenant} comes to {expected}", is_said, told=said)
+    eventually(f"{tenant} comes to {expected}", is_said, reported=said)
     return said
 
 
 @pytest.mark.parametrize("case", OF_OUR_OWN, ids=lambda case: case.name)
-def test_a_fault_gets_its_verdict(house: House, case: Case) -> None:
-    settles(house.daemon, case.name, case.reason)
+def test_a_fault_gets_its_verdict(installation: Installation, case: Case) -> None:
+    settles(installation.daemon, case.name, case.reason)
     if case.reason is not Reason.OK:
         of_this = [
             failure["document"]
-            for failure in failures(house.daemon, case.name)
+            for failure in failures(installation.daemon, case.name)
             if failure["reason"] == case.reason
         ]
         judged = [document["verdict"] for document in of_this]
@@ -71,8 +71,10 @@ def test_a_fault_gets_its_verdict(house: House, case: Case) -> None:
 
 
 @pytest.mark.parametrize("fault", SIMULATED, ids=lambda fault: fault.name)
-def test_a_fault_of_the_simulator_gets_its_verdict(house: House, fault: Fault) -> None:
-    settles(house.daemon, fault.name, Reason(fault.reason))
+def test_a_fault_of_the_simulator_gets_its_verdict(
+    installation: Installation, fault: Fault
+) -> None:
+    settles(installation.daemon, fault.name, Reason(fault.reason))
 
 
 def failures(running: Daemon, tenant: str) -> list[dict[str, Any]]:
@@ -98,47 +100,49 @@ def test_every_reason_is_produced() -> None:
 
 
 @pytest.mark.parametrize("tenant", HEALTHY)
-def test_a_healthy_neighbour_is_probed_on_time(house: House, tenant: str) -> None:
-    said = settles(house.daemon, tenant, Reason.OK)
-    skipped = house.daemon.series("prober_probe_skipped_total", tenant=tenant)
+def test_a_healthy_neighbour_is_probed_on_time(installation: Installation, tenant: str) -> None:
+    said = settles(installation.daemon, tenant, Reason.OK)
+    skipped = installation.daemon.series("prober_probe_skipped_total", tenant=tenant)
     assert sum(said.values()) >= 1
     assert len(skipped) == len(SkipCause)
     assert set(skipped.values()) == {0}
 
 
-def test_no_run_of_anybody_was_started_late(house: House) -> None:
-    late = house.daemon.series("prober_scheduler_delay_seconds_bucket")
+def test_no_run_of_anybody_was_started_late(installation: Installation) -> None:
+    late = installation.daemon.series("prober_scheduler_delay_seconds_bucket")
     assert late[("le", ON_TIME_SECONDS),] == late[("le", "+Inf"),] > len(HEALTHY)
-    skipped = house.daemon.series("prober_probe_skipped_total", cause="misfire")
+    skipped = installation.daemon.series("prober_probe_skipped_total", cause="misfire")
     assert {key: value for key, value in skipped.items() if value} == {}
 
 
-def test_memory_stays_bounded_at_its_worst(house: House) -> None:
-    assert house.daemon.status_kib("VmHWM") - house.young_kib < MOST_MEMORY_KIB
+def test_memory_stays_bounded_at_its_worst(installation: Installation) -> None:
+    assert installation.daemon.status_kib("VmHWM") - installation.young_kib < MOST_MEMORY_KIB
 
 
-def test_the_poison_of_a_second_answer_is_never_drunk(house: House) -> None:
-    settles(house.daemon, "two-answers-reused", Reason.OK)
-    assert remembered(house.daemon, "/api/v1/tenants/two-answers-reused/failures") == []
+def test_the_poison_of_a_second_answer_is_never_drunk(installation: Installation) -> None:
+    settles(installation.daemon, "two-answers-reused", Reason.OK)
+    assert remembered(installation.daemon, "/api/v1/tenants/two-answers-reused/failures") == []
 
 
-def test_what_drips_in_time_is_measured_as_transfer(house: House) -> None:
-    settles(house.daemon, "drip-in-time", Reason.OK)
-    phases = house.daemon.series("prober_probe_last_phase_duration_seconds", tenant="drip-in-time")
+def test_what_drips_in_time_is_measured_as_transfer(installation: Installation) -> None:
+    settles(installation.daemon, "drip-in-time", Reason.OK)
+    phases = installation.daemon.series(
+        "prober_probe_last_phase_duration_seconds", tenant="drip-in-time"
+    )
     by_phase = {dict(labels)["phase"]: seconds for labels, seconds in phases.items()}
     assert by_phase["transfer"] > 0.2
     assert min(by_phase.values()) >= 0
 
 
-def test_no_bug_was_met_on_the_way(house: House) -> None:
-    log = house.daemon.log.read_text()
-    assert house.daemon.total("prober_probe_runs_total", reason="internal_error") == 0
+def test_no_bug_was_met_on_the_way(installation: Installation) -> None:
+    log = installation.daemon.log.read_text()
+    assert installation.daemon.total("prober_probe_runs_total", reason="internal_error") == 0
     assert re.findall(r"probe.crashed|sink.failed|token_service.crashed|never retrieved", log) == []
 
 
-def test_lookups_that_hang_do_not_hold_up_the_end(house: House) -> None:
+def test_lookups_that_hang_do_not_hold_up_the_end(installation: Installation) -> None:
     """The last one, since it ends the daemon: the system gives a lookup up after a minute."""
-    running = house.daemon
+    running = installation.daemon
     eventually("a lookup hangs", lambda: running.total("prober_probes_in_flight") > 0)
     running.process.terminate()
     assert running.process.wait(30) == 0

@@ -28,7 +28,7 @@ from tools.grafana.self_monitoring import (
 )
 
 ROOT = Path(__file__).parents[2]
-PAGES = ROOT / "config" / "prometheus" / "runbooks"
+PAGES = ROOT / "docs" / "runbooks"
 ALL = pytest.mark.parametrize("board", BOARDS.values(), ids=BOARDS)
 TARGET_KEYS = {"datasource", "expr", "format", "instant", "legendFormat", "range", "refId"}
 UNITS = {value for value in vars(units).values() if isinstance(value, str)} | {"suffix:days"}
@@ -139,7 +139,7 @@ def test_dashboards_lead_to_each_other(board: dict[str, Any]) -> None:
 
 def test_links_lead_to_runbooks_that_exist() -> None:
     text = json.dumps(list(BOARDS.values()))
-    named = set(re.findall(rf"{re.escape(RUNBOOKS)}/(\w+)\.md", text))
+    named = set(re.findall(rf"{re.escape(RUNBOOKS)}/(\w+)/", text))
     assert len(named) > 10
     assert {name for name in named if not (PAGES / f"{name}.md").is_file()} == set()
 
@@ -178,11 +178,11 @@ def test_grafana_is_told_where_they_are_and_how_often_there_is_something_new() -
         "providers"
     ]
     assert provider["type"] == "file"
-    assert provider["options"]["path"] in (ROOT / "docs" / "grafana.md").read_text()
+    assert provider["options"]["path"] in (ROOT / "docs" / "how-to" / "grafana.md").read_text()
 
 
 def test_the_documented_commands_put_everything_where_grafana_looks(tmp_path: Path) -> None:
-    documented = (ROOT / "docs" / "grafana.md").read_text()
+    documented = (ROOT / "docs" / "how-to" / "grafana.md").read_text()
     commands = re.findall(r"```sh\n(.*?)```", documented, re.DOTALL)[0]
     there = {"GRAFANA": str(tmp_path), "RUNBOOKS": "https://ours.example/pages"}
     environment = {"PATH": os.environ["PATH"], **there}
@@ -194,12 +194,12 @@ def test_the_documented_commands_put_everything_where_grafana_looks(tmp_path: Pa
         *(f"dashboards/prober/{file.name}" for file in FILES),
     }
     text = (tmp_path / "dashboards" / "prober" / "prober-tenant.json").read_text()
-    assert "https://ours.example/pages/ProberTokenRejected.md" in text
+    assert "https://ours.example/pages/ProberTokenRejected/" in text
     assert RUNBOOKS not in text
 
 
 def test_the_document_names_every_dashboard_and_how_to_make_them() -> None:
-    documented = (ROOT / "docs" / "grafana.md").read_text()
+    documented = (ROOT / "docs" / "how-to" / "grafana.md").read_text()
     assert set(re.findall(r"^\| `([\w-]+)`", documented, re.MULTILINE)) == set(BOARDS)
     assert "make dashboards" in documented
     would = ["make", "--dry-run", "--always-make", "dashboards"]

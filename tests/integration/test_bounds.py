@@ -1,4 +1,4 @@
-"""Bounds of docs/bounds.md that no other test reaches: many of something, and one more."""
+"""Bounds of docs/reference/limits.md that no other test reaches."""
 
 import ssl
 from contextlib import AsyncExitStack
@@ -19,7 +19,7 @@ from prober.models import KEPT_BODY_BYTES, without_large_body
 from prober.outcomes import Reason
 from prober.web.app import MAX_REQUEST_BYTES
 from prober.web.sse import MAX_SSE_CLIENTS
-from tests.integration.web.app_factory import House, served
+from tests.integration.web.app_factory import Installation, served
 from tests.unit.metrics.factories import an_answer, some_metrics
 
 
@@ -82,7 +82,7 @@ def test_certificates_are_not_remembered_for_ever() -> None:
 
 
 async def test_a_request_may_be_so_large() -> None:
-    async with served(House(None).site(ad_hoc=True)) as client:
+    async with served(Installation(None).site(ad_hoc=True)) as client:
         form = {"csrf_token": "w" * MAX_REQUEST_BYTES}
         async with client.post("/tenants/acme/probes/datasets/run", data=form) as answer:
             assert answer.status == 413
@@ -90,7 +90,7 @@ async def test_a_request_may_be_so_large() -> None:
 
 async def test_so_many_pages_may_be_watched() -> None:
     async with AsyncExitStack() as feeds:
-        site = await feeds.enter_async_context(served(House(None).site()))
+        site = await feeds.enter_async_context(served(Installation(None).site()))
         client = await feeds.enter_async_context(
             aiohttp.ClientSession(site._base_url, connector=aiohttp.TCPConnector(limit=0))
         )

@@ -29,7 +29,7 @@ from tests.builders import a_probe, a_tenant
 from tests.unit.classifier.factories import an_answer
 
 
-class House(EventSink):
+class Installation(EventSink):
     """Grants every token, and lets the requests of some tenants hang."""
 
     def __init__(self, tenants: list[Tenant]) -> None:
@@ -73,18 +73,18 @@ async def test_a_healthy_tenant_is_probed_beside_a_hundred_that_hang() -> None:
         a_tenant(name=f"t{n}", base_url=f"http://hung-{n}.test", probes=probes) for n in range(300)
     ]
     tenants.append(a_tenant(name="healthy", base_url="http://healthy.test", probes=probes))
-    house = House(tenants)
+    installation = Installation(tenants)
     now = asyncio.get_running_loop().time()
     for _ in range(3):
         for tenant in tenants:
             for probe in tenant.probes:
-                house.runs.on_due(tenant.name, probe.name, now)
+                installation.runs.on_due(tenant.name, probe.name, now)
                 if tenant.name == "healthy":
                     for _ in range(10):  # a run takes a few turns of the loop
                         await asyncio.sleep(0)
-    assert house.recorded["healthy"] == 30
-    assert not [key for key in house.skipped if key[0] == "healthy"]
-    assert house.runs.in_flight == 200 + 300
-    house.end.set()
-    assert await house.runs.drain(10.0) == 0
-    assert house.runs._busy_tenants == 0
+    assert installation.recorded["healthy"] == 30
+    assert not [key for key in installation.skipped if key[0] == "healthy"]
+    assert installation.runs.in_flight == 200 + 300
+    installation.end.set()
+    assert await installation.runs.drain(10.0) == 0
+    assert installation.runs._busy_tenants == 0

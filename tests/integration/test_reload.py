@@ -93,43 +93,47 @@ def settings(*tenants: str, **parts: object) -> dict[str, object]:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Running:
+def installation(tmp_path: Path) -> Running:
     return Running(tmp_path)
 
 
-def test_a_hang_up_takes_over_what_is_new_and_leaves_the_rest_alone(house: Running) -> None:
-    house.write("acme", "beta", reload={"on_change": False})
-    with house.running() as process:
-        house.until(lambda: house.runs("acme") >= 3 and house.runs("beta") >= 1)
-        before = house.runs("acme")
-        house.write("acme", "gamma", reload={"on_change": False})
+def test_a_hang_up_takes_over_what_is_new_and_leaves_the_rest_alone(installation: Running) -> None:
+    installation.write("acme", "beta", reload={"on_change": False})
+    with installation.running() as process:
+        installation.until(
+            lambda: installation.runs("acme") >= 3 and installation.runs("beta") >= 1
+        )
+        before = installation.runs("acme")
+        installation.write("acme", "gamma", reload={"on_change": False})
         process.send_signal(signal.SIGHUP)
-        house.until(lambda: house.runs("gamma") >= 2)
-        assert house.runs("acme") > before
-        assert 'tenant="beta"' not in get(f"{house.url}/metrics")
-        page = get(f"{house.url}/")
+        installation.until(lambda: installation.runs("gamma") >= 2)
+        assert installation.runs("acme") > before
+        assert 'tenant="beta"' not in get(f"{installation.url}/metrics")
+        page = get(f"{installation.url}/")
         assert ("gamma" in page, "beta" in page) == (True, False)
-        assert house.value("prober_config_last_reload_successful") == 1.0
-        assert '"added": ["gamma"], "removed": ["beta"]' in house.log.read_text()
+        assert installation.value("prober_config_last_reload_successful") == 1.0
+        assert '"added": ["gamma"], "removed": ["beta"]' in installation.log.read_text()
         assert process.poll() is None
 
 
-def test_a_bad_file_changes_nothing_and_is_told_everywhere(house: Running) -> None:
-    house.write("acme")
-    with house.running():
-        house.until(lambda: house.runs("acme") >= 1)
-        house.file.write_text(BAD)
-        house.until(lambda: house.value("prober_config_last_reload_successful") == 0.0)
-        before = house.runs("acme")
-        house.until(lambda: house.runs("acme") > before)
-        page = get(f"{house.url}/")
+def test_a_bad_file_changes_nothing_and_is_told_everywhere(installation: Running) -> None:
+    installation.write("acme")
+    with installation.running():
+        installation.until(lambda: installation.runs("acme") >= 1)
+        installation.file.write_text(BAD)
+        installation.until(
+            lambda: installation.value("prober_config_last_reload_successful") == 0.0
+        )
+        before = installation.runs("acme")
+        installation.until(lambda: installation.runs("acme") > before)
+        page = get(f"{installation.url}/")
         assert "the file is invalid" in page
         assert "prober.yaml:1" in page
-        assert "config.reload_failed" in house.log.read_text()
-        house.write("acme", "beta")  # a change of the file is enough
-        house.until(lambda: house.runs("beta") >= 1)
-        assert house.value("prober_config_last_reload_successful") == 1.0
-        assert house.runs("acme") > before
+        assert "config.reload_failed" in installation.log.read_text()
+        installation.write("acme", "beta")  # a change of the file is enough
+        installation.until(lambda: installation.runs("beta") >= 1)
+        assert installation.value("prober_config_last_reload_successful") == 1.0
+        assert installation.runs("acme") > before
 
 
 def post(url: str, headers: dict[str, str]) -> tuple[int, str]:
@@ -140,31 +144,31 @@ def post(url: str, headers: dict[str, str]) -> tuple[int, str]:
         return error.code, error.read().decode()
 
 
-def test_a_reload_by_http_says_what_came_of_it(house: Running) -> None:
+def test_a_reload_by_http_says_what_came_of_it(installation: Running) -> None:
     hashed = bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()
-    (house.directory / "web.yml").write_text(f"basic_auth_users: {{ops: {hashed}}}")
+    (installation.directory / "web.yml").write_text(f"basic_auth_users: {{ops: {hashed}}}")
     web = {"listen": "127.0.0.1:0", "enable_reload": True, "config_file": "web.yml"}
     parts = {"web": web, "reload": {"on_change": False}}
-    house.write("acme", **parts)
-    with house.running():
-        house.write("acme", "beta", history={"enabled": False}, **parts)
-        assert post(f"{house.url}/-/reload", {})[0] == 401
-        house.headers = {"Authorization": encode_basic_auth("ops", "secret")}
-        assert post(f"{house.url}/-/reload", house.headers) == (200, "reloaded\n")
-        house.until(lambda: house.runs("beta") >= 1)
-        assert "config.restart_required" in house.log.read_text()
-        house.file.write_text(BAD)
-        status, text = post(f"{house.url}/-/reload", house.headers)
+    installation.write("acme", **parts)
+    with installation.running():
+        installation.write("acme", "beta", history={"enabled": False}, **parts)
+        assert post(f"{installation.url}/-/reload", {})[0] == 401
+        installation.headers = {"Authorization": encode_basic_auth("ops", "secret")}
+        assert post(f"{installation.url}/-/reload", installation.headers) == (200, "reloaded\n")
+        installation.until(lambda: installation.runs("beta") >= 1)
+        assert "config.restart_required" in installation.log.read_text()
+        installation.file.write_text(BAD)
+        status, text = post(f"{installation.url}/-/reload", installation.headers)
         assert status == 400
         assert "nothing has changed" in text
         assert "prober.yaml:1" in text
 
 
-async def test_a_thousand_reloads_leak_nothing(house: Running) -> None:
-    house.write("acme", "beta", defaults={"interval": "1h", "proxy": "none"})
-    one = load(house.file)
-    house.write("acme", "gamma", defaults={"interval": "30m", "proxy": "none"})
-    other = load(house.file)
+async def test_a_thousand_reloads_leak_nothing(installation: Running) -> None:
+    installation.write("acme", "beta", defaults={"interval": "1h", "proxy": "none"})
+    one = load(installation.file)
+    installation.write("acme", "gamma", defaults={"interval": "30m", "proxy": "none"})
+    other = load(installation.file)
     daemon = Daemon(one, os.environ, structlog.get_logger("test"))
     await daemon.start()
     try:

@@ -1,6 +1,6 @@
 """As much of kustomize as config/kubernetes uses; what it does not know, it refuses.
 
-That `kustomize build` says the same was seen by hand, see docs/cluster.md.
+That `kustomize build` says the same was seen by hand, see docs/how-to/shards-and-locations.md.
 """
 
 import copy

@@ -121,8 +121,10 @@ def _let_it_find_packages(tree: Path) -> None:
 def _mirror() -> list[str]:
     """Return where this machine has Debian from, if it tells."""
     line = "$(ORIGIN) $(LABEL) $(REPO_URI)"
-    told = _said_by("apt-get", "indextargets", "--format", line, "Created-By: Packages")
-    mirrors = [each.split()[2] for each in told.splitlines() if each.startswith("Debian Debian ")]
+    reported = _said_by("apt-get", "indextargets", "--format", line, "Created-By: Packages")
+    mirrors = [
+        each.split()[2] for each in reported.splitlines() if each.startswith("Debian Debian ")
+    ]
     return mirrors[:1]
 
 

@@ -1,4 +1,4 @@
-"""docs/install.md: what can be run is run, in a directory that stands for the root."""
+"""docs/how-to/systemd.md: what can be run is run, in a directory that stands for the root."""
 
 import re
 import shlex
@@ -10,7 +10,9 @@ import pytest
 from tests.packaging.dockerfile import DOCKERFILE, ROOT, stages
 from tests.programs import PROBER
 
-DOCUMENT = (ROOT / "docs" / "install.md").read_text()
+DOCUMENT = "".join(
+    (ROOT / "docs" / "how-to" / f"{name}.md").read_text() for name in ("systemd", "docker")
+)
 UNIT = (ROOT / "systemd" / "prober.service").read_text()
 NEEDS_A_HOST = ("python3", "/opt/prober/bin/pip", "systemctl", "docker")  # see image_check.py
 

@@ -64,9 +64,9 @@ def main() -> int:
     parser.add_argument("--picture", type=Path, default=Path("soak.svg"))
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="prober-soak-") as directory, ExitStack() as stack:
-        house = House(Path(directory), stack, random.Random(options.seed))  # noqa: S311
-        samples = list(house.samples(options.seconds))
-        counted = house.counted()
+        installation = Installation(Path(directory), stack, random.Random(options.seed))  # noqa: S311
+        samples = list(installation.samples(options.seconds))
+        counted = installation.counted()
     verdicts = judged(samples)
     table(verdicts, counted, options.seconds)
     options.picture.write_text(picture(samples), encoding="utf-8")
@@ -77,7 +77,7 @@ def main() -> int:
     return 0 if all(verdict.is_flat for verdict in verdicts) else 1
 
 
-class House:
+class Installation:
     """The simulated platform, the daemon on it, and who breaks things at random."""
 
     def __init__(self, directory: Path, stack: ExitStack, chance: random.Random) -> None:

@@ -88,10 +88,10 @@ def _first(low: int, _: int) -> int:
 
 @pytest.mark.parametrize("name", ENCODINGS)
 def test_a_secret_is_taken_out_in_every_form(name: str) -> None:
-    told = REDACTOR.text(f"before {ENCODINGS[name](TOKEN, _first)} after")
-    assert REDACTED in told
-    assert (told[:7], told[-6:]) == ("before ", " after")
-    assert len(told) - len("before [redacted] after") <= 4  # of base64, what stood around it
+    reported = REDACTOR.text(f"before {ENCODINGS[name](TOKEN, _first)} after")
+    assert REDACTED in reported
+    assert (reported[:7], reported[-6:]) == ("before ", " after")
+    assert len(reported) - len("before [redacted] after") <= 4  # of base64, what stood around it
 
 
 @settings(max_examples=600)
@@ -112,10 +112,10 @@ def test_no_two_encodings_hide_a_secret(
     for name in chain:
         echo = ENCODINGS[name](echo, draw)
     redactor = Redactor([SecretStr(secret)])
-    told = redactor.text(f"{before} {echo} {after}")
-    assert REDACTED in told
-    assert secret.lower() not in told.lower()
-    assert redactor.text(told) == told
+    reported = redactor.text(f"{before} {echo} {after}")
+    assert REDACTED in reported
+    assert secret.lower() not in reported.lower()
+    assert redactor.text(reported) == reported
 
 
 @pytest.mark.parametrize("name", ENCODINGS)
@@ -156,10 +156,10 @@ def test_no_text_raises_anything_and_without_secrets_none_is_changed(text: str) 
 def test_several_secrets_are_taken_out_wherever_they_are() -> None:
     redactor = Redactor([SecretStr("password-one"), SecretStr("user:password-one"), SecretStr("")])
     basic = base64.b64encode(b"user:password-one").decode()
-    told = redactor.text(f"Basic {basic} and password-one, PASSWORD-ONE and {basic}")
-    assert told.count(REDACTED) == 4
-    assert "assword" not in told
-    assert basic not in told
+    reported = redactor.text(f"Basic {basic} and password-one, PASSWORD-ONE and {basic}")
+    assert reported.count(REDACTED) == 4
+    assert "assword" not in reported
+    assert basic not in reported
 
 
 def test_a_secret_beyond_ascii_is_taken_out() -> None:
@@ -174,8 +174,8 @@ def test_what_is_too_short_to_be_one_is_no_secret() -> None:
 
 def test_many_echoes_are_not_looked_for_one_by_one_for_ever() -> None:
     echoes = " ".join([base64.b64encode(TOKEN.encode()).decode()] * 50)
-    told = REDACTOR.text(echoes)
-    assert REDACTOR.text(told) == told
+    reported = REDACTOR.text(echoes)
+    assert REDACTOR.text(reported) == reported
 
 
 def test_nothing_shows_what_is_looked_for() -> None:

@@ -53,10 +53,10 @@ def test_a_step_that_fails_leaves_the_version_before(path: Path) -> None:
 
 def test_a_file_of_a_later_version_is_set_aside(path: Path) -> None:
     open_to_write(path, a_format(ONE, TWO), never).close()
-    told: list[tuple[str, str]] = []
-    open_to_write(path, a_format(ONE), lambda new, why: told.append((new.name, why))).close()
+    reported: list[tuple[str, str]] = []
+    open_to_write(path, a_format(ONE), lambda new, why: reported.append((new.name, why))).close()
     why = "its version is 2, this prober writes version 1"
-    assert told == [("notes.sqlite3.aside-1", why)]
+    assert reported == [("notes.sqlite3.aside-1", why)]
 
 
 def test_a_file_that_was_just_born_cannot_be_read_yet(path: Path) -> None:

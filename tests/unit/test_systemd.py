@@ -29,8 +29,8 @@ def test_it_is_told_what_happens_in_the_words_of_the_protocol(systemd: socket.so
     manager.ready()
     manager.status("two\nlines")
     manager.stopping()
-    told = [systemd.recv(4096) for _ in range(3)]
-    assert told == [
+    reported = [systemd.recv(4096) for _ in range(3)]
+    assert reported == [
         b"READY=1",
         b"STATUS=two lines",
         b"STOPPING=1",

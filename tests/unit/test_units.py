@@ -49,9 +49,9 @@ def test_a_text_that_is_no_duration_is_told_what_one_is(text: str) -> None:
         duration_seconds(text)
 
 
-@pytest.mark.parametrize(("number", "told"), [(60, "write '60s'"), (0.5, "write '0.5s'")])
-def test_a_bare_number_is_told_its_unit(number: float, told: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(told)):
+@pytest.mark.parametrize(("number", "reported"), [(60, "write '60s'"), (0.5, "write '0.5s'")])
+def test_a_bare_number_is_told_its_unit(number: float, reported: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(reported)):
         duration_seconds(number)
 
 

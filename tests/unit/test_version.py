@@ -78,8 +78,8 @@ def test_hashes_of_both_kinds_are() -> None:
 def test_this_build_knows_itself() -> None:
     assert current_version().version
     assert current_version().revision == git_revision(Path(__file__).parents[2])
-    told = CliRunner().invoke(main, ["--version"])
+    reported = CliRunner().invoke(main, ["--version"])
     assert (
-        told.output
+        reported.output
         == f"prober {current_version().version} (revision {current_version().revision})\n"
     )

@@ -23,7 +23,7 @@ def alerts(scope: str, size: Size) -> AnyPanel:
     """Return the table of them."""
     since = f"ALERTS_FOR_STATE{{{scope}, {_OURS}}} * 1000"
     labelled = _with_runbook(f"{firing(scope)} * ignoring (alertstate) {since}")
-    page = f"{RUNBOOKS}/${{__data.fields.runbook}}.md"
+    page = f"{RUNBOOKS}/${{__data.fields.runbook}}/"
     return listing(
         About(
             "Firing alerts",

@@ -28,7 +28,7 @@ Size = tuple[int, int]
 AnyPanel = Builder[models.Panel]
 _Panel = TypeVar("_Panel", stat.Panel, table.Panel, statetimeline.Panel, timeseries.Panel)
 RUNBOOKS = "https://runbooks.example.com"
-"""Where config/prometheus/runbooks is served; docs/grafana.md says how to put yours."""
+"""Where docs/runbooks is served; docs/how-to/grafana.md says how to put yours."""
 
 DATASOURCE = models.DataSourceRef(type_val="prometheus", uid="${datasource}")
 
@@ -193,7 +193,7 @@ def _framed(panel: _Panel, about: About, unit: str, size: Size) -> _Panel:
 
 
 def _runbook(page: str) -> Builder[models.DashboardLink]:
-    link = dashboard.DashboardLink(f"Runbook: {page}").url(f"{RUNBOOKS}/{page}.md")
+    link = dashboard.DashboardLink(f"Runbook: {page}").url(f"{RUNBOOKS}/{page}/")
     return link.target_blank(target_blank=True)
 
 

@@ -30,13 +30,13 @@ OPEN = AccessPolicy(writes_are_open=True)
 HOSTILE = "<script>alert(1)</script>"
 
 
-class House:
+class Installation:
     """What stands behind the site; a test may let things happen."""
 
     def __init__(self, directory: Path | None) -> None:
         tenants = (ACME, BETA)
         self.now = NOW
-        self.board = StatusTracker(tenants, NOW - 60)
+        self.tracker = StatusTracker(tenants, NOW - 60)
         self.statuses = {
             each.name: TokenStatus(each.name, each.token, TokenState.VALID, "0123abcd")
             for each in tenants
@@ -58,10 +58,10 @@ class House:
     def site(self, *, ad_hoc: bool = False, hosts: tuple[str, ...] = ()) -> WebContext:
         return WebContext(
             tenants={"acme": ACME, "beta": BETA},
-            status=lambda name: self.board.status(
+            status=lambda name: self.tracker.status(
                 name, self.statuses, MaintenanceStatus(None, NOW, FOREVER), self.now
             ),
-            changes=lambda name: self.board.changes[name],
+            changes=lambda name: self.tracker.changes[name],
             self_health=self.metrics.self_health,
             history=None if self.directory is None else HistoryReader(self.directory),
             render_metrics=lambda openmetrics: (
@@ -74,7 +74,7 @@ class House:
         )
 
     def record(self, result: ProbeResult) -> None:
-        self.board.on_result(result)
+        self.tracker.on_result(result)
         self.metrics.on_result(result)
 
     async def run_once(self, tenant: str, probe: str) -> ProbeResult:

@@ -15,7 +15,7 @@ from prober.config.web_config import read_web_config
 from prober.web.app import create_app
 from prober.web.server import ConnectionLimits, ConnectionManager, WebServer, listen
 from prober.web.tls import WebConfigReloader
-from tests.integration.web.app_factory import House
+from tests.integration.web.app_factory import Installation
 
 ALICE = encode_basic_auth("alice", "correct horse")
 USERS = (
@@ -57,13 +57,13 @@ def client_tls(of: trustme.CA | None = None, *names: str) -> ssl.SSLContext:
 @asynccontextmanager
 async def behind(
     file: Path,
-    house: House | None = None,
+    installation: Installation | None = None,
     bounds: ConnectionLimits | None = None,
     *,
     ad_hoc: bool = False,
 ) -> AsyncIterator[WebServer]:
     """Serve a site behind a web.yml."""
-    site = (house or House(None)).site(ad_hoc=ad_hoc)
+    site = (installation or Installation(None)).site(ad_hoc=ad_hoc)
     web_config = WebConfigReloader(
         read_web_config(file).access, lambda: read_web_config(file).access, period_seconds=0.05
     )

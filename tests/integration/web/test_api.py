@@ -5,7 +5,7 @@ import aiohttp
 import pytest
 
 from prober.outcomes import Reason
-from tests.integration.web.app_factory import HOSTILE, NOW, House, served
+from tests.integration.web.app_factory import HOSTILE, NOW, Installation, served
 from tests.unit.metrics.factories import an_answer
 
 
@@ -17,9 +17,9 @@ async def asked(client: aiohttp.ClientSession, path: str, status: int = 200) -> 
 
 
 async def test_the_overview_has_what_the_page_shows(tmp_path: Path) -> None:
-    house = House(tmp_path)
-    house.record(an_answer(Reason.SERVER_ERROR, status=500))
-    async with served(house.site()) as client:
+    installation = Installation(tmp_path)
+    installation.record(an_answer(Reason.SERVER_ERROR, status=500))
+    async with served(installation.site()) as client:
         overview = await asked(client, "/api/v1/overview")
         alone = await asked(client, "/api/v1/tenants/acme")
     acme, beta = overview["tenants"]
@@ -31,7 +31,7 @@ async def test_the_overview_has_what_the_page_shows(tmp_path: Path) -> None:
 
 
 async def test_series_have_every_probe(tmp_path: Path) -> None:
-    async with served(House(tmp_path).site()) as client:
+    async with served(Installation(tmp_path).site()) as client:
         series = await asked(client, "/api/v1/tenants/acme/series?range=1h")
     assert series["probes"]["sources"]["points"] == []
     points = {point["start"]: point for point in series["probes"]["datasets"]["points"]}
@@ -40,7 +40,7 @@ async def test_series_have_every_probe(tmp_path: Path) -> None:
 
 
 async def test_failures_have_their_evidence(tmp_path: Path) -> None:
-    async with served(House(tmp_path).site()) as client:
+    async with served(Installation(tmp_path).site()) as client:
         found = await asked(client, "/api/v1/tenants/acme/failures?since=24h&limit=1")
         [failure] = found["failures"]
         assert failure["document"]["verdict"]["evidence"] == HOSTILE
@@ -48,7 +48,7 @@ async def test_failures_have_their_evidence(tmp_path: Path) -> None:
 
 
 async def test_incidents_of_all_and_of_one(tmp_path: Path) -> None:
-    async with served(House(tmp_path).site()) as client:
+    async with served(Installation(tmp_path).site()) as client:
         every = (await asked(client, "/api/v1/incidents"))["incidents"]
         assert [each["culprit"] for each in every] == ["platform", "network"]
         assert every[0]["duration_seconds"] == 240
@@ -58,7 +58,7 @@ async def test_incidents_of_all_and_of_one(tmp_path: Path) -> None:
 
 
 async def test_events_of_token_and_verdicts(tmp_path: Path) -> None:
-    async with served(House(tmp_path).site()) as client:
+    async with served(Installation(tmp_path).site()) as client:
         events = await asked(client, "/api/v1/tenants/acme/events")
     assert [each["kind"] for each in events["token_events"]] == ["token_accepted"]
     assert [each["reason"] for each in events["verdict_changes"]] == ["ok", "server_error", "dns"]
@@ -78,12 +78,15 @@ async def test_events_of_token_and_verdicts(tmp_path: Path) -> None:
 async def test_an_error_says_what_would_be_right(
     tmp_path: Path, path: str, status: int, says: str
 ) -> None:
-    async with served(House(tmp_path).site()) as client:
+    async with served(Installation(tmp_path).site()) as client:
         assert says in (await asked(client, path, status))["error"]
 
 
 async def test_a_badge_may_stand_on_other_peoples_pages(tmp_path: Path) -> None:
-    async with served(House(tmp_path).site()) as client, client.get("/badge/acme.svg") as answer:
+    async with (
+        served(Installation(tmp_path).site()) as client,
+        client.get("/badge/acme.svg") as answer,
+    ):
         assert answer.content_type == "image/svg+xml"
         assert answer.headers["Cross-Origin-Resource-Policy"] == "cross-origin"
         assert "waiting" in await answer.text()

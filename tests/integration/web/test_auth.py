@@ -9,7 +9,7 @@ import pytest
 import trustme
 from aiohttp import encode_basic_auth
 
-from tests.integration.web.app_factory import House, served
+from tests.integration.web.app_factory import Installation, served
 from tests.integration.web.connections import (
     ALICE,
     CLIENTS,
@@ -44,7 +44,7 @@ WRONG = encode_basic_auth("alice", "wrong")
 
 
 async def test_without_a_password_there_is_health_alone(tmp_path: Path) -> None:
-    async with behind(write_files(tmp_path, USERS), House(tmp_path)) as server:
+    async with behind(write_files(tmp_path, USERS), Installation(tmp_path)) as server:
         for path in PATHS:
             status, headers, text = await ask(server.url + path)
             assert status == 401, path
@@ -89,26 +89,26 @@ async def test_many_wrong_passwords_at_once_are_no_way_around_it(tmp_path: Path)
 
 
 async def test_whoever_has_shown_who_they_are_may_write(tmp_path: Path) -> None:
-    house = House(None)
-    async with behind(write_files(tmp_path, USERS), house, ad_hoc=True) as server:
+    installation = Installation(None)
+    async with behind(write_files(tmp_path, USERS), installation, ad_hoc=True) as server:
         assert (await ask(server.url + RUN, "POST", json={}))[0] == 401
         assert (await ask(server.url + RUN, "POST", WRONG, json={}))[0] == 401
-        assert house.asked == []
+        assert installation.asked == []
         assert (await ask(server.url + RUN, "POST", ALICE, json={}))[0] == 200
-        assert house.asked == [("acme", "datasets")]
+        assert installation.asked == [("acme", "datasets")]
         headers = {"Sec-Fetch-Site": "cross-site"}  # a browser sends passwords by itself
         assert (await ask(server.url + RUN, "POST", ALICE, json={}, headers=headers))[0] == 403
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
 async def test_without_a_way_to_show_it_nothing_is_written(tmp_path: Path, method: str) -> None:
-    house = House(None)
-    async with behind(write_files(tmp_path, TLS), house, ad_hoc=True) as server:
+    installation = Installation(None)
+    async with behind(write_files(tmp_path, TLS), installation, ad_hoc=True) as server:
         for path in (RUN, "/tenants/acme/probes/datasets/run", "/-/healthy", "/nowhere"):
             status, _, text = await ask(server.url + path, method, tls=client_tls())
             assert status == 403
             assert "web.config_file" in text
-    assert house.asked == []
+    assert installation.asked == []
 
 
 async def test_tls_is_spoken_and_plain_http_is_not_answered(tmp_path: Path) -> None:
@@ -123,26 +123,26 @@ async def test_tls_is_spoken_and_plain_http_is_not_answered(tmp_path: Path) -> N
 
 
 async def test_a_client_certificate_is_demanded(tmp_path: Path) -> None:
-    house = House(None)
-    async with behind(write_files(tmp_path, TLS + DEMANDED), house, ad_hoc=True) as server:
+    installation = Installation(None)
+    async with behind(write_files(tmp_path, TLS + DEMANDED), installation, ad_hoc=True) as server:
         for nobody in (client_tls(), client_tls(SERVERS), client_tls(trustme.CA())):
             with pytest.raises((aiohttp.ClientError, OSError)):
                 await ask(server.url + "/-/healthy", tls=nobody)  # no path is exempt
         known = client_tls(CLIENTS)
         assert (await ask(server.url + "/metrics", tls=known))[0] == 200
         assert (await ask(server.url + RUN, "POST", tls=known, json={}))[0] == 200
-    assert house.asked == [("acme", "datasets")]
+    assert installation.asked == [("acme", "datasets")]
 
 
 async def test_a_client_certificate_is_looked_at_if_given(tmp_path: Path) -> None:
-    house = House(None)
-    async with behind(write_files(tmp_path, TLS + IF_GIVEN), house, ad_hoc=True) as server:
+    installation = Installation(None)
+    async with behind(write_files(tmp_path, TLS + IF_GIVEN), installation, ad_hoc=True) as server:
         assert (await ask(server.url + "/metrics", tls=client_tls()))[0] == 200
         assert (await ask(server.url + RUN, "POST", tls=client_tls(), json={}))[0] == 403
         with pytest.raises((aiohttp.ClientError, OSError)):
             await ask(server.url + "/metrics", tls=client_tls(SERVERS))
         assert (await ask(server.url + RUN, "POST", tls=client_tls(CLIENTS), json={}))[0] == 200
-    assert house.asked == [("acme", "datasets")]
+    assert installation.asked == [("acme", "datasets")]
 
 
 async def test_a_client_certificate_must_bear_an_allowed_name(tmp_path: Path) -> None:
@@ -171,7 +171,7 @@ async def test_the_rate_limit_of_the_file_holds_for_all_but_health(tmp_path: Pat
 
 async def test_every_answer_bears_the_headers(tmp_path: Path) -> None:
     web_yml = USERS + "http_server_config: {headers: {X-XSS-Protection: '0'}}\n" + TLS
-    async with behind(write_files(tmp_path, web_yml), House(tmp_path)) as server:
+    async with behind(write_files(tmp_path, web_yml), Installation(tmp_path)) as server:
         tls, seen = client_tls(), set()
         asked: list[tuple[str, str, str | None]] = [
             ("GET", path, ALICE) for path in (*PATHS, "/-/ready", "/api/v1/nothing")
@@ -226,7 +226,7 @@ async def test_a_name_of_another_site_is_not_answered(tmp_path: Path) -> None:
         (False, (), 200),
         (False, ("a.example",), 421),
     ):
-        site = replace(House(tmp_path).site(hosts=hosts), is_loopback=loopback)
+        site = replace(Installation(tmp_path).site(hosts=hosts), is_loopback=loopback)
         async with served(site) as client:
             for path in ("/", "/api/v1/overview", "/metrics"):
                 async with client.get(path, headers={"Host": "evil.example"}) as answer:

@@ -12,7 +12,7 @@ from prober.web.auth import AccessPolicy
 from prober.web.middleware import AuthMiddleware
 from prober.web.server import MAX_UNANSWERED_BYTES, ConnectionLimits, ConnectionManager, listen
 from prober.web.tls import WebConfigReloader
-from tests.integration.web.app_factory import House
+from tests.integration.web.app_factory import Installation
 from tests.integration.web.connections import (
     ALICE,
     PATIENT_SECONDS,
@@ -94,8 +94,8 @@ async def test_no_more_are_connected_than_allowed(tmp_path: Path, web_yml: str) 
     async with behind(write_files(tmp_path, web_yml), bounds=bounds) as server:
         held = [await connect(server.port) for _ in range(3)]  # handshakes count as well
         reader, writer = await connect(server.port)
-        told = await closed(reader)
-        assert told.startswith(b"HTTP/1.1 503") is (web_yml == "")
+        reported = await closed(reader)
+        assert reported.startswith(b"HTTP/1.1 503") is (web_yml == "")
         writer.close()
         for _, each in held:
             each.close()
@@ -121,9 +121,9 @@ async def test_a_full_house_says_so(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("web_yml", ["", TLS])
 async def test_who_reads_no_answer_is_let_go(tmp_path: Path, web_yml: str) -> None:
-    house = House(None)
-    house.exposition = b"x" * 30_000_000
-    async with behind(write_files(tmp_path, web_yml), house, SHORT) as server:
+    installation = Installation(None)
+    installation.exposition = b"x" * 30_000_000
+    async with behind(write_files(tmp_path, web_yml), installation, SHORT) as server:
         reader, writer = await connect(server.port, client_tls() if web_yml else None)
         del reader
         writer.transport.pause_reading()  # type: ignore[attr-defined]
@@ -134,9 +134,9 @@ async def test_who_reads_no_answer_is_let_go(tmp_path: Path, web_yml: str) -> No
 
 
 async def test_few_scrapes_are_answered_at_once(tmp_path: Path) -> None:
-    house = House(None)
-    house.exposition = b"x" * 30_000_000
-    async with behind(write_files(tmp_path, ""), house) as server:
+    installation = Installation(None)
+    installation.exposition = b"x" * 30_000_000
+    async with behind(write_files(tmp_path, ""), installation) as server:
         slow = [await connect(server.port) for _ in range(8)]
         for _, writer in slow:
             writer.transport.pause_reading()  # type: ignore[attr-defined]

@@ -18,7 +18,7 @@ import pytest
 from prober.history.reader import HistoryReader
 from prober.stats.aggregates import summarize
 from prober.web.api import OPERATIONS
-from tests.integration.web.app_factory import ACME, NOW, House, served
+from tests.integration.web.app_factory import ACME, NOW, Installation, served
 from tests.integration.web.months import write_month
 from tests.unit.metrics.factories import an_answer
 
@@ -58,12 +58,12 @@ def longest_turn() -> Iterator[list[float]]:
 
 @asynccontextmanager
 async def client_of(month: Path) -> AsyncIterator[aiohttp.ClientSession]:
-    house = House(None)
+    installation = Installation(None)
     site = replace(
-        house.site(),
+        installation.site(),
         tenants=TENANTS,
         history=HistoryReader(month),
-        status=lambda name: replace(house.site().status("acme"), tenant=TENANTS[name]),
+        status=lambda name: replace(installation.site().status("acme"), tenant=TENANTS[name]),
         changes=lambda _: 0,
     )
     async with served(site) as client:
@@ -165,7 +165,7 @@ async def test_all_incidents_can_be_asked_for_page_by_page(tmp_path: Path) -> No
 )
 async def test_a_cursor_that_is_none_is_refused(tmp_path: Path, cursor: str) -> None:
     async with (
-        served(House(tmp_path).site()) as client,
+        served(Installation(tmp_path).site()) as client,
         client.get(f"/api/v1/incidents?cursor={cursor}") as answer,
     ):
         assert answer.status == 400

@@ -17,7 +17,7 @@ from prober.outcomes import Reason
 from prober.web.app import create_app
 from prober.web.context import WebContext
 from prober.web.server import listen
-from tests.integration.web.app_factory import House
+from tests.integration.web.app_factory import Installation
 from tests.unit.metrics.factories import an_answer
 
 
@@ -40,9 +40,9 @@ def in_a_thread(site: WebContext) -> Iterator[str]:
 
 @pytest.mark.no_cover  # hundreds of questions
 def test_every_answer_is_as_described(tmp_path: Path) -> None:
-    house = House(tmp_path)
-    house.record(an_answer(Reason.SERVER_ERROR, status=500))
-    with in_a_thread(house.site()) as url:
+    installation = Installation(tmp_path)
+    installation.record(an_answer(Reason.SERVER_ERROR, status=500))
+    with in_a_thread(installation.site()) as url:
         ask_everything(url, examples=25)
 
 

@@ -6,7 +6,7 @@ import aiohttp
 import pytest
 
 from prober.outcomes import Reason
-from tests.integration.web.app_factory import HOSTILE, House, served
+from tests.integration.web.app_factory import HOSTILE, Installation, served
 from tests.unit.metrics.factories import an_answer
 
 
@@ -18,9 +18,9 @@ async def page(client: aiohttp.ClientSession, path: str, status: int = 200) -> s
 
 
 async def test_the_overview_has_every_tenant_with_its_verdict(tmp_path: Path) -> None:
-    house = House(tmp_path)
-    house.record(an_answer(Reason.SERVER_ERROR, status=500))
-    async with served(house.site()) as client:
+    installation = Installation(tmp_path)
+    installation.record(an_answer(Reason.SERVER_ERROR, status=500))
+    async with served(installation.site()) as client:
         text = await page(client, "/")
     assert "1 of 2 tenants not OK" in text
     assert "platform: 500s on 1 of 2 probes" in text
@@ -30,9 +30,9 @@ async def test_the_overview_has_every_tenant_with_its_verdict(tmp_path: Path) ->
 
 
 async def test_a_tenants_page_has_its_past(tmp_path: Path) -> None:
-    house = House(tmp_path)
-    house.record(an_answer())
-    async with served(house.site()) as client:
+    installation = Installation(tmp_path)
+    installation.record(an_answer())
+    async with served(installation.site()) as client:
         text = await page(client, "/tenants/acme?range=7d")
     for expected in (
         "latency of datasets over 7d",
@@ -45,7 +45,7 @@ async def test_a_tenants_page_has_its_past(tmp_path: Path) -> None:
 
 
 async def test_what_a_server_said_cannot_act_on_a_page(tmp_path: Path) -> None:
-    async with served(House(tmp_path).site()) as client:
+    async with served(Installation(tmp_path).site()) as client:
         for path in ("/tenants/acme", "/incidents", "/failures/2"):
             text = await page(client, path)
             assert HOSTILE not in text
@@ -53,14 +53,14 @@ async def test_what_a_server_said_cannot_act_on_a_page(tmp_path: Path) -> None:
 
 
 async def test_incidents_are_folded(tmp_path: Path) -> None:
-    async with served(House(tmp_path).site()) as client:
+    async with served(Installation(tmp_path).site()) as client:
         text = await page(client, "/incidents?since=24h")
     assert text.count("<tr>") == 3
     assert "network path" in text
 
 
 async def test_without_a_history_pages_say_so() -> None:
-    async with served(House(None).site()) as client:
+    async with served(Installation(None).site()) as client:
         assert "history.enabled" in await page(client, "/")
         assert "The history is disabled" in await page(client, "/tenants/acme")
         assert "the history is disabled" in await page(client, "/incidents")
@@ -80,12 +80,12 @@ async def test_without_a_history_pages_say_so() -> None:
 async def test_a_wrong_address_says_what_there_is(
     tmp_path: Path, path: str, status: int, says: str
 ) -> None:
-    async with served(House(tmp_path).site()) as client:
+    async with served(Installation(tmp_path).site()) as client:
         assert says in await page(client, path, status)
 
 
 async def test_every_answer_is_closed_to_other_sites(tmp_path: Path) -> None:
-    async with served(House(tmp_path).site()) as client:
+    async with served(Installation(tmp_path).site()) as client:
         for path in ("/", "/tenants/acme", "/static/prober.js", "/api/v1/overview", "/metrics"):
             async with client.get(path) as answer:
                 policy = answer.headers["Content-Security-Policy"]
@@ -101,7 +101,7 @@ def put_an_obstacle(directory: Path) -> None:
 
 
 async def test_a_history_that_cannot_be_read_is_said(tmp_path: Path) -> None:
-    site = House(tmp_path).site()
+    site = Installation(tmp_path).site()
     put_an_obstacle(tmp_path)
     async with served(site) as client:
         assert "cannot read the history" in await page(client, "/incidents", 503)
@@ -121,31 +121,31 @@ async def parts(answer: aiohttp.ClientResponse) -> dict[str, str]:
 
 
 async def test_what_changes_is_sent_and_nothing_else(tmp_path: Path) -> None:
-    house = House(tmp_path)
-    async with served(house.site()) as client, client.get("/live") as feed:
+    installation = Installation(tmp_path)
+    async with served(installation.site()) as client, client.get("/live") as feed:
         assert feed.content_type == "text/event-stream"
         assert {"summary", "tenant-acme", "tenant-beta"} <= (await parts(feed)).keys()
-        house.now += 2
-        house.record(an_answer(Reason.SERVER_ERROR, status=500))
+        installation.now += 2
+        installation.record(an_answer(Reason.SERVER_ERROR, status=500))
         changed = await parts(feed)
         assert "platform: 500s" in changed["tenant-acme"]
         assert "tenant-beta" not in changed
 
 
 async def test_a_tenants_page_is_live_too(tmp_path: Path) -> None:
-    house = House(tmp_path)
-    async with served(house.site()) as client, client.get("/live?tenant=acme") as feed:
+    installation = Installation(tmp_path)
+    async with served(installation.site()) as client, client.get("/live?tenant=acme") as feed:
         assert "waiting for the first run" in (await parts(feed))["now"]
-        house.record(an_answer())
+        installation.record(an_answer())
         assert "waiting for the first run" in (await parts(feed))["now"]  # of the other probe
         async with client.get("/live?tenant=nobody") as answer:
             assert answer.status == 404
 
 
 async def test_who_watches_does_not_hold_up_the_end() -> None:
-    house = House(None)
+    installation = Installation(None)
     async with asyncio.timeout(5):
-        async with served(house.site()) as client:
+        async with served(installation.site()) as client:
             feed = await client.get("/live")
             await parts(feed)
         feed.close()

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from prober.errors import ConfigProblem
-from tests.integration.web.app_factory import House, served
+from tests.integration.web.app_factory import Installation, served
 
 PROBLEM = ConfigProblem("prober.yaml", 3, "tenants", "name at least one")
 
@@ -34,14 +34,14 @@ async def test_it_is_asked_by_post_from_our_own_side(
     status: int,
     text: str,
 ) -> None:
-    site = replace(House(tmp_path).site(), reload=answering(*problems))
+    site = replace(Installation(tmp_path).site(), reload=answering(*problems))
     async with served(site) as client, client.post("/-/reload", headers=headers) as answer:
         assert answer.status == status
         assert text in await answer.text()
 
 
 async def test_it_is_off_unless_enabled(tmp_path: Path) -> None:
-    async with served(House(tmp_path).site()) as client:
+    async with served(Installation(tmp_path).site()) as client:
         async with client.post("/-/reload") as answer:
             assert answer.status == 403
             assert "web.enable_reload" in await answer.text()

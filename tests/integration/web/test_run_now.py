@@ -6,7 +6,7 @@ import pytest
 
 from prober.models import ProbeResult
 from prober.web.actions import csrf_error
-from tests.integration.web.app_factory import House, served
+from tests.integration.web.app_factory import Installation, served
 
 PAGE = "/tenants/acme/probes/datasets/run"
 API = f"/api/v1{PAGE}"
@@ -14,17 +14,20 @@ JSON = {"Content-Type": "application/json"}
 
 
 async def test_a_program_runs_a_probe_and_gets_its_document() -> None:
-    house = House(None)
-    async with served(house.site(ad_hoc=True)) as client, client.post(API, json={}) as answer:
+    installation = Installation(None)
+    async with (
+        served(installation.site(ad_hoc=True)) as client,
+        client.post(API, json={}) as answer,
+    ):
         document = await answer.json()
     assert answer.status == 200
     assert (document["tenant"], document["verdict"]["reason"]) == ("acme", "ok")
-    assert house.asked == [("acme", "datasets")]
+    assert installation.asked == [("acme", "datasets")]
 
 
 async def test_a_browser_runs_a_probe_by_the_form_on_the_page(tmp_path: Path) -> None:
-    house = House(tmp_path)
-    async with served(house.site(ad_hoc=True)) as client:
+    installation = Installation(tmp_path)
+    async with served(installation.site(ad_hoc=True)) as client:
         text = await (await client.get("/tenants/acme")).text()
         assert f'action="{PAGE}"' in text
         word = re.search(r'name="csrf_token" value="([^"]+)"', text)
@@ -32,21 +35,21 @@ async def test_a_browser_runs_a_probe_by_the_form_on_the_page(tmp_path: Path) ->
         async with client.post(PAGE, data={"csrf_token": word[1]}) as answer:
             assert answer.status == 200
             assert 'aria-label="time by phase' in await answer.text()
-        assert house.asked == [("acme", "datasets")]
+        assert installation.asked == [("acme", "datasets")]
 
 
 @pytest.mark.parametrize("word", ["", "guessed", "ä"])
 async def test_a_form_of_another_page_is_refused(word: str) -> None:
-    house = House(None)
-    site = house.site(ad_hoc=True)
+    installation = Installation(None)
+    site = installation.site(ad_hoc=True)
     async with served(site) as client, client.post(PAGE, data={"csrf_token": word}) as answer:
         assert answer.status == 403
-    assert house.asked == []
+    assert installation.asked == []
 
 
 async def test_they_are_off_unless_enabled(tmp_path: Path) -> None:
-    house = House(tmp_path)
-    async with served(house.site()) as client:
+    installation = Installation(tmp_path)
+    async with served(installation.site()) as client:
         assert "<form" not in await (await client.get("/tenants/acme")).text()
         async with client.post(API, json={}) as answer:
             assert answer.status == 403
@@ -65,11 +68,11 @@ async def test_they_are_off_unless_enabled(tmp_path: Path) -> None:
     ],
 )
 async def test_what_another_site_can_send_is_refused(headers: dict[str, str], status: int) -> None:
-    house = House(None)
-    site = house.site(ad_hoc=True)
+    installation = Installation(None)
+    site = installation.site(ad_hoc=True)
     async with served(site) as client, client.post(API, data=b"{}", headers=headers) as answer:
         assert answer.status == status
-    assert house.asked == []
+    assert installation.asked == []
 
 
 @pytest.mark.parametrize(
@@ -99,30 +102,33 @@ def test_a_browser_is_believed_only_by_a_name_that_is_ours(
     "path", ["/tenants/nobody/probes/datasets/run", "/tenants/acme/probes/nothing/run"]
 )
 async def test_there_is_no_run_of_what_there_is_not(path: str) -> None:
-    site = House(None).site(ad_hoc=True)
+    site = Installation(None).site(ad_hoc=True)
     async with served(site) as client, client.post(f"/api/v1{path}", json={}) as answer:
         assert answer.status == 404
 
 
 async def test_while_starting_nothing_runs() -> None:
-    house = House(None)
-    house.is_ready = False
-    async with served(house.site(ad_hoc=True)) as client, client.post(API, json={}) as answer:
+    installation = Installation(None)
+    installation.is_ready = False
+    async with (
+        served(installation.site(ad_hoc=True)) as client,
+        client.post(API, json={}) as answer,
+    ):
         assert answer.status == 503
 
 
 async def test_a_tenant_has_one_run_at_a_time() -> None:
-    house = House(None)
+    installation = Installation(None)
     begun, may_end = asyncio.Event(), asyncio.Event()
-    at_once = house.run_once
+    at_once = installation.run_once
 
     async def slowly(tenant: str, probe: str) -> ProbeResult:
         begun.set()
         await may_end.wait()
         return await at_once(tenant, probe)
 
-    house.run_once = slowly  # type: ignore[method-assign]
-    async with served(house.site(ad_hoc=True)) as client:
+    installation.run_once = slowly  # type: ignore[method-assign]
+    async with served(installation.site(ad_hoc=True)) as client:
         first = asyncio.create_task(client.post(API, json={}))
         await asyncio.wait_for(begun.wait(), 5)
         async with client.post(API, json={}) as answer:

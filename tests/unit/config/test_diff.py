@@ -27,17 +27,26 @@ def changed(config: Config, part: str, change: dict[str, Any]) -> Config:
 
 
 def test_nothing_changed_is_told_as_such(before: Config) -> None:
-    told = config_diff(before, replace(before, hash="another"))
-    assert (told.added, told.removed, told.changed, told.unchanged) == ((), (), (), 2)
-    assert told.needs_restart == ()
+    reported = config_diff(before, replace(before, hash="another"))
+    assert (reported.added, reported.removed, reported.changed, reported.unchanged) == (
+        (),
+        (),
+        (),
+        2,
+    )
+    assert reported.needs_restart == ()
 
 
 def test_tenants_come_go_and_change_by_name(before: Config) -> None:
     other_beta = replace(BETA, probes=(a_probe(interval_seconds=30.0),))
     gamma = a_tenant(name="gamma")
-    told = config_diff(before, replace(before, tenants=(gamma, other_beta)))
-    assert (told.added, told.removed, told.changed) == (("gamma",), ("acme",), ("beta",))
-    assert told.unchanged == 0
+    reported = config_diff(before, replace(before, tenants=(gamma, other_beta)))
+    assert (reported.added, reported.removed, reported.changed) == (
+        ("gamma",),
+        ("acme",),
+        ("beta",),
+    )
+    assert reported.unchanged == 0
 
 
 def test_the_order_of_tenants_is_no_change(before: Config) -> None:

@@ -311,7 +311,7 @@ LISTEN = "write ADDRESS:PORT, such as 127.0.0.1:9824 or [::1]:9824"
 
 
 @pytest.mark.parametrize(
-    ("variable", "value", "told"),
+    ("variable", "value", "reported"),
     [
         ("PROBER_WEB__LISTEN", "nowhere", f"PROBER_WEB__LISTEN: web.listen: {LISTEN}"),
         ("prober_web__listen", "nowhere", f"prober_web__listen: web.listen: {LISTEN}"),
@@ -345,11 +345,11 @@ LISTEN = "write ADDRESS:PORT, such as 127.0.0.1:9824 or [::1]:9824"
     ],
 )
 def test_a_wrong_variable_is_named_in_place_of_the_file(
-    file: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, told: str
+    file: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, reported: str
 ) -> None:
     file.write_text('web: {listen: "127.0.0.1:1"}\n' + ONE_TENANT)
     monkeypatch.setenv(variable, value)
-    assert told in problems_of(file).splitlines()
+    assert reported in problems_of(file).splitlines()
 
 
 RENAMED_VARIABLES = [
@@ -412,8 +412,10 @@ def test_the_hash_changes_with_the_environment(file: Path, monkeypatch: pytest.M
 
 def test_two_tenants_with_one_token_are_warned_of(file: Path) -> None:
     file.write_text(ONE_TENANT + "  - {name: beta, domain: beta, token: {env: ACME_TOKEN}}\n")
-    told = "is also the token of tenant 'acme': when it is rejected or replaced, both are affected"
-    assert load(file).warnings == (ConfigProblem(str(file), 6, "tenants[1].token", told),)
+    reported = (
+        "is also the token of tenant 'acme': when it is rejected or replaced, both are affected"
+    )
+    assert load(file).warnings == (ConfigProblem(str(file), 6, "tenants[1].token", reported),)
 
 
 @pytest.mark.parametrize(
@@ -439,7 +441,7 @@ def test_a_token_in_clear_on_the_wire_is_warned_of(
 
 
 @pytest.mark.parametrize(
-    ("base_url", "proxy", "no_proxy", "told"),
+    ("base_url", "proxy", "no_proxy", "reported"),
     [
         ("http://127.0.0.1:1", "environment", "", "HTTP_PROXY, which can read the token: add"),
         ("http://lab.example", "environment", "", "HTTP_PROXY, which can read the token"),
@@ -455,15 +457,15 @@ def test_a_token_that_a_proxy_can_read_is_warned_of(
     base_url: str,
     proxy: str,
     no_proxy: str,
-    told: str,
+    reported: str,
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", "proxy.example:3128")
     monkeypatch.setenv("NO_PROXY", no_proxy)
     way = f"base_url: '{base_url}', proxy: '{proxy}'"
     file.write_text(f"tenants:\n  - {{name: acme, {way}, token: {{env: ACME_TOKEN}}}}\n")
     messages = [each.message for each in load(file).warnings if "proxy" in each.message]
-    assert len(messages) == bool(told)
-    assert all(f"through the proxy of {told}" in message for message in messages)
+    assert len(messages) == bool(reported)
+    assert all(f"through the proxy of {reported}" in message for message in messages)
 
 
 @pytest.mark.parametrize(
@@ -484,7 +486,7 @@ def test_a_bad_proxy_of_the_environment_is_a_problem_of_its_variable(
 
 
 @pytest.mark.parametrize(
-    ("availability", "interval", "told"),
+    ("availability", "interval", "reported"),
     [
         ("0.995", "60s", None),
         ("0.9965", "60s", None),
@@ -494,7 +496,7 @@ def test_a_bad_proxy_of_the_environment_is_a_problem_of_its_variable(
     ],
 )
 def test_a_promise_that_the_rate_of_probes_cannot_carry_is_warned_of(
-    file: Path, availability: str, interval: str, told: str | None
+    file: Path, availability: str, interval: str, reported: str | None
 ) -> None:
     file.write_text(
         f"defaults: {{interval: {interval}, objectives: {{availability: {availability}}}}}\n"
@@ -502,8 +504,8 @@ def test_a_promise_that_the_rate_of_probes_cannot_carry_is_warned_of(
         "  - {name: acme, domain: acme, token: {env: ACME_TOKEN}, probes: [datasets]}\n"
     )
     warnings = [str(problem) for problem in load(file).warnings]
-    assert len(warnings) == (told is not None)
-    assert told is None or told in warnings[0]
+    assert len(warnings) == (reported is not None)
+    assert reported is None or reported in warnings[0]
 
 
 @pytest.mark.parametrize("interval", ["3h", "4h48m", "5h", "1d", "30d"])
@@ -566,16 +568,16 @@ def test_texts_that_are_not_there_are_problems_that_show_nothing(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file.write_text(SECRET_TEXTS)
-    told = problems_of(file)
-    assert "probes.mine.headers.X-Key: the environment variable THE_KEY is not set" in told
-    assert "probes.mine.query.sig: " in told
-    assert "cannot be read: No such file" in told
+    reported = problems_of(file)
+    assert "probes.mine.headers.X-Key: the environment variable THE_KEY is not set" in reported
+    assert "probes.mine.query.sig: " in reported
+    assert "cannot be read: No such file" in reported
     monkeypatch.setenv("THE_KEY", "very\nsecret")
     os.mkfifo(file.parent / "sig")
-    told = problems_of(file)
-    assert "is no regular file" in told
-    assert "characters that HTTP does not allow" in told
-    assert "very" not in told
+    reported = problems_of(file)
+    assert "is no regular file" in reported
+    assert "characters that HTTP does not allow" in reported
+    assert "very" not in reported
 
 
 def test_a_password_of_a_proxy_in_the_file_is_warned_of(file: Path) -> None:

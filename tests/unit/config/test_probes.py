@@ -173,8 +173,8 @@ def test_a_wrong_time_out_says_whose_word_it_is() -> None:
     _, problems = probe_and_problems(
         {"use": "mine", "interval": "5s"}, {**READ, "timeout": "6s"}, defaults={"timeout": "9s"}
     )
-    told = "is 6s (from 'probes'): write more than 0 and at most the interval, 5s"
-    assert problems == [(("timeout",), told)]
+    reported = "is 6s (from 'probes'): write more than 0 and at most the interval, 5s"
+    assert problems == [(("timeout",), reported)]
 
 
 def test_defaults_that_cannot_be_are_told_by_themselves() -> None:

@@ -42,10 +42,10 @@ def test_a_mistake_is_told_with_file_line_key_and_remedy(
     monkeypatch.chdir(BAD)
     with pytest.raises(SettingsError) as caught:
         read_web_config(Path(name))
-    told = str(caught.value).replace(str(BAD), "DIRECTORY")
-    assert told == Path(name).with_suffix(".txt").read_text().rstrip("\n")
-    assert "hunter2" not in told
-    assert "X0h1gDsPszWURQaxFh" not in told
+    reported = str(caught.value).replace(str(BAD), "DIRECTORY")
+    assert reported == Path(name).with_suffix(".txt").read_text().rstrip("\n")
+    assert "hunter2" not in reported
+    assert "X0h1gDsPszWURQaxFh" not in reported
 
 
 def test_an_empty_file_asks_for_nothing(directory: Path) -> None:
@@ -161,9 +161,9 @@ def test_problems_of_both_files_are_told_at_once(directory: Path) -> None:
     (directory / "web.yml").write_text("basic_auth_users: {alice: plain}\n")
     with pytest.raises(SettingsError) as caught:
         load(settings(directory, "config_file: web.yml}\nlog: {level: loud"))
-    told = str(caught.value)
-    assert f"{directory / 'web.yml'}:1: basic_auth_users.alice: write a bcrypt hash" in told
-    assert "prober.yaml:2: log.level: " in told
+    reported = str(caught.value)
+    assert f"{directory / 'web.yml'}:1: basic_auth_users.alice: write a bcrypt hash" in reported
+    assert "prober.yaml:2: log.level: " in reported
 
 
 def test_writes_need_somebody_who_can_show_who_they_are(directory: Path) -> None:

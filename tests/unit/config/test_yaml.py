@@ -144,7 +144,7 @@ def test_text_that_no_file_and_no_library_takes_is_told_by_its_key(text: str, ke
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "reported"),
     [
         ("a: *nowhere", "f.yaml:1: not YAML: found undefined alias 'nowhere'"),
         ("a: b: c", "f.yaml:1: not YAML: mapping values are not allowed here"),
@@ -152,8 +152,8 @@ def test_text_that_no_file_and_no_library_takes_is_told_by_its_key(text: str, ke
         ("a: 1\nb: \x07", "f.yaml:2: not YAML: contains a control character"),
     ],
 )
-def test_what_is_not_yaml_is_told_with_its_line(text: str, told: str) -> None:
-    assert [str(each) for each in read_yaml(text, "f.yaml")[1]] == [told]
+def test_what_is_not_yaml_is_told_with_its_line(text: str, reported: str) -> None:
+    assert [str(each) for each in read_yaml(text, "f.yaml")[1]] == [reported]
 
 
 @given(st.text("ab:-[]{}&*!'\"#|>\n\t \x07é", max_size=40))

@@ -34,8 +34,8 @@ def write_the_first_version(directory: Path) -> None:
     first = replace(FORMAT, migrations=FORMAT.migrations[:1])
     with open_to_write(directory / FILE_NAME, first, never) as connection:
         connection.execute("INSERT INTO probe VALUES (1, 'acme', 'datasets')")
-        spell = "INSERT INTO spell VALUES (1, 1, 'dns', '2', '', ?, ?, ?, 3, 0)"
-        connection.execute(spell, (NOW, NOW, NOW))
+        streak = "INSERT INTO spell VALUES (1, 1, 'dns', '2', '', ?, ?, ?, 3, 0)"
+        connection.execute(streak, (NOW, NOW, NOW))
     connection.close()
 
 

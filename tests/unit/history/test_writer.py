@@ -108,8 +108,8 @@ def test_a_failure_is_kept_with_its_evidence(tmp_path: Path) -> None:
 def test_spells_go_on_over_batches_and_restarts(tmp_path: Path) -> None:
     written(tmp_path, [ran(0.0, BAD)], [ran(60.0, BAD)])
     archive = written(tmp_path, [ran(120.0, BAD), ran(180.0)])
-    [spell] = archive.streaks(NOW, NOW + 999)
-    assert (spell.started_at, spell.ended_at, spell.failures) == (NOW, NOW + 180, 3)
+    [streak] = archive.streaks(NOW, NOW + 999)
+    assert (streak.started_at, streak.ended_at, streak.failures) == (NOW, NOW + 180, 3)
 
 
 @pytest.mark.parametrize(
@@ -127,15 +127,24 @@ def test_what_went_on_for_a_probe_that_is_gone_has_ended(tmp_path: Path) -> None
     file.write([ran(0.0, BAD), ran(0.0, BAD, probe="sources")])
     file.end_streaks_of_other_probes({("acme", "sources")})
     file.close()
-    ends = {spell.probe: spell.ended_at for spell in HistoryReader(tmp_path).streaks(NOW, NOW + 9)}
+    ends = {
+        streak.probe: streak.ended_at for streak in HistoryReader(tmp_path).streaks(NOW, NOW + 9)
+    }
     assert ends == {"datasets": NOW, "sources": None}
 
 
 def test_each_change_of_a_verdict_is_kept(tmp_path: Path) -> None:
     reasons = (Reason.OK, Reason.OK, BAD, BAD, Reason.DNS, Reason.OK)
     archive = written(tmp_path, [ran(60.0 * n, each) for n, each in enumerate(reasons)])
-    told = [(each.before, each.reason) for each in archive.verdict_changes("acme", NOW, limit=9)]
-    assert told == [(Reason.DNS, Reason.OK), (BAD, Reason.DNS), (Reason.OK, BAD), (None, Reason.OK)]
+    reported = [
+        (each.before, each.reason) for each in archive.verdict_changes("acme", NOW, limit=9)
+    ]
+    assert reported == [
+        (Reason.DNS, Reason.OK),
+        (BAD, Reason.DNS),
+        (Reason.OK, BAD),
+        (None, Reason.OK),
+    ]
 
 
 def test_token_events_are_kept(tmp_path: Path) -> None:

@@ -18,8 +18,8 @@ def test_the_greatest_lag_counts() -> None:
 
 
 async def test_a_stall_of_the_loop_is_seen_by_an_open_watch_and_told() -> None:
-    told: list[float] = []
-    lag = EventLoopLagMonitor(told.append)
+    reported: list[float] = []
+    lag = EventLoopLagMonitor(reported.append)
     lag.start()
     watch = lag.open()
     await asyncio.sleep(0.03)
@@ -28,4 +28,4 @@ async def test_a_stall_of_the_loop_is_seen_by_an_open_watch_and_told() -> None:
     lag.close(watch)
     lag.stop()
     assert watch.max_seconds >= 0.08
-    assert max(told) >= 0.08
+    assert max(reported) >= 0.08

@@ -27,6 +27,6 @@ def test_a_daemon_without_tenants_tells_its_shard_and_those_that_there_should_be
         shard=shard,
     )
     text = metrics.render(False).decode()
-    told = re.findall(r'^prober_shard_active\{shard="(\d+)"\} (\S+)$', text, re.MULTILINE)
-    assert {name: float(value) for name, value in told} == held
-    assert len(told) == shard.count
+    reported = re.findall(r'^prober_shard_active\{shard="(\d+)"\} (\S+)$', text, re.MULTILINE)
+    assert {name: float(value) for name, value in reported} == held
+    assert len(reported) == shard.count

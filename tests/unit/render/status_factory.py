@@ -71,12 +71,14 @@ def a_standing(
     probe = a_probe(name=name, path=f"/api/v1/{name}")
     if reason is None:
         return ProbeStatus(probe, skipped=skipped)
-    spell = None
+    streak = None
     if failing_for is not None:
         since = NOW - failing_for
         culprit = CLASSIFICATION[reason].culprit
-        spell = FailureStreak("acme", name, culprit, reason, "11", "what was seen", since, NOW - 10)
-    return ProbeStatus(probe, a_result(reason, probe=name, **result), spell, slow, skipped)
+        streak = FailureStreak(
+            "acme", name, culprit, reason, "11", "what was seen", since, NOW - 10
+        )
+    return ProbeStatus(probe, a_result(reason, probe=name, **result), streak, slow, skipped)
 
 
 def a_tenant_standing(*probes: ProbeStatus, **overrides: Any) -> TenantStatus:  # noqa: ANN401

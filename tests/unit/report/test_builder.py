@@ -47,8 +47,8 @@ def test_what_began_before_is_whole_and_counts_only_within(state: Path) -> None:
 
 
 def going_on(past: HistoryExtract, last_failed_at: float) -> HistoryExtract:
-    spell = replace(past.streaks[0], ended_at=None, last_failed_at=last_failed_at)
-    return replace(past, streaks=(spell,))
+    streak = replace(past.streaks[0], ended_at=None, last_failed_at=last_failed_at)
+    return replace(past, streaks=(streak,))
 
 
 def test_what_goes_on_lasted_until_the_end_of_the_span_or_now(past: HistoryExtract) -> None:
@@ -123,7 +123,7 @@ def test_what_had_to_make_room_is_said(past: HistoryExtract) -> None:
     assert gap.cause is GapCause.NO_ROOM
 
 
-def test_a_spell_that_nobody_watched_since_has_ended(state: Path) -> None:
+def test_a_streak_that_nobody_watched_since_has_ended(state: Path) -> None:
     write_the_day(state / "cut", range(9 * 60, 9 * 60 + 10))
     made = a_report(state / "cut", MORNING.since, MORNING.until)
     [incident] = made.incidents

@@ -22,52 +22,52 @@ from tests.unit.stats.factories import NOW, a_run
 BAD, DNS = Reason.SERVER_ERROR, Reason.DNS
 
 
-def spells_of(runs: Iterable[RunSummary]) -> list[FailureStreak]:
-    """Return all spells that runs add up to, those that go on last."""
+def streaks_of(runs: Iterable[RunSummary]) -> list[FailureStreak]:
+    """Return all streaks that runs add up to, those that go on last."""
     going_on: dict[str, FailureStreak | None] = {}
     ended = []
     for run in sorted(runs, key=lambda each: each.at):
         over, going_on[run.probe] = advance(going_on.get(run.probe), run)
         ended += [over] if over is not None else []
-    return ended + [spell for spell in going_on.values() if spell is not None]
+    return ended + [streak for streak in going_on.values() if streak is not None]
 
 
-def test_a_spell_ends_with_the_first_run_that_is_well() -> None:
+def test_a_streak_ends_with_the_first_run_that_is_well() -> None:
     runs = [a_run(0), a_run(60, BAD), a_run(120, BAD), a_run(180), a_run(240)]
-    [spell] = spells_of(runs)
-    assert (spell.started_at, spell.last_failed_at, spell.ended_at) == (
+    [streak] = streaks_of(runs)
+    assert (streak.started_at, streak.last_failed_at, streak.ended_at) == (
         NOW + 60,
         NOW + 120,
         NOW + 180,
     )
-    assert (spell.failures, spell.culprit, spell.reason) == (2, Culprit.PLATFORM, BAD)
-    assert (spell.rule, spell.evidence) == ("11", "the evidence of server_error")
+    assert (streak.failures, streak.culprit, streak.reason) == (2, Culprit.PLATFORM, BAD)
+    assert (streak.rule, streak.evidence) == ("11", "the evidence of server_error")
 
 
-def test_another_culprit_is_another_spell_and_another_reason_is_not() -> None:
+def test_another_culprit_is_another_streak_and_another_reason_is_not() -> None:
     runs = [a_run(0, BAD), a_run(60, Reason.EXPECTATION_FAILED), a_run(120, DNS)]
-    first, second = spells_of(runs)
+    first, second = streaks_of(runs)
     assert (first.failures, first.ended_at) == (2, NOW + 120)
     assert (second.culprit, second.ended_at) == (Culprit.NETWORK, None)
 
 
-def test_maintenance_is_a_spell_of_its_own() -> None:
-    first, second = spells_of([a_run(0, BAD, in_maintenance=True), a_run(60, BAD)])
+def test_maintenance_is_a_streak_of_its_own() -> None:
+    first, second = streaks_of([a_run(0, BAD, in_maintenance=True), a_run(60, BAD)])
     assert (first.in_maintenance, second.in_maintenance) == (True, False)
 
 
 @pytest.mark.parametrize("afterwards", [BAD, Reason.OK])
-def test_after_a_long_time_unwatched_a_spell_ended_when_it_was_last_seen(
+def test_after_a_long_time_unwatched_a_streak_ended_when_it_was_last_seen(
     afterwards: Reason,
 ) -> None:
-    spell = spells_of([a_run(0, BAD), a_run(60, BAD), a_run(8000, afterwards)])[0]
-    assert (spell.ended_at, spell.failures) == (NOW + 60, 2)
+    streak = streaks_of([a_run(0, BAD), a_run(60, BAD), a_run(8000, afterwards)])[0]
+    assert (streak.ended_at, streak.failures) == (NOW + 60, 2)
 
 
 def test_what_several_probes_suffer_at_a_time_is_one_incident() -> None:
     runs = [a_run(at, BAD, probe=f"p{at % 3}") for at in range(100, 400)]
     runs += [a_run(at, probe=f"p{at % 3}") for at in range(400, 403)]
-    assert incidents_from_streaks(spells_of(runs)) == (
+    assert incidents_from_streaks(streaks_of(runs)) == (
         Incident(
             "acme",
             Culprit.PLATFORM,
@@ -84,18 +84,18 @@ def test_what_several_probes_suffer_at_a_time_is_one_incident() -> None:
 @pytest.mark.parametrize(("pause", "count"), [(299, 1), (301, 2)])
 def test_a_culprit_that_is_soon_back_has_never_left(pause: int, count: int) -> None:
     runs = [a_run(0, BAD), a_run(60), a_run(60 + pause, BAD), a_run(120 + pause)]
-    assert len(incidents_from_streaks(spells_of(runs))) == count
+    assert len(incidents_from_streaks(streaks_of(runs))) == count
 
 
 def test_two_culprits_and_two_tenants_are_incidents_apart() -> None:
-    spells = spells_of([a_run(0, BAD), a_run(0, DNS, probe="sources")])
-    spells += spells_of([a_run(0, BAD, tenant="other")])
-    assert len(incidents_from_streaks(spells)) == 3
+    streaks = streaks_of([a_run(0, BAD), a_run(0, DNS, probe="sources")])
+    streaks += streaks_of([a_run(0, BAD, tenant="other")])
+    assert len(incidents_from_streaks(streaks)) == 3
 
 
 def test_an_incident_goes_on_as_long_as_one_of_its_probes_fails() -> None:
     runs = [a_run(0, BAD), a_run(1, BAD, probe="sources"), a_run(60)]
-    [incident] = incidents_from_streaks(spells_of(runs))
+    [incident] = incidents_from_streaks(streaks_of(runs))
     assert incident.ended_at is None
     assert incident.seconds(NOW + 90) == 90
 
@@ -105,45 +105,45 @@ def test_an_incident_goes_on_as_long_as_one_of_its_probes_fails() -> None:
 )
 def test_no_failure_is_lost_and_none_is_told_twice(story: list[tuple[Reason, str]]) -> None:
     runs = [a_run(60.0 * n, reason, probe=p) for n, (reason, p) in enumerate(story)]
-    told = sum(incident.failures for incident in incidents_from_streaks(spells_of(runs)))
-    assert told == sum(reason is not Reason.OK for reason, _ in story)
+    reported = sum(incident.failures for incident in incidents_from_streaks(streaks_of(runs)))
+    assert reported == sum(reason is not Reason.OK for reason, _ in story)
 
 
 def test_what_nobody_watched_since_has_ended_with_its_last_failure() -> None:
-    [spell] = spells_of([a_run(0, BAD), a_run(60, BAD)])
-    assert close_if_stale(spell, NOW + 3660) == spell
-    assert close_if_stale(spell, NOW + 3661).ended_at == NOW + 60
-    [over] = spells_of([a_run(0, BAD), a_run(60)])
+    [streak] = streaks_of([a_run(0, BAD), a_run(60, BAD)])
+    assert close_if_stale(streak, NOW + 3660) == streak
+    assert close_if_stale(streak, NOW + 3661).ended_at == NOW + 60
+    [over] = streaks_of([a_run(0, BAD), a_run(60)])
     assert close_if_stale(over, NOW + 9999) == over
 
 
-def _latest_end(spells: Sequence[FailureStreak]) -> float:
-    return max(float("inf") if each.ended_at is None else each.ended_at for each in spells)
+def _latest_end(streaks: Sequence[FailureStreak]) -> float:
+    return max(float("inf") if each.ended_at is None else each.ended_at for each in streaks)
 
 
-def incidents_by_definition(spells: Iterable[FailureStreak]) -> tuple[Incident, ...]:
-    """Fold as an incident is defined, in quadratic time: each spell looks at all before it."""
+def incidents_by_definition(streaks: Iterable[FailureStreak]) -> tuple[Incident, ...]:
+    """Fold as an incident is defined, in quadratic time: each streak looks at all before it."""
     groups: dict[tuple[str, Culprit, bool], list[list[FailureStreak]]] = {}
-    for spell in sorted(spells, key=lambda each: each.started_at):
-        folded = groups.setdefault((spell.tenant, spell.culprit, spell.in_maintenance), [])
-        if folded and spell.started_at <= _latest_end(folded[-1]) + QUIET_SECONDS:
-            folded[-1].append(spell)
+    for streak in sorted(streaks, key=lambda each: each.started_at):
+        folded = groups.setdefault((streak.tenant, streak.culprit, streak.in_maintenance), [])
+        if folded and streak.started_at <= _latest_end(folded[-1]) + QUIET_SECONDS:
+            folded[-1].append(streak)
         else:
-            folded.append([spell])
+            folded.append([streak])
     found = [
         Incident(
-            tenant=spells[0].tenant,
-            culprit=spells[0].culprit,
-            started_at=spells[0].started_at,
-            ended_at=None if _latest_end(spells) == float("inf") else _latest_end(spells),
-            failures=sum(each.failures for each in spells),
-            probes=tuple(dict.fromkeys(each.probe for each in spells)),
-            reasons=tuple(dict.fromkeys(each.reason for each in spells)),
-            evidence=spells[0].evidence,
-            in_maintenance=spells[0].in_maintenance,
+            tenant=streaks[0].tenant,
+            culprit=streaks[0].culprit,
+            started_at=streaks[0].started_at,
+            ended_at=None if _latest_end(streaks) == float("inf") else _latest_end(streaks),
+            failures=sum(each.failures for each in streaks),
+            probes=tuple(dict.fromkeys(each.probe for each in streaks)),
+            reasons=tuple(dict.fromkeys(each.reason for each in streaks)),
+            evidence=streaks[0].evidence,
+            in_maintenance=streaks[0].in_maintenance,
         )
         for folded in groups.values()
-        for spells in folded
+        for streaks in folded
     ]
     return tuple(sorted(found, key=lambda each: each.started_at))
 
@@ -174,8 +174,8 @@ ANY_SPELL = st.builds(
 
 
 @given(st.lists(ANY_SPELL, max_size=60))
-def test_folding_gives_what_the_definition_gives(spells: list[FailureStreak]) -> None:
-    folded, defined = incidents_from_streaks(spells), incidents_by_definition(spells)
+def test_folding_gives_what_the_definition_gives(streaks: list[FailureStreak]) -> None:
+    folded, defined = incidents_from_streaks(streaks), incidents_by_definition(streaks)
     assert [each.started_at for each in folded] == [each.started_at for each in defined]
     # Incidents of several tenants that begin at one moment have no order among themselves.
     assert sorted(map(repr, folded)) == sorted(map(repr, defined))
@@ -183,26 +183,26 @@ def test_folding_gives_what_the_definition_gives(spells: list[FailureStreak]) ->
 
 @given(st.lists(ANY_SPELL, max_size=40), st.integers(1, 5))
 def test_pages_of_incidents_are_all_of_them_the_newest_first(
-    spells: list[FailureStreak], limit: int
+    streaks: list[FailureStreak], limit: int
 ) -> None:
-    ordered = sorted(spells, key=lambda each: each.started_at)
+    ordered = sorted(streaks, key=lambda each: each.started_at)
     pages: list[Incident] = []
     while page := newest_incidents(iter(ordered), limit, pages[-1].key if pages else None):
         assert len(page) <= limit
         pages += page
-    assert pages == sorted(incidents_from_streaks(spells), key=lambda each: each.key, reverse=True)
+    assert pages == sorted(incidents_from_streaks(streaks), key=lambda each: each.key, reverse=True)
 
 
-def test_what_is_held_does_not_grow_with_the_number_of_spells() -> None:
+def test_what_is_held_does_not_grow_with_the_number_of_streaks() -> None:
     def peak_bytes(count: int) -> int:
         starts = (NOW + n * 600.0 for n in range(count))
-        spells = (
+        streaks = (
             FailureStreak("acme", "p", Culprit.PLATFORM, BAD, "11", str(at) * 20, at, at, at + 60)
             for at in starts
         )
         gc.collect()
         tracemalloc.start()
-        newest_incidents(spells, 50)
+        newest_incidents(streaks, 50)
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return peak
@@ -213,7 +213,7 @@ def test_what_is_held_does_not_grow_with_the_number_of_spells() -> None:
 def flapping(
     count: int, kind: type[FailureStreak] = FailureStreak, *, pause_seconds: float = 60.0
 ) -> list[FailureStreak]:
-    """Return spells of one tenant's probe that fails every other run."""
+    """Return streaks of one tenant's probe that fails every other run."""
     starts = [NOW + n * (60.0 + pause_seconds) for n in range(count)]
     return [
         kind("acme", "datasets", Culprit.PLATFORM, BAD, "11", "", start, start, start + 60)
@@ -233,12 +233,12 @@ class CountedSpell(FailureStreak):
 
 
 @pytest.mark.parametrize("pause_seconds", [60.0, 600.0], ids=["one incident", "as many"])
-def test_folding_reads_each_spell_a_bounded_number_of_times(pause_seconds: float) -> None:
+def test_folding_reads_each_streak_a_bounded_number_of_times(pause_seconds: float) -> None:
     reads = {}
     for count in (1_000, 10_000):
-        spells = flapping(count, CountedSpell, pause_seconds=pause_seconds)
+        streaks = flapping(count, CountedSpell, pause_seconds=pause_seconds)
         CountedSpell.reads = 0
-        incidents_from_streaks(spells)
+        incidents_from_streaks(streaks)
         reads[count] = CountedSpell.reads
     assert reads[10_000] <= 11 * reads[1_000]
     assert reads[1_000] <= 20 * 1_000

@@ -24,7 +24,7 @@ ROTATED = replace(LOADED, fingerprint="bbbbbbbb", rotations=1)
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "told"),
+    ("before", "after", "reported"),
     [
         (NEW, EMPTY, ["token_missing"]),
         (EMPTY, EMPTY, []),
@@ -50,8 +50,8 @@ ROTATED = replace(LOADED, fingerprint="bbbbbbbb", rotations=1)
         "renewed-and-accepted",
     ],
 )
-def test_what_happened(before: TokenStatus, after: TokenStatus, told: list[str]) -> None:
-    assert [kind.value for kind in events_between(before, after)] == told
+def test_what_happened(before: TokenStatus, after: TokenStatus, reported: list[str]) -> None:
+    assert [kind.value for kind in events_between(before, after)] == reported
 
 
 @pytest.mark.parametrize(

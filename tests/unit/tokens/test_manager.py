@@ -323,13 +323,13 @@ async def test_the_expiry_in_a_jwt_is_told_in_stages(harness: Harness) -> None:
     manager = harness.manager()
     await manager.load()
     assert manager.statuses[BY_VARIABLE.name].expires_at == harness.now + 20 * day
-    told = []
+    reported = []
     for _ in range(22):
         manager._registry.notify_expiries(harness.now)
-        told.append(harness.event_kinds().count("expiring"))
+        reported.append(harness.event_kinds().count("expiring"))
         harness.now += day
 
-    assert [number for number, times in enumerate(told) if times] == [7, 18, 21]
+    assert [number for number, times in enumerate(reported) if times] == [7, 18, 21]
 
 
 async def test_an_oauth_token_is_asked_for_once_by_all_and_kept(harness: Harness) -> None:

@@ -47,7 +47,7 @@ def test_a_token_is_found_in_what_editors_make_of_it(content: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "reported"),
     [
         (b"", "here is empty: write the token into it"),
         (b" \n", "here is empty: write the token into it"),
@@ -67,10 +67,10 @@ def test_a_token_is_found_in_what_editors_make_of_it(content: bytes) -> None:
         (SECRET.encode() * 1000, "here is longer than 16384 bytes"),
     ],
 )
-def test_what_is_no_token_is_told_without_telling_it(content: bytes, told: str) -> None:
+def test_what_is_no_token_is_told_without_telling_it(content: bytes, reported: str) -> None:
     with pytest.raises(TokenUnavailableError) as caught:
         parse_token(content, "here")
-    assert str(caught.value) == told
+    assert str(caught.value) == reported
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
 
 

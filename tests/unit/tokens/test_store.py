@@ -113,7 +113,7 @@ def of_half_its_pages(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "told"),
+    ("make", "reported"),
     [
         (of_noise, "it is corrupt: file is not a database"),
         (of_another_program, "it is not a token store of prober"),
@@ -123,7 +123,7 @@ def of_half_its_pages(path: Path) -> None:
     ],
 )
 def test_a_file_that_is_not_ours_to_use_is_set_aside(
-    tmp_path: Path, make: Callable[[Path], None], told: str
+    tmp_path: Path, make: Callable[[Path], None], reported: str
 ) -> None:
     path = tmp_path / FILE_NAME
     make(path)
@@ -131,11 +131,11 @@ def test_a_file_that_is_not_ours_to_use_is_set_aside(
     assert TokenStore.read(tmp_path) is None
 
     heard: list[tuple[Path, str]] = []
-    file = TokenStore.open(tmp_path, lambda *told: heard.append(told))
+    file = TokenStore.open(tmp_path, lambda *reported: heard.append(reported))
     file.save({"acme": RECORD})
 
     aside = tmp_path / f"{FILE_NAME}.aside-1"
-    assert heard == [(aside, told)]
+    assert heard == [(aside, reported)]
     assert aside.read_bytes() == content
     assert file.records() == {"acme": RECORD}
     file.close()

@@ -172,9 +172,11 @@ def test_a_certificate_is_admitted_by_its_names(
 
 
 def test_no_text_of_it_tells_a_hash_or_a_key() -> None:
-    told = repr(AccessPolicy(tls=TlsOptions(PEM, PemSource("key", None, "SECRET")), users=USERS))
-    assert "SECRET" not in told
-    assert "$2b$" not in told
+    reported = repr(
+        AccessPolicy(tls=TlsOptions(PEM, PemSource("key", None, "SECRET")), users=USERS)
+    )
+    assert "SECRET" not in reported
+    assert "$2b$" not in reported
 
 
 @pytest.mark.parametrize(

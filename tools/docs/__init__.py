@@ -1,0 +1,1 @@
+"""The generated parts of the documents under docs/: `python -m tools.docs`, or `make reference`."""

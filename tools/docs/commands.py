@@ -1,0 +1,19 @@
+"""The command reference: what each command prints for `--help`."""
+
+import click
+
+from prober.cli.main import COMMANDS, main
+
+
+def command_reference() -> str:
+    """Return a heading and the help text of each command."""
+    parent = click.Context(main, info_name="prober", terminal_width=100, max_content_width=100)
+    parts = []
+    for name in COMMANDS:
+        command = main.get_command(parent, name)
+        assert command is not None  # noqa: S101 -- it is in the table
+        context = click.Context(
+            command, info_name=name, parent=parent, terminal_width=100, max_content_width=100
+        )
+        parts.append(f"## prober {name}\n\n```text\n{command.get_help(context)}\n```")
+    return "\n\n".join(parts)
