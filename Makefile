@@ -65,13 +65,15 @@ coverage: $(VENV)/.development programs ## measure what alerts and how soon, som
 calm: $(VENV)/.development programs ## ninety simulated days, a quarter of an hour: who is notified of what, and is it right
 	$(BIN)/python -m tests.calm
 
-lint: $(VENV)/.development ## ruff, ruff format, mypy --strict, vulture (dead code), import contracts, hadolint
+lint: $(VENV)/.development ## ruff, ruff format, mypy --strict, vulture (dead code), import contracts, hadolint, codespell, proselint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/vulture
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/hadolint Dockerfile
+	$(BIN)/codespell
+	$(BIN)/proselint --config .proselintrc.json check README.md CONTRIBUTING.md SECURITY.md CODE_OF_CONDUCT.md docs
 
 format: $(VENV)/.development ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
