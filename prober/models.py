@@ -198,11 +198,27 @@ class Expectations:
 
     `status` None means any 2xx with an `ok` envelope; a 4xx means that status with an `error`
     envelope (a negative check). `jmespath` is an expression on the body that must be true.
+    `culprit` is responsible where an expectation fails. None: the tenant for status and body, which
+    are its own data, and the platform for its server time.
     """
 
     status: int | None = None
     jmespath: str | None = None
     max_server_seconds: float | None = None
+    culprit: Culprit | None = None
+
+    @property
+    def culprits(self) -> frozenset[Culprit]:
+        """Who may be responsible where one of these expectations fails."""
+        if self.culprit is not None:
+            return frozenset({self.culprit})
+        on_data = self.status is not None or self.jmespath is not None
+        on_time = self.max_server_seconds is not None
+        return frozenset(
+            culprit
+            for culprit, is_expected in ((Culprit.TENANT, on_data), (Culprit.PLATFORM, on_time))
+            if is_expected
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,6 +370,16 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class PresentedCertificate:
+    """What a certificate that failed verification says of itself. Times in epoch seconds."""
+
+    subject: str
+    issuer: str
+    not_before_timestamp_seconds: float
+    not_after_timestamp_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class TcpEvidence:
     """What the kernel knows of an attempt's connection at its end (TCP_INFO). Durations in seconds.
 
@@ -380,6 +406,7 @@ class HttpExchange:
     the loop's greatest delay during the attempt, `loop_lag_seconds`, bounds the error instead.
     `tcp` is None where the kernel does not provide it. `redactor` removes the request's secrets
     from what came back.
+    `presented_certificate` is known only where it failed verification.
     `stale_connection_retries` is 1 if the server closed a kept connection without responding to the
     request, so that the request was sent again on a new connection, else 0. All other fields are
     those of the second attempt alone.
@@ -400,6 +427,7 @@ class HttpExchange:
     tcp: TcpEvidence | None = None
     via_proxy: bool = False
     stale_connection_retries: int = 0
+    presented_certificate: PresentedCertificate | None = None
     redactor: Redactor = field(default=NO_SECRETS, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -1,8 +1,9 @@
 """The enumerations that results are made of, and the outcome and culprit of each reason.
 
 Their values are a public interface: label values, JSON values, and the names of exit codes.
-A reason determines its outcome and its culprit, by `CLASSIFICATION` alone. To add a reason: one
-member, one row in `CLASSIFICATION`, one rule in `classifier/rules.py`.
+A reason determines its outcome, and nearly always its culprit, by `CLASSIFICATION` alone. Where
+the user decides who is responsible (`culprit_varies`), the culprit is a part of the result. To add
+a reason: one member, one row in `CLASSIFICATION`, one rule in `classifier/rules.py`.
 """
 
 from dataclasses import dataclass
@@ -197,10 +198,14 @@ class ServerTimingAnomaly(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """The outcome and the culprit of a reason."""
+    """The outcome and the culprit of a reason.
+
+    With `culprit_varies`, `culprit` is only the usual one: each result has its own.
+    """
 
     outcome: Outcome
     culprit: Culprit
+    culprit_varies: bool = False
 
 
 _PROBER = Classification(Outcome.PROBER_FAULT, Culprit.PROBER)
@@ -249,7 +254,10 @@ CLASSIFICATION = MappingProxyType(
         Reason.SERVER_ERROR: _PLATFORM,
         Reason.INCONSISTENT_ENVELOPE: _PLATFORM,
         Reason.MALFORMED_ENVELOPE: _PLATFORM,
-        Reason.EXPECTATION_FAILED: _PLATFORM,
+        # What the user expects of the tenant's data is nobody else's promise.
+        Reason.EXPECTATION_FAILED: Classification(
+            Outcome.API_ERROR, Culprit.TENANT, culprit_varies=True
+        ),
         Reason.RESPONSE_TOO_LARGE: _PLATFORM,
     }
 )

@@ -5,6 +5,7 @@ library, because those quote values.
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 
 import jmespath
@@ -15,6 +16,7 @@ from jmespath.visitor import TreeInterpreter
 
 from prober.formatting import one_line
 from prober.models import Expectations
+from prober.outcomes import Culprit
 
 _SHOWN_CHARACTERS = 200
 # One for all: it keeps no state between visits, and creating it is slow.
@@ -22,24 +24,36 @@ _INTERPRETER = TreeInterpreter()
 _TYPE_WORDS = {dict: "an object", list: "a list", str: "a string", type(None): "null"}
 
 
+@dataclass(frozen=True, slots=True)
+class UnmetExpectation:
+    """An expectation that does not hold: a message, and who is responsible for it."""
+
+    message: str
+    culprit: Culprit
+
+
 def first_unmet_expectation(
     expectations: Expectations, status: int, document: object, server_seconds: float | None
-) -> str | None:
-    """Return None if all expectations hold, else a message about the first that does not.
+) -> UnmetExpectation | None:
+    """Return None if all expectations hold, else the first that does not.
 
     `document` is the parsed body. `max_server_seconds` is not checked when `server_seconds` is
     None: there is no evidence that the platform was slow, and the missing or invalid header is
     counted as a Server-Timing anomaly.
     """
+    of_data = expectations.culprit or Culprit.TENANT
     if expectations.status is not None and status != expectations.status:
-        return f"HTTP {expectations.status} was expected"
+        return UnmetExpectation(f"HTTP {expectations.status} was expected", of_data)
     if expectations.jmespath is not None:
         message = _check_jmespath(expectations.jmespath, document)
         if message is not None:
-            return message
+            return UnmetExpectation(message, of_data)
     limit_seconds = expectations.max_server_seconds
     if limit_seconds is not None and server_seconds is not None and server_seconds > limit_seconds:
-        return f"the server took {server_seconds:.3f} s, over the limit of {limit_seconds:g} s"
+        return UnmetExpectation(
+            f"the server took {server_seconds:.3f} s, over the limit of {limit_seconds:g} s",
+            expectations.culprit or Culprit.PLATFORM,
+        )
     return None
 
 

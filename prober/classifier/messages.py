@@ -16,8 +16,8 @@ from prober.classifier.observation import (
     Observation,
     excerpt,
 )
-from prober.formatting import one_line
-from prober.models import TcpEvidence
+from prober.formatting import format_timestamp, one_line
+from prober.models import PresentedCertificate, TcpEvidence
 from prober.outcomes import FailureKind, Reason
 
 _MOST_ROUND_TRIPS = 8
@@ -78,7 +78,23 @@ def failure_message(observation: Observation) -> str:
     message = FAILURE_MESSAGES[failure.kind].format(host=observation.host)
     detail = one_line(failure.detail, _DETAIL_CHARACTERS)
     status = f"; the status was HTTP {observation.status}" if observation.status else ""
-    return message + (f" ({detail})" if detail else "") + status + _stale(observation)
+    detail = f" ({detail})" if detail else ""
+    return message + detail + status + _certificate(observation) + _stale(observation)
+
+
+def _certificate(observation: Observation) -> str:
+    certificate = observation.certificate
+    if certificate is None:
+        return ""
+    return (
+        f". It was issued by {certificate.issuer or 'nobody'} to {certificate.subject or 'nobody'},"
+        f" and is valid {_validity(certificate)}"
+    )
+
+
+def _validity(certificate: PresentedCertificate) -> str:
+    since, until = certificate.not_before_timestamp_seconds, certificate.not_after_timestamp_seconds
+    return f"from {format_timestamp(since)} until {format_timestamp(until)}"
 
 
 def _stale(observation: Observation) -> str:
@@ -268,7 +284,9 @@ def inconsistent_envelope_message(observation: Observation) -> str:
 
 def expectation_failed_message(observation: Observation) -> str:
     """Describe a well-formed response that does not meet an expectation."""
-    return f"{_platform(observation)}, but {observation.unmet_expectation}{_message(observation)}"
+    unmet = observation.unmet_expectation
+    detail = "" if unmet is None else f", but {unmet.message}"
+    return f"{_platform(observation)}{detail}{_message(observation)}"
 
 
 def expected_error_message(observation: Observation) -> str:
@@ -374,6 +392,11 @@ def extract_attributes(observation: Observation) -> Mapping[str, str]:
         attributes = _response_attributes(observation)
     if observation.stale_connection_retries:
         attributes["stale_connection"] = STALE_CONNECTION
+    certificate = observation.certificate
+    if certificate is not None:
+        attributes["certificate_issuer"] = certificate.issuer
+        attributes["certificate_subject"] = certificate.subject
+        attributes["certificate_validity"] = _validity(certificate)
     tcp = observation.tcp
     if tcp is not None and (
         observation.failure is not None or tcp.retransmissions or tcp.lost_addresses

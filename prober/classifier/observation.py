@@ -21,7 +21,7 @@ from types import MappingProxyType
 from typing import Literal
 from urllib.parse import urlsplit
 
-from prober.classifier.expectations import first_unmet_expectation
+from prober.classifier.expectations import UnmetExpectation, first_unmet_expectation
 from prober.classifier.server_timing import requests_bearer, server_total_seconds
 from prober.classifier.silence import attribute_silence
 from prober.formatting import one_line
@@ -30,6 +30,7 @@ from prober.models import (
     Failure,
     HttpExchange,
     Latency,
+    PresentedCertificate,
     Probe,
     Response,
     TcpEvidence,
@@ -275,6 +276,7 @@ class Observation:
     response, by lower-case name. `unmet_expectation` is set only if the response has the status and
     envelope that the probe expects. `silence` is the reason for a timeout after the request was
     sent, None without one. `far_end` describes the other end of the TCP connection.
+    `certificate` is the one that failed verification.
     """
 
     host: str
@@ -284,11 +286,12 @@ class Observation:
     body: Body = NO_BODY
     server: float | ServerTimingAnomaly = ServerTimingAnomaly.MISSING
     expected_status: int | None = None
-    unmet_expectation: str | None = None
+    unmet_expectation: UnmetExpectation | None = None
     silence: Reason | None = None
     tcp: TcpEvidence | None = None
     stale_connection_retries: int = 0
     far_end: str = "the far end"
+    certificate: PresentedCertificate | None = None
     headers: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: _NO_HEADERS)
     redactor: Redactor = field(default=NO_SECRETS, repr=False, compare=False)
 
@@ -397,7 +400,11 @@ def observe(exchange: HttpExchange, expectations: Expectations) -> Observation:
     if exchange.failure is None and not _is_worth_mentioning(exchange.tcp, observation.latency):
         return observation
     return replace(
-        observation, silence=_silence(exchange), tcp=exchange.tcp, far_end=_far_end(exchange)
+        observation,
+        silence=_silence(exchange),
+        tcp=exchange.tcp,
+        far_end=_far_end(exchange),
+        certificate=exchange.presented_certificate,
     )
 
 
@@ -463,9 +470,9 @@ def _with_latency_and_expectations(
     latency = split(
         observation.latency.total_seconds, observation.latency.own_seconds, observation.server
     )
-    message = None
+    unmet = None
     if observation.is_ok or observation.is_expected_error:
-        message = first_unmet_expectation(
+        unmet = first_unmet_expectation(
             expectations, observation.status, observation.body.document, latency.server_seconds
         )
     return Observation(
@@ -475,7 +482,7 @@ def _with_latency_and_expectations(
         body=observation.body,
         server=observation.server,
         expected_status=observation.expected_status,
-        unmet_expectation=message,
+        unmet_expectation=unmet,
         headers=observation.headers,
         redactor=observation.redactor,
     )

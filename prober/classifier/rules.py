@@ -16,8 +16,9 @@
     have equal verdicts. What needs several results (a superseded token, a timeout at all locations)
     is decided by the token state machine and the alert rules.
 7.  A rule names its reason; the outcome and culprit of a reason are defined in
-    `outcomes.CLASSIFICATION` only. Every rule needs a case in its test and a specimen in
-    `tests/fixtures/answers`; a test compares the document with `describe_rules()`.
+    `outcomes.CLASSIFICATION` only. Where the culprit varies, the rule finds it. Every rule needs a
+    case in its test and a specimen in `tests/fixtures/answers`; a test compares the document with
+    `describe_rules()`.
 
 The last rules need no fallback: from rule 10 on a platform response has an envelope, which is `ok`
 or `error`, and either matches its status or is inconsistent.
@@ -40,7 +41,10 @@ MessageBuilder = Callable[[Observation], str]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule. `when` describes for readers what `applies` decides."""
+    """One rule. `when` describes for readers what `applies` decides.
+
+    `culprit` is given where the culprit of the reason varies.
+    """
 
     number: str
     when: str
@@ -48,6 +52,7 @@ class Rule:
     responder: Responder
     applies: Condition
     message: MessageBuilder
+    culprit: Callable[[Observation], Culprit] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +75,7 @@ def classify(exchange: HttpExchange, expectations: Expectations) -> Verdict:
     return Verdict(
         outcome=classification.outcome,
         reason=rule.reason,
-        culprit=classification.culprit,
+        culprit=classification.culprit if rule.culprit is None else rule.culprit(observation),
         responder=rule.responder,
         rule=rule.number,
         evidence=rule.message(observation),
@@ -271,9 +276,15 @@ def _platform(
     reason: Reason,
     applies: Condition,
     message: MessageBuilder,
+    culprit: Callable[[Observation], Culprit] | None = None,
 ) -> Rule:
     """Return a rule for responses of the platform."""
-    return Rule(number, f"platform: {when}", reason, Responder.PLATFORM, applies, message)
+    return Rule(number, f"platform: {when}", reason, Responder.PLATFORM, applies, message, culprit)
+
+
+def _culprit_of_expectation(observation: Observation) -> Culprit:
+    unmet = observation.unmet_expectation
+    return CLASSIFICATION[Reason.EXPECTATION_FAILED].culprit if unmet is None else unmet.culprit
 
 
 _PLATFORM_RULES = (
@@ -309,6 +320,7 @@ _PLATFORM_RULES = (
             observation.is_expected_error and observation.unmet_expectation is not None
         ),
         messages.expectation_failed_message,
+        _culprit_of_expectation,
     ),
     _platform(
         "15",
@@ -365,6 +377,7 @@ _PLATFORM_RULES = (
         Reason.EXPECTATION_FAILED,
         lambda observation: observation.unmet_expectation is not None,
         messages.expectation_failed_message,
+        _culprit_of_expectation,
     ),
     _platform(
         "15",

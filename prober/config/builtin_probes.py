@@ -13,6 +13,7 @@ from types import MappingProxyType
 from urllib.parse import quote
 
 from prober.models import Expectations
+from prober.outcomes import Culprit
 
 _PROJECT = re.compile(r"[A-Za-z0-9_.-]{1,1024}")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,256}")
@@ -66,12 +67,13 @@ class BuiltinProbe:
         return tuple(found)
 
 
+# What the API documents is the platform's promise.
 def _list_of(key: str) -> Expectations:
-    return Expectations(jmespath=f"type({key}) == 'array'")
+    return Expectations(jmespath=f"type({key}) == 'array'", culprit=Culprit.PLATFORM)
 
 
 def _object_at(key: str) -> Expectations:
-    return Expectations(jmespath=f"type({key}) == 'object'")
+    return Expectations(jmespath=f"type({key}) == 'object'", culprit=Culprit.PLATFORM)
 
 
 _DATASET = "/api/v1/datasets/{dataset}"
@@ -91,7 +93,9 @@ CATALOGUE: Mapping[str, BuiltinProbe] = MappingProxyType(
             BuiltinProbe("sources", "/api/v1/sources", expectations=_list_of("sources")),
             BuiltinProbe("projects", "/api/v1/projects", expectations=_list_of("projects")),
             BuiltinProbe(
-                "not-found", "/api/v1/nonexistent_page", expectations=Expectations(status=404)
+                "not-found",
+                "/api/v1/nonexistent_page",
+                expectations=Expectations(status=404, culprit=Culprit.PLATFORM),
             ),
             BuiltinProbe("dataset", _DATASET, expectations=_object_at("dataset")),
             BuiltinProbe("source", _SOURCE, expectations=_object_at("source")),

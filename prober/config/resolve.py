@@ -56,6 +56,7 @@ from prober.models import (
     TokenSourceKind,
     TransportOptions,
 )
+from prober.outcomes import Culprit
 from prober.web.auth import AccessPolicy
 
 Problems = list[Note]
@@ -226,7 +227,12 @@ def _custom_request(use: ProbeRef, custom: CustomProbe) -> _Request:
         custom.method,
         None if custom.json_body is None else _json(custom.json_body),
         tuple((name, text.value or "") for name, text in custom.headers.items()),
-        Expectations(expect.status, expect.jmespath, expect.max_server_time),
+        Expectations(
+            expect.status,
+            expect.jmespath,
+            expect.max_server_time,
+            None if expect.culprit is None else Culprit(expect.culprit),
+        ),
         tuple(map(SecretStr, _secrets(custom))),
     )
 

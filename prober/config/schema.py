@@ -272,6 +272,12 @@ class Expectation(StrictModel):
     """A JMESPath expression on the body that must be true."""
     max_server_time: Duration | None = None
     """The maximum server time."""
+    culprit: Literal["tenant", "request", "credential", "platform"] | None = None
+    """Who is responsible where an expectation fails.
+
+    Default: `tenant` for `status` and `jmespath`, since they are about the tenant's own data, and
+    `platform` for `max_server_time`. The platform answered, so that no other culprit is possible.
+    """
 
     @field_validator("status")
     @classmethod

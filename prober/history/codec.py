@@ -7,14 +7,16 @@ minute takes about a tenth of a kilobyte. The minutes of an hour are numbered 0 
 
 import json
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import accumulate
+from itertools import accumulate, repeat
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from prober.models import ProbeResult
-from prober.outcomes import CLASSIFICATION, Reason
+from prober.outcomes import CLASSIFICATION, Culprit, Reason
 from prober.render.documents import result_document
-from prober.stats.aggregates import Aggregate, DurationHistogram
+from prober.stats.aggregates import Aggregate, DurationHistogram, run_kind
 from prober.stats.incidents import FailureStreak
 
 MAX_HEADERS = 40
@@ -28,8 +30,21 @@ UNREADABLE: tuple[type[Exception], ...] = (
 _R = TypeVar("_R")
 _T = TypeVar("_T")
 
-StreakRow = tuple[str, str, str, str, str, float, float, float | None, int, int]
-"""tenant, probe, reason, rule, evidence, started, last failed, ended, failures, in maintenance."""
+StreakRow = tuple[str, str, str, str | None, str, str, float, float, float | None, int, int]
+"""tenant, probe, reason, culprit, rule, evidence, started, last failed, ended, failures, in
+maintenance."""
+# Earlier versions stored no culprit, since every reason had a fixed one.
+_EARLIER_CULPRITS = MappingProxyType({Reason.EXPECTATION_FAILED: Culprit.PLATFORM})
+_EARLIER_KINDS = MappingProxyType(
+    {reason.value: run_kind(reason, culprit) for reason, culprit in _EARLIER_CULPRITS.items()}
+)
+
+
+def culprit_of(reason: Reason, stored: str | None) -> Culprit:
+    """Return the culprit of a row: the stored one, else the one that its reason used to have."""
+    if stored is not None:
+        return Culprit(stored)
+    return _EARLIER_CULPRITS.get(reason, CLASSIFICATION[reason].culprit)
 
 
 def pack_document(result: ProbeResult) -> bytes:
@@ -50,6 +65,7 @@ def streak_from_row(row: StreakRow) -> FailureStreak:
         tenant,
         probe,
         reason,
+        culprit,
         rule,
         evidence,
         started_at,
@@ -61,7 +77,7 @@ def streak_from_row(row: StreakRow) -> FailureStreak:
     return FailureStreak(
         tenant,
         probe,
-        CLASSIFICATION[Reason(reason)].culprit,
+        culprit_of(Reason(reason), culprit),
         Reason(reason),
         str(rule),
         str(evidence),
@@ -125,7 +141,7 @@ def pack_aggregate(aggregate: Aggregate) -> bytes:
 def unpack_aggregate(content: bytes) -> Aggregate:
     """Return what `pack_aggregate` packed; raises ValueError for anything else."""
     counts, server, network = _inflate(content, 3)
-    return Aggregate(counts, _unpack_histogram(server), _unpack_histogram(network))
+    return Aggregate(_current_kinds(counts), _unpack_histogram(server), _unpack_histogram(network))
 
 
 def pack_minutes(minutes: Mapping[int, Aggregate]) -> bytes:
@@ -153,9 +169,20 @@ def unpack_minutes(content: bytes) -> dict[int, Aggregate]:
     numbers, length, counts_runs, server, network = _inflate(content, 5)
     if len(numbers) != length:
         numbers = range(numbers[0], numbers[0] + length)
-    counts = [counts for times, counts in counts_runs for _ in range(times)]
+    counts = [
+        counts for times, stored in counts_runs for counts in repeat(_current_kinds(stored), times)
+    ]
     rows = zip(numbers, counts, _unpack_column(server), _unpack_column(network), strict=True)
-    return {number: Aggregate(*columns) for number, *columns in rows}
+    return {number: Aggregate(kinds, server, network) for number, kinds, server, network in rows}
+
+
+def _current_kinds(counts: Mapping[str, int]) -> Mapping[str, int]:
+    if not any(kind in counts for kind in _EARLIER_KINDS):
+        return counts
+    found: Counter[str] = Counter()
+    for kind, count in counts.items():
+        found[_EARLIER_KINDS.get(kind, kind)] += count
+    return dict(found)
 
 
 def _pack_column(histograms: Sequence[DurationHistogram]) -> _Column:

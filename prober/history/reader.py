@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from prober.history.codec import (
+    culprit_of,
     decode_rows,
     streak_from_row,
     unpack_aggregate,
@@ -214,8 +215,8 @@ class HistoryReader:
     ) -> tuple[FailureRecord, ...]:
         """Return the last failures since a time, the newest first."""
         rows = self._connection.rows(
-            "SELECT failure.id, probe.tenant, probe.name, at, reason, document FROM failure"
-            " JOIN probe ON probe.id = failure.probe"
+            "SELECT failure.id, probe.tenant, probe.name, at, reason, culprit, document"
+            " FROM failure JOIN probe ON probe.id = failure.probe"
             " WHERE failure.probe IN"
             " (SELECT id FROM probe WHERE tenant = ? AND (? IS NULL OR name = ?))"
             " AND at >= ? ORDER BY at DESC LIMIT ?",
@@ -226,8 +227,8 @@ class HistoryReader:
     def failure(self, number: int) -> FailureRecord | None:
         """Return one failure by its number."""
         rows = self._connection.rows(
-            "SELECT failure.id, probe.tenant, probe.name, at, reason, document FROM failure"
-            " JOIN probe ON probe.id = failure.probe WHERE failure.id = ?",
+            "SELECT failure.id, probe.tenant, probe.name, at, reason, culprit, document"
+            " FROM failure JOIN probe ON probe.id = failure.probe WHERE failure.id = ?",
             (number,),
         )
         return next(decode_rows(rows, _failure), None)
@@ -237,7 +238,7 @@ class HistoryReader:
     ) -> tuple[FailureSummary, ...]:
         """Return a tenant's failures from `since` to before `until`, the oldest first."""
         rows = self._connection.rows(
-            "SELECT failure.id, probe.tenant, probe.name, at, reason FROM failure"
+            "SELECT failure.id, probe.tenant, probe.name, at, reason, culprit FROM failure"
             " JOIN probe ON probe.id = failure.probe"
             " WHERE failure.probe IN (SELECT id FROM probe WHERE tenant = ?)"
             " AND at >= ? AND at < ? ORDER BY at LIMIT ?",
@@ -407,9 +408,10 @@ def _token_event(
     )
 
 
-def _failure_summary(row: tuple[int, str, str, float, str]) -> FailureSummary:
-    number, tenant, probe, at, reason = row
-    return FailureSummary(number, tenant, probe, float(at), Reason(reason))
+def _failure_summary(row: tuple[int, str, str, float, str, str | None]) -> FailureSummary:
+    number, tenant, probe, at, reason, culprit = row
+    known = Reason(reason)
+    return FailureSummary(number, tenant, probe, float(at), known, culprit_of(known, culprit))
 
 
 def _slow_request(row: tuple[str, float, str, float, float | None, str]) -> SlowRequest:
@@ -419,8 +421,15 @@ def _slow_request(row: tuple[str, float, str, float, float | None, str]) -> Slow
     )
 
 
-def _failure(row: tuple[int, str, str, float, str, bytes]) -> FailureRecord:
-    number, tenant, probe, at, reason, document = row
+def _failure(row: tuple[int, str, str, float, str, str | None, bytes]) -> FailureRecord:
+    number, tenant, probe, at, reason, culprit, document = row
+    known = Reason(reason)
     return FailureRecord(
-        number, tenant, probe, float(at), Reason(reason), unpack_document(document)
+        number,
+        tenant,
+        probe,
+        float(at),
+        known,
+        culprit_of(known, culprit),
+        unpack_document(document),
     )

@@ -128,8 +128,8 @@ UPSERT_BUCKET = (
     f" VALUES ({_BUCKET_MARKS}) ON CONFLICT DO UPDATE SET {_ADD_TO_BUCKET}"
 )
 STREAK_COLUMNS = (
-    "probe.tenant, probe.name, reason, rule, evidence, started_at, last_failed_at, ended_at,"
-    " failures, in_maintenance"
+    "probe.tenant, probe.name, reason, culprit, rule, evidence, started_at, last_failed_at,"
+    " ended_at, failures, in_maintenance"
 )
 
 ProbeKey = tuple[str, str]
@@ -313,12 +313,13 @@ class HistoryWriter:
 
     def _insert_streak(self, key: ProbeKey, streak: FailureStreak) -> int:
         cursor = self.connection.execute(
-            "INSERT INTO failure_streak (probe, reason, rule, evidence, started_at,"
+            "INSERT INTO failure_streak (probe, reason, culprit, rule, evidence, started_at,"
             " last_failed_at, ended_at, failures, in_maintenance)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 self._probe_id(key),
                 streak.reason.value,
+                streak.culprit.value,
                 streak.rule,
                 streak.evidence,
                 streak.started_at,
@@ -333,8 +334,8 @@ class HistoryWriter:
     def _add_failure(self, run: RunSummary, result: ProbeResult) -> None:
         probe = self._probe_id((run.tenant, run.probe))
         self.connection.execute(
-            "INSERT INTO failure (probe, at, reason, document) VALUES (?, ?, ?, ?)",
-            (probe, run.at, run.reason.value, pack_document(result)),
+            "INSERT INTO failure (probe, at, reason, culprit, document) VALUES (?, ?, ?, ?, ?)",
+            (probe, run.at, run.reason.value, run.culprit.value, pack_document(result)),
         )
 
     def _add_token_events(self, events: Iterable[TokenEvent]) -> None:

@@ -28,6 +28,7 @@ from yarl import URL
 from prober.errors import TlsConfigurationError
 from prober.file_signature import Signature, file_signature
 from prober.formatting import one_line
+from prober.http_client.certificate_inspector import CertificateInspector, TlsServer
 from prober.http_client.dns import ThreadResolver
 from prober.http_client.errors import (
     AttemptProgress,
@@ -55,6 +56,7 @@ from prober.models import (
     ConnectionPolicy,
     Failure,
     HttpExchange,
+    PresentedCertificate,
     Probe,
     Request,
     Response,
@@ -179,6 +181,7 @@ class _Done:
     found_stale_connection: bool = False
     stale_connection_retries: int = 0
     total_seconds: float = 0.0
+    certificate: PresentedCertificate | None = None
 
 
 class ProbeHttpClient:
@@ -194,6 +197,7 @@ class ProbeHttpClient:
         self._users: Counter[aiohttp.ClientSession] = Counter()
         self._retired: set[aiohttp.ClientSession] = set()
         self._certificates = CertificateExpiry()
+        self._inspector = CertificateInspector()
         self._redactors = RedactorCache()
         self._proxy_secrets: dict[str, tuple[SecretStr, ...]] = {}
         self._stamping: StampingEnabled | None = None
@@ -270,6 +274,9 @@ class ProbeHttpClient:
                 done = await self._attempt(
                     session, request, probe, proxy, limits, stale_connection_retries=1
                 )
+            server = _server_with_bad_certificate(done, request, proxy)
+            if server is not None:
+                done.certificate = await self._inspector.inspect(server)
         finally:
             self._users[session] -= 1
             if session in self._retired:
@@ -348,6 +355,7 @@ class ProbeHttpClient:
             tcp=attempt.evidence,
             via_proxy=attempt.via_proxy,
             stale_connection_retries=done.stale_connection_retries,
+            presented_certificate=_redacted_certificate(done.certificate, redactor),
             loop_lag_seconds=attempt.loop_lag_seconds,
             redactor=redactor,
         )
@@ -361,6 +369,41 @@ class ProbeHttpClient:
                 self._contexts[options] = tls_context(options)
             self._sessions[key] = new_session(self._resolver, policy, self._contexts[options])
         return self._sessions[key]
+
+
+_CERTIFICATE_FAILURES = frozenset(
+    {
+        FailureKind.TLS_CERTIFICATE,
+        FailureKind.CERTIFICATE_EXPIRED,
+        FailureKind.CERTIFICATE_NAME_MISMATCH,
+    }
+)
+_HTTPS_PORT = 443
+
+
+def _server_with_bad_certificate(
+    done: _Done, request: Request, proxy: str | None
+) -> TlsServer | None:
+    """Return the server whose certificate failed verification, None if nothing of it is known."""
+    if done.failure is None or done.failure.kind not in _CERTIFICATE_FAILURES:
+        return None
+    if proxy is not None and not proxy.startswith("http:"):
+        return None  # the certificate may be the proxy's own
+    address = next((s.address for s in reversed(done.attempt.sockets) if s.connected), "")
+    host, _, port = address.rpartition(":")
+    url = urlsplit(request.url)
+    if not host or not port.isdecimal() or url.hostname is None:
+        return None
+    return TlsServer(url.hostname, url.port or _HTTPS_PORT, (host.strip("[]"), int(port)), proxy)
+
+
+def _redacted_certificate(
+    certificate: PresentedCertificate | None, redactor: Redactor
+) -> PresentedCertificate | None:
+    if certificate is None:
+        return None
+    subject, issuer = map(redactor.text, (certificate.subject, certificate.issuer))
+    return replace(certificate, subject=subject, issuer=issuer)
 
 
 def _file_signatures(options: TransportOptions) -> tuple[Signature, ...]:

@@ -13,7 +13,15 @@ from pydantic import BaseModel, Field, ValidationError
 
 from prober.errors import ProberError
 from prober.http_client.protocol import content_codings, decoded, unreadable_coding
-from prober.models import Expectations, Failure, HttpExchange, Phases, Response, TcpEvidence
+from prober.models import (
+    Expectations,
+    Failure,
+    HttpExchange,
+    Phases,
+    PresentedCertificate,
+    Response,
+    TcpEvidence,
+)
 from prober.outcomes import Endpoint, FailureKind, Reason, TimingFallback
 
 _USAGE = "save the answer with `curl --silent --include ... > FILE`"
@@ -202,10 +210,25 @@ class _RecordedTcp(BaseModel):
         return TcpEvidence(**self.model_dump())
 
 
+# Certificates have dates from the year 1 to 9999 (RFC 5280, 4.1.2.5).
+_CertificateTime = Annotated[float, Field(ge=-62_135_596_800, le=253_402_300_799)]
+
+
+class _RecordedCertificate(BaseModel):
+    subject: str
+    issuer: str
+    not_before_timestamp_seconds: _CertificateTime
+    not_after_timestamp_seconds: _CertificateTime
+
+    def value(self) -> PresentedCertificate:
+        return PresentedCertificate(**self.model_dump())
+
+
 class _RecordedConnection(BaseModel):
     reused: bool = False
     remote_address: str | None = None
     certificate_expiry_timestamp_seconds: float | None = None
+    presented_certificate: _RecordedCertificate | None = None
     via_proxy: bool = False
     stale_retries: Annotated[int, Field(ge=0)] = 0
     tcp: _RecordedTcp | None = None
@@ -280,6 +303,7 @@ def _describe_error(error: ValidationError) -> str:
 
 def _exchange(document: _Document) -> HttpExchange:
     failure, connection = document.failure, document.connection
+    certificate = connection.presented_certificate
     return HttpExchange(
         method=document.request.method,
         url=document.request.url,
@@ -296,6 +320,7 @@ def _exchange(document: _Document) -> HttpExchange:
         tcp=None if connection.tcp is None else connection.tcp.value(),
         via_proxy=connection.via_proxy,
         stale_connection_retries=connection.stale_retries,
+        presented_certificate=None if certificate is None else certificate.value(),
     )
 
 

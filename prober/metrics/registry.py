@@ -43,6 +43,7 @@ from prober.outcomes import (
     TimingFallback,
     TokenState,
 )
+from prober.stats.aggregates import run_kind
 
 Labels = tuple[str, ...]
 """Label names, or label values in the order of their names."""
@@ -363,14 +364,25 @@ def _label_values(words: Iterable[str]) -> _Suffixes:
     )
 
 
-def _verdict_labels(reason: Reason) -> Labels:
-    row = CLASSIFICATION[reason]
-    return (row.outcome.value, reason.value, row.culprit.value)
+def verdict_labels(reason: Reason, culprit: Culprit) -> Labels:
+    """Return the values of `outcome`, `reason` and `culprit`."""
+    return (CLASSIFICATION[reason].outcome.value, reason.value, culprit.value)
+
+
+# Reasons whose culprit varies are left out: which culprits a probe can have is known by its
+# expectations.
+_RUNS: _Suffixes = MappingProxyType(
+    {
+        run_kind(reason, row.culprit): verdict_labels(reason, row.culprit)
+        for reason, row in CLASSIFICATION.items()
+        if not row.culprit_varies
+    }
+)
 
 
 _SUFFIXES: Mapping[str, _Suffixes] = MappingProxyType(
     {
-        "prober_probe_runs_total": MappingProxyType({r: _verdict_labels(r) for r in Reason}),
+        "prober_probe_runs_total": _RUNS,
         "prober_probe_consecutive_failures": _label_values(
             c for c in Culprit if c is not Culprit.NONE
         ),
@@ -493,7 +505,8 @@ def series_estimate(tenants: Sequence[Tenant], histograms: HistogramScope) -> in
         ("tenant",): len(tenants),
         ("tenant", "probe"): sum(len(tenant.probes) for tenant in tenants),
     }
-    return sum(
+    expectations = [probe.expectations for tenant in tenants for probe in tenant.probes]
+    return sum(len(each.culprits) for each in expectations) + sum(
         _series_at_start(definition) * owner_counts.get(definition.owner_labels, 0)
         for definition in _definitions(histograms)
     )

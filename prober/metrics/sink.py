@@ -27,6 +27,7 @@ from prober.metrics.registry import (
     Histogram,
     HistogramScope,
     MetricRegistry,
+    verdict_labels,
 )
 from prober.models import (
     SINGLE_SHARD,
@@ -46,6 +47,7 @@ from prober.outcomes import (
     Endpoint,
     HistoryDropReason,
     LatencyComponent,
+    Reason,
     RejectionCause,
     Responder,
     SkipCause,
@@ -53,6 +55,7 @@ from prober.outcomes import (
     TokenState,
 )
 from prober.sinks import EventSink
+from prober.stats.aggregates import run_kind
 from prober.version import Build
 
 MAX_CODES = 8
@@ -126,6 +129,8 @@ class ProbeMetrics:
         self._probe = probe
         self._registry.set_info("prober_probe_info", self._owner, (probe.severity.value,))
         self._interval.set(probe.interval_seconds)
+        for culprit in sorted(probe.expectations.culprits):
+            self._run_kind(Reason.EXPECTATION_FAILED, culprit)
         self._objective.replace(
             {
                 LatencyComponent.SERVER: probe.server_objective_seconds,
@@ -180,7 +185,7 @@ class ProbeMetrics:
         if result.in_maintenance:
             self._maintenance_runs.add(key=verdict.outcome)
         else:
-            self._runs.add(key=verdict.reason)
+            self._runs.add(key=self._run_kind(verdict.reason, verdict.culprit))
         self._last_run.set(result.started_at)
         self._success.set(1.0 if verdict.succeeded else 0.0)
         if verdict.succeeded:
@@ -191,6 +196,14 @@ class ProbeMetrics:
         if verdict.culprit in consecutive and not result.in_maintenance:
             consecutive[verdict.culprit] = self._consecutive.values[verdict.culprit] + 1.0
         self._consecutive.replace(consecutive)
+
+    def _run_kind(self, reason: Reason, culprit: Culprit) -> str:
+        """Return the key of a series of runs, which exists from then on."""
+        kind = run_kind(reason, culprit)
+        if kind not in self._runs.values:
+            self._runs.declare(kind, verdict_labels(reason, culprit))
+            self._runs.set(0.0, kind)
+        return kind
 
     def _count_code(self, code: str) -> None:
         codes = self._codes

@@ -196,6 +196,7 @@ class FailureSummary:
     probe: str
     at: float
     reason: Reason
+    culprit: Culprit
 
 
 @dataclass(frozen=True, slots=True)
@@ -409,13 +410,12 @@ def failed_request(failure: FailureRecord, incident: int | None) -> FailedReques
     verdict, latency, facts = document["verdict"], document["latency"], document["facts"]
     response = document["response"] or {}
     envelope = response.get("envelope") or {}
-    classification = CLASSIFICATION[failure.reason]
     return FailedRequest(
         at=failure.at,
         probe=failure.probe,
-        outcome=classification.outcome,
+        outcome=CLASSIFICATION[failure.reason].outcome,
         reason=failure.reason,
-        culprit=classification.culprit,
+        culprit=failure.culprit,
         incident=incident,
         method=_bounded_line(document["request"]["method"]),
         url=_bounded_line(document["request"]["url"]),
@@ -554,6 +554,9 @@ def _classified(
             "stale_retries": exchange.stale_connection_retries,
             "remote_address": exchange.remote_address,
             "certificate_expiry_timestamp_seconds": exchange.certificate_expiry_timestamp_seconds,
+            "presented_certificate": None
+            if exchange.presented_certificate is None
+            else asdict(exchange.presented_certificate),
             "via_proxy": exchange.via_proxy,
             "tcp": None if exchange.tcp is None else asdict(exchange.tcp),
         },
@@ -628,6 +631,7 @@ def _expectations(expectations: Expectations | None) -> dict[str, object] | None
         "status": expectations.status,
         "jmespath": expectations.jmespath,
         "max_server_seconds": expectations.max_server_seconds,
+        "culprit": None if expectations.culprit is None else expectations.culprit.value,
     }
 
 

@@ -193,9 +193,9 @@ def _seconds_within(incident: Incident, since: float, end: float) -> float:
 
 def _outcomes(total: Aggregate) -> tuple[OutcomeCount, ...]:
     counts = []
-    for reason, runs in total.by_reason.items():
-        kind = CLASSIFICATION[reason]
-        counts.append(OutcomeCount(kind.outcome, reason, kind.culprit, runs, runs / total.runs))
+    for (reason, culprit), runs in total.by_reason_and_culprit.items():
+        outcome = CLASSIFICATION[reason].outcome
+        counts.append(OutcomeCount(outcome, reason, culprit, runs, runs / total.runs))
     return tuple(sorted(counts, key=lambda each: (_CULPRIT_ORDER.index(each.culprit), -each.runs)))
 
 

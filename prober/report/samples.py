@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from prober.outcomes import CLASSIFICATION, Culprit
+from prober.outcomes import Culprit
 from prober.render.documents import FailureSummary, IncidentDocument
 from prober.stats.incidents import FailureStreak
 
@@ -15,7 +15,6 @@ CULPRIT_PRIORITY = (
     Culprit.UNDECIDED,
     Culprit.TENANT,
     Culprit.REQUEST,
-    Culprit.TENANT,
     Culprit.CREDENTIAL,
     Culprit.NETWORK,
     Culprit.PROBER,
@@ -36,20 +35,20 @@ def outside_maintenance(
 def select_samples(failures: Iterable[FailureSummary]) -> tuple[FailureSummary, ...]:
     """Return the failures to show: the platform's first, and a few of each other culprit.
 
-    Of each hour, probe and reason only the first few are taken: further ones add no evidence, and
-    would push out other incidents.
+    Of each hour, probe, reason and culprit only the first few are taken: further ones add no
+    evidence, and would push out other incidents.
     """
     seen: Counter[tuple[object, ...]] = Counter()
     ranked: dict[Culprit, list[tuple[int, float, int, FailureSummary]]] = {
         each: [] for each in CULPRIT_PRIORITY
     }
     for failure in failures:
-        kind = (failure.probe, failure.reason, failure.at // _HOUR_SECONDS)
+        kind = (failure.probe, failure.reason, failure.culprit, failure.at // _HOUR_SECONDS)
         seen[kind] += 1
         if seen[kind] <= MAX_ALIKE:
             # First all first ones, then all second ones: each incident gets its turn.
             rank = (seen[kind], failure.at, failure.number, failure)
-            ranked[CLASSIFICATION[failure.reason].culprit].append(rank)
+            ranked[failure.culprit].append(rank)
     selected: list[FailureSummary] = []
     for culprit, each in ranked.items():
         limit = MAX_PLATFORM_FAILURES if culprit is Culprit.PLATFORM else MAX_OTHER_FAILURES
@@ -60,11 +59,10 @@ def select_samples(failures: Iterable[FailureSummary]) -> tuple[FailureSummary, 
 
 def incident_number(failure: FailureSummary, incidents: Sequence[IncidentDocument]) -> int | None:
     """Return the number of the incident that a failure belongs to, None if it is not listed."""
-    culprit = CLASSIFICATION[failure.reason].culprit
     for each in incidents:
         ended_at = float("inf") if each.ended_at is None else each.ended_at
         is_during = each.started_at <= failure.at <= ended_at and failure.probe in each.probes
-        if is_during and each.culprit is culprit and not each.in_maintenance:
+        if is_during and each.culprit is failure.culprit and not each.in_maintenance:
             return each.number
     return None
 

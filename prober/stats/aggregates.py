@@ -93,6 +93,7 @@ def _middle_seconds(bucket: int) -> float:
 
 MAINTENANCE = "maintenance:"
 SKIPPED = "skipped:"
+BY = "@"
 _NOTHING: Mapping[str, int] = MappingProxyType({})
 _EMPTY_HISTOGRAM = DurationHistogram()
 
@@ -101,7 +102,8 @@ _EMPTY_HISTOGRAM = DurationHistogram()
 class Aggregate:
     """One probe's runs in a period of time.
 
-    `counts` are by kind: a reason, `maintenance:` and a reason, or `skipped:` and a cause.
+    `counts` are by kind: a reason, `maintenance:` and a reason, or `skipped:` and a cause. A reason
+    whose culprit varies is followed by it: `expectation_failed@tenant`.
     `server` and `network` hold the times of the responses with a known server time, without those
     in maintenance.
     """
@@ -117,20 +119,20 @@ class Aggregate:
     @property
     def runs(self) -> int:
         """How many runs there were outside maintenance."""
-        return sum(self.by_reason.values())
+        # Kinds with a prefix contain a colon; no reason and no culprit does.
+        return sum(count for kind, count in self.counts.items() if ":" not in kind)
 
     @property
-    def by_reason(self) -> Mapping[Reason, int]:
-        """How many runs outside maintenance had each reason."""
-        # Kinds with a prefix contain a colon; no reason does.
-        return {Reason(kind): count for kind, count in self.counts.items() if ":" not in kind}
+    def by_reason_and_culprit(self) -> Mapping[tuple[Reason, Culprit], int]:
+        """How many runs outside maintenance had each reason and culprit."""
+        return {parse_kind(kind): count for kind, count in self.counts.items() if ":" not in kind}
 
     @property
     def by_culprit(self) -> Mapping[Culprit, int]:
         """How many runs outside maintenance had each culprit; `none` are the successful ones."""
         culprits: Counter[Culprit] = Counter()
-        for reason, count in self.by_reason.items():
-            culprits[CLASSIFICATION[reason].culprit] += count
+        for (_, culprit), count in self.by_reason_and_culprit.items():
+            culprits[culprit] += count
         return culprits
 
     @property
@@ -144,6 +146,19 @@ class Aggregate:
         return self.count(SKIPPED + SkipCause.TOKEN_REJECTED)
 
 
+def run_kind(reason: Reason, culprit: Culprit) -> str:
+    """Return the kind of `Aggregate.counts` that a run belongs to."""
+    is_fixed = not CLASSIFICATION[reason].culprit_varies
+    return reason.value if is_fixed else f"{reason.value}{BY}{culprit.value}"
+
+
+def parse_kind(kind: str) -> tuple[Reason, Culprit]:
+    """Return the reason and culprit of a kind; raises ValueError if it has none."""
+    reason, _, culprit = kind.partition(BY)
+    known = Reason(reason)
+    return known, Culprit(culprit) if culprit else CLASSIFICATION[known].culprit
+
+
 @dataclass(frozen=True, slots=True)
 class RunSummary:
     """What the history needs to know of one run; `at` is in epoch seconds."""
@@ -152,16 +167,12 @@ class RunSummary:
     probe: str
     at: float
     reason: Reason
+    culprit: Culprit
     evidence: str = ""
     rule: str = ""
     in_maintenance: bool = False
     server_seconds: float | None = None
     network_seconds: float | None = None
-
-    @property
-    def culprit(self) -> Culprit:
-        """Who is responsible."""
-        return CLASSIFICATION[self.reason].culprit
 
 
 def summarize(result: ProbeResult) -> RunSummary:
@@ -174,6 +185,7 @@ def summarize(result: ProbeResult) -> RunSummary:
         result.probe,
         result.started_at,
         verdict.reason,
+        verdict.culprit,
         "" if verdict.succeeded else verdict.evidence,
         verdict.rule,
         result.in_maintenance,
@@ -188,7 +200,7 @@ def add_run(aggregate: Aggregate, run: RunSummary) -> Aggregate:
     if run.in_maintenance:
         return _increment(aggregate, MAINTENANCE + run.reason)
     return Aggregate(
-        _incremented(aggregate.counts, run.reason.value),
+        _incremented(aggregate.counts, run_kind(run.reason, run.culprit)),
         add_duration(aggregate.server, run.server_seconds),
         add_duration(aggregate.network, run.network_seconds),
     )

@@ -9,7 +9,7 @@ from prober.history.reader import HistoryReader
 from prober.history.schema import FILE_NAME as HISTORY
 from prober.history.schema import FORMAT
 from prober.history.writer import HOUR_SECONDS, HistoryWriter, RunEntry
-from prober.outcomes import Reason, RejectionCause, TokenEventKind, TokenState
+from prober.outcomes import Culprit, Reason, RejectionCause, TokenEventKind, TokenState
 from prober.sqlite import open_to_read
 from prober.stats.aggregates import Aggregate, add_run
 from prober.tokens.state_machine import TokenRecord
@@ -62,13 +62,18 @@ def test_the_past_is_read_as_it_was(state: Path) -> None:
     run = a_run(probe="sources", tenant="dev", server=0.2, network=0.03)
     assert list(minutes.values()) == [add_run(Aggregate(), run)] * 60
     totals = archive.totals("acme", NOW, NOW + 2 * HOUR_SECONDS)["datasets"]
-    assert totals.by_reason == {Reason.OK: 85, Reason.SERVER_ERROR: 5}
+    assert totals.by_reason_and_culprit == {
+        (Reason.OK, Culprit.NONE): 85,
+        (Reason.SERVER_ERROR, Culprit.PLATFORM): 5,
+    }
     assert totals.paused == 1
     (incident,) = archive.streaks(NOW, NOW + 2 * HOUR_SECONDS, "acme")
-    assert (incident.reason, incident.failures) == (Reason.SERVER_ERROR, 5)
+    assert (incident.reason, incident.culprit) == (Reason.SERVER_ERROR, Culprit.PLATFORM)
+    assert incident.failures == 5
     assert (incident.started_at, incident.ended_at) == (NOW + 3000, NOW + 3300)
     failures = archive.failures("acme", NOW, limit=9)
     assert [failure.at - NOW for failure in failures] == [3240, 3180, 3120, 3060, 3000]
+    assert {failure.culprit for failure in failures} == {Culprit.PLATFORM}
     assert failures[0].document["verdict"]["reason"] == "server_error"
     changes = archive.verdict_changes("acme", NOW, limit=9)
     assert [change.reason for change in changes] == [Reason.OK, Reason.SERVER_ERROR, Reason.OK]

@@ -1,11 +1,22 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prober.classifier.expectations import check_expression, first_unmet_expectation
+from prober.classifier.expectations import (
+    UnmetExpectation,
+    check_expression,
+    first_unmet_expectation,
+)
 from prober.models import Expectations
+from prober.outcomes import Culprit
 
 DOCUMENT = {"status": "ok", "results": [{"text": "secret-of-a-customer"}], "more": False}
+
+
+def message_of(unmet: UnmetExpectation | None) -> str | None:
+    return None if unmet is None else unmet.message
 
 
 def test_nothing_asked_is_always_met() -> None:
@@ -74,15 +85,44 @@ def test_what_holds_is_met(wishes: Expectations, server_seconds: float | None) -
     ],
 )
 def test_what_does_not_hold_is_said(wishes: Expectations, sentence: str) -> None:
-    assert first_unmet_expectation(wishes, 200, DOCUMENT, 3.0) == sentence
+    assert message_of(first_unmet_expectation(wishes, 200, DOCUMENT, 3.0)) == sentence
+
+
+@pytest.mark.parametrize(
+    ("wishes", "culprit"),
+    [
+        pytest.param(Expectations(status=404), Culprit.TENANT, id="status"),
+        pytest.param(Expectations(jmespath="more"), Culprit.TENANT, id="jmespath"),
+        pytest.param(Expectations(jmespath="sum(results)"), Culprit.TENANT, id="cannot-evaluate"),
+        pytest.param(Expectations(max_server_seconds=2.5), Culprit.PLATFORM, id="server-time"),
+        pytest.param(Expectations(200, "more", 2.5), Culprit.TENANT, id="first-of-all"),
+        pytest.param(Expectations(200, "!more", 2.5), Culprit.PLATFORM, id="data-as-expected"),
+        *(
+            pytest.param(replace(wishes, culprit=culprit), culprit, id=f"{culprit}-of-{name}")
+            for culprit in (Culprit.REQUEST, Culprit.PLATFORM, Culprit.TENANT, Culprit.CREDENTIAL)
+            for name, wishes in (
+                ("status", Expectations(status=404)),
+                ("jmespath", Expectations(jmespath="more")),
+                ("server-time", Expectations(max_server_seconds=2.5)),
+            )
+        ),
+    ],
+)
+def test_an_expectation_has_a_culprit(wishes: Expectations, culprit: Culprit) -> None:
+    unmet = first_unmet_expectation(wishes, 200, DOCUMENT, 3.0)
+
+    assert unmet is not None
+    assert unmet.culprit is culprit
+    assert culprit in wishes.culprits
 
 
 @pytest.mark.parametrize(
     "expression", ["results[0].text", "sum(results[].text)", "sort_by(results, &more)", "results"]
 )
 def test_no_sentence_quotes_the_body(expression: str) -> None:
-    sentence = first_unmet_expectation(Expectations(jmespath=expression), 200, DOCUMENT, None)
+    unmet = first_unmet_expectation(Expectations(jmespath=expression), 200, DOCUMENT, None)
 
+    sentence = message_of(unmet)
     assert sentence is not None
     assert "customer" not in sentence
 
@@ -130,7 +170,8 @@ EXPRESSIONS = st.text() | st.sampled_from(
 
 @given(EXPRESSIONS, JSON)
 def test_no_expression_and_no_document_raise(expression: str, document: object) -> None:
-    said = first_unmet_expectation(Expectations(jmespath=expression), 200, document, None)
+    unmet = first_unmet_expectation(Expectations(jmespath=expression), 200, document, None)
 
+    said = message_of(unmet)
     assert said is None or said.startswith("the expectation ")
     assert check_expression(expression) is None or said is not None

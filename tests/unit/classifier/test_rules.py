@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from prober.classifier.observation import observe
 from prober.classifier.rules import RULES, classify, describe_rules
+from prober.config.builtin_probes import CATALOGUE, BuiltinProbe
 from prober.models import Expectations, HttpExchange, Latency, Response, Verdict
 from prober.outcomes import (
     CLASSIFICATION,
@@ -69,6 +70,34 @@ def test_a_specimen_is_judged_as_written_beside_it(specimen: Specimen) -> None:
         **verdict.facts,
     }
     assert {name: found.get(name) for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("wishes", "culprit"),
+    [
+        pytest.param(Expectations(status=201), Culprit.TENANT, id="status"),
+        pytest.param(Expectations(jmespath="nothing"), Culprit.TENANT, id="body"),
+        pytest.param(Expectations(max_server_seconds=1e-6), Culprit.PLATFORM, id="server-time"),
+        pytest.param(
+            Expectations(jmespath="nothing", culprit=Culprit.PLATFORM), Culprit.PLATFORM, id="given"
+        ),
+        pytest.param(
+            Expectations(max_server_seconds=1e-6, culprit=Culprit.REQUEST),
+            Culprit.REQUEST,
+            id="given-for-time",
+        ),
+    ],
+)
+def test_an_expectation_decides_who_is_responsible(wishes: Expectations, culprit: Culprit) -> None:
+    verdict = _judged(an_answer(200, OK, (SERVER_TIMING,), total_seconds=9.0), wishes)
+
+    assert (verdict.reason, verdict.outcome) == (Reason.EXPECTATION_FAILED, Outcome.API_ERROR)
+    assert verdict.culprit is culprit
+
+
+@pytest.mark.parametrize("probe", CATALOGUE.values(), ids=CATALOGUE)
+def test_the_contract_of_a_builtin_probe_is_the_platforms(probe: BuiltinProbe) -> None:
+    assert probe.expectations.culprits <= {Culprit.PLATFORM}
 
 
 @pytest.mark.parametrize("kind", FailureKind)

@@ -2,12 +2,14 @@ import json
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from prober.config.builtin_probes import CATALOGUE
 from prober.config.resolve import check_custom, check_defaults
 from prober.config.schema import CustomProbe, Defaults
 from prober.config.text_schema import is_name_of_secret
 from prober.models import AlertSeverity, ConnectionPolicy, Expectations, Probe
+from prober.outcomes import Culprit
 from tests.builders import a_probe
 from tests.unit.config.factories import probe_and_problems
 
@@ -21,7 +23,7 @@ def test_a_built_in_probe_is_filled_and_tuned_by_default() -> None:
         name="streams",
         path="/api/v1/datasets/ops/mail/streams",
         method="GET",
-        expectations=Expectations(jmespath="type(streams) == 'array'"),
+        expectations=Expectations(jmespath="type(streams) == 'array'", culprit=Culprit.PLATFORM),
         interval_seconds=60.0,
         timeout_seconds=10.0,
         connect_timeout_seconds=5.0,
@@ -92,6 +94,22 @@ def test_an_own_probe_is_what_is_written() -> None:
         headers=(("X-Team", "ops"),),
         expectations=Expectations(404, "true", 2.0),
     )
+
+
+@pytest.mark.parametrize("culprit", ["tenant", "request", "credential", "platform"])
+def test_a_probe_says_who_is_responsible_for_its_expectations(culprit: str) -> None:
+    own = {"path": "/api/v1/datasets", "expect": {"jmespath": "true", "culprit": culprit}}
+    probe, problems = probe_and_problems({"use": "mine"}, own)
+    assert problems == []
+    assert probe is not None
+    assert probe.expectations == Expectations(None, "true", culprit=Culprit(culprit))
+
+
+@pytest.mark.parametrize("culprit", ["network", "prober", "none", "undecided", "Platform", "", 1])
+def test_who_cannot_be_responsible_is_refused(culprit: object) -> None:
+    own = {"path": "/api/v1/datasets", "expect": {"jmespath": "true", "culprit": culprit}}
+    with pytest.raises(ValidationError, match=r"'tenant', 'request', 'credential' or 'platform'"):
+        CustomProbe.model_validate(own)
 
 
 LAYERS = [("use", "1s"), ("own", "2s"), ("tenant", "3s"), ("defaults", "4s")]

@@ -5,13 +5,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prober.history.codec import pack_aggregate, pack_minutes, unpack_aggregate, unpack_minutes
+from prober.outcomes import Culprit
 from prober.stats.aggregates import Aggregate, DurationHistogram
 from tests.unit.stats.factories import histogram_of
 
 SKETCHES = st.dictionaries(st.integers(0, 2000), st.integers(1, 99), max_size=4).map(
     DurationHistogram
 )
-COUNTS = st.dictionaries(st.sampled_from(["ok", "dns", "maintenance:ok"]), st.integers(1, 99))
+COUNTS = st.dictionaries(
+    st.sampled_from(["ok", "dns", "maintenance:ok", "expectation_failed@tenant"]),
+    st.integers(1, 99),
+)
 TALLIES = st.builds(Aggregate, COUNTS, SKETCHES, SKETCHES)
 
 
@@ -23,6 +27,19 @@ def test_a_tally_comes_back_as_it_was(tally: Aggregate) -> None:
 @given(st.dictionaries(st.integers(0, 59), TALLIES))
 def test_an_hour_comes_back_as_it_was(minutes: dict[int, Aggregate]) -> None:
     assert unpack_minutes(pack_minutes(minutes)) == minutes
+
+
+def test_failed_expectations_of_earlier_versions_stay_the_platforms() -> None:
+    earlier = Aggregate({"ok": 3, "expectation_failed": 2, "maintenance:expectation_failed": 1})
+    both = Aggregate({"expectation_failed": 2, "expectation_failed@platform": 1})
+
+    assert unpack_aggregate(pack_aggregate(earlier)).by_culprit == {
+        Culprit.NONE: 3,
+        Culprit.PLATFORM: 2,
+    }
+    assert unpack_aggregate(pack_aggregate(both)).by_culprit == {Culprit.PLATFORM: 3}
+    [minute] = unpack_minutes(pack_minutes({7: earlier})).values()
+    assert minute.by_culprit == {Culprit.NONE: 3, Culprit.PLATFORM: 2}
 
 
 @pytest.mark.parametrize("content", [b"", b"\x00", b"garbage", pack_aggregate(Aggregate())[:-1]])

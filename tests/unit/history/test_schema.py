@@ -7,6 +7,7 @@ import pytest
 
 from prober.history.reader import HistoryReader
 from prober.history.schema import FILE_NAME, FORMAT, migrate, split_statements
+from prober.outcomes import Culprit
 from prober.sqlite import open_to_write
 from tests.unit.history.test_writer import BAD, ran, written
 from tests.unit.stats.factories import NOW
@@ -15,6 +16,7 @@ RELEASED = {
     "0001_begin.sql": "b7f3a8e4637fb04c9e3e95d8c787719f1ef817db4660cbbf678d6df63da31f73",
     "0002_slow_answers.sql": "0ec5439ecfd761b3e922d6315b0f351422ee55f47b6463302dccdc21d904647e",
     "0003_names.sql": "9cafad341c5a4f10c92672363ed2cbaa2e2454b3d259ac20e7d0746da31e09f7",
+    "0004_culprits.sql": "280a94c1a610d1d622c6c5fcd1804e18c2d1222a4c06953880d1599bc39e253c",
 }
 
 
@@ -52,6 +54,22 @@ def test_a_file_of_the_first_version_is_brought_up_to_date_with_all_it_holds(
     assert (before.failures, after.reason) == (3, BAD)
     [slow] = HistoryReader(tmp_path).slow_requests("acme", NOW, NOW + 99, limit=9)
     assert (slow.at, slow.server_seconds) == (NOW + 60, 0.5)
+
+
+def test_failed_expectations_of_the_first_version_stay_the_platforms(tmp_path: Path) -> None:
+    first = replace(FORMAT, migrations=FORMAT.migrations[:1])
+    with open_to_write(tmp_path / FILE_NAME, first, never) as connection:
+        connection.execute("INSERT INTO probe VALUES (1, 'acme', 'datasets')")
+        spell = "INSERT INTO spell VALUES (1, 1, 'expectation_failed', '13', '', ?, ?, ?, 3, 0)"
+        connection.execute(spell, (NOW, NOW, NOW))
+        failure = "INSERT INTO failure VALUES (1, 1, ?, 'expectation_failed', ?)"
+        connection.execute(failure, (NOW, b""))
+    connection.close()
+    migrate(tmp_path, never)
+    history = HistoryReader(tmp_path)
+    [streak] = history.streaks(NOW, NOW + 99)
+    [failed] = history.failure_summaries("acme", NOW, NOW + 99, limit=9)
+    assert (streak.culprit, failed.culprit) == (Culprit.PLATFORM, Culprit.PLATFORM)
 
 
 def test_a_file_of_the_first_version_can_be_read_before_anything_is_written(

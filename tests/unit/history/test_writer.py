@@ -1,4 +1,5 @@
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ from prober.history.reader import HistoryReader
 from prober.history.schema import FILE_NAME
 from prober.history.writer import HOUR_SECONDS, Entry, HistoryWriter, RunEntry
 from prober.models import SkippedRun, TokenEvent, TokenSource, TokenSourceKind, TokenStatus
-from prober.outcomes import Reason, SkipCause, TokenEventKind
+from prober.outcomes import Culprit, Reason, SkipCause, TokenEventKind
 from prober.stats.aggregates import Aggregate, TimeBucket, add_run, merge_aggregates
 from prober.stats.incidents import incidents_from_streaks
 from tests.unit.metrics.factories import an_answer
@@ -25,7 +26,7 @@ def ran(at: float = 0.0, reason: Reason = Reason.OK, **overrides: object) -> Run
     return RunEntry(a_run(at, reason, **overrides), failure)  # type: ignore[arg-type]
 
 
-def written(directory: Path, *batches: list[Entry]) -> HistoryReader:
+def written(directory: Path, *batches: Sequence[Entry]) -> HistoryReader:
     file = a_file(directory)
     for batch in batches:
         file.write(batch)
@@ -103,6 +104,39 @@ def test_a_failure_is_kept_with_its_evidence(tmp_path: Path) -> None:
     assert archive.failures("acme", NOW, limit=9, probe="datasets") == (older,)
     assert archive.failures("acme", NOW, limit=1) == (newest,)
     assert archive.failures("other", NOW, limit=9) == ()
+
+
+def test_the_culprit_of_a_failure_is_kept_also_where_its_reason_has_several(
+    tmp_path: Path,
+) -> None:
+    by_tenant, by_platform = (
+        [ran(at, Reason.EXPECTATION_FAILED, culprit=culprit) for at in times]
+        for culprit, times in (
+            (Culprit.TENANT, (0.0, 60.0)),
+            (Culprit.PLATFORM, (120.0, 180.0, 240.0)),
+        )
+    )
+    # The file is opened anew in between, and the hour is packed at the end.
+    written(tmp_path, by_tenant, by_platform[:1])
+    writer = a_file(tmp_path)
+    writer.write(by_platform[1:])
+    writer.pack_hours(NOW + 2 * HOUR_SECONDS, 9)
+    writer.close()
+
+    history = HistoryReader(tmp_path)
+    failures = history.failure_summaries("acme", NOW, NOW + 999, limit=9)
+    streaks = history.streaks(NOW, NOW + 999)
+    totals = history.totals("acme", NOW, NOW + HOUR_SECONDS)["datasets"]
+    bucket = history.bucket_totals(NOW, NOW + 999)["acme"]
+    assert [each.culprit for each in failures] == [Culprit.TENANT] * 2 + [Culprit.PLATFORM] * 3
+    [newest] = history.failures("acme", NOW, limit=1)
+    assert newest.culprit is Culprit.PLATFORM
+    assert [(each.culprit, each.failures) for each in streaks] == [
+        (Culprit.TENANT, 2),
+        (Culprit.PLATFORM, 3),
+    ]
+    assert totals.by_culprit == {Culprit.TENANT: 2, Culprit.PLATFORM: 3}
+    assert (bucket.tenant, bucket.platform) == (2, 3)
 
 
 def test_spells_go_on_over_batches_and_restarts(tmp_path: Path) -> None:

@@ -1,8 +1,13 @@
+from dataclasses import replace
+
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from prober.metrics.registry import HistogramScope, MetricRegistry, series_estimate
-from prober.models import Tenant
-from tests.unit.metrics.factories import a_probe, a_tenant, some_metrics
+from prober.metrics.sink import PrometheusSink
+from prober.models import Expectations, Tenant
+from prober.outcomes import Culprit, Reason
+from tests.unit.metrics.factories import a_probe, a_tenant, an_answer, some_metrics
 
 FLEETS = {
     "nobody": (),
@@ -10,6 +15,11 @@ FLEETS = {
     "several": (
         a_tenant("acme", a_probe("a"), a_probe("b"), team="ops"),
         a_tenant("globex", a_probe("a")),
+        a_tenant(
+            "umbrella",
+            replace(a_probe("a"), expectations=Expectations(200, None, 2.0)),
+            replace(a_probe("b"), expectations=Expectations(404, culprit=Culprit.PLATFORM)),
+        ),
     ),
 }
 
@@ -26,6 +36,38 @@ def test_the_estimate_is_the_number_of_series_at_start(
     estimate = series_estimate(tenants, histograms)
 
     assert estimate == registry.series_count == sum(not line.startswith("#") for line in lines)
+
+
+def test_a_probe_counts_failed_expectations_by_culprit_from_the_start() -> None:
+    time_and_data = Expectations(jmespath="x", max_server_seconds=1.0)
+    probe = replace(a_probe(), expectations=time_and_data)
+    metrics = some_metrics(a_tenant("acme", probe))
+    assert failed_expectations(metrics) == {"platform": 0.0, "tenant": 0.0}
+
+    result = an_answer(Reason.EXPECTATION_FAILED)
+    of_platform = replace(result.verdict, culprit=Culprit.PLATFORM)
+    metrics.on_result(result)
+    metrics.on_result(replace(result, verdict=of_platform))
+    metrics.on_result(replace(result, verdict=of_platform))
+    assert failed_expectations(metrics) == {"platform": 2.0, "tenant": 1.0}
+
+    # After a reload other culprits are added, and none is lost.
+    given = replace(probe, expectations=Expectations(jmespath="x", culprit=Culprit.REQUEST))
+    metrics.apply((a_tenant("acme", given),))
+    metrics.on_result(result)  # begun before the reload
+    assert failed_expectations(metrics) == {"platform": 2.0, "request": 0.0, "tenant": 2.0}
+    assert failed_expectations(some_metrics()) == {}
+
+
+def failed_expectations(metrics: PrometheusSink) -> dict[str, float]:
+    text = metrics.render(False).decode()
+    return {
+        sample.labels["culprit"]: sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == "prober_probe_runs_total"
+        and sample.labels["reason"] == "expectation_failed"
+    }
 
 
 def test_a_probe_has_about_a_hundred_series() -> None:

@@ -7,7 +7,7 @@ import pytest
 from prober.classifier.rules import classify
 from prober.http_client.recorded import parse_recorded
 from prober.models import Expectations, HttpExchange, Response
-from prober.outcomes import FailureKind
+from prober.outcomes import Culprit, FailureKind
 from prober.render.documents import explanation_document, result_document
 from tests.unit.classifier.factories import SERVER_TIMING, URL, a_failure, an_answer, an_envelope
 from tests.unit.render.factories import a_result, a_timed_answer
@@ -140,12 +140,13 @@ def test_an_unknown_total_is_null() -> None:
 
 
 def test_expectations_go_along() -> None:
-    wishes = Expectations(status=404, jmespath="x", max_server_seconds=1.5)
+    wishes = Expectations(404, "x", 1.5, Culprit.PLATFORM)
     document = result_document(a_result(an_answer()), wishes)
     assert document["expectations"] == {
         "status": 404,
         "jmespath": "x",
         "max_server_seconds": 1.5,
+        "culprit": "platform",
     }
 
 

@@ -44,8 +44,8 @@ def failing(number: int, of: int, reason: Reason = BAD, status: int = 500) -> li
             id="two-culprits-alike",
         ),
         pytest.param(
-            failing(1, 1, Reason.EXPECTATION_FAILED) + failing(1, 1),
-            "platform: unexpected responses, 500s on all 2 probes",
+            failing(1, 1, Reason.RESPONSE_TOO_LARGE) + failing(1, 1),
+            "platform: responses too large, 500s on all 2 probes",
             id="two-reasons-of-one",
         ),
         pytest.param([a_standing(reason=None)], "waiting for the first run", id="nothing-yet"),

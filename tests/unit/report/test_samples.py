@@ -1,5 +1,5 @@
 from prober.models import ProbeResult, without_large_body
-from prober.outcomes import Culprit, Reason
+from prober.outcomes import CLASSIFICATION, Culprit, Reason
 from prober.render.documents import (
     FailureRecord,
     FailureSummary,
@@ -24,7 +24,8 @@ BAD, DNS = Reason.SERVER_ERROR, Reason.DNS
 
 
 def a_head(at: float, reason: Reason = BAD, probe: str = "datasets") -> FailureSummary:
-    return FailureSummary(int(at), "acme", probe, NOW + at, reason)
+    culprit = CLASSIFICATION[reason].culprit
+    return FailureSummary(int(at), "acme", probe, NOW + at, reason, culprit)
 
 
 def an_incident(number: int, began: float, ended: float | None, **more: object) -> IncidentDocument:
@@ -87,7 +88,8 @@ def test_what_failed_in_maintenance_is_left_out() -> None:
 
 def a_failure(result: ProbeResult, reason: Reason) -> FailureRecord:
     document = result_document(without_large_body(result))
-    return FailureRecord(7, "acme", "datasets", NOW + 60, reason, document)
+    culprit = CLASSIFICATION[reason].culprit
+    return FailureRecord(7, "acme", "datasets", NOW + 60, reason, culprit, document)
 
 
 def test_a_failure_belongs_to_the_incident_of_its_time_probe_and_culprit() -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from prober.outcomes import Reason
+from prober.outcomes import CLASSIFICATION, Culprit, Reason
 from prober.stats.aggregates import (
     DurationHistogram,
     RunSummary,
@@ -17,6 +17,7 @@ def a_run(
     at: float = 0.0,
     reason: Reason = Reason.OK,
     *,
+    culprit: Culprit | None = None,
     probe: str = "datasets",
     tenant: str = "acme",
     in_maintenance: bool = False,
@@ -26,7 +27,16 @@ def a_run(
     """Return a run that began `at` seconds after NOW."""
     evidence = "" if reason is Reason.OK else f"the evidence of {reason}"
     return RunSummary(
-        tenant, probe, NOW + at, reason, evidence, "11", in_maintenance, server, network
+        tenant,
+        probe,
+        NOW + at,
+        reason,
+        culprit or CLASSIFICATION[reason].culprit,
+        evidence,
+        "11",
+        in_maintenance,
+        server,
+        network,
     )
 
 

@@ -1,9 +1,16 @@
-from prober.outcomes import Culprit, Endpoint, FailureKind, Reason, SkipCause
+from dataclasses import replace
+
+import pytest
+
+from prober.outcomes import CLASSIFICATION, Culprit, Endpoint, FailureKind, Reason, SkipCause
 from prober.stats.aggregates import (
     Aggregate,
     add_run,
     add_skip,
+    bucket_for,
     merge_aggregates,
+    parse_kind,
+    run_kind,
     summarize,
 )
 from tests.unit.metrics.factories import a_failure, an_answer
@@ -14,8 +21,44 @@ def test_a_tally_tells_runs_by_reason_and_by_culprit() -> None:
     reasons = (Reason.OK, Reason.OK, Reason.SERVER_ERROR, Reason.EXPECTATION_FAILED, Reason.DNS)
     tally = merge_aggregates(add_run(Aggregate(), a_run(reason=reason)) for reason in reasons)
     assert tally.runs == 5
-    assert tally.by_reason[Reason.OK] == 2
-    assert tally.by_culprit == {Culprit.NONE: 2, Culprit.PLATFORM: 2, Culprit.NETWORK: 1}
+    assert tally.by_reason_and_culprit[Reason.OK, Culprit.NONE] == 2
+    assert tally.by_culprit == {
+        Culprit.NONE: 2,
+        Culprit.PLATFORM: 1,
+        Culprit.TENANT: 1,
+        Culprit.NETWORK: 1,
+    }
+
+
+def test_runs_with_the_same_reason_are_counted_by_culprit() -> None:
+    culprits = (Culprit.TENANT, Culprit.TENANT, Culprit.PLATFORM, Culprit.REQUEST)
+    aggregate = Aggregate()
+    for culprit in culprits:
+        aggregate = add_run(aggregate, a_run(reason=Reason.EXPECTATION_FAILED, culprit=culprit))
+    assert aggregate.runs == 4
+    assert aggregate.by_culprit == {Culprit.TENANT: 2, Culprit.PLATFORM: 1, Culprit.REQUEST: 1}
+    assert aggregate.by_reason_and_culprit == {
+        (Reason.EXPECTATION_FAILED, Culprit.TENANT): 2,
+        (Reason.EXPECTATION_FAILED, Culprit.PLATFORM): 1,
+        (Reason.EXPECTATION_FAILED, Culprit.REQUEST): 1,
+    }
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_a_kind_holds_the_reason_and_the_culprit(reason: Reason) -> None:
+    row = CLASSIFICATION[reason]
+    culprits = tuple(Culprit) if row.culprit_varies else (row.culprit,)
+    for culprit in culprits:
+        assert parse_kind(run_kind(reason, culprit)) == (reason, culprit)
+    assert parse_kind(reason.value) == (reason, row.culprit)
+
+
+def test_the_summary_has_the_culprit_of_the_verdict() -> None:
+    result = an_answer(Reason.EXPECTATION_FAILED)
+    platform = replace(result, verdict=replace(result.verdict, culprit=Culprit.PLATFORM))
+    assert summarize(result).culprit is Culprit.TENANT
+    assert summarize(platform).culprit is Culprit.PLATFORM
+    assert bucket_for(summarize(platform)).platform == 1
 
 
 def test_what_was_in_maintenance_or_not_run_stands_apart() -> None:

@@ -44,8 +44,19 @@ def test_a_streak_ends_with_the_first_run_that_is_well() -> None:
     assert (streak.rule, streak.evidence) == ("11", "the evidence of server_error")
 
 
+def test_another_culprit_of_the_same_reason_is_another_streak() -> None:
+    culprits = (Culprit.TENANT, Culprit.TENANT, Culprit.PLATFORM)
+    runs = [
+        a_run(60.0 * number, Reason.EXPECTATION_FAILED, culprit=culprit)
+        for number, culprit in enumerate(culprits)
+    ]
+    first, second = streaks_of(runs)
+    assert (first.culprit, first.failures) == (Culprit.TENANT, 2)
+    assert (second.culprit, second.failures) == (Culprit.PLATFORM, 1)
+
+
 def test_another_culprit_is_another_streak_and_another_reason_is_not() -> None:
-    runs = [a_run(0, BAD), a_run(60, Reason.EXPECTATION_FAILED), a_run(120, DNS)]
+    runs = [a_run(0, BAD), a_run(60, Reason.RESPONSE_TOO_LARGE), a_run(120, DNS)]
     first, second = streaks_of(runs)
     assert (first.failures, first.ended_at) == (2, NOW + 120)
     assert (second.culprit, second.ended_at) == (Culprit.NETWORK, None)
