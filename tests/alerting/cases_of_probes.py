@@ -13,6 +13,8 @@ from tests.alerting.cases import (
     Case,
     network,
     probe,
+    prober,
+    runs,
     seen,
     tenant,
 )
@@ -23,6 +25,7 @@ LAST_RUN = "prober_probe_last_run_timestamp_seconds"
 LAST_SUCCESS = "prober_probe_last_success_timestamp_seconds"
 INTERVAL = "prober_probe_interval_seconds"
 SUCCESS = "prober_probe_success"
+RATE_LIMITED = probe("prober_probe_skipped_total", 'cause="rate_limited"')
 FAILS = "0x9 1 1 2 2 3 3 4 4 5x200"
 """One run a minute, each of which fails from 5 minutes on: three in a row at 7 minutes."""
 
@@ -531,7 +534,55 @@ OF_THE_SCHEDULE = (
         "a rejected token holds them back",
         {probe(LAST_RUN): "0x300", REJECTED: "1x300"},
     ),
+    Case(
+        "ProberProbesNeverRan",
+        "a rate limit holds them back",
+        {probe(LAST_RUN): "0x300", RATE_LIMITED: "0+1x300"},
+    ),
     Case("Watchdog", "always", {}, "0s", labels={"severity": "none"}),
 )
+OF_RATE_LIMITS = (
+    Case(
+        "ProberRateLimited",
+        "one 429 whose Retry-After pauses the tenant for four minutes",
+        {runs("request", "rate_limited"): "0x40 1x200", RATE_LIMITED: "0x40 0.5+0.5x7 4x200"},
+        "24m30s",
+        until="60m",
+        labels={"tenant": "acme", "severity": "ticket", "culprit": "request"},
+    ),
+    Case(
+        "ProberRateLimited",
+        "a pause of two minutes",
+        {runs("request", "rate_limited"): "0x40 1x200", RATE_LIMITED: "0x40 0.5+0.5x3 2x200"},
+    ),
+    Case(
+        "ProberRateLimited",
+        "paused for another cause",
+        {probe("prober_probe_skipped_total", 'cause="overlap"'): "0+0.5x300"},
+    ),
+)
+OF_SINKS = (
+    Case(
+        "ProberSinkFails",
+        "one result is lost",
+        {prober("prober_sink_failures_total", 'sink="history"'): "0x9 1x300"},
+        "10m",
+        labels={"severity": "ticket", "sink": "history", **PROBER},
+    ),
+    Case(
+        "ProberSinkFails",
+        "before the last restart",
+        {prober("prober_sink_failures_total", 'sink="history"'): "7x20 0x300"},
+    ),
+)
 
-MORE_CASES = OF_ONE_PROBE + OF_CODES + OF_A_TENANT + OF_A_LOCATION + OF_TOKENS + OF_THE_SCHEDULE
+MORE_CASES = (
+    *OF_ONE_PROBE,
+    *OF_CODES,
+    *OF_A_TENANT,
+    *OF_A_LOCATION,
+    *OF_TOKENS,
+    *OF_THE_SCHEDULE,
+    *OF_RATE_LIMITS,
+    *OF_SINKS,
+)

@@ -14,6 +14,7 @@ import yaml
 
 from prober.metrics.definitions import METRIC_DEFINITIONS, MetricType
 from prober.outcomes import CLASSIFICATION, Culprit, Reason
+from prober.render.text import CULPRIT_LABELS
 from tests.alerting.cases import CASES, SERVER_ERROR, Case, runs, surroundings, tenant
 from tests.alerting.cases_of_probes import MORE_CASES
 from tests.alerting.cases_of_tokens import TOKEN_CASES
@@ -45,6 +46,14 @@ def name_of(rule: dict[str, Any]) -> str:
 ALERTS = {rule["alert"]: rule for rule in EVERY_RULE if "alert" in rule}
 
 
+ANY_CULPRIT = (
+    '{{ if eq $labels.culprit "network" }}network path'
+    '{{ else if eq $labels.culprit "request" }}probe request'
+    '{{ else if eq $labels.culprit "tenant" }}tenant\'s set-up'
+    '{{ else if eq $labels.culprit "undecided" }}platform or network'
+    "{{ else }}{{ $labels.culprit }}{{ end }}"
+)
+"""How the summary of an alert begins whose culprit is known only when it fires."""
 OF_DAYS = {"ProberServerLatencyDrifts", "ProberNetworkLatencyDrifts", "ProberRetentionTooShort"}
 """Alerts about days have their cases in test_drift.py and test_availability.py."""
 
@@ -162,13 +171,22 @@ def test_an_alert_says_whose_it_is_and_where_to_read_on(rule: dict[str, Any]) ->
     assert carries_environment
     if "culprit" in labels:
         assert labels["culprit"] in {culprit.value for culprit in Culprit}
-        assert annotations["summary"].startswith(f"{labels['culprit']}: ")
+        label = CULPRIT_LABELS[Culprit(labels["culprit"])]
+        assert annotations["summary"].startswith(f"{label}: ")
     else:
-        assert annotations["summary"].startswith("{{ $labels.culprit }}: ")
+        assert annotations["summary"].startswith(f"{ANY_CULPRIT}: {{{{ $labels.tenant }}}} ")
     assert annotations["description"]
     assert not re.search(r"\b(our|ours) (own )?network", " ".join(annotations.values()))
     page = annotations["runbook_url"].removeprefix(f"{RUNBOOKS}/").removesuffix("/")
     assert (PAGES / f"{page}.md").is_file(), page
+
+
+def test_the_culprits_in_summaries_are_the_words_of_the_status_page() -> None:
+    label = dict(re.findall(r'eq \$labels\.culprit "(\w+)" }}([^{]+){{', ANY_CULPRIT))
+    possible = [each for each in Culprit if each is not Culprit.NONE]
+    assert {each: label.get(each, each.value) for each in possible} == {
+        each: CULPRIT_LABELS[each] for each in possible
+    }
 
 
 def expressions() -> list[str]:

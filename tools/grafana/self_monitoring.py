@@ -226,15 +226,18 @@ def _history() -> AnyPanel:
 def _lost() -> AnyPanel:
     failures = f"increase({_of('prober_state_write_failures_total')}[{RATE}])"
     lost = f"increase({_of('prober_history_dropped_total')}[{RATE}])"
+    raised = f"increase({_of('prober_sink_failures_total')}[{RATE}])"
     return lines(
         About(
             "Data not recorded",
-            "over_size: the retention does not fit into max_size; any other cause: check the disk.",
-            ("ProberStateNotSaved",),
+            "over_size: the retention does not fit into max_size; any other cause: check the disk."
+            " error in a sink: see the log.",
+            ("ProberStateNotSaved", "ProberSinkFails"),
         ),
         [
             Query(f"sum by (cause) ({lost})", "history: {{cause}}"),
             Query(f"sum({failures})", "state not saved"),
+            Query(f"sum by (sink) ({raised})", "error in a sink: {{sink}}"),
         ],
         _THIRD,
         "none",

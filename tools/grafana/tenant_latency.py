@@ -34,9 +34,10 @@ _BOTH = tuple(_RUNBOOKS.values())
 
 
 def latency() -> list[AnyPanel]:
-    """Return the panels, two rows of them."""
+    """Return the panels, three rows of them."""
     parts = map(_percentiles, LatencyComponent)
-    return [_split(), _slow(), _phases(), *parts, _round_trips(), _retransmissions()]
+    connections = [_round_trips(), _retransmissions(), _stale_connections()]
+    return [_split(), _slow(), _phases(), *parts, *connections]
 
 
 def _split() -> AnyPanel:
@@ -131,7 +132,7 @@ def _round_trips() -> AnyPanel:
             (_RUNBOOKS[LatencyComponent.NETWORK],),
         ),
         [Query(f"max by (probe) (prober_probe_last_tcp_rtt_seconds{{{PROBE}}})", "{{probe}}")],
-        _HALF,
+        _THIRD,
         "s",
     )
 
@@ -144,6 +145,20 @@ def _retransmissions() -> AnyPanel:
             (_RUNBOOKS[LatencyComponent.NETWORK],),
         ),
         [Query(per_minute("prober_probe_tcp_retransmissions_total", PROBE, "probe"), "{{probe}}")],
-        _HALF,
+        _THIRD,
+        "cpm",
+    )
+
+
+def _stale_connections() -> AnyPanel:
+    return lines(
+        About(
+            "Requests sent again on a new connection",
+            "The server closed a kept connection without a response. A lasting rate: its idle"
+            " timeout is shorter than the interval; use `connection: fresh`.",
+            (_RUNBOOKS[LatencyComponent.NETWORK],),
+        ),
+        [Query(per_minute("prober_probe_stale_connections_total", PROBE, "probe"), "{{probe}}")],
+        _THIRD,
         "cpm",
     )
