@@ -1,6 +1,7 @@
 """The table of faults: what each one does, and the reason that a correct prober reports. Pure.
 
-RESPONSE faults change the response, WIRE faults change how it is sent. HANDSHAKE and LISTENER
+CONTENT faults change what a correct response says (see `content_faults.py`), RESPONSE faults
+replace the response, WIRE faults change how it is sent. HANDSHAKE and LISTENER
 faults affect all tenants of a listener, because before a request the tenant is unknown. `reason` is
 a reason of the prober's outcome table.
 """
@@ -14,6 +15,7 @@ from types import MappingProxyType
 from urllib.parse import quote
 
 from prober.simulator import canned_responses
+from prober.simulator.content_faults import CONTENT_FAULTS, Patch
 from prober.simulator.http import Request, Response
 from prober.simulator.platform import error
 
@@ -25,6 +27,7 @@ OVER_LIMIT_BYTES = 2 * 1024 * 1024
 class FaultLayer(Enum):
     """The layer in which a fault happens."""
 
+    CONTENT = "content"
     RESPONSE = "response"
     WIRE = "wire"
     HANDSHAKE = "TLS handshake"
@@ -33,13 +36,18 @@ class FaultLayer(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault; `transform` is what a RESPONSE fault does to the correct response."""
+    """One fault.
+
+    `transform` is what a RESPONSE fault does to the correct response, `patch` what a CONTENT fault
+    does to its JSON object.
+    """
 
     name: str
     layer: FaultLayer
     reason: str
     summary: str
     transform: Transform = lambda response, _: response
+    patch: Patch = lambda content, _: content
 
 
 def _error_response(status: int, message: str | None = None, **headers: str) -> Transform:
@@ -344,4 +352,8 @@ _ALL = (
     Fault("refused", FaultLayer.LISTENER, "connection_refused", "connections are refused"),
     Fault("black_hole", FaultLayer.LISTENER, "connect_timeout", "connections are never accepted"),
 )
-FAULTS: Mapping[str, Fault] = MappingProxyType({fault.name: fault for fault in _ALL})
+_CONTENT = tuple(
+    Fault(fault.name, FaultLayer.CONTENT, fault.reason, fault.summary, patch=fault.patch)
+    for fault in CONTENT_FAULTS.values()
+)
+FAULTS: Mapping[str, Fault] = MappingProxyType({fault.name: fault for fault in (*_ALL, *_CONTENT)})

@@ -3,8 +3,10 @@
 Names are the same in every tenant, so that examples work everywhere; IDs differ.
 """
 
+import base64
 import hashlib
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
 PROJECT, DATASET, SOURCE, STREAM, BUCKET = "ops", "mail", "mailbox", "triage", "inbox"
 COMMENT = "c0ffee0123456789"
@@ -15,11 +17,28 @@ QUOTAS = {
     "comments": (1_000_000, 48_210),
     "users": (500, 12),
 }
+FIRST_QUOTA = next(iter(QUOTAS))
 PERMISSIONS = ("sources-read", "voc-readonly", "streams-read", "streams-consume", "buckets-read")
 _CREATED_AT = "2026-01-05T08:00:00.123450+00:00"
 _UPDATED_AT = "2026-06-01T12:30:00+00:00"
 
+SYNC_AGE_SECONDS = 30.0
+TRAINING_AGE_SECONDS = 2 * 86_400.0
+RESULT_SECONDS = 60.0
+"""How often the stream gets a result, which a simulated robot consumes until the next one."""
+
 Json = Mapping[str, object]
+
+
+def timestamp(epoch_seconds: float) -> str:
+    """Return a time in ISO 8601, as the API writes it."""
+    return datetime.fromtimestamp(epoch_seconds, UTC).isoformat(timespec="microseconds")
+
+
+def sequence_id(tenant: str, number: int) -> str:
+    """Return the sequence ID of a stream's result: opaque, 32 characters."""
+    digest = hashlib.sha256(f"{tenant}/sequence/{number}".encode()).digest()
+    return base64.urlsafe_b64encode(digest[:24]).decode()
 
 
 def identifier(*names: str) -> str:
@@ -115,13 +134,13 @@ def stream(tenant: str) -> Json:
     }
 
 
-def comment(tenant: str) -> Json:
+def comment(tenant: str, created_at: str = _CREATED_AT) -> Json:
     """Return the one comment."""
     return {
         "id": COMMENT,
         "uid": f"{identifier(tenant, 'source')}.{COMMENT}",
-        "timestamp": _CREATED_AT,
-        "created_at": _CREATED_AT,
+        "timestamp": created_at,
+        "created_at": created_at,
         "messages": [
             {
                 "body": {"text": "Where is my parcel?"},
@@ -145,15 +164,16 @@ def bucket(tenant: str) -> Json:
     }
 
 
-def sync_state() -> Json:
-    """Return the synchronisation state of the mailbox."""
+def sync_state(now: float) -> Json:
+    """Return the synchronisation state of the mailbox, which was synchronised just now."""
+    synced_at = timestamp(now - SYNC_AGE_SECONDS)
     return {
         "mailbox_name": "support@example.com",
         "folder_id": None,
         "folder_path": ["Inbox"],
         "status": "UP_TO_DATE",
-        "synced_until": _UPDATED_AT,
-        "last_synced_at": _UPDATED_AT,
+        "synced_until": synced_at,
+        "last_synced_at": synced_at,
     }
 
 
@@ -169,7 +189,15 @@ def integration(tenant: str) -> Json:
         "disabled_reason": None,
         "created_at": _CREATED_AT,
         "updated_at": _UPDATED_AT,
-        "configuration": {"mailboxes": []},
+        "configuration": {"mailboxes": [_mailbox()]},
+    }
+
+
+def _mailbox() -> Json:
+    return {
+        "email": "support@example.com",
+        "enabled": True,
+        "bucket_specification": {"project_name": PROJECT, "name": BUCKET, "title": "Inbox"},
     }
 
 
@@ -222,12 +250,12 @@ def audit_events(tenant: str, email: str) -> Json:
     }
 
 
-def model_status() -> Json:
-    """Return the status of the model: trained, not training."""
+def model_status(now: float) -> Json:
+    """Return the status of the model: trained two days ago, not training."""
     return {
         "training_complete": True,
         "validation_complete": True,
-        "training_completion_time": _UPDATED_AT,
+        "training_completion_time": timestamp(now - TRAINING_AGE_SECONDS),
         "inference_complete": True,
         "total_comments_with_text": 48_210,
         "inference_stats_by_version": {},

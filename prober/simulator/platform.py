@@ -83,10 +83,11 @@ Content = Mapping[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The tenant and the user of a request."""
+    """The tenant and the user of a request, and its time in epoch seconds."""
 
     tenant: str
     user: str
+    now: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +122,33 @@ _LABELS, _SOURCES, _STREAMS = "View labels", "View sources", "Consume streams"
 
 
 def _result(caller: Caller) -> Content:
+    number = int(caller.now // fixtures.RESULT_SECONDS)
+    created_at = fixtures.timestamp(number * fixtures.RESULT_SECONDS)
     return {
-        "comment": fixtures.comment(caller.tenant),
-        "sequence_id": "qs8QcHIBAADJ1p3W",
+        "comment": fixtures.comment(caller.tenant, created_at),
+        "sequence_id": fixtures.sequence_id(caller.tenant, number),
         "labels": [],
+    }
+
+
+def _fetched(caller: Caller) -> Content:
+    result = _result(caller)
+    return {
+        "results": [result],
+        "filtered": 0,
+        "sequence_id": result["sequence_id"],
+        "is_end_sequence": True,
+    }
+
+
+def _results(caller: Caller) -> Content:
+    result = _result(caller)
+    continuation = result["sequence_id"]
+    return {
+        "results": [{**result, "continuation": continuation, "prediction": {}}],
+        "num_filtered": 0,
+        "more_results": False,
+        "continuation": continuation,
     }
 
 
@@ -201,23 +225,13 @@ ROUTES = (
         "GET",
         f"/api/v1/datasets/{_STREAM}/results",
         _STREAMS,
-        lambda a: {
-            "results": [{**_result(a), "continuation": "c1", "prediction": {}}],
-            "num_filtered": 0,
-            "more_results": False,
-            "continuation": "c1",
-        },
+        _results,
     ),
     Route(
         "POST",
         f"/api/v1/datasets/{_STREAM}/fetch",
         _STREAMS,
-        lambda a: {
-            "results": [_result(a)],
-            "filtered": 0,
-            "sequence_id": "qs8QcHIBAADJ1p3W",
-            "is_end_sequence": True,
-        },
+        _fetched,
     ),
     Route(
         "POST",
@@ -235,7 +249,7 @@ ROUTES = (
         "GET",
         f"/api/_private/datasets/{_DATASET}/labellers/status",
         None,
-        lambda _: {"dataset_status": fixtures.model_status()},
+        lambda a: {"dataset_status": fixtures.model_status(a.now)},
     ),
     Route(
         "GET",
@@ -258,7 +272,7 @@ ROUTES = (
         "GET",
         "/api/_private/buckets/id:[0-9a-f]{16}/keyed-sync-states/",
         None,
-        lambda _: {"keyed_sync_states": [fixtures.sync_state()]},
+        lambda a: {"keyed_sync_states": [fixtures.sync_state(a.now)]},
     ),
     Route(
         "GET",
@@ -308,8 +322,8 @@ def gateway_response(request: Request) -> Response:
     return canned_responses.unregistered(organisation, tenant)
 
 
-def handle_request(
-    request: Request, path: str, tenant: str, accounts: UserStore, *, is_accepted: bool
+def handle_request(  # noqa: PLR0913 -- what the platform knows of a request
+    request: Request, path: str, tenant: str, accounts: UserStore, now: float, *, is_accepted: bool
 ) -> Response:
     """Return the platform's response; `path` is relative to the tenant's base address."""
     if not is_accepted:
@@ -322,7 +336,7 @@ def handle_request(
         if route.method == request.method:
             if route.permission in accounts.denied(tenant):
                 return error(HTTPStatus.FORBIDDEN)
-            return envelope(200, "ok", route.content(Caller(tenant, accounts.user(tenant))))
+            return envelope(200, "ok", route.content(Caller(tenant, accounts.user(tenant), now)))
     return error(HTTPStatus.METHOD_NOT_ALLOWED)
 
 

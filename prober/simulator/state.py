@@ -3,11 +3,13 @@
 It decides about requests without sleeping or writing; the server does both.
 """
 
+import json
 import random
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
+from http import HTTPStatus
 
 from prober.simulator import canned_responses, platform
 from prober.simulator.faults import FAULTS, Fault, FaultLayer
@@ -59,15 +61,30 @@ class ActiveFault:
             and (self.path is None or fnmatchcase(path, self.path))
         )
 
+    def count(self) -> None:
+        """Count one request that the fault was applied to."""
+        if self.times is not None:
+            self.times -= 1
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What to do with a request. `server_seconds` is None if the platform does not see it."""
+    """What to do with a request. `server_seconds` is None if the platform does not see it.
+
+    CONTENT faults have changed the response already; `content_faults` are their names.
+    """
 
     tenant: str | None
     response: Response
     server_seconds: float | None
     fault: Fault | None = None
+    content_faults: tuple[str, ...] = ()
+
+    @property
+    def fault_names(self) -> str | None:
+        """The names of all faults of this request, None if there are none."""
+        named = (*self.content_faults, *(() if self.fault is None else (self.fault.name,)))
+        return ", ".join(named) or None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,12 +141,14 @@ class SimulatorState:
         accepted = self.accounts.is_accepted(tenant, authorization) or self.identity.is_accepted(
             tenant, authorization, now
         )
-        return Decision(
+        response, content_faults = self._with_content_faults(
+            handle_request(request, path, tenant, self.accounts, now, is_accepted=accepted),
             tenant,
-            handle_request(request, path, tenant, self.accounts, is_accepted=accepted),
-            self._latencies[tenant].draw(self._random),
-            self._fault(tenant, path),
+            path,
+            now,
         )
+        seconds = self._latencies[tenant].draw(self._random)
+        return Decision(tenant, response, seconds, self._fault(tenant, path), content_faults)
 
     def log(self, request: Request, decision: Decision, status: int, at: float) -> None:
         """Log a request, with the fingerprint of its token."""
@@ -142,7 +161,7 @@ class SimulatorState:
                 path=request.target,
                 token_fingerprint=token_fingerprint(token) if token else None,
                 status=status,
-                fault=None if decision.fault is None else decision.fault.name,
+                fault=decision.fault_names,
             )
         )
 
@@ -185,13 +204,34 @@ class SimulatorState:
     def _faults_at(self, layer: FaultLayer) -> Fault | None:
         return next((a.fault for a in self.faults if a.fault.layer is layer), None)
 
+    def _with_content_faults(
+        self, response: Response, tenant: str, path: str, now: float
+    ) -> tuple[Response, tuple[str, ...]]:
+        """Return the response with all CONTENT faults of a request, and their names.
+
+        A fault that does not change the response does not count as one of its `times`.
+        """
+        if response.status != HTTPStatus.OK or not response.body:
+            return response, ()
+        content, names = json.loads(response.body), []
+        for active in self.faults:
+            if active.fault.layer is FaultLayer.CONTENT and active.applies_to(tenant, path):
+                changed = active.fault.patch(content, now)
+                if changed is not content:
+                    names.append(active.fault.name)
+                    content = changed
+                    active.count()
+        if not names:
+            return response, ()
+        body = json.dumps(content).encode()
+        return Response(response.status, response.headers, body), tuple(names)
+
     def _fault(self, tenant: str, path: str) -> Fault | None:
         for active in self.faults:
             if active.fault.layer in {FaultLayer.RESPONSE, FaultLayer.WIRE} and active.applies_to(
                 tenant, path
             ):
-                if active.times is not None:
-                    active.times -= 1
+                active.count()
                 return active.fault
         return None
 

@@ -23,7 +23,7 @@ from tests.programs import PROBER, call, get, started
 OVER_TLS = [
     fault
     for name, fault in FAULTS.items()
-    if fault.layer is not FaultLayer.RESPONSE
+    if fault.layer not in {FaultLayer.RESPONSE, FaultLayer.CONTENT}
     or name in {"token_rejected", "server_error", "echoed_token"}
 ]
 SERIES = re.compile(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from prober.outcomes import Reason
-from prober.simulator.faults import FAULTS
+from prober.simulator.faults import FAULTS, FaultLayer
 from tests.faults import malicious_server as hostile
 from tests.faults.malicious_server import GOOD_BODY, JSON, MIB, TIMING, Talk, endless, says, whole
 
@@ -375,4 +375,6 @@ IDENTITY = (
     _identity("oauth-closes", "6", Reason.CONNECTION_RESET, hostile.closes),
 )
 OF_OUR_OWN = OWN + DNS + TCP + TLS + PROXY + HTTP + BODIES + AUTHORIZATION + IDENTITY
-SIMULATED = tuple(FAULTS.values())
+# Content faults are found by checks of single probes, not by every request: they have tests of
+# their own.
+SIMULATED = tuple(fault for fault in FAULTS.values() if fault.layer is not FaultLayer.CONTENT)
