@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit e2e faults bench profile fuzz soak picture pictures dashboards reference docs coverage calm lint format lock programs audit sbom dist image-check fresh debootstrap clean
+.PHONY: help demo test unit e2e faults vendor-check bench profile fuzz soak picture pictures dashboards reference docs coverage calm lint format lock programs audit sbom dist image-check fresh debootstrap clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -64,6 +64,9 @@ coverage: $(VENV)/.development programs ## measure what alerts and how soon, som
 
 calm: $(VENV)/.development programs ## ninety simulated days, a quarter of an hour: who is notified of what, and is it right
 	$(BIN)/python -m tests.calm
+
+vendor-check: $(VENV)/.development ## make every call of the vendor's client library against the simulator; needs cargo
+	$(BIN)/python -m tests.vendor.check
 
 lint: $(VENV)/.development ## ruff, ruff format, mypy --strict, vulture (dead code), import contracts, hadolint, codespell, proselint
 	$(BIN)/ruff check .

@@ -65,6 +65,11 @@ def parse_tenant(text: str, *, networks: bool) -> SimulatedTenant:
     show_default=True,
     help="Lifetime of tokens issued to OAuth clients.",
 )
+@click.option(
+    "--jwt-seconds",
+    type=click.FloatRange(1, 86_400),
+    help="Make all tokens JWTs; those of users expire after this time.",
+)
 @click.option("--tls", is_flag=True, help="Use HTTPS, with a certificate made for this run.")
 @click.option(
     "--ca-file",
@@ -96,6 +101,7 @@ def simulate(  # noqa: PLR0913 -- one argument for each option
     tenants: tuple[str, ...],
     token_directory: Path | None,
     issued_token_seconds: float,
+    jwt_seconds: float | None,
     tls: bool,
     ca_file: Path,
     networks: bool,
@@ -126,6 +132,7 @@ def simulate(  # noqa: PLR0913 -- one argument for each option
         latency=Latency() if server_ms is None else Latency(server_ms / 1000, 0.0),
         token_directory=token_directory,
         issued_token_seconds=issued_token_seconds,
+        jwt_seconds=jwt_seconds,
     )
     if token_directory is not None:
         token_directory.mkdir(parents=True, exist_ok=True)

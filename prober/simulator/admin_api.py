@@ -12,6 +12,7 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from prober.simulator.faults import FAULTS
+from prober.simulator.permissions import Permissions, permission_named
 from prober.simulator.platform import Latency
 from prober.simulator.scenario import Action, apply_action, format_validation_errors
 from prober.simulator.simulator import Simulator
@@ -21,12 +22,15 @@ HELP = """The admin API of prober's simulated platform. Bodies are JSON.
 GET    /                            this text
 GET    /faults                      all faults, and the active ones
 PUT    /faults                      {"fault": "server_error", "tenant": "acme-prod", "times": 3}
+                                    "path": "/api/v1/*" limits it; "message" replaces the message
 DELETE /faults[?tenant=NAME]        end all faults, or those of one tenant
 GET    /tenants                     names, addresses, current tokens
 POST   /tenants/NAME/regenerate     a new token; the previous one becomes invalid
 POST   /tenants/NAME/replace-secret a new secret for the tenant's OAuth client
 POST   /tenants/NAME/deliver        write current token and secret to the token directory
-PUT    /tenants/NAME/denied         {"permissions": ["View sources"]}
+PUT    /tenants/NAME/denied         {"permissions": ["View sources"]}: 403 in all projects
+PUT    /tenants/NAME/permissions    {"projects": {"ops": ["sources-read"]}, "global": []}
+PUT    /tenants/NAME/processing     {"readable_ms": 0, "predicted_ms": 300, "streamed_ms": 500}
 PUT    /latency                     {"median_ms": 120, "sigma": 0, "tenant": "acme-prod"}
 PUT    /tenants/NAME/network        {"delay_ms": 80} or {"cut": true}
 GET    /requests[?tenant=NAME]      logged requests, with token fingerprints
@@ -51,6 +55,8 @@ def create_admin_api(simulator: Simulator) -> web.Application:
             web.post("/tenants/{tenant}/deliver", control.deliver),
             web.post("/tenants/{tenant}/replace-secret", control.replace_secret),
             web.put("/tenants/{tenant}/denied", control.deny),
+            web.put("/tenants/{tenant}/permissions", control.permissions),
+            web.put("/tenants/{tenant}/processing", control.processing),
             web.put("/tenants/{tenant}/network", control.network),
             web.put("/latency", control.latency),
             web.get("/requests", control.requests),
@@ -101,7 +107,13 @@ class _Control:
             for f in FAULTS.values()
         ]
         in_force = [
-            {"fault": a.fault.name, "tenant": a.tenant, "path": a.path, "times": a.times}
+            {
+                "fault": a.fault.name,
+                "tenant": a.tenant,
+                "path": a.path,
+                "times": a.times,
+                "message": a.message,
+            }
             for a in self._simulator.state.faults
         ]
         return web.json_response({"faults": table, "in_force": in_force})
@@ -125,7 +137,11 @@ class _Control:
                     "token_url": self._simulator.token_url,
                     "client_id": self._client_id(name),
                     "issued_tokens": self._simulator.state.identity.issued_tokens(name),
-                    "denied": sorted(self._simulator.state.accounts.denied(name)),
+                    "denied": sorted(self._permissions(name).denied),
+                    "permissions": {
+                        "projects": self._permissions(name).by_project(),
+                        "global": self._permissions(name).globally(),
+                    },
                 }
                 for name in self._simulator.state.tenants
             }
@@ -143,10 +159,38 @@ class _Control:
         return web.json_response({"file": str(file)})
 
     async def deny(self, request: web.Request) -> web.Response:
-        permissions = (await _body(request)).get("permissions", [])
-        tenant = self._simulator.state.require_tenant(_tenant(request))
-        self._simulator.state.accounts.deny(tenant, map(str, permissions))
+        names = _strings((await _body(request)).get("permissions", []), "permissions")
+        self._permissions(_tenant(request)).deny(names)
         return await self.tenants(request)
+
+    async def permissions(self, request: web.Request) -> web.Response:
+        body = await _body(request)
+        permissions = self._permissions(_tenant(request))
+        projects = body.get("projects", {})
+        if not isinstance(projects, dict):
+            raise ValueError("'projects' must be an object")  # noqa: TRY004 -- becomes a 400
+        checked = {str(name): _strings(names, str(name)) for name, names in projects.items()}
+        for names in (*checked.values(), _strings(body.get("global", []), "global")):
+            for each in names:
+                permission_named(each)
+        for project, names in checked.items():
+            permissions.set_project(project, names)
+        if "global" in body:
+            permissions.set_global(_strings(body["global"], "global"))
+        return await self.tenants(request)
+
+    async def processing(self, request: web.Request) -> web.Response:
+        body, tenant = await _body(request), _tenant(request)
+        state = self._simulator.state
+        processing = state.resources[state.require_tenant(tenant)].processing
+        for stage in ("readable", "predicted", "streamed"):
+            if f"{stage}_ms" in body:
+                setattr(processing, f"{stage}_seconds", float(body[f"{stage}_ms"]) / 1000)
+        return web.json_response(asdict(processing))
+
+    def _permissions(self, tenant: str) -> Permissions:
+        state = self._simulator.state
+        return state.resources[state.require_tenant(tenant)].permissions
 
     async def network(self, request: web.Request) -> web.Response:
         body, proxy = await _body(request), self._simulator.proxy(_tenant(request))
@@ -175,3 +219,9 @@ class _Control:
 
 def _tenant(request: web.Request) -> str:
     return request.match_info["tenant"]
+
+
+def _strings(value: object, name: str) -> list[str]:
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise ValueError(f"'{name}' must be a list of names")
+    return value

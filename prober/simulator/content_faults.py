@@ -97,7 +97,7 @@ def _first_result(content: Json, result: Json) -> Json:
 
 
 def _unread(content: Json, now: float) -> Json:
-    """The robots read nothing: the oldest result is old, and the sequence does not move."""
+    """Let the oldest result be old, and the sequence not move: the robots read nothing."""
     if not content.get("results"):
         return content
     return _unmoved(_first_result(content, _aged(content["results"][0], now)), now)
@@ -113,8 +113,8 @@ def _unmoved(content: Json, _: float) -> Json:
     if not content.get("results"):
         return content
     first = content["results"][0]
-    changed = {key: _UNMOVED for key in ("sequence_id", "continuation") if key in first}
-    outer = {key: _UNMOVED for key in ("sequence_id", "continuation") if key in content}
+    changed: Json = {key: _UNMOVED for key in ("sequence_id", "continuation") if key in first}
+    outer: Json = {key: _UNMOVED for key in ("sequence_id", "continuation") if key in content}
     return {**_first_result(content, {**first, **changed}), **outer}
 
 
@@ -122,7 +122,7 @@ def _silent(content: Json, _: float) -> Json:
     """No result waits, and none arrives."""
     if "results" not in content:
         return content
-    outer = {key: _UNMOVED for key in ("sequence_id", "continuation") if key in content}
+    outer: Json = {key: _UNMOVED for key in ("sequence_id", "continuation") if key in content}
     return {**content, **outer, "results": []}
 
 
@@ -137,12 +137,16 @@ def _user_emptied(content: Json, _: float) -> Json:
 
 
 def _permissions_lost(user: Json, _: float) -> Json:
-    lost = dict.fromkeys(user.get("organisation_permissions", ()), [])
+    lost: Json = {project: [] for project in user.get("organisation_permissions", ())}
     return {**user, "organisation_permissions": lost, "global_permissions": []}
 
 
 def _pinned_version_gone(stream: Json, _: float) -> Json:
     return {**stream, "model": {**(stream.get("model") or {}), "version": MISSING_VERSION}}
+
+
+def _outdated(comment: Json, _: float) -> Json:
+    return {**comment, "messages": [{"body": {"text": "An earlier text."}}]}
 
 
 def _set(**values: object) -> Callable[[Json, float], Json]:
@@ -182,9 +186,7 @@ _ALL = (
         "mailboxes were last synced eleven months ago",
         _each("keyed_sync_states", _long_unsynced),
     ),
-    ContentFault(
-        "mailboxes_empty", "no mailbox was ever synced", _emptied("keyed_sync_states")
-    ),
+    ContentFault("mailboxes_empty", "no mailbox was ever synced", _emptied("keyed_sync_states")),
     ContentFault(
         "inference_stuck",
         "the model's inference is stuck",
@@ -200,9 +202,7 @@ _ALL = (
         "the model's rating is poor",
         _inside("validation", _set(model_rating={"score": 23.0, "quality": "poor"})),
     ),
-    ContentFault(
-        "quota_used_up", "one quota is at 100 of 100", _each("quotas", _used(100, 100))
-    ),
+    ContentFault("quota_used_up", "one quota is at 100 of 100", _each("quotas", _used(100, 100))),
     ContentFault(
         "quota_nearly_used_up", "one quota is at 92 of 100", _each("quotas", _used(100, 92))
     ),
@@ -228,6 +228,9 @@ _ALL = (
         "user_missing", "an ok envelope without `user`", _without_user, "expectation_failed"
     ),
     ContentFault("user_empty", "a `user` without any key", _user_emptied),
+    ContentFault(
+        "comment_outdated", "comments are read with an earlier text", _inside("comment", _outdated)
+    ),
     ContentFault(
         "permissions_lost",
         "the user has no permission in any project; routes respond as before",

@@ -9,7 +9,7 @@ a reason of the prober's outcome table.
 import base64
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from types import MappingProxyType
 from urllib.parse import quote
@@ -139,6 +139,20 @@ _ALL = (
         "client_error",
         "422 in the envelope",
         _error_response(422),
+    ),
+    Fault(
+        "not_found",
+        FaultLayer.RESPONSE,
+        "client_error",
+        "404 in the envelope",
+        _error_response(404),
+    ),
+    Fault(
+        "conflict",
+        FaultLayer.RESPONSE,
+        "client_error",
+        "409 in the envelope",
+        _error_response(409),
     ),
     Fault(
         "server_error",
@@ -357,3 +371,37 @@ _CONTENT = tuple(
     for fault in CONTENT_FAULTS.values()
 )
 FAULTS: Mapping[str, Fault] = MappingProxyType({fault.name: fault for fault in (*_ALL, *_CONTENT)})
+
+
+def with_message(fault: Fault, message: str | None) -> Fault:
+    """Return a fault whose error in the envelope has another message; None keeps the usual one.
+
+    Raises ValueError if the fault is not an error in the envelope.
+    """
+    if message is None:
+        return fault
+    if fault.name not in ENVELOPE_ERRORS:
+        names = ", ".join(sorted(ENVELOPE_ERRORS))
+        raise ValueError(f"'{fault.name}' has no message; these have one: {names}")
+
+    def transform(response: Response, request: Request) -> Response:
+        failed = fault.transform(response, request)
+        body = json.dumps({"status": "error", "message": message}).encode()
+        return Response(failed.status, failed.headers, body)
+
+    return replace(fault, transform=transform)
+
+
+ENVELOPE_ERRORS = frozenset(
+    {
+        "token_rejected",
+        "permission_denied",
+        "quota_exceeded",
+        "rate_limited",
+        "client_error",
+        "conflict",
+        "not_found",
+        "server_error",
+        "unavailable",
+    }
+)

@@ -5,12 +5,26 @@ Names are the same in every tenant, so that examples work everywhere; IDs differ
 
 import base64
 import hashlib
-from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 PROJECT, DATASET, SOURCE, STREAM, BUCKET = "ops", "mail", "mailbox", "triage", "inbox"
 COMMENT = "c0ffee0123456789"
 MODEL_VERSION = 7
+MODEL_VERSIONS = (5, 6, 7)
+MODEL_FAMILIES = (
+    "english",
+    "english-dev",
+    "german",
+    "german-dev",
+    "random",
+    "transformer-english",
+    "transformer-xlm",
+)
+MAILBOX = "support@example.com"
+INTEGRATION = "exchange"
+ATTACHMENT = "simulated-attachment"
+ATTACHMENT_CONTENT = b"A parcel."
 QUOTAS = {
     "sources": (100, 3),
     "datasets": (100, 2),
@@ -18,7 +32,37 @@ QUOTAS = {
     "users": (500, 12),
 }
 FIRST_QUOTA = next(iter(QUOTAS))
-PERMISSIONS = ("sources-read", "voc-readonly", "streams-read", "streams-consume", "buckets-read")
+PROJECT_PERMISSIONS = (
+    "appliance-config-read",
+    "buckets-append",
+    "buckets-items-read",
+    "buckets-read",
+    "buckets-write",
+    "datasets-admin",
+    "datasets-export",
+    "datasets-review",
+    "files-write",
+    "integrations-read",
+    "integrations-write",
+    "sources-add-comments",
+    "sources-admin",
+    "sources-read",
+    "triggers-admin",
+    "triggers-consume",
+    "triggers-read",
+    "triggers-write",
+    "users-read",
+    "users-write",
+    "voc",
+    "voc-readonly",
+)
+GLOBAL_PERMISSIONS = (
+    "audit-read",
+    "projects-admin",
+    "tenant-quota-read",
+    "tenant-quota-write",
+    "tenant-users-read",
+)
 _CREATED_AT = "2026-01-05T08:00:00.123450+00:00"
 _UPDATED_AT = "2026-06-01T12:30:00+00:00"
 
@@ -27,7 +71,7 @@ TRAINING_AGE_SECONDS = 2 * 86_400.0
 RESULT_SECONDS = 60.0
 """How often the stream gets a result, which a simulated robot consumes until the next one."""
 
-Json = Mapping[str, object]
+Json = dict[str, Any]
 
 
 def timestamp(epoch_seconds: float) -> str:
@@ -46,26 +90,31 @@ def identifier(*names: str) -> str:
     return hashlib.sha256("/".join(names).encode()).hexdigest()[:16]
 
 
+def _id_of(tenant: str, kind: str, name: str, fixture: str) -> str:
+    """Return the ID of a resource. The fixture of each kind is known by its kind alone."""
+    return identifier(tenant, kind) if name == fixture else identifier(tenant, kind, name)
+
+
 def user(tenant: str, email: str) -> Json:
-    """Return the current user."""
+    """Return a user, without permissions."""
     return {
         "id": identifier(tenant, "user"),
         "username": email.partition("@")[0],
         "email": email,
         "created": _CREATED_AT,
         "global_permissions": [],
-        "organisation_permissions": {PROJECT: list(PERMISSIONS)},
+        "organisation_permissions": {},
         "sso_global_permissions": [],
         "verified": True,
     }
 
 
-def project(tenant: str) -> Json:
-    """Return the project."""
+def project(tenant: str, name: str = PROJECT, title: str = "Operations") -> Json:
+    """Return a project."""
     return {
-        "id": identifier(tenant, "project"),
-        "name": PROJECT,
-        "title": "Operations",
+        "id": _id_of(tenant, "project", name, PROJECT),
+        "name": name,
+        "title": title,
         "description": "",
         "created_at": _CREATED_AT,
         "updated_at": _UPDATED_AT,
@@ -73,13 +122,14 @@ def project(tenant: str) -> Json:
     }
 
 
-def source(tenant: str) -> Json:
-    """Return the source."""
+def source(tenant: str, full_name: str = f"{PROJECT}/{SOURCE}") -> Json:
+    """Return a source."""
+    owner, _, name = full_name.partition("/")
     return {
-        "id": identifier(tenant, "source"),
+        "id": _id_of(tenant, "source", full_name, f"{PROJECT}/{SOURCE}"),
         "_kind": "unknown",
-        "owner": PROJECT,
-        "name": SOURCE,
+        "owner": owner,
+        "name": name,
         "language": "en",
         "title": "Shared mailbox",
         "description": "",
@@ -88,23 +138,24 @@ def source(tenant: str) -> Json:
         "created_at": _CREATED_AT,
         "updated_at": _UPDATED_AT,
         "last_modified": _UPDATED_AT,
-        "bucket_id": identifier(tenant, "bucket"),
+        "bucket_id": None,
     }
 
 
-def dataset(tenant: str) -> Json:
-    """Return the dataset with its small taxonomy."""
+def dataset(tenant: str, full_name: str = f"{PROJECT}/{DATASET}") -> Json:
+    """Return a dataset with its small taxonomy."""
+    owner, _, name = full_name.partition("/")
     labels = [{"name": name} for name in ("Complaint", "Complaint > Delay", "Urgent")]
     return {
-        "id": identifier(tenant, "dataset"),
-        "owner": PROJECT,
-        "name": DATASET,
+        "id": _id_of(tenant, "dataset", full_name, f"{PROJECT}/{DATASET}"),
+        "owner": owner,
+        "name": name,
         "title": "Mail",
         "description": "",
         "created": _CREATED_AT,
         "last_modified": _UPDATED_AT,
         "model_family": "english",
-        "source_ids": [identifier(tenant, "source")],
+        "source_ids": [],
         "has_sentiment": False,
         "limited_access": False,
         "entity_defs": [],
@@ -119,12 +170,12 @@ def dataset(tenant: str) -> Json:
     }
 
 
-def stream(tenant: str) -> Json:
-    """Return the stream."""
+def stream(tenant: str, dataset_id: str, name: str = STREAM) -> Json:
+    """Return a stream."""
     return {
-        "id": identifier(tenant, "stream"),
-        "dataset_id": identifier(tenant, "dataset"),
-        "name": STREAM,
+        "id": _id_of(tenant, "stream", name, STREAM),
+        "dataset_id": dataset_id,
+        "name": name,
         "title": "Triage",
         "description": "",
         "created_at": _CREATED_AT,
@@ -150,17 +201,39 @@ def comment(tenant: str, created_at: str = _CREATED_AT) -> Json:
             }
         ],
         "user_properties": {"string:Channel": "mail", "number:Priority": 2},
-        "attachments": [],
+        "attachments": [
+            {
+                "name": "parcel.txt",
+                "size": len(ATTACHMENT_CONTENT),
+                "content_type": "text/plain",
+                "attachment_reference": ATTACHMENT,
+            }
+        ],
     }
 
 
-def bucket(tenant: str) -> Json:
-    """Return the bucket to which the mailbox is synchronised."""
+def bucket(tenant: str, full_name: str = f"{PROJECT}/{BUCKET}") -> Json:
+    """Return a bucket, to which mailboxes are synchronised."""
+    owner, _, name = full_name.partition("/")
     return {
-        "id": identifier(tenant, "bucket"),
-        "name": BUCKET,
-        "owner": PROJECT,
+        "id": _id_of(tenant, "bucket", full_name, f"{PROJECT}/{BUCKET}"),
+        "name": name,
+        "owner": owner,
         "created_at": _CREATED_AT,
+    }
+
+
+def email(tenant: str) -> Json:
+    """Return the one e-mail of the bucket."""
+    return {
+        "id": identifier(tenant, "email"),
+        "mailbox": MAILBOX,
+        "timestamp": _CREATED_AT,
+        "mime_content": "Subject: Delivery\r\n\r\nWhere is my parcel?",
+        "metadata": {"folder": ["Inbox"]},
+        "attachments": [],
+        "created_at": _CREATED_AT,
+        "updated_at": _UPDATED_AT,
     }
 
 
@@ -168,7 +241,7 @@ def sync_state(now: float) -> Json:
     """Return the synchronisation state of the mailbox, which was synchronised just now."""
     synced_at = timestamp(now - SYNC_AGE_SECONDS)
     return {
-        "mailbox_name": "support@example.com",
+        "mailbox_name": MAILBOX,
         "folder_id": None,
         "folder_path": ["Inbox"],
         "status": "UP_TO_DATE",
@@ -177,12 +250,13 @@ def sync_state(now: float) -> Json:
     }
 
 
-def integration(tenant: str) -> Json:
-    """Return the Exchange integration."""
+def integration(tenant: str, full_name: str = f"{PROJECT}/{INTEGRATION}") -> Json:
+    """Return an Exchange integration."""
+    owner, _, name = full_name.partition("/")
     return {
-        "id": identifier(tenant, "integration"),
-        "owner": PROJECT,
-        "name": "exchange",
+        "id": _id_of(tenant, "integration", full_name, f"{PROJECT}/{INTEGRATION}"),
+        "owner": owner,
+        "name": name,
         "title": "Exchange",
         "type": "exchange_online",
         "enabled": True,
@@ -195,7 +269,7 @@ def integration(tenant: str) -> Json:
 
 def _mailbox() -> Json:
     return {
-        "email": "support@example.com",
+        "email": MAILBOX,
         "enabled": True,
         "bucket_specification": {"project_name": PROJECT, "name": BUCKET, "title": "Inbox"},
     }
@@ -264,19 +338,19 @@ def model_status(now: float) -> Json:
     }
 
 
-def validation() -> Json:
-    """Return the model's rating."""
+def validation(version: int = MODEL_VERSION) -> Json:
+    """Return a model's rating."""
     return {
-        "version": MODEL_VERSION,
+        "version": version,
         "model_rating": {"score": 82.0, "quality": "good"},
         "reviewed_size": 1_250,
     }
 
 
-def model() -> Json:
+def model(version: int = MODEL_VERSION) -> Json:
     """Return a trained model."""
     return {
-        "version": MODEL_VERSION,
+        "version": version,
         "trained_time": _UPDATED_AT,
         "pinned": True,
         "validated": True,

@@ -6,7 +6,7 @@ Assumptions, because it is not documented: 401 for a missing or invalid token, 4
 permission, the messages of both, the format of tokens, and that the token is checked before the
 route.
 
-Users: each has one active token; permissions can be denied for each tenant.
+Users: each has one active token. Tokens are opaque, or JWTs that expire.
 
 Identity server: OAuth 2.0 client credentials (RFC 6749, 4.4), one client for each tenant. Unlike a
 user's one active token, any number of issued tokens are valid until they expire.
@@ -14,19 +14,26 @@ user's one active token, any number of issued tokens are valid until they expire
 Response times: drawn from a seeded log-normal distribution, or constant.
 """
 
+import base64
 import hashlib
 import hmac
 import json
 import math
 import random
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import parse_qs, unquote
 
-from prober.simulator import canned_responses, fixtures
+from prober.simulator import (
+    canned_responses,
+    routes_of_datasets,
+    routes_of_projects,
+    routes_of_sources,
+)
+from prober.simulator.api import Call
 from prober.simulator.http import Request, Response
+from prober.simulator.resources import ApiError, TenantResources
 
 
 def token_fingerprint(token: str) -> str:
@@ -34,70 +41,78 @@ def token_fingerprint(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()[:8]
 
 
+class TokenFactory:
+    """Makes tokens: opaque ones, or JWTs (RFC 7519) that expire. Equal seeds give equal tokens."""
+
+    def __init__(self, seed: str, bits: int, jwt_seconds: float | None = None) -> None:
+        """`jwt_seconds`: the lifetime of tokens; without it they are opaque and do not expire."""
+        self.jwt_seconds = jwt_seconds
+        self._random = random.Random(seed)  # noqa: S311 -- a simulator's tokens
+        self._bits = bits
+
+    def new(self, tenant: str, now: float) -> str:
+        """Return a new token of a tenant's user or client."""
+        opaque = f"{self._random.getrandbits(self._bits):0{self._bits // 4}x}"
+        if self.jwt_seconds is None:
+            return opaque
+        organisation = hashlib.sha256(tenant.encode()).hexdigest()[:32]
+        claims = {
+            "prt_id": organisation,
+            "scope": "Ixp.ApiAccess",
+            "iat": int(now),
+            "exp": int(now + self.jwt_seconds),
+            "jti": opaque,
+        }
+        signed = f"{_segment({'alg': 'HS256', 'typ': 'JWT'})}.{_segment(claims)}"
+        signature = hmac.digest(opaque.encode(), signed.encode(), "sha256")
+        return f"{signed}.{_base64(signature)}"
+
+
+def _segment(content: Mapping[str, object]) -> str:
+    return _base64(json.dumps(content).encode())
+
+
+def _base64(content: bytes) -> str:
+    return base64.urlsafe_b64encode(content).decode().rstrip("=")
+
+
 class UserStore:
     """The users of all tenants. Tenants of the same user share the user's one active token."""
 
-    def __init__(self, users: Iterable[tuple[str, str]], seed: int) -> None:
-        """`users`: pairs of tenant and user. Equal seeds give equal tokens."""
-        self._random = random.Random(f"tokens/{seed}")  # noqa: S311 -- a simulator's tokens
+    def __init__(
+        self, users: Iterable[tuple[str, str]], seed: int, jwt_seconds: float | None, now: float
+    ) -> None:
+        """`users`: pairs of tenant and user. `now`: when their tokens were generated."""
+        self._factory = TokenFactory(f"tokens/{seed}", 160, jwt_seconds)
         self._user_of = dict(users)
-        self._token_of: dict[str, str] = {}
-        self._denied: dict[str, frozenset[str]] = {}
-        for user in self._user_of.values():
+        self._token_of: dict[str, tuple[str, float]] = {}
+        for tenant, user in self._user_of.items():
             if user not in self._token_of:
-                self._token_of[user] = self._new_token()
+                self.regenerate(tenant, now)
 
     def token(self, tenant: str) -> str:
         """Return the active token of a tenant's user."""
-        return self._token_of[self._user_of[tenant]]
+        return self._token_of[self._user_of[tenant]][0]
 
     def user(self, tenant: str) -> str:
         """Return the e-mail address of a tenant's user."""
         return self._user_of[tenant]
 
-    def regenerate(self, tenant: str) -> str:
+    def regenerate(self, tenant: str, now: float) -> str:
         """Generate a new token. The previous one becomes invalid at once, for all tenants."""
-        self._token_of[self._user_of[tenant]] = self._new_token()
+        expires_at = now + (self._factory.jwt_seconds or math.inf)
+        self._token_of[self._user_of[tenant]] = (self._factory.new(tenant, now), expires_at)
         return self.token(tenant)
 
-    def is_accepted(self, tenant: str, authorization: str | None) -> bool:
+    def is_accepted(self, tenant: str, authorization: str | None, now: float) -> bool:
         """Return whether an Authorization header has the tenant's active token."""
         scheme, _, token = (authorization or "").partition(" ")
-        same = hmac.compare_digest(token.strip().encode(), self.token(tenant).encode())
-        return scheme.lower() == "bearer" and same
-
-    def deny(self, tenant: str, permissions: Iterable[str]) -> None:
-        """Deny permissions (named as in the user interface) to a tenant's user."""
-        self._denied[tenant] = frozenset(permissions)
-
-    def denied(self, tenant: str) -> frozenset[str]:
-        """Return the permissions that are denied to a tenant's user."""
-        return self._denied.get(tenant, frozenset())
-
-    def _new_token(self) -> str:
-        return f"{self._random.getrandbits(160):040x}"
+        active, expires_at = self._token_of[self._user_of[tenant]]
+        same = hmac.compare_digest(token.strip().encode(), active.encode())
+        return scheme.lower() == "bearer" and same and now < expires_at
 
 
 Content = Mapping[str, object]
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """The tenant and the user of a request, and its time in epoch seconds."""
-
-    tenant: str
-    user: str
-    now: float
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """One operation; `permission` is named as in the user interface, None if none is needed."""
-
-    method: str
-    pattern: str
-    permission: str | None
-    content: Callable[[Caller], Content]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,187 +129,7 @@ class TenantAddress:
         return "" if self.domain else f"/{self.organisation}/{self.tenant}/reinfer_"
 
 
-_OF = rf"(?:{fixtures.PROJECT}/{{name}}|id:[0-9a-f]{{{{16}}}})"
-_DATASET = _OF.format(name=fixtures.DATASET)
-_SOURCE = _OF.format(name=fixtures.SOURCE)
-_STREAM = rf"{_DATASET}/(?:streams|triggers)/{fixtures.STREAM}"
-_LABELS, _SOURCES, _STREAMS = "View labels", "View sources", "Consume streams"
-
-
-def _result(caller: Caller) -> Content:
-    number = int(caller.now // fixtures.RESULT_SECONDS)
-    created_at = fixtures.timestamp(number * fixtures.RESULT_SECONDS)
-    return {
-        "comment": fixtures.comment(caller.tenant, created_at),
-        "sequence_id": fixtures.sequence_id(caller.tenant, number),
-        "labels": [],
-    }
-
-
-def _fetched(caller: Caller) -> Content:
-    result = _result(caller)
-    return {
-        "results": [result],
-        "filtered": 0,
-        "sequence_id": result["sequence_id"],
-        "is_end_sequence": True,
-    }
-
-
-def _results(caller: Caller) -> Content:
-    result = _result(caller)
-    continuation = result["sequence_id"]
-    return {
-        "results": [{**result, "continuation": continuation, "prediction": {}}],
-        "num_filtered": 0,
-        "more_results": False,
-        "continuation": continuation,
-    }
-
-
-def _predictions(caller: Caller) -> Content:
-    uid = fixtures.comment(caller.tenant)["uid"]
-    return {
-        "predictions": [{"uid": uid, "labels": [{"name": ["Urgent"], "probability": 0.93}]}],
-        "model": {"version": fixtures.MODEL_VERSION, "time": "2026-06-01T12:30:00+00:00"},
-    }
-
-
-def _sync_states(_: Caller) -> Content:
-    names = ("new", "updated", "updated_properties_only", "updated_text_changed")
-    return {**dict.fromkeys(names, 0), "unchanged": 1}
-
-
-ROUTES = (
-    Route("GET", "/auth/user", None, lambda a: {"user": fixtures.user(a.tenant, a.user)}),
-    Route(
-        "POST", "/auth/refresh-user-permissions", None, lambda _: {"permissions_refreshed": None}
-    ),
-    Route("GET", "/api/v1/datasets", _LABELS, lambda a: {"datasets": [fixtures.dataset(a.tenant)]}),
-    Route(
-        "GET",
-        f"/api/v1/datasets/{_DATASET}",
-        _LABELS,
-        lambda a: {"dataset": fixtures.dataset(a.tenant)},
-    ),
-    Route("GET", "/api/v1/sources", _SOURCES, lambda a: {"sources": [fixtures.source(a.tenant)]}),
-    Route(
-        "GET",
-        f"/api/v1/sources/{_SOURCE}",
-        _SOURCES,
-        lambda a: {"source": fixtures.source(a.tenant)},
-    ),
-    Route(
-        "POST",
-        f"/api/v1/sources/{_SOURCE}/statistics",
-        _SOURCES,
-        lambda _: {"statistics": {"num_comments": 48_210}},
-    ),
-    Route(
-        "GET",
-        f"/api/v1/sources/{_SOURCE}/comments/{fixtures.COMMENT}",
-        _SOURCES,
-        lambda a: {"comment": fixtures.comment(a.tenant)},
-    ),
-    Route("POST", f"/api/v1/sources/{_SOURCE}/sync(?:-raw-emails)?", _SOURCES, _sync_states),
-    Route(
-        "GET",
-        "/api/(?:v1|_private)/projects",
-        None,
-        lambda a: {"projects": [fixtures.project(a.tenant)]},
-    ),
-    Route(
-        "GET",
-        f"/api/_private/projects/{fixtures.PROJECT}",
-        None,
-        lambda a: {"project": fixtures.project(a.tenant)},
-    ),
-    Route(
-        "GET",
-        f"/api/v1/datasets/{_DATASET}/streams",
-        _LABELS,
-        lambda a: {"streams": [fixtures.stream(a.tenant)]},
-    ),
-    Route(
-        "GET",
-        f"/api/v1/datasets/{_STREAM}",
-        _LABELS,
-        lambda a: {"stream": fixtures.stream(a.tenant)},
-    ),
-    Route(
-        "GET",
-        f"/api/v1/datasets/{_STREAM}/results",
-        _STREAMS,
-        _results,
-    ),
-    Route(
-        "POST",
-        f"/api/v1/datasets/{_STREAM}/fetch",
-        _STREAMS,
-        _fetched,
-    ),
-    Route(
-        "POST",
-        f"/api/v1/datasets/{_DATASET}/labellers/[0-9]+/predict-comments",
-        _LABELS,
-        _predictions,
-    ),
-    Route(
-        "POST",
-        f"/api/v1/datasets/{_DATASET}/labellers/[0-9]+/predict(?:-raw-emails)?",
-        _LABELS,
-        _predictions,
-    ),
-    Route(
-        "GET",
-        f"/api/_private/datasets/{_DATASET}/labellers/status",
-        None,
-        lambda a: {"dataset_status": fixtures.model_status(a.now)},
-    ),
-    Route(
-        "GET",
-        f"/api/(?:v1|_private)/datasets/{_DATASET}/labellers/(?:latest|[0-9]+)/validation",
-        None,
-        lambda _: {"label_groups": [], "validation": fixtures.validation()},
-    ),
-    Route(
-        "POST",
-        f"/api/_private/datasets/{_DATASET}/labellers",
-        None,
-        lambda _: {
-            "labellers": [fixtures.model()],
-            "model_tags": [],
-            "max_number_pinned_models": 100,
-        },
-    ),
-    Route("GET", "/api/_private/buckets", None, lambda a: {"buckets": [fixtures.bucket(a.tenant)]}),
-    Route(
-        "GET",
-        "/api/_private/buckets/id:[0-9a-f]{16}/keyed-sync-states/",
-        None,
-        lambda a: {"keyed_sync_states": [fixtures.sync_state(a.now)]},
-    ),
-    Route(
-        "GET",
-        "/api/_private/integrations",
-        None,
-        lambda a: {"integrations": [fixtures.integration(a.tenant)]},
-    ),
-    Route("GET", "/api/_private/quotas", None, lambda _: {"quotas": fixtures.quotas()}),
-    Route(
-        "POST",
-        "/api/v1/audit_events/query",
-        "Read audit logs",
-        lambda a: fixtures.audit_events(a.tenant, a.user),
-    ),
-    Route(
-        "GET",
-        "/api/(?:v1|_private)/users",
-        "View users",
-        lambda a: {"users": [fixtures.user(a.tenant, a.user)]},
-    ),
-)
-_COMPILED = tuple((re.compile(route.pattern), route) for route in ROUTES)
+ROUTES = (*routes_of_projects.ROUTES, *routes_of_sources.ROUTES, *routes_of_datasets.ROUTES)
 
 
 def tenant_of(request: Request, addresses: Mapping[str, TenantAddress]) -> tuple[str, str] | None:
@@ -322,22 +157,44 @@ def gateway_response(request: Request) -> Response:
     return canned_responses.unregistered(organisation, tenant)
 
 
-def handle_request(  # noqa: PLR0913 -- what the platform knows of a request
-    request: Request, path: str, tenant: str, accounts: UserStore, now: float, *, is_accepted: bool
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The tenant of a request, its user, and its time in epoch seconds."""
+
+    tenant: str
+    email: str
+    now: float
+
+
+def handle_request(
+    request: Request, path: str, caller: Caller, resources: TenantResources, *, is_accepted: bool
 ) -> Response:
-    """Return the platform's response; `path` is relative to the tenant's base address."""
+    """Return the platform's response; `path` is relative to the tenant's base address.
+
+    The response to HEAD is that to GET: the server leaves its body out.
+    """
     if not is_accepted:
         return error(HTTPStatus.UNAUTHORIZED)
-    plain = unquote(path)
-    matching = [route for pattern, route in _COMPILED if pattern.fullmatch(plain)]
+    try:
+        return _respond(request, unquote(path), caller, resources)
+    except ApiError as refused:
+        return error(refused.status, refused.message)
+
+
+def _respond(request: Request, path: str, caller: Caller, resources: TenantResources) -> Response:
+    method = "GET" if request.method == "HEAD" else request.method
+    matching = [(route, found) for route in ROUTES if (found := route.pattern.fullmatch(path))]
     if not matching:
-        return error(HTTPStatus.NOT_FOUND)
-    for route in matching:
-        if route.method == request.method:
-            if route.permission in accounts.denied(tenant):
-                return error(HTTPStatus.FORBIDDEN)
-            return envelope(200, "ok", route.content(Caller(tenant, accounts.user(tenant), now)))
-    return error(HTTPStatus.METHOD_NOT_ALLOWED)
+        raise ApiError(HTTPStatus.NOT_FOUND)
+    for route, found in matching:
+        if route.method == method:
+            call = Call(
+                request, caller.tenant, caller.email, caller.now, resources, found.groupdict()
+            )
+            route.check_permissions(call)
+            content = route.handler(call)
+            return content if isinstance(content, Response) else envelope(200, "ok", content)
+    raise ApiError(HTTPStatus.METHOD_NOT_ALLOWED)
 
 
 def error(status: int, message: str | None = None) -> Response:
@@ -359,10 +216,14 @@ PATH = "/identity_/connect/token"
 class OAuthServer:
     """The OAuth clients of all tenants and their tokens. Times are epoch seconds."""
 
-    def __init__(self, tenants: Iterable[str], seed: int, lifetime_seconds: float) -> None:
+    def __init__(
+        self, tenants: Iterable[str], seed: int, lifetime_seconds: float, *, jwt: bool = False
+    ) -> None:
         self.lifetime_seconds = lifetime_seconds
-        self._random = random.Random(f"identity/{seed}")  # noqa: S311 -- a simulator's secrets
-        self._secrets = {tenant: self._new() for tenant in tenants}
+        self._secret_factory = TokenFactory(f"identity/{seed}", 256)
+        jwt_seconds = lifetime_seconds if jwt else None
+        self._token_factory = TokenFactory(f"issued/{seed}", 256, jwt_seconds)
+        self._secrets = {tenant: self._new_secret(tenant) for tenant in tenants}
         self._issued: dict[str, tuple[str, float]] = {}
 
     def client_id(self, tenant: str) -> str:
@@ -379,7 +240,7 @@ class OAuthServer:
 
     def replace_secret(self, tenant: str) -> str:
         """Replace the secret of a tenant's client. Issued tokens stay valid."""
-        self._secrets[tenant] = self._new()
+        self._secrets[tenant] = self._new_secret(tenant)
         return self._secrets[tenant]
 
     def is_accepted(self, tenant: str, authorization: str | None, now: float) -> bool:
@@ -403,7 +264,7 @@ class OAuthServer:
             for token, (owner, expires_at) in self._issued.items()
             if expires_at > now
         }
-        token = self._new()
+        token = self._token_factory.new(tenant, now)
         self._issued[token] = (tenant, now + self.lifetime_seconds)
         content = {
             "access_token": token,
@@ -416,8 +277,8 @@ class OAuthServer:
     def _is_valid(self, tenant: str, secret: str) -> bool:
         return hmac.compare_digest(secret.encode(), self._secrets[tenant].encode())
 
-    def _new(self) -> str:
-        return f"{self._random.getrandbits(256):064x}"
+    def _new_secret(self, tenant: str) -> str:
+        return self._secret_factory.new(tenant, 0.0)
 
 
 def _error(error: str) -> Response:

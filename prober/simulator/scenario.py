@@ -53,6 +53,8 @@ class Action(_Strict):
     tenant: str | None = None
     path: str | None = None
     times: Annotated[int, Field(gt=0)] | None = None
+    message: Annotated[str, Field(max_length=1000)] | None = None
+    """The message of a fault that is an error in the envelope."""
 
     @model_validator(mode="after")
     def _has_one_verb(self) -> "Action":
@@ -60,6 +62,8 @@ class Action(_Strict):
             raise ValueError(f"an action has exactly one of: {', '.join(_VERBS)}")
         if self.network_delay_ms is not None and self.tenant is None:
             raise ValueError("network_delay_ms needs a tenant")
+        if self.message is not None and self.fault is None:
+            raise ValueError("message needs a fault")
         return self
 
 
@@ -123,7 +127,9 @@ async def play(
 async def apply_action(action: Action, simulator: Simulator) -> None:
     """Apply one action. Raises KeyError or ValueError if it is not possible."""
     if action.fault is not None:
-        await simulator.set_fault(action.fault, action.tenant, action.path, action.times)
+        await simulator.set_fault(
+            action.fault, action.tenant, action.path, action.times, message=action.message
+        )
     elif action.clear_faults is not None:
         await simulator.clear_faults(action.tenant if action.clear_faults == "tenant" else None)
     elif action.server_ms is not None:

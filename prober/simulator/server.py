@@ -284,7 +284,8 @@ class PlatformServer:
             if fault is not None and fault.layer is FaultLayer.WIRE:
                 await WIRE_FAULTS[fault.name](writer, response)
                 return
-            writer.write(head(response, close=request.wants_close) + response.body)
+            body = b"" if request.method == "HEAD" else response.body
+            writer.write(head(response, close=request.wants_close) + body)
             await writer.drain()
             if request.wants_close or decision.tenant is None:
                 return

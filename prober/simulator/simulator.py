@@ -1,6 +1,7 @@
 """The simulator: starts and stops the platform's server, and a network proxy for each tenant."""
 
 import asyncio
+import time
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from prober.simulator import platform
-from prober.simulator.faults import FaultLayer
+from prober.simulator.faults import FaultLayer, with_message
 from prober.simulator.platform import Latency
 from prober.simulator.server import Certificates, PlatformServer
 from prober.simulator.state import ActiveFault, SimulatedTenant, SimulatorState, fault_named
@@ -139,6 +140,8 @@ class SimulatorConfig:
     latency: Latency = field(default_factory=Latency)
     token_directory: Path | None = None
     issued_token_seconds: float = 3600.0
+    jwt_seconds: float | None = None
+    """The lifetime of users' tokens. With it all tokens are JWTs; without it they are opaque."""
 
 
 class Simulator:
@@ -147,7 +150,12 @@ class Simulator:
     def __init__(self, config: SimulatorConfig) -> None:
         self.config = config
         self.state = SimulatorState(
-            config.tenants, config.seed, config.latency, config.issued_token_seconds
+            config.tenants,
+            config.seed,
+            config.latency,
+            config.issued_token_seconds,
+            jwt_seconds=config.jwt_seconds,
+            now=time.time(),
         )
         self.certificates = Certificates() if config.tls else None
         self.proxies: dict[str, LatencyProxy] = {}
@@ -194,7 +202,7 @@ class Simulator:
 
     def regenerate(self, tenant: str) -> str:
         """Generate a new token for a tenant's user. The previous one becomes invalid at once."""
-        return self.state.accounts.regenerate(self.state.require_tenant(tenant))
+        return self.state.accounts.regenerate(self.state.require_tenant(tenant), time.time())
 
     @property
     def token_url(self) -> str:
@@ -223,17 +231,20 @@ class Simulator:
         tenant: str | None = None,
         path: str | None = None,
         times: int | None = None,
+        *,
+        message: str | None = None,
     ) -> None:
         """Start a fault of `faults.FAULTS`. Raises KeyError, or ValueError if not possible.
 
         `path` is a shell pattern for the path relative to a tenant's base address.
         """
         fault = fault_named(name)
+        with_message(fault, message)
         if fault.layer is FaultLayer.HANDSHAKE and self.certificates is None:
             raise ValueError(f"'{name}' needs TLS: this simulator speaks plain HTTP")
         if fault.layer in {FaultLayer.HANDSHAKE, FaultLayer.LISTENER} and (tenant or path or times):
             raise ValueError(f"'{name}' happens before any request: it applies to all tenants")
-        self.state.set_fault(ActiveFault(fault, tenant, path, times))
+        self.state.set_fault(ActiveFault(fault, tenant, path, times, message))
         if fault.layer in {FaultLayer.HANDSHAKE, FaultLayer.LISTENER}:
             await self._server.restart_listener()
 

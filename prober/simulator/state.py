@@ -12,9 +12,10 @@ from fnmatch import fnmatchcase
 from http import HTTPStatus
 
 from prober.simulator import canned_responses, platform
-from prober.simulator.faults import FAULTS, Fault, FaultLayer
+from prober.simulator.faults import FAULTS, Fault, FaultLayer, with_message
 from prober.simulator.http import Request, Response
 from prober.simulator.platform import (
+    Caller,
     Latency,
     OAuthServer,
     TenantAddress,
@@ -24,6 +25,7 @@ from prober.simulator.platform import (
     tenant_of,
     token_fingerprint,
 )
+from prober.simulator.resources import TenantResources
 
 MAX_LOGGED = 10_000
 
@@ -44,12 +46,16 @@ class SimulatedTenant:
 
 @dataclass(slots=True)
 class ActiveFault:
-    """An active fault, for one tenant or all, for some paths or all, `times` times or always."""
+    """An active fault, for one tenant or all, for some paths or all, `times` times or always.
+
+    `message` replaces the message of an error in the envelope.
+    """
 
     fault: Fault
     tenant: str | None = None
     path: str | None = None
     times: int | None = None
+    message: str | None = None
 
     def applies_to(self, tenant: str, path: str) -> bool:
         """Return whether the fault applies to a request; to token requests only if `path` does."""
@@ -113,12 +119,17 @@ class SimulatorState:
         seed: int,
         latency: Latency,
         issued_token_seconds: float = 3600.0,
+        *,
+        jwt_seconds: float | None = None,
+        now: float = 0.0,
     ) -> None:
+        """`jwt_seconds`: with it all tokens are JWTs, and users' tokens live so long from `now`."""
         self.tenants = {tenant.name: tenant for tenant in tenants}
-        self.accounts = UserStore(
-            [(t.name, t.user or f"prober@{t.name}.example") for t in self.tenants.values()], seed
-        )
-        self.identity = OAuthServer(self.tenants, seed, issued_token_seconds)
+        users = [(t.name, t.user or f"prober@{t.name}.example") for t in self.tenants.values()]
+        self.accounts = UserStore(users, seed, jwt_seconds, now)
+        self.resources = {name: TenantResources(name, email) for name, email in users}
+        jwt = jwt_seconds is not None
+        self.identity = OAuthServer(self.tenants, seed, issued_token_seconds, jwt=jwt)
         self.faults: list[ActiveFault] = []
         self.requests: deque[LoggedRequest] = deque(maxlen=MAX_LOGGED)
         self._addresses = {t.name: t.address for t in self.tenants.values()}
@@ -138,15 +149,18 @@ class SimulatorState:
             return Decision(None, gateway_response(request), None)
         tenant, path = found
         authorization = request.headers.get("authorization")
-        accepted = self.accounts.is_accepted(tenant, authorization) or self.identity.is_accepted(
-            tenant, authorization, now
+        accepted = any(
+            store.is_accepted(tenant, authorization, now)
+            for store in (self.accounts, self.identity)
         )
-        response, content_faults = self._with_content_faults(
-            handle_request(request, path, tenant, self.accounts, now, is_accepted=accepted),
-            tenant,
+        response = handle_request(
+            request,
             path,
-            now,
+            Caller(tenant, self.accounts.user(tenant), now),
+            self.resources[tenant],
+            is_accepted=accepted,
         )
+        response, content_faults = self._with_content_faults(response, tenant, path, now)
         seconds = self._latencies[tenant].draw(self._random)
         return Decision(tenant, response, seconds, self._fault(tenant, path), content_faults)
 
@@ -211,28 +225,34 @@ class SimulatorState:
 
         A fault that does not change the response does not count as one of its `times`.
         """
-        if response.status != HTTPStatus.OK or not response.body:
+        applicable = [
+            active
+            for active in self.faults
+            if active.fault.layer is FaultLayer.CONTENT and active.applies_to(tenant, path)
+        ]
+        is_json = ("Content-Type", "application/json") in response.headers
+        if not applicable or response.status != HTTPStatus.OK or not is_json:
             return response, ()
         content, names = json.loads(response.body), []
-        for active in self.faults:
-            if active.fault.layer is FaultLayer.CONTENT and active.applies_to(tenant, path):
-                changed = active.fault.patch(content, now)
-                if changed is not content:
-                    names.append(active.fault.name)
-                    content = changed
-                    active.count()
+        for active in applicable:
+            changed = active.fault.patch(content, now)
+            if changed is not content:
+                names.append(active.fault.name)
+                content = changed
+                active.count()
         if not names:
             return response, ()
         body = json.dumps(content).encode()
         return Response(response.status, response.headers, body), tuple(names)
 
     def _fault(self, tenant: str, path: str) -> Fault | None:
+        """Return the RESPONSE or WIRE fault of a request, with its own message."""
         for active in self.faults:
             if active.fault.layer in {FaultLayer.RESPONSE, FaultLayer.WIRE} and active.applies_to(
                 tenant, path
             ):
                 active.count()
-                return active.fault
+                return with_message(active.fault, active.message)
         return None
 
 

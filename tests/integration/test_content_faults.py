@@ -4,8 +4,9 @@ Times are not compared with the clock of the machine beyond hours.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import aiohttp
@@ -14,7 +15,7 @@ import pytest
 
 from prober.simulator.content_faults import CONTENT_FAULTS
 from prober.simulator.faults import FAULTS, FaultLayer
-from prober.simulator.fixtures import identifier
+from prober.simulator.fixtures import COMMENT, identifier
 from prober.simulator.platform import Latency, TenantAddress
 from prober.simulator.simulator import Simulator, SimulatorConfig
 from prober.simulator.state import SimulatedTenant
@@ -39,8 +40,9 @@ PATHS = {
     "sync": SYNC,
     "integrations": "/api/_private/integrations",
     "quotas": "/api/_private/quotas",
+    "comment": f"/api/v1/sources/ops/mailbox/comments/{COMMENT}",
 }
-HEALTHY = (
+HEALTHY: tuple[tuple[str, str, object], ...] = (
     ("user", "type(user.email)", "string"),
     ("user", "user.organisation_permissions.ops != `[]`", True),
     ("datasets", "length(datasets) > `0`", True),
@@ -51,7 +53,7 @@ HEALTHY = (
     ("validation", "validation.model_rating.quality", "good"),
     ("stream", "stream.model.version", 7),
 )
-BROKEN = (
+BROKEN: tuple[tuple[str, str, str, object], ...] = (
     ("integration_sync_error", "integrations", "integrations[0].disabled_reason", "sync_error"),
     ("integration_sync_error", "integrations", "integrations[0].enabled", False),
     ("integration_disabled_by_user", "integrations", "integrations[0].disabled_reason", "user"),
@@ -62,7 +64,12 @@ BROKEN = (
         "integrations[0].configuration.mailboxes[0].disabled_reason",
         "sync_error",
     ),
-    ("mailbox_disabled", "integrations", "integrations[0].enabled", True),
+    (
+        "mailbox_disabled",
+        "integrations",
+        "[integrations[0].enabled, integrations[0].configuration.mailboxes[0].enabled]",
+        [True, False],
+    ),
     ("mailboxes_empty", "sync", "keyed_sync_states", []),
     ("inference_stuck", "status", "dataset_status.inference_stuck", True),
     ("model_rating_poor", "validation", "validation.model_rating.quality", "poor"),
@@ -85,6 +92,7 @@ BROKEN = (
     ("pinned_version_gone", "streams", "streams[0].model.version", 999),
     ("user_missing", "user", "keys(@)", ["status"]),
     ("user_empty", "user", "user", {}),
+    ("comment_outdated", "comment", "comment.messages[0].body.text", "An earlier text."),
     ("permissions_lost", "user", "user.organisation_permissions", {"ops": []}),
 )
 AGED = {
@@ -107,17 +115,20 @@ async def simulator() -> AsyncIterator[Simulator]:
 async def ask(simulator: Simulator, of: str, tenant: str = "acme") -> Any:  # noqa: ANN401 -- JSON
     method, _, path = PATHS[of].rpartition(" ")
     path = path.replace(BUCKET, identifier(tenant, "bucket"))
+    uids = [f"{identifier(tenant, 'source')}.{COMMENT}"]
     headers = {"Authorization": f"Bearer {simulator.token(tenant)}"}
     async with (
         aiohttp.ClientSession(headers=headers) as session,
-        session.request(method or "GET", simulator.base_url(tenant) + path, json={}) as response,
+        session.request(
+            method or "GET", simulator.base_url(tenant) + path, json={"uids": uids}
+        ) as response,
     ):
         assert response.status == 200, await response.text()
         return await response.json()
 
 
 def age_hours(text: str) -> float:
-    return (datetime.now(UTC) - datetime.fromisoformat(text)).total_seconds() / HOUR
+    return (time.time() - datetime.fromisoformat(text).timestamp()) / HOUR
 
 
 @pytest.mark.parametrize(("of", "expression", "value"), HEALTHY)
@@ -159,7 +170,7 @@ async def test_a_stream_that_does_not_move_keeps_its_sequence_id(
 ) -> None:
     await simulator.set_fault(fault)
     content = await ask(simulator, "fetch")
-    later, _ = FAULTS[fault].patch({**content, "sequence_id": "moved"}, 4e9), None
+    later = FAULTS[fault].patch({**content, "sequence_id": "moved"}, 4e9)
     assert later["sequence_id"] == content["sequence_id"]
 
 

@@ -10,6 +10,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from aiohttp.web import Application, Request
 
 from prober.simulator.admin_api import create_admin_api
+from prober.simulator.fixtures import identifier
 from prober.simulator.platform import Latency, TenantAddress
 from prober.simulator.scenario import read_scenario
 from prober.simulator.simulator import Simulator, SimulatorConfig
@@ -25,7 +26,7 @@ GETS = (
     "/api/v1/datasets",
     "/api/v1/datasets/ops/mail",
     "/api/v1/datasets/ops%2Fmail",
-    "/api/v1/datasets/id:0123456789abcdef",
+    "/api/v1/datasets/id:{dataset}",
     "/api/v1/sources",
     "/api/v1/sources/ops%2Fmailbox/comments/c0ffee0123456789",
     "/api/v1/projects",
@@ -33,7 +34,7 @@ GETS = (
     "/api/v1/datasets/ops/mail/streams/triage/results?max_results=1",
     "/api/_private/datasets/ops/mail/labellers/status",
     "/api/_private/datasets/ops/mail/labellers/latest/validation",
-    "/api/_private/buckets/id:0123456789abcdef/keyed-sync-states/",
+    "/api/_private/buckets/id:{bucket}/keyed-sync-states/",
     "/api/_private/integrations",
     "/api/_private/quotas",
 )
@@ -65,7 +66,8 @@ async def ask(
 @pytest.mark.parametrize("path", GETS)
 @pytest.mark.parametrize("tenant", ["acme", "legacy"])
 async def test_every_read_is_answered(simulator: Simulator, tenant: str, path: str) -> None:
-    status, content = await ask(simulator, tenant, path)
+    ids = {kind: identifier(tenant, kind) for kind in ("dataset", "bucket")}
+    status, content = await ask(simulator, tenant, path.format(**ids))
     assert (status, content["status"]) == (200, "ok")
 
 
@@ -82,7 +84,7 @@ async def test_a_new_token_kills_the_old_one_at_once_wherever_it_is_used(
 
 
 async def test_permissions_are_per_endpoint(simulator: Simulator) -> None:
-    simulator.state.accounts.deny("acme", ["View sources"])
+    simulator.state.resources["acme"].permissions.deny(["View sources"])
     assert (await ask(simulator, "acme", "/api/v1/sources"))[0] == 403
     assert (await ask(simulator, "acme", "/api/v1/datasets"))[0] == 200
 
