@@ -4,6 +4,7 @@
 secrets.
 """
 
+import math
 import re
 from datetime import UTC, datetime, tzinfo
 from typing import Annotated
@@ -54,6 +55,18 @@ def format_latency(seconds: float | None) -> str:
     if seconds < _SECONDS_FROM:
         return f"{seconds * 1000:.0f} ms"
     return f"{seconds:.2f} s" if seconds < _MANY_SECONDS else f"{seconds:.1f} s"
+
+
+def format_rounded_latency(seconds: float | None) -> str:
+    """Return a latency to two digits, for columns that are compared: `84 ms`, `110 ms`, `1.2 s`."""
+    if seconds is None:
+        return NOTHING
+    digits = 1 - math.floor(math.log10(seconds)) if seconds > 0 else 0
+    rounded = round(seconds, digits)
+    if rounded >= _SECONDS_FROM:
+        return f"{rounded:.1f} s" if rounded < _MANY_SECONDS else f"{rounded:.0f} s"
+    milliseconds = rounded * 1000
+    return f"{milliseconds:.0f} ms" if milliseconds >= _MANY_SECONDS else f"{milliseconds:.1f} ms"
 
 
 def format_timestamp(timestamp: float | None, zone: tzinfo = UTC) -> str:

@@ -21,12 +21,53 @@ from prober.models import (
 )
 from prober.outcomes import Endpoint, SkipCause
 from prober.sinks import EventSink
-from prober.stats.aggregates import BUCKET_SECONDS, TimeBucket, bucket_for, bucket_start, summarize
+from prober.stats.aggregates import (
+    BUCKET_SECONDS,
+    DurationHistogram,
+    RunSummary,
+    TimeBucket,
+    bucket_for,
+    bucket_index,
+    bucket_start,
+    summarize,
+)
 from prober.stats.incidents import FailureStreak, advance
-from prober.stats.status import ProbeStatus, TenantStatus
+from prober.stats.status import ProbeStatus, RecentLatency, TenantStatus
 
 DAY_SECONDS = 86_400
+_RECENT_BUCKETS = 5  # the current one and the four before it: an hour at least
 _ProbeKey = tuple[str, str]
+
+
+class _RecentTimes:
+    """The latest server and network times of one tenant, by time bucket."""
+
+    __slots__ = ("_by_bucket",)
+
+    def __init__(self) -> None:
+        self._by_bucket: dict[int, tuple[Counter[int], Counter[int]]] = {}
+
+    def add(self, run: RunSummary) -> None:
+        """Add the times of a run that has both."""
+        if run.in_maintenance or run.server_seconds is None or run.network_seconds is None:
+            return
+        start = bucket_start(run.at)
+        server, network = self._by_bucket.setdefault(start, (Counter(), Counter()))
+        server[bucket_index(run.server_seconds)] += 1
+        network[bucket_index(run.network_seconds)] += 1
+        if len(self._by_bucket) > _RECENT_BUCKETS:
+            del self._by_bucket[min(self._by_bucket)]
+
+    def latency(self, now: float) -> RecentLatency:
+        """Return the times of the last hour or a little more."""
+        since = bucket_start(now) - (_RECENT_BUCKETS - 1) * BUCKET_SECONDS
+        server: Counter[int] = Counter()
+        network: Counter[int] = Counter()
+        for start, (of_server, of_network) in self._by_bucket.items():
+            if start >= since:
+                server.update(of_server)
+                network.update(of_network)
+        return RecentLatency(DurationHistogram(server), DurationHistogram(network))
 
 
 class StatusTracker(EventSink):
@@ -39,6 +80,7 @@ class StatusTracker(EventSink):
         self._buckets: dict[str, dict[int, TimeBucket]] = defaultdict(dict)
         self._monthly_totals: Mapping[str, TimeBucket] = {}
         self._certificate_expiry: dict[str, float] = {}
+        self._recent: defaultdict[str, _RecentTimes] = defaultdict(_RecentTimes)
         self._known_since = started_at
         self._sync_tenants(tenants)
 
@@ -54,7 +96,7 @@ class StatusTracker(EventSink):
             key: replace(self._status_by_probe.get(key) or ProbeStatus(probe), probe=probe)
             for key, probe in probes.items()
         }
-        for by_tenant in (self._buckets, self._certificate_expiry, self.changes):
+        for by_tenant in (self._buckets, self._certificate_expiry, self._recent, self.changes):
             for name in by_tenant.keys() - self.tenants.keys():
                 del by_tenant[name]
 
@@ -68,6 +110,7 @@ class StatusTracker(EventSink):
             status.probe, without_large_body(result), streak, slow
         )
         self._add(result.tenant, result.started_at, bucket_for(run))
+        self._recent[result.tenant].add(run)
         expiry = result.exchange.certificate_expiry_timestamp_seconds
         if expiry is not None and result.endpoint is Endpoint.API:
             self._certificate_expiry[result.tenant] = expiry
@@ -129,6 +172,7 @@ class StatusTracker(EventSink):
             shared_with=shared_with(statuses, tenant),
             token_rejected_for=shared_token_rejected_for(statuses, tenant),
             certificate_expiry=self._certificate_expiry.get(tenant),
+            recent_latency=self._recent[tenant].latency(now),
         )
 
     def result(self, tenant: str, probe: str) -> ProbeResult | None:

@@ -15,6 +15,7 @@ from prober.config.resolve import Config
 from prober.errors import HistoryError
 from prober.formatting import format_timestamp
 from prober.report.builder import ReportContext, build_report
+from prober.report.chart_files import chart_files, chart_links
 from prober.report.html import render_html
 from prober.report.markdown import render_markdown
 from prober.report.models import Report
@@ -30,7 +31,7 @@ def _as_json(made: Report) -> str:
 FORMATS: Mapping[str, Callable[[Report], str]] = MappingProxyType(
     {"md": render_markdown, "html": render_html, "json": _as_json}
 )
-_BY_SUFFIX = {".md": "md", ".html": "html", ".htm": "html", ".json": "json"}
+_BY_SUFFIX = {"": "md", ".md": "md", ".html": "html", ".htm": "html", ".json": "json"}
 
 
 @click.command("report")
@@ -73,6 +74,8 @@ def report_command(  # noqa: PLR0913 -- one argument for each option
 ) -> None:
     """Write a report about TENANT: availability, incidents, latency, and failed requests.
 
+    Charts of a Markdown file are SVG files beside it, whose names begin with its own.
+
     It reads the history in the state directory; the daemon need not run. It changes nothing, sends
     no request and reads no token.
 
@@ -86,6 +89,7 @@ def report_command(  # noqa: PLR0913 -- one argument for each option
     Exit status: 0; 1 if there is no history for that period; 2 for an invalid command line or
     configuration.
     """
+    chosen_format = _format(format_name, output)
     configuration = load(config_file)
     chosen = choose_tenant(configuration.tenants, tenant)
     now = time.time()
@@ -99,8 +103,30 @@ def report_command(  # noqa: PLR0913 -- one argument for each option
             now, zone_name, current_version().version, configuration.history.retention_seconds
         ),
     )
-    by_name = None if output is None else _BY_SUFFIX.get(output.suffix.lower())
-    _deliver(FORMATS[format_name or by_name or "md"](made), output)
+    if chosen_format == "md" and output is not None:
+        charts = chart_files(made, output.stem)
+        for name, content in charts.items():
+            _deliver(content, output.with_name(name))
+        _deliver(render_markdown(made, chart_links(made, output.stem)), output)
+    else:
+        _deliver(FORMATS[chosen_format](made), output)
+
+
+def _format(name: str | None, output: Path | None) -> str:
+    """Return the format's name; raises BadParameter for a suffix that is of none."""
+    if name is not None:
+        return name
+    if output is None:
+        return "md"
+    found = _BY_SUFFIX.get(output.suffix.lower())
+    if found is None:
+        known = ", ".join(filter(None, _BY_SUFFIX))
+        raise click.BadParameter(
+            f"'{output.name}': the suffix is of no format: use {known}, or add --format"
+            f" {'|'.join(FORMATS)}",
+            param_hint="--output",
+        )
+    return found
 
 
 def _time_range(since: str, until: str, zone_name: str, now: float) -> TimeRange:

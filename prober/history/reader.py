@@ -24,7 +24,7 @@ from prober.history.codec import (
 )
 from prober.history.schema import FILE_NAME, FORMAT
 from prober.history.writer import BUCKET_COLUMNS, HOUR_SECONDS, MINUTE_SECONDS, STREAK_COLUMNS
-from prober.outcomes import Reason, RejectionCause, TokenEventKind
+from prober.outcomes import Reason, RejectionCause, SkipCause, TokenEventKind
 from prober.render.documents import (
     FailureRecord,
     FailureSummary,
@@ -34,7 +34,7 @@ from prober.render.documents import (
     slow_request,
 )
 from prober.sqlite import open_to_read, translate_sqlite_errors
-from prober.stats.aggregates import Aggregate, TimeBucket, merge_aggregates
+from prober.stats.aggregates import SKIPPED, Aggregate, TimeBucket, merge_aggregates
 from prober.stats.incidents import FailureStreak, Incident, IncidentKey, newest_incidents
 
 
@@ -169,6 +169,22 @@ class HistoryReader:
             "SELECT DISTINCT start FROM time_bucket WHERE start >= ? AND start < ?", (since, until)
         )
         return frozenset(start for (start,) in rows)
+
+    def recorded_minutes(self, tenant: str, since: float, until: float) -> frozenset[int]:
+        """Return the starts of the minutes in which a run of a tenant is recorded, or was paused.
+
+        Runs that were skipped for another cause are no data.
+        """
+        found: set[int] = set()
+        with self._connection.reading() as connection:
+            if connection is not None:
+                for read in (_packed_minutes, _unpacked_minutes):
+                    found.update(
+                        at
+                        for _, at, aggregate in read(connection, tenant, since, until)
+                        if at not in found and _is_data(aggregate)
+                    )
+        return frozenset(found)
 
     def streaks(
         self, since: float, until: float, tenant: str | None = None
@@ -314,6 +330,13 @@ class HistoryReader:
         """Return what was deleted for lack of room."""
         before = dict(self._connection.rows("SELECT kind, before FROM retention_horizon", ()))
         return RetentionHorizon(before.get("failure"), before.get("everything"))
+
+
+_PAUSED = SKIPPED + SkipCause.TOKEN_REJECTED
+
+
+def _is_data(aggregate: Aggregate) -> bool:
+    return any(not kind.startswith(SKIPPED) or kind == _PAUSED for kind in aggregate.counts)
 
 
 _AggregateRow = tuple[str, int, Aggregate]

@@ -54,6 +54,7 @@ from prober.stats.status import ProbeStatus, TenantStatus
 
 BUCKETS_PER_DAY = 86_400 // BUCKET_SECONDS
 _MAX_FACT_CHARACTERS = 500
+_P95 = 0.95
 
 
 def _rule_texts(rules: Iterable[RuleDescription]) -> Mapping[tuple[str, Reason], str]:
@@ -154,10 +155,15 @@ class AvailabilityDocument:
 
 @dataclass(frozen=True, slots=True)
 class TenantStatusDocument:
-    """One tenant. `verdict` is a sentence, culprit first; programs should read `is_ok`."""
+    """One tenant. `verdict` is a sentence, culprit first; programs should read `is_ok`.
+
+    `server_p95_seconds` and `network_p95_seconds` are of the responses of the last hour or a
+    little more, of all probes.
+    """
 
     name: str
     environment: str
+    labels: Mapping[str, str]
     base_url: str
     verdict: str
     culprit: Culprit
@@ -169,6 +175,8 @@ class TenantStatusDocument:
     maintenance_ends_at: float | None
     certificate_expires_at: float | None
     known_since: float
+    server_p95_seconds: float | None
+    network_p95_seconds: float | None
     token: TokenDocument
     availability: AvailabilityDocument
     probes: tuple[ProbeDocument, ...]
@@ -275,6 +283,7 @@ def tenant_document(tenant_status: TenantStatus, now: float) -> TenantStatusDocu
     return TenantStatusDocument(
         name=tenant.name,
         environment=tenant.environment,
+        labels=dict(tenant.labels),
         base_url=tenant.base_url,
         verdict=text.text,
         culprit=text.culprit,
@@ -286,6 +295,8 @@ def tenant_document(tenant_status: TenantStatus, now: float) -> TenantStatusDocu
         maintenance_ends_at=tenant_status.maintenance.ends_at,
         certificate_expires_at=tenant_status.certificate_expiry,
         known_since=tenant_status.known_since,
+        server_p95_seconds=tenant_status.recent_latency.server.quantile(_P95),
+        network_p95_seconds=tenant_status.recent_latency.network.quantile(_P95),
         token=_token(tenant_status),
         availability=_availability(tenant_status),
         probes=tuple(_probe(tenant_status, each) for each in tenant_status.probes),

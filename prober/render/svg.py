@@ -1,4 +1,4 @@
-"""Timelines, latency bars, percentile charts, waterfalls and badges as SVG. Pure.
+"""Timelines, latency bars, percentile charts and badges as SVG. Pure.
 
 Colours and patterns come from the style sheet, by class; only the badge, which is shown on other
 sites, has its own. Everything that is shown in colour is in a label or a title, too. Coordinates
@@ -58,6 +58,27 @@ def strip_svg(
     return _picture("strip", STRIP_WIDTH, STRIP_HEIGHT, strip_label(buckets, label), shapes)
 
 
+def row_strip_svg(buckets: Sequence[TimeBucketDocument], name: str) -> Markup:
+    """Return a timeline for a row of a table, without the number of runs, which always changes."""
+    width = STRIP_WIDTH / max(len(buckets), 1)
+    shapes: list[str] = []
+    position = 0
+    for cell, group in groupby(map(_cell, buckets)):
+        count = len(list(group))
+        first = buckets[position]
+        end = buckets[position + count - 1].start + BUCKET_SECONDS
+        title = f"{format_hour_minute(first.start)} to {format_hour_minute(end)}: {cell.title}"
+        shapes.append(_column(cell, position * width, count * width, title))
+        position += count
+    failures = {
+        culprit: sum(each.by_culprit.get(culprit, 0) for each in buckets)
+        for culprit in _FAILURE_CULPRITS
+    }
+    texts = [f"{count} {CULPRIT_LABELS[culprit]}" for culprit, count in failures.items() if count]
+    label = f"last 24 hours of {name}, failures: {', '.join(texts) or 'none'}"
+    return _picture("strip", STRIP_WIDTH, STRIP_HEIGHT, label, shapes)
+
+
 def strip_label(buckets: Iterable[TimeBucketDocument], label: str) -> str:
     """Return in words what a timeline shows."""
     known = [each for each in buckets if each.runs or each.paused or each.in_maintenance]
@@ -107,43 +128,6 @@ def latency_label(buckets: Iterable[TimeBucketDocument]) -> str:
 def max_latency(buckets: Iterable[TimeBucketDocument]) -> float | None:
     """Return the seconds that the height of the latency bars stands for; None without data."""
     return max((_total_seconds(bucket) for bucket in buckets), default=0.0) or None
-
-
-def waterfall_svg(
-    phases: Mapping[str, float | None],
-    total_seconds: float,
-    server_seconds: float | None,
-    *,
-    failed: bool,
-) -> Markup:
-    """Return a bar for each phase, the server's share of waiting and our own time marked."""
-    known = [(name, seconds) for name, seconds in phases.items() if seconds is not None]
-    whole = max(total_seconds, sum(seconds for _, seconds in known))
-    if not known or whole <= 0:
-        return Markup("")
-    left, row, shapes = 0.0, 18, []
-    scale = 560 / whole
-    last = max((at for at, (name, _) in enumerate(known) if name != "own"), default=-1)
-    for number, (name, seconds) in enumerate(known):
-        top, start = number * row, 90 + left * scale
-        wide = max(seconds * scale, 1.0)
-        ends = failed and number == last
-        kind = "failed" if ends else "own" if name == "own" else "network"
-        shapes.append(f'<text x="0" y="{top + 13}">{escape(name)}</text>')
-        shapes.append(_rect(kind, start, top + 2, wide, row - 4))
-        if name == "wait" and server_seconds is not None:
-            share = min(server_seconds * scale, wide)
-            shapes.append(_rect("server", start, top + 2, share, row - 4))
-        took = f"{format_latency(seconds)}{' ✗' if ends else ''}"
-        shapes.append(f'<text x="{min(start + wide + 6, 670):.1f}" y="{top + 13}">{took}</text>')
-        left += seconds
-    phases_text = ", ".join(f"{name} {format_latency(seconds)}" for name, seconds in known)
-    server_text = (
-        "" if server_seconds is None else f"; server time {format_latency(server_seconds)}"
-    )
-    total_text = format_latency(total_seconds)
-    label = f"time by phase: {phases_text}{server_text}; total {total_text}"
-    return _picture("waterfall", 760, len(known) * row, label, shapes, stretch=False)
 
 
 def _cell(bucket: TimeBucketDocument) -> _Cell:
@@ -261,9 +245,11 @@ def series(
 
 def chart_svg(shown: TimeSeries, label: str, zone: tzinfo = UTC) -> Markup:
     """Return p50 and p95 of server and network time as lines; without data, the reason."""
-    max_seconds = max((value for point in shown.points for value in _values(point)), default=0.0)
+    max_seconds = max(
+        (value for point in shown.points for value in measured_seconds(point)), default=0.0
+    )
     if max_seconds <= 0:
-        return _chart_picture(_why_empty(shown), f"{label}: {_why_empty(shown)}")
+        return _chart_picture(why_empty(shown), f"{label}: {why_empty(shown)}")
     top = nice_ceiling(max_seconds)
     shapes = [_grid(shown, top, zone)]
     shapes += [_hatched(shown, point) for point in shown.points if _is_maintenance(point)]
@@ -271,7 +257,7 @@ def chart_svg(shown: TimeSeries, label: str, zone: tzinfo = UTC) -> Markup:
         for share in ("p95", "p50"):
             line = _line(shown, f"{side}_{share}_seconds", top)
             shapes.append(f'<path class="line {side} {share}" d="{line}"/>')
-    return _chart_picture("".join(shapes), f"{label}: {_description(shown)}")
+    return _chart_picture("".join(shapes), f"{label}: {chart_description(shown)}")
 
 
 def nice_ceiling(value: float) -> float:
@@ -294,7 +280,8 @@ def _point(at: float, aggregate: Aggregate) -> Point:
     )
 
 
-def _values(point: Point) -> Sequence[float]:
+def measured_seconds(point: Point) -> Sequence[float]:
+    """Return the 95th percentiles that a step has."""
     found = (point.server_p95_seconds, point.network_p95_seconds)
     return [value for value in found if value is not None]
 
@@ -303,7 +290,8 @@ def _is_maintenance(point: Point) -> bool:
     return point.in_maintenance > 0
 
 
-def _why_empty(shown: TimeSeries) -> str:
+def why_empty(shown: TimeSeries) -> str:
+    """Return why a chart has no line."""
     if not shown.points:
         return "no run in this time"
     if all(point.in_maintenance and not point.runs for point in shown.points):
@@ -313,8 +301,9 @@ def _why_empty(shown: TimeSeries) -> str:
     return "no response could be measured"
 
 
-def _description(shown: TimeSeries) -> str:
-    last = next(point for point in reversed(shown.points) if _values(point))
+def chart_description(shown: TimeSeries) -> str:
+    """Return the last values of a chart in words."""
+    last = next(point for point in reversed(shown.points) if measured_seconds(point))
     return (
         f"last: server half {format_latency(last.server_p50_seconds)},"
         f" 95 % {format_latency(last.server_p95_seconds)};"
@@ -412,6 +401,36 @@ def badge_svg(tenant: TenantStatusDocument) -> str:
         ' font-family="DejaVu Sans,Verdana,sans-serif">'
         f'<text x="{left / 2}" y="14">{name}</text>'
         f'<text x="{left + right / 2}" y="14">{status}</text></g></svg>'
+    )
+
+
+_FAVICON_COLOURS: Mapping[Culprit, str] = {
+    Culprit.PLATFORM: "#cf222e",
+    Culprit.NETWORK: "#0969da",
+    Culprit.CREDENTIAL: "#9a6700",
+    Culprit.UNDECIDED: "#8250df",
+    Culprit.REQUEST: "#953800",
+    Culprit.TENANT: "#0f6e84",
+}
+_FAVICON_MAX = 99
+
+
+def favicon_svg(count: int, culprit: Culprit) -> str:
+    """Return the page's icon: the number of tenants in trouble in the colour of the culprit."""
+    if not count:
+        return (
+            '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16">'
+            '<rect width="16" height="16" rx="3" fill="#1a7f37"/><path d="M4 8.5l3 3 5-6.5"'
+            ' fill="none" stroke="#fff" stroke-width="2" stroke-linejoin="round"/></svg>'
+        )
+    text = str(count) if count <= _FAVICON_MAX else f"{_FAVICON_MAX}+"
+    size = 12 - 2.5 * (len(text) - 1)
+    colour = _FAVICON_COLOURS.get(culprit, _UNKNOWN)
+    return (
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><rect width="16" height="16"'
+        f' rx="3" fill="{colour}"/><text x="8" y="{8 + size / 3:.1f}"'
+        f' text-anchor="middle" font-size="{size}" font-weight="700" fill="#fff"'
+        f' font-family="DejaVu Sans,Verdana,sans-serif">{text}</text></svg>'
     )
 
 

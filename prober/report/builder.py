@@ -3,11 +3,12 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import pairwise
 
 from prober.models import Tenant
 from prober.outcomes import CLASSIFICATION, Culprit, SkipCause
 from prober.render.documents import (
+    FailedRequest,
     IncidentDocument,
     TimeBucketDocument,
     bucket_document,
@@ -44,13 +45,15 @@ from prober.stats.slo import availability_from_aggregate
 
 @dataclass(frozen=True, slots=True)
 class DataCoverage:
-    """Which time buckets the history has, by their start in epoch seconds.
+    """What the history has of a period, in epoch seconds.
 
-    `known` are those of the tenant, `recorded` those of any tenant, `oldest` is the first of all.
-    Data from before `deleted_before` was deleted for lack of room; data from before
-    `retention_before` is older than the history keeps.
+    `minutes` are the starts of the minutes in which a run of the tenant is recorded, or was paused;
+    `known` are the starts of its time buckets, `recorded` those of any tenant. `oldest` is the
+    start of all data. Data from before `deleted_before` was deleted for lack of room; data from
+    before `retention_before` is older than the history keeps.
     """
 
+    minutes: Collection[int]
     known: Collection[int]
     recorded: Collection[int]
     oldest: float
@@ -59,40 +62,67 @@ class DataCoverage:
 
 
 def find_gaps(time_range: TimeRange, coverage: DataCoverage, min_seconds: float) -> tuple[Gap, ...]:
-    """Return the periods of at least `min_seconds` without data, to the quarter of an hour."""
-    starts = range(bucket_start(time_range.since), int(time_range.until), BUCKET_SECONDS)
-    found: list[Gap] = []
-    for cause, group in groupby(starts, lambda start: _gap_cause(start, coverage)):
-        members = list(group)
-        if cause is not None:
-            started_at = max(time_range.since, float(members[0]))
-            ended_at = min(time_range.until, float(members[-1] + BUCKET_SECONDS))
-            found.append(Gap(started_at, ended_at, cause))
-    return tuple(_long_enough(found, max(min_seconds, BUCKET_SECONDS)))
+    """Return the periods of at least `min_seconds` without a run, to the minute.
+
+    A period is divided where the cause changes.
+    """
+    return tuple(
+        gap
+        for start, end in _holes(time_range, coverage.minutes)
+        if end - start >= max(min_seconds, _MINUTE_SECONDS)
+        for gap in _divide_by_cause(start, end, coverage)
+    )
 
 
-def _gap_cause(start: int, coverage: DataCoverage) -> GapCause | None:
-    if start in coverage.known:
-        return None
-    if start in coverage.recorded:
-        return GapCause.NOT_WATCHED
-    if start >= coverage.oldest:
-        return GapCause.NOT_RUNNING
-    if coverage.deleted_before is not None and start < coverage.deleted_before:
+def _holes(time_range: TimeRange, minutes: Iterable[int]) -> Iterator[tuple[float, float]]:
+    """Yield the periods between the minutes that have a run, as (start, end)."""
+    position = time_range.since
+    for minute in sorted(minutes):
+        if minute >= time_range.until:
+            break
+        if minute > position:
+            yield position, float(minute)
+        position = max(position, float(minute + _MINUTE_SECONDS))
+    if position < time_range.until:
+        yield position, time_range.until
+
+
+def _divide_by_cause(start: float, end: float, coverage: DataCoverage) -> tuple[Gap, ...]:
+    buckets = map(float, range(bucket_start(start), int(end), BUCKET_SECONDS))
+    edges = sorted({start, end, *(at for at in (*buckets, coverage.oldest) if start < at < end)})
+    gaps: list[Gap] = []
+    for since, until in pairwise(edges):
+        cause = _gap_cause(since, coverage)
+        before = gaps[-1] if gaps else None
+        if before is not None and GapCause.NO_RUN in {cause, before.cause}:
+            # Part of a time bucket that has data of other minutes: its neighbour says why.
+            cause = before.cause if cause is GapCause.NO_RUN else cause
+            gaps[-1] = Gap(before.started_at, until, cause)
+        elif before is not None and before.cause is cause:
+            gaps[-1] = Gap(before.started_at, until, cause)
+        else:
+            gaps.append(Gap(since, until, cause))
+    return tuple(gaps)
+
+
+def _gap_cause(at: float, coverage: DataCoverage) -> GapCause:
+    bucket = bucket_start(at)
+    if at >= coverage.oldest:
+        if bucket in coverage.known:
+            return GapCause.NO_RUN
+        return GapCause.NOT_WATCHED if bucket in coverage.recorded else GapCause.NOT_RUNNING
+    if coverage.deleted_before is not None and at < coverage.deleted_before:
         return GapCause.NO_ROOM
-    return GapCause.TOO_OLD if start < coverage.retention_before else GapCause.BEFORE_HISTORY
-
-
-def _long_enough(gaps: list[Gap], min_seconds: float) -> Iterator[Gap]:
-    for gap in gaps:
-        if gap.ended_at - gap.started_at >= min_seconds:
-            yield gap
+    return GapCause.TOO_OLD if at < coverage.retention_before else GapCause.BEFORE_HISTORY
 
 
 MAX_INCIDENTS = 200
 MAX_CHARTS = 12
+MAX_GAPS = 100
 _CULPRIT_ORDER = (Culprit.NONE, *CULPRIT_PRIORITY)
-_GAP_INTERVALS = 2.0  # a probe with an interval of an hour leaves buckets empty in every hour
+_MINUTE_SECONDS = 60
+# A run may start a little late: between two runs on time, nearly a whole interval is empty.
+_GAP_INTERVALS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +151,9 @@ def build_report(
     shares = _shares(incidents, total, time_range.since, end)
     step = max(history.step_seconds, BUCKET_SECONDS)
     together, by_probe = _series(history, time_range)
-    gaps = find_gaps(
-        time_range, _coverage(history, context), _GAP_INTERVALS * _shortest_interval(tenant)
-    )
-    unknown_seconds = sum(gap.ended_at - gap.started_at for gap in gaps)
+    min_gap_seconds = max(_GAP_INTERVALS * _shortest_interval(tenant), _MINUTE_SECONDS)
+    gaps = find_gaps(time_range, _coverage(history, context), min_gap_seconds)
+    unknown_seconds = sum(gap.seconds for gap in gaps)
     return Report(
         schema_version=SCHEMA_VERSION,
         tenant=tenant.name,
@@ -145,18 +174,26 @@ def build_report(
         figures=_figures(history.totals, total, objective),
         failure_count=history.failure_count,
         failures_known_since=_if_within(history.horizon.failures, time_range),
-        failed_requests=tuple(
-            failed_request(failure, incident_number(failure, listed))
-            for failure in history.failures
-        ),
+        failed_requests=_failed_requests(history, listed),
         slow_requests=history.slow_requests,
-        gaps=gaps,
+        gaps=_longest_gaps(gaps),
+        gap_count=len(gaps),
+        min_gap_seconds=min_gap_seconds,
+        unknown_seconds=unknown_seconds,
         token_events=history.token_events,
         method=text.METHOD,
         strip_step_seconds=step,
         strip=_strip_buckets(history.buckets, time_range, step),
         series=together,
         series_by_probe=by_probe,
+    )
+
+
+def _failed_requests(
+    history: HistoryExtract, listed: Sequence[IncidentDocument]
+) -> tuple[FailedRequest, ...]:
+    return tuple(
+        failed_request(failure, incident_number(failure, listed)) for failure in history.failures
     )
 
 
@@ -231,11 +268,21 @@ def _if_within(timestamp: float | None, time_range: TimeRange) -> float | None:
     return None if timestamp is None or timestamp <= time_range.since else timestamp
 
 
+def _longest_gaps(gaps: Sequence[Gap]) -> tuple[Gap, ...]:
+    """Return the gaps to list in the order of time; of too many, the longest ones."""
+    longest = sorted(gaps, key=lambda each: -each.seconds)[:MAX_GAPS]
+    return tuple(sorted(longest, key=lambda each: each.started_at))
+
+
 def _coverage(history: HistoryExtract, context: ReportContext) -> DataCoverage:
+    oldest = context.now if history.oldest is None else history.oldest
+    first = min(history.minutes, default=oldest)
     return DataCoverage(
+        minutes=history.minutes,
         known=history.buckets.keys(),
         recorded=history.recorded,
-        oldest=context.now if history.oldest is None else history.oldest,
+        # The oldest time bucket begins up to a quarter of an hour before the first run in it.
+        oldest=first if bucket_start(first) == oldest else oldest,
         deleted_before=history.horizon.everything,
         retention_before=context.now - context.retention_seconds,
     )

@@ -12,7 +12,8 @@ from markupsafe import Markup
 
 from prober import formatting
 from prober.outcomes import Culprit
-from prober.render.svg import chart_svg, strip_svg
+from prober.render.elements import chart_element
+from prober.render.svg import strip_svg
 from prober.render.text import CULPRIT_LABELS, REASONS, SKIPS, symbol
 from prober.report import text
 from prober.report.models import Report
@@ -43,6 +44,7 @@ def _register_filters(environment: jinja2.Environment, zone: tzinfo) -> None:
             "percent": formatting.format_percent,
             "timestamp": partial(formatting.format_timestamp, zone=zone),
             "number": "{:,}".format,
+            "describe_gaps": text.describe_gaps,
             "describe_incident": text.describe_incident,
             "describe_token_event": text.describe_token_event,
             "probes": text.format_probes,
@@ -53,7 +55,7 @@ def _register_filters(environment: jinja2.Environment, zone: tzinfo) -> None:
     environment.globals.update(
         {
             "strip": partial(strip_svg, zone=zone),
-            "chart": partial(chart_svg, zone=zone),
+            "chart": partial(chart_element, zone=zone),
             "symbol": symbol,
             "CULPRITS": tuple(Culprit),
             "GAPS": text.GAPS,

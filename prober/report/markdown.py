@@ -6,6 +6,7 @@ Foreign text is in code spans, outcomponent of tables: there it cannot be read a
 import re
 from collections.abc import Iterator, Sequence
 from datetime import tzinfo
+from urllib.parse import quote
 
 from prober.formatting import (
     NOTHING,
@@ -21,6 +22,7 @@ from prober.report.models import Percentiles, Report
 from prober.report.text import (
     GAPS,
     INDICATORS,
+    describe_gaps,
     describe_incident,
     describe_listed_failures,
     describe_token_event,
@@ -33,8 +35,8 @@ _MOST_CHARACTERS = 600
 _NUMBER = re.compile(r"(?:-|[0-9][0-9.,]*(?: (?:%|ms|s))?)")
 
 
-def render_markdown(report: Report) -> str:
-    """Return the whole document."""
+def render_markdown(report: Report, charts: Sequence[tuple[str, str]] = ()) -> str:
+    """Return the whole document; `charts` are (title, file name) of the charts beside it."""
     zone = parse_time_zone(report.time_zone)
     parts = (
         _heading(report, zone),
@@ -42,6 +44,7 @@ def render_markdown(report: Report) -> str:
         _incidents(report, zone),
         _outcomes(report),
         _latency(report),
+        _charts(charts),
         _failed(report, zone),
         _slow(report, zone),
         _data_gaps(report, zone),
@@ -223,6 +226,14 @@ def _latency(report: Report) -> Iterator[str]:
     )
 
 
+def _charts(charts: Sequence[tuple[str, str]]) -> Iterator[str]:
+    if not charts:
+        return
+    yield from ("", "## Charts")
+    for title, name in charts:
+        yield from ("", f"![{_cell(title)}]({quote(name)})")
+
+
 def _percentiles(component: Percentiles | None) -> tuple[str, ...]:
     if component is None:
         return (NOTHING,) * 4
@@ -253,22 +264,27 @@ def _failed_request(number: int, request: FailedRequest, zone: tzinfo) -> Iterat
         f"{number}. {format_timestamp(request.at, zone)}, {request.probe}{status},"
         f" {CULPRIT_LABELS[request.culprit]}: {REASONS[request.reason]}{of}"
     )
-    yield f"   - request: {code(f'{request.method} {request.url}')}"
-    yield from (f"   - {name}: {code(value)}" for name, value in request.request_ids.items())
+    # A nested list belongs to its item if it is indented by the width of the item's marker
+    # (CommonMark 0.31.2, 5.2), which grows with the number.
+    indent = " " * len(f"{number}. ")
+    yield from (f"{indent}- {line}" for line in _facts_of_request(request))
+
+
+def _facts_of_request(request: FailedRequest) -> Iterator[str]:
+    yield f"request: {code(f'{request.method} {request.url}')}"
+    yield from (f"{name}: {code(value)}" for name, value in request.request_ids.items())
     if request.envelope_status is not None:
         message = "" if request.message is None else f", message {code(request.message)}"
-        yield f"   - envelope: {code(request.envelope_status)}{message}"
+        yield f"envelope: {code(request.envelope_status)}{message}"
     if request.server_seconds is not None:
-        server, network = (
-            format_latency(request.server_seconds),
-            format_latency(request.network_seconds),
-        )
-        times = f"server {server}, network {network}"
-        yield f"   - time: {times}, total {format_latency(request.total_seconds)}"
+        server = format_latency(request.server_seconds)
+        network = format_latency(request.network_seconds)
+        total = format_latency(request.total_seconds)
+        yield f"time: server {server}, network {network}, total {total}"
     elif request.total_seconds is not None:
-        yield f"   - time: total {format_latency(request.total_seconds)}"
-    yield f"   - evidence: {code(request.evidence)}"
-    yield f"   - rule {request.rule}: {request.rule_text}"
+        yield f"time: total {format_latency(request.total_seconds)}"
+    yield f"evidence: {code(request.evidence)}"
+    yield f"rule: {request.rule_text}"
 
 
 def _slow(report: Report, zone: tzinfo) -> Iterator[str]:
@@ -294,14 +310,15 @@ def _slow_request(number: int, request: SlowRequest, zone: tzinfo) -> str:
 
 def _data_gaps(report: Report, zone: tzinfo) -> Iterator[str]:
     yield from ("", "## Missing data", "")
+    yield describe_gaps(report)
+    if report.gaps or report.failures_known_since is not None:
+        yield ""
     for gap in report.gaps:
         since, until = (format_timestamp(at, zone) for at in (gap.started_at, gap.ended_at))
         yield f"- From {since} to {until}: {GAPS[gap.cause]}."
     if report.failures_known_since is not None:
         since = format_timestamp(report.failures_known_since, zone)
         yield f"- Failed requests from before {since}: deleted for lack of room (history.max_size)."
-    if not report.gaps and report.failures_known_since is None:
-        yield "No gap of 15 minutes or more."
 
 
 def _token(report: Report, zone: tzinfo) -> Iterator[str]:

@@ -29,6 +29,7 @@ class GapCause(StrEnum):
     NO_ROOM = "no_room"
     NOT_RUNNING = "not_running"
     NOT_WATCHED = "not_watched"
+    NO_RUN = "no_run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +87,20 @@ class Gap:
     ended_at: float
     cause: GapCause
 
+    @property
+    def seconds(self) -> float:
+        """How long it is."""
+        return self.ended_at - self.started_at
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
     """A tenant's report from `since` to before `until`.
 
     Incidents are listed whole, even where they began before the range. `incident_count` and
-    `failure_count` include what is not listed. Failures from before `failures_known_since` were
-    deleted for lack of room; it is null where none were.
+    `failure_count` include what is not listed, as do `gap_count` and `unknown_seconds`; shorter
+    gaps than `min_gap_seconds` are none. Failures from before `failures_known_since` were deleted
+    for lack of room; it is null where none were.
     """
 
     schema_version: int
@@ -118,6 +125,9 @@ class Report:
     failed_requests: tuple[FailedRequest, ...]
     slow_requests: tuple[SlowRequest, ...]
     gaps: tuple[Gap, ...]
+    gap_count: int
+    min_gap_seconds: float
+    unknown_seconds: float
     token_events: tuple[TokenEventRecord, ...]
     method: tuple[str, ...]
     strip_step_seconds: int

@@ -21,8 +21,9 @@ _STEPS_SECONDS = (60, 900, 3600, 4 * 3600, 24 * 3600, 7 * 24 * 3600)
 class HistoryExtract:
     """A tenant's data in a time range.
 
-    `oldest` is the start of the oldest data of any tenant, None for an empty history; `recorded`
-    are the starts of the time buckets in which any tenant has data.
+    `oldest` is the start of the oldest data of any tenant, None for an empty history; `minutes`
+    are the starts of the minutes in which the tenant has data, `recorded` those of the time buckets
+    in which any tenant has.
     """
 
     oldest: float | None
@@ -30,6 +31,7 @@ class HistoryExtract:
     aggregates: Aggregates
     step_seconds: int
     buckets: Mapping[int, TimeBucket]
+    minutes: frozenset[int]
     recorded: frozenset[int]
     streaks: tuple[FailureStreak, ...]
     horizon: RetentionHorizon
@@ -59,6 +61,7 @@ def read_history(directory: Path, tenant: str, time_range: TimeRange, now: float
         aggregates=history.aggregates(tenant, since // step * step, until, step),
         step_seconds=step,
         buckets=history.buckets(first_bucket, until, tenant).get(tenant, {}),
+        minutes=history.recorded_minutes(tenant, since, until),
         recorded=history.recorded_buckets(first_bucket, until),
         streaks=tuple(each for each in streaks if each.ended_at is None or each.ended_at >= since),
         horizon=history.retention_horizon(),

@@ -41,6 +41,7 @@ GAPS: Mapping[GapCause, str] = MappingProxyType(
         GapCause.NO_ROOM: "deleted from the history for lack of room (history.max_size)",
         GapCause.NOT_RUNNING: "no prober was running, or it could not write the history",
         GapCause.NOT_WATCHED: "this tenant was not probed, others were",
+        GapCause.NO_RUN: "no run is recorded: the prober did not run, or could not write",
     }
 )
 
@@ -113,6 +114,22 @@ def describe_listed_failures(report: Report) -> str:
         f"{listed} of {report.failure_count:,}, those of the platform first: at most"
         f" {MAX_ALIKE} for each hour, probe and reason, and only a few of those that the platform"
         " is not responsible for."
+    )
+
+
+def describe_gaps(report: Report) -> str:
+    """Return how complete the data is, in one sentence."""
+    shortest = format_exact_duration(report.min_gap_seconds)
+    if not report.gap_count:
+        return f"No gap of {shortest} or more."
+    listed = (
+        f"; the {len(report.gaps)} longest are listed"
+        if len(report.gaps) < report.gap_count
+        else ""
+    )
+    return (
+        f"{pluralize(report.gap_count, 'gap')} of {shortest} or more,"
+        f" {format_exact_duration(report.unknown_seconds)} in total{listed}."
     )
 
 

@@ -14,7 +14,7 @@ _HINT = "write how long ago, such as '24h' or '7d', or a time such as '2026-11-2
 
 @dataclass(frozen=True, slots=True)
 class TimeRange:
-    """Whole minutes from `since` to before `until`, in epoch seconds."""
+    """From `since` to before `until`, in epoch seconds: whole minutes, but for the present one."""
 
     since: float
     until: float
@@ -57,18 +57,18 @@ def parse_time(text: str, now: float, zone: tzinfo) -> float:
 
 
 def time_range(since: float, until: float, now: float) -> TimeRange:
-    """Return a range in whole minutes, including the current one; its future is cut off.
+    """Return a range in whole minutes; of the current minute, the part that is over.
 
     Raises ValueError for an empty or too long range.
     """
     first = math.ceil(since / _MINUTE_SECONDS) * _MINUTE_SECONDS
-    last = math.ceil(min(until, now) / _MINUTE_SECONDS) * _MINUTE_SECONDS
+    last = min(math.ceil(until / _MINUTE_SECONDS) * _MINUTE_SECONDS, math.floor(now))
     if since >= now:
         raise ValueError("begins in the future: there is no data yet")
     if since >= until:
         raise ValueError("is empty: it ends before it begins")
     if last - first > _MAX_SECONDS:
         raise ValueError("is too long: write at most 10000 days")
-    if first == last:
+    if first >= last:
         raise ValueError("is shorter than a minute")
     return TimeRange(float(first), float(last))

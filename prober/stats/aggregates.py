@@ -310,6 +310,14 @@ def bucket_for(run: RunSummary) -> TimeBucket:
     )
 
 
+def bucket_from_aggregate(aggregate: Aggregate) -> TimeBucket:
+    """Return the runs of an aggregate as a time bucket, without their latency."""
+    by_culprit = {culprit.value: count for culprit, count in aggregate.by_culprit.items()}
+    return TimeBucket(
+        **by_culprit, paused=aggregate.paused, in_maintenance=aggregate.in_maintenance
+    )
+
+
 def sum_buckets(buckets: Iterable[TimeBucket]) -> TimeBucket:
     """Return the sum of time buckets."""
     return TimeBucket(*map(sum, zip(*map(bucket_values, (TimeBucket(), *buckets)), strict=True)))

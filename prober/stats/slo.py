@@ -12,7 +12,7 @@ the prober's own errors and runs in maintenance, which say nothing about the pla
 
 from dataclasses import dataclass
 
-from prober.stats.aggregates import Aggregate, TimeBucket
+from prober.stats.aggregates import Aggregate, TimeBucket, bucket_from_aggregate
 
 BUDGET_SECONDS = 30 * 86_400.0
 _ROUNDING = 1e-6  # 1 - 0.995 is a little more than 0.005
@@ -67,10 +67,7 @@ def availability_from_bucket(bucket: TimeBucket, objective_ratio: float) -> Avai
 
 def availability_from_aggregate(aggregate: Aggregate, objective_ratio: float) -> Availability:
     """Return the availability in an aggregate."""
-    by_culprit = {culprit.value: count for culprit, count in aggregate.by_culprit.items()}
-    bucket = TimeBucket(
-        **by_culprit, paused=aggregate.paused, in_maintenance=aggregate.in_maintenance
-    )
+    bucket = bucket_from_aggregate(aggregate)
     return availability_from_bucket(bucket, objective_ratio)
 
 

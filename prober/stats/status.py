@@ -6,8 +6,19 @@ from dataclasses import dataclass
 from prober.maintenance import MaintenanceStatus
 from prober.models import Probe, ProbeResult, Tenant, TokenStatus
 from prober.outcomes import LatencyComponent, Reason, SkipCause, TokenState
-from prober.stats.aggregates import TimeBucket
+from prober.stats.aggregates import DurationHistogram, TimeBucket
 from prober.stats.incidents import FailureStreak
+
+
+@dataclass(frozen=True, slots=True)
+class RecentLatency:
+    """The server and network times of a tenant's latest responses, without those in maintenance."""
+
+    server: DurationHistogram
+    network: DurationHistogram
+
+
+_NO_LATENCY = RecentLatency(DurationHistogram(), DurationHistogram())
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +61,7 @@ class TenantStatus:
     shared_with: tuple[str, ...] = ()
     token_rejected_for: str | None = None
     certificate_expiry: float | None = None
+    recent_latency: RecentLatency = _NO_LATENCY
 
     def is_paused(self, probe_status: ProbeStatus) -> bool:
         """Return whether a probe is not run because the token was rejected in another probe."""

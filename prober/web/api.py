@@ -20,6 +20,8 @@ from prober.stats.incidents import IncidentKey
 from prober.web import queries
 from prober.web.context import SITE, WebContext
 from prober.web.queries import (
+    DEFAULT_RANGE,
+    ChartPeriod,
     ErrorDocument,
     EventsDocument,
     FailuresDocument,
@@ -30,7 +32,6 @@ from prober.web.queries import (
     SeriesDocument,
 )
 
-DEFAULT_RANGE = "24h"
 _SINCE_PATTERN = "^[1-9][0-9]{0,3}(s|m|h|d)$"
 _CURSOR = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)~([a-z]{1,16})~([01])~([a-z0-9_-]{1,63})")
 _MAX_ITEMS = 200
@@ -249,7 +250,7 @@ async def _prober(site: WebContext) -> ProberDocument:
 
 
 async def _series(site: WebContext, tenant: str, range: str) -> SeriesDocument:  # noqa: A002
-    return await queries.series_of(site, tenant, range)
+    return await queries.series_of(site, tenant, ChartPeriod(range))
 
 
 async def _failures(

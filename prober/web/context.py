@@ -46,6 +46,8 @@ class WebContext:
     allowed_hosts: tuple[str, ...] = ()
     is_loopback: bool = False
     """Whether only this machine can reach the server."""
+    route_prefix: str = ""
+    """The path before all addresses, such as `/prober`; "" for none."""
     refresh_metrics: Callable[[], int] = lambda: 0
     """Does one step of the preparation of `render_metrics`, on the event loop; returns how many
     steps remain."""

@@ -1,26 +1,24 @@
 """The pages: rendered on the server, usable without JavaScript, with the same data as the API."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from itertools import groupby
+import re
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import cast
 
 from aiohttp import web
 
-from prober.render.documents import TenantStatusDocument
+from prober.outcomes import Culprit
+from prober.render.overview import overview
+from prober.render.svg import favicon_svg
 from prober.stats.incidents import IncidentKey
-from prober.web import actions, api, queries
+from prober.web import actions, api, live_views, overview_query, queries
 from prober.web.api import BadParameterError
 from prober.web.context import SITE
-from prober.web.queries import NotFoundError
-from prober.web.rendering import CARDS, render_page
+from prober.web.queries import ChartPeriod, NotFoundError
+from prober.web.rendering import TENANTS, render_page
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-_SHOWN_FAILURES = 20
-_SHOWN_INCIDENTS = 50
-_WEEK_SECONDS = 7 * 86_400.0
 _NEW_TENANT_SECONDS = 2 * 3600.0
-_FIRST_ENVIRONMENT = "production"
 
 
 def add_routes(app: web.Application) -> None:
@@ -29,6 +27,7 @@ def add_routes(app: web.Application) -> None:
     app.router.add_get("/tenants/{tenant}", _tenant)
     app.router.add_get("/incidents", _incidents)
     app.router.add_get("/failures/{number}", _failure)
+    app.router.add_get("/favicon.svg", _favicon)
 
 
 @web.middleware
@@ -50,45 +49,56 @@ async def errors_as_pages(request: web.Request, handler: _Handler) -> web.Stream
 
 
 async def _overview(request: web.Request) -> web.Response:
-    cards = await request.app[CARDS].all()
-    by_environment = sorted(cards, key=lambda card: _environment_order(card.document))
-    groups = [
-        (environment, list(group))
-        for environment, group in groupby(by_environment, lambda card: card.document.environment)
-    ]
-    return await render_page(request, "overview.html", cards=cards, groups=groups)
+    try:
+        wanted = overview_query.parse_filter(_known(request.query.items()))
+    except ValueError as error:
+        raise BadParameterError(str(error)) from error
+    tenants = await request.app[TENANTS].all()
+    found = await asyncio.to_thread(overview, [each.document for each in tenants.values()], wanted)
+    return await render_page(
+        request,
+        "overview.html",
+        overview=found,
+        html=live_views.overview_html(found, tenants),
+        query=overview_query.filter_query(wanted),
+    )
+
+
+def _known(pairs: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    for name, value in pairs:
+        if name not in overview_query.NAMES and not name.startswith(overview_query.LABEL_PREFIX):
+            names = (*overview_query.NAMES, f"{overview_query.LABEL_PREFIX}NAME")
+            raise BadParameterError(f"{name}: is no filter; there are {', '.join(names)}")
+        yield name, value
 
 
 async def _tenant(request: web.Request) -> web.Response:
-    wanted = (api.TENANT, api.RANGE)
-    values = api.read(wanted, request.match_info, request.query)
-    name, range_name = str(values["tenant"]), str(values["range"])
-    site = request.app[SITE]
+    name, query, site = request.match_info["tenant"], request.query, request.app[SITE]
     document = queries.tenant(site, name)
-    if "range" not in request.query and site.now() - document.known_since < _NEW_TENANT_SECONDS:
-        range_name = "1h"  # a chart of a day would be nearly empty
-    series, failures, incidents, events = await asyncio.gather(
-        queries.series_of(site, name, range_name),
-        queries.failures_of(site, name, _WEEK_SECONDS, _SHOWN_FAILURES),
-        queries.incidents_since(site, _WEEK_SECONDS, name, limit=_SHOWN_INCIDENTS),
-        queries.events_of(site, name, _WEEK_SECONDS),
-    )
+    try:
+        period = queries.chart_period(query)
+    except ValueError as error:
+        raise BadParameterError(str(error)) from error
+    is_new = site.now() - document.known_since < _NEW_TENANT_SECONDS
+    if is_new and not {"range", "from"} & query.keys():
+        period = ChartPeriod("1h")  # a chart of a day would be nearly empty
+    page = await queries.tenant_page(site, name, period)
     return await render_page(
         request,
         "tenant.html",
-        tenant=document,
-        last=queries.last_runs(site, name),
-        range=range_name,
-        series=series,
-        failures=failures.failures,
-        incidents=incidents.incidents,
-        events=events,
+        tenant=page.tenant,
+        page=page,
         csrf_token=actions.csrf_token(request.app),
     )
 
 
-def _environment_order(tenant: TenantStatusDocument) -> tuple[bool, str]:
-    return tenant.environment != _FIRST_ENVIRONMENT, tenant.environment
+async def _favicon(request: web.Request) -> web.Response:
+    count, culprit = request.query.get("count", "0"), request.query.get("culprit", "none")
+    if not re.fullmatch("[0-9]{1,6}", count) or culprit not in tuple(Culprit):
+        raise BadParameterError("count, culprit: write a number and a culprit")
+    return web.Response(
+        text=favicon_svg(int(count), Culprit(culprit)), content_type="image/svg+xml"
+    )
 
 
 async def _incidents(request: web.Request) -> web.Response:

@@ -5,22 +5,29 @@ failures. Durations are in seconds, times in epoch seconds; what is unknown is n
 """
 
 import asyncio
+import math
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
 
 from prober.metrics.sink import SelfHealth
 from prober.render.documents import (
+    BUCKETS_PER_DAY,
     FailureRecord,
     IncidentDocument,
     TenantStatusDocument,
+    TimeBucketDocument,
     TokenEventRecord,
     VerdictChange,
+    day_buckets,
     incident_document,
     result_document,
     sort_by_severity,
     tenant_document,
 )
-from prober.render.svg import TimeSeries, series, span
+from prober.render.svg import RANGES, TimeSeries, series, span
+from prober.stats.aggregates import BUCKET_SECONDS, bucket_from_aggregate, bucket_start
 from prober.stats.incidents import Incident, IncidentKey
 from prober.stats.status import TenantStatus
 from prober.web.context import WebContext, iter_tenant_status
@@ -86,6 +93,7 @@ class ErrorDocument:
     error: str
 
 
+DEFAULT_RANGE = "24h"
 MAX_FAILURES = 200
 MAX_INCIDENTS = 200
 _MAX_EVENTS = 100
@@ -114,11 +122,62 @@ def tenant(site: WebContext, name: str) -> TenantStatusDocument:
     return tenant_document(site.status(name), site.now())
 
 
-async def series_of(site: WebContext, name: str, range_name: str) -> SeriesDocument:
+@dataclass(frozen=True, slots=True)
+class ChartPeriod:
+    """The period of charts: the last hours or days (`name`), or from `since` to `until`."""
+
+    name: str | None
+    since: float = 0.0
+    until: float = 0.0
+
+    @property
+    def query(self) -> str:
+        """The query of an address that has this period."""
+        if self.name is not None:
+            return f"range={self.name}"
+        return f"from={self.since:.0f}&until={self.until:.0f}"
+
+    def span(self, now: float) -> tuple[float, float, int]:
+        """Return (since, until, step) in whole steps."""
+        if self.name is not None:
+            return span(self.name, now)
+        seconds = self.until - self.since
+        step = next(each for each in _STEPS_SECONDS if seconds / each <= _MAX_STEPS)
+        return (
+            math.floor(self.since / step) * step,
+            math.ceil(self.until / step) * step,
+            step,
+        )
+
+
+_STEPS_SECONDS = (60, 300, 900, 3600, 4 * 3600, 86_400, 7 * 86_400)
+_MAX_STEPS = 200
+_MIN_PERIOD_SECONDS = 300.0
+_MAX_PERIOD_SECONDS = 1000 * 86_400.0
+_TIMESTAMP = re.compile("[0-9]{1,11}")
+
+
+def chart_period(query: Mapping[str, str]) -> ChartPeriod:
+    """Return the period that a query asks for; raises ValueError, with the parameter's name."""
+    texts = [query.get(name) for name in ("from", "until")]
+    if texts == [None, None]:
+        name = query.get("range", DEFAULT_RANGE)
+        if name not in RANGES:
+            raise ValueError(f"range: must be one of {', '.join(RANGES)}")
+        return ChartPeriod(name)
+    if not all(text is not None and _TIMESTAMP.fullmatch(text) for text in texts):
+        raise ValueError("from, until: write both, in seconds since the epoch")
+    since, until = (float(text or 0) for text in texts)
+    if not _MIN_PERIOD_SECONDS <= until - since <= _MAX_PERIOD_SECONDS:
+        raise ValueError("from, until: write a period of 5 minutes to 1000 days")
+    return ChartPeriod(None, since, until)
+
+
+async def series_of(site: WebContext, name: str, period: ChartPeriod) -> SeriesDocument:
     """Return a time series for each of a tenant's probes."""
     probes = probe_names(site, name)
     now = site.now()
-    since, until, step = span(range_name, now)
+    since, until, step = period.span(now)
     found: dict[str, TimeSeries] = {}
     history = site.history
     if history is not None:
@@ -128,6 +187,76 @@ async def series_of(site: WebContext, name: str, range_name: str) -> SeriesDocum
         )
     empty = TimeSeries(since, until, step, ())
     return SeriesDocument(now, {probe: found.get(probe, empty) for probe in probes})
+
+
+async def strips_of(site: WebContext, name: str) -> Mapping[str, tuple[TimeBucketDocument, ...]]:
+    """Return the last day of each of a tenant's probes, in quarters of an hour."""
+    probes, now, history = probe_names(site, name), site.now(), site.history
+    if history is None:
+        return {probe: day_buckets({}, now) for probe in probes}
+    since = bucket_start(now) - (BUCKETS_PER_DAY - 1) * BUCKET_SECONDS
+
+    def read() -> dict[str, tuple[TimeBucketDocument, ...]]:
+        aggregates = history.aggregates(name, since, now, BUCKET_SECONDS)
+        return {
+            probe: day_buckets(
+                {int(at): bucket_from_aggregate(each) for at, each in steps.items()}, now
+            )
+            for probe in probes
+            for steps in (aggregates.get(probe, {}),)
+        }
+
+    return await site.in_thread(read)
+
+
+@dataclass(frozen=True, slots=True)
+class TenantPage:
+    """Everything on a tenant's page: its status, and what the history has of it.
+
+    `last` are the last results by probe, in the form of `prober probe --json`.
+    """
+
+    period: ChartPeriod
+    tenant: TenantStatusDocument
+    last: Mapping[str, Mapping[str, object]]
+    series: Mapping[str, TimeSeries]
+    strips: Mapping[str, tuple[TimeBucketDocument, ...]]
+    failures: tuple[FailureRecord, ...]
+    incidents: tuple[IncidentDocument, ...]
+    events: EventsDocument
+
+
+_PAGE_SECONDS = 7 * 86_400.0
+_PAGE_FAILURES = 20
+_PAGE_INCIDENTS = 50
+
+
+async def tenant_page(site: WebContext, name: str, period: ChartPeriod) -> TenantPage:
+    """Return everything on a tenant's page."""
+    document, last = tenant(site, name), last_runs(site, name)
+    series, strips, failures, incidents, events = await asyncio.gather(
+        series_of(site, name, period),
+        strips_of(site, name),
+        failures_of(site, name, _PAGE_SECONDS, _PAGE_FAILURES),
+        incidents_since(site, _PAGE_SECONDS, name, limit=_PAGE_INCIDENTS),
+        events_of(site, name, _PAGE_SECONDS),
+    )
+    return TenantPage(
+        period,
+        document,
+        last,
+        series.probes,
+        strips,
+        failures.failures,
+        incidents.incidents,
+        events,
+    )
+
+
+def with_current_status(site: WebContext, page: TenantPage) -> TenantPage:
+    """Return a page with the current status, and what was read of the history before."""
+    name = page.tenant.name
+    return replace(page, tenant=tenant(site, name), last=last_runs(site, name))
 
 
 async def incidents_since(
@@ -221,8 +350,20 @@ def probe_names(site: WebContext, name: str) -> tuple[str, ...]:
     """Return the names of a tenant's probes; raises NotFoundError."""
     found = site.tenants.get(name)
     if found is None:
-        raise NotFoundError(f"there is no tenant '{name}'; there are {', '.join(site.tenants)}")
+        raise NotFoundError(f"there is no tenant '{name}'; {_known_tenants(site, name)}")
     return tuple(probe.name for probe in found.probes)
+
+
+_LISTED_TENANTS = 10
+
+
+def _known_tenants(site: WebContext, name: str) -> str:
+    """Return which tenants there are: all if they are few, else those with a similar name."""
+    if len(site.tenants) <= _LISTED_TENANTS:
+        return f"there are {', '.join(site.tenants)}"
+    similar = get_close_matches(name, site.tenants, n=3)
+    hint = f"did you mean {' or '.join(similar)}? " if similar else ""
+    return f"{hint}/api/v1/tenants lists all {len(site.tenants)}"
 
 
 def _documents(statuses: list[TenantStatus], now: float) -> tuple[TenantStatusDocument, ...]:

@@ -1,4 +1,4 @@
-"""Templates, their filters, and the cache of rendered cards.
+"""Templates, their filters, and the cache of rendered tenants.
 
 Templates are rendered in a thread, so that no measurement waits for it.
 """
@@ -6,7 +6,7 @@ Templates are rendered in a thread, so that no measurement waits for it.
 import asyncio
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import aiohttp_jinja2
 import jinja2
@@ -14,16 +14,12 @@ from aiohttp import web
 
 from prober import formatting
 from prober.outcomes import Culprit, TokenState
-from prober.render import svg
-from prober.render.documents import (
-    TenantStatusDocument,
-    rule_text,
-    sort_by_severity,
-    tenant_document,
-)
+from prober.render import elements, svg
+from prober.render.documents import TenantStatusDocument, rule_text, tenant_document
+from prober.render.overview import TROUBLE, SortKey, TenantState, tenant_state
 from prober.render.text import CAUSES, CULPRIT_LABELS, REASONS, SKIPS, symbol, token_symbol
 from prober.stats.status import TenantStatus
-from prober.web import queries
+from prober.web import overview_query, queries
 from prober.web.context import SITE, WebContext, iter_tenant_status
 
 
@@ -38,6 +34,7 @@ def setup_templates(app: web.Application) -> None:
         undefined=jinja2.StrictUndefined,
     )
     _register_filters(environment)
+    environment.globals["root"] = app[SITE].route_prefix
 
 
 def _register_filters(environment: jinja2.Environment) -> None:
@@ -47,14 +44,21 @@ def _register_filters(environment: jinja2.Environment) -> None:
             "ago": formatting.format_ago,
             "budget": formatting.format_budget,
             "latency": formatting.format_latency,
-            "timestamp": formatting.format_timestamp,
+            "rounded_latency": formatting.format_rounded_latency,
+            "timestamp": elements.time_element,
             "percent": formatting.format_percent,
             "size": formatting.format_size,
             "strip": svg.strip_svg,
+            "row_strip": svg.row_strip_svg,
             "latencies": svg.latency_svg,
             "max_latency": svg.max_latency,
             "latency_label": svg.latency_label,
-            "chart": svg.chart_svg,
+            "chart": elements.chart_element,
+            "state": tenant_state,
+            "link": overview_query.link,
+            "toggle_culprit": overview_query.toggle_culprit,
+            "toggle_state": overview_query.toggle_state,
+            "sorted_by": overview_query.sorted_by,
         }
     )
     globals_: Mapping[str, object] = {
@@ -64,10 +68,12 @@ def _register_filters(environment: jinja2.Environment) -> None:
         "CULPRIT_LABELS": CULPRIT_LABELS,
         "RANGES": tuple(svg.RANGES),
         "CULPRITS": tuple(Culprit),
+        "STATES": TenantState,
+        "SORT": SortKey,
         "symbol": lambda culprit: symbol(Culprit(culprit)),
         "token_symbol": lambda state: token_symbol(TokenState(state)),
         "rule_text": rule_text,
-        "waterfall": svg.waterfall_svg,
+        "waterfall": elements.waterfall_element,
     }
     environment.globals.update(globals_)
 
@@ -88,69 +94,102 @@ async def render_page(
 
 _MAX_AGE_SECONDS = 30.0  # "14 min ago" may be this late
 _MIN_AGE_SECONDS = 1.0  # a tenant with many probes changes many times a second
+_CALM_SECONDS = 10.0  # the numbers of a tenant that is well need not change every second
 
 
 @dataclass(frozen=True, slots=True)
-class RenderedCard:
-    """One tenant's card on the overview, rendered."""
+class RenderedTenant:
+    """One tenant on the overview: in full if it is in trouble, else as a row of a table.
+
+    `changes` and `looked_at` are of `document`, and `rendered_at` is of `html`.
+    """
 
     document: TenantStatusDocument
     changes: int
+    looked_at: float
     rendered_at: float
     html: str
 
+    @property
+    def state(self) -> TenantState:
+        """The state of the tenant."""
+        return tenant_state(self.document)
 
-class CardCache:
-    """The cards of all tenants, rendered again when they have changed or are too old."""
+    @property
+    def element_id(self) -> str:
+        """The id of its element."""
+        return element_id(self.document)
+
+
+def element_id(tenant: TenantStatusDocument) -> str:
+    """Return the id of a tenant's element on the overview."""
+    return f"{'trouble' if tenant_state(tenant) in TROUBLE else 'row'}-{tenant.name}"
+
+
+class TenantCache:
+    """All tenants as on the overview, rendered again when they have changed or are too old."""
 
     def __init__(self, site: WebContext, environment: jinja2.Environment) -> None:
         self._site = site
-        self._template = environment.get_template("card.html")
-        self._cards: dict[str, RenderedCard] = {}
+        self._row = environment.get_template("tenant_row.html")
+        self._trouble = environment.get_template("tenant_trouble.html")
+        self._rendered: dict[str, RenderedTenant] = {}
         self._lock = asyncio.Lock()
 
-    async def all(self) -> Sequence[RenderedCard]:
-        """Return the cards of all tenants, failing ones first."""
-        await self._render(tuple(self._site.tenants))
-        for name in self._cards.keys() - self._site.tenants.keys():
-            del self._cards[name]
-        order = sort_by_severity([card.document for card in self._cards.values()])
-        return [self._cards[document.name] for document in order]
+    async def all(self) -> Mapping[str, RenderedTenant]:
+        """Return all tenants by name."""
+        await self._update(tuple(self._site.tenants))
+        for name in self._rendered.keys() - self._site.tenants.keys():
+            del self._rendered[name]
+        return dict(self._rendered)
 
-    async def _render(self, names: Iterable[str]) -> None:
-        """Render the cards that are stale."""
+    async def _update(self, names: Iterable[str]) -> None:
+        """Render the tenants that are stale."""
         async with self._lock:
             now = self._site.now()
             wanted = [name for name in names if self._is_stale(name, now)]
             stale = [
-                (standing, self._site.changes(standing.tenant.name))
-                async for standing in iter_tenant_status(self._site, wanted)
+                (status, self._site.changes(status.tenant.name))
+                async for status in iter_tenant_status(self._site, wanted)
             ]
             if stale:
-                rendered = await asyncio.to_thread(self._render_cards, stale, now)
-                self._cards.update({card.document.name: card for card in rendered})
+                rendered = await asyncio.to_thread(self._render, stale, now)
+                self._rendered.update({each.document.name: each for each in rendered})
 
     def _is_stale(self, name: str, now: float) -> bool:
-        card = self._cards.get(name)
-        age = math.inf if card is None else abs(now - card.rendered_at)
-        if card is None or age >= _MAX_AGE_SECONDS:
+        found = self._rendered.get(name)
+        age = math.inf if found is None else abs(now - found.looked_at)
+        if found is None or age >= _MAX_AGE_SECONDS:
             return True
-        return age >= _MIN_AGE_SECONDS and card.changes != self._site.changes(name)
+        return age >= _MIN_AGE_SECONDS and found.changes != self._site.changes(name)
 
-    def _render_cards(
-        self, standings: list[tuple[TenantStatus, int]], now: float
-    ) -> list[RenderedCard]:
-        cards = []
-        for standing, changes in standings:
-            document = tenant_document(standing, now)
-            html = self._template.render(tenant=document, now=now)
-            cards.append(RenderedCard(document, changes, now, html))
-        return cards
+    def _render(
+        self, statuses: Sequence[tuple[TenantStatus, int]], now: float
+    ) -> list[RenderedTenant]:
+        rendered = []
+        for status, changes in statuses:
+            document = tenant_document(status, now)
+            before = self._rendered.get(document.name)
+            if before is not None and _is_calm(before, document, now):
+                rendered.append(replace(before, document=document, changes=changes, looked_at=now))
+                continue
+            template = self._trouble if tenant_state(document) in TROUBLE else self._row
+            html = template.render(tenant=document, now=now)
+            rendered.append(RenderedTenant(document, changes, now, now, html))
+        return rendered
 
 
-CARDS: web.AppKey[CardCache] = web.AppKey("cards", CardCache)
+def _is_calm(before: RenderedTenant, document: TenantStatusDocument, now: float) -> bool:
+    """Return whether a tenant is as well as it was, and was rendered not long ago."""
+    state = tenant_state(document)
+    if state in TROUBLE or state is not before.state:
+        return False
+    return 0 <= now - before.rendered_at < _CALM_SECONDS
 
 
-def add_card_cache(app: web.Application) -> None:
+TENANTS: web.AppKey[TenantCache] = web.AppKey("tenants", TenantCache)
+
+
+def add_tenant_cache(app: web.Application) -> None:
     """Add the cache that pages and live updates share."""
-    app[CARDS] = CardCache(app[SITE], aiohttp_jinja2.get_env(app))
+    app[TENANTS] = TenantCache(app[SITE], aiohttp_jinja2.get_env(app))

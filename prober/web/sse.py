@@ -2,101 +2,54 @@
 
 One task renders once a second for all clients. A client that reads slowly skips intermediate
 versions of a part, and always gets the newest one: what is queued for it does not grow.
+
+A new client is sent every part, since it may have been away for long. Every five seconds after a
+page was rendered, its clients are sent a `tick`: a client that misses it knows that what it shows
+may be old, whether the connection, a proxy or the prober is at fault.
 """
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import suppress
+import zlib
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
 
-import aiohttp_jinja2
+import structlog
 from aiohttp import web
 
-from prober.web import actions
+from prober.web import live_views
 from prober.web.context import SITE
-from prober.web.queries import NotFoundError, last_runs, self_health, tenant
-from prober.web.rendering import CARDS, add_card_cache
+from prober.web.live_views import LiveView, Subject
+from prober.web.queries import NotFoundError
+from prober.web.rendering import add_tenant_cache
 
 _PERIOD_SECONDS = 1.0
-_KEEP_ALIVE_SECONDS = 15.0  # proxies close connections that are idle for 30 to 60 s
+TICK_SECONDS = 5.0
 MAX_SSE_CLIENTS = 200
-_RETRY_MS = 2000  # when browsers connect again after the connection was lost
-_KEEP_ALIVE_COMMENT = b": nothing new\n\n"
-_Parts = dict[str, str]
-"""HTML by the id of the element that it replaces; "" removes the element."""
+_ERRORS = (400, 404)
+_NO_VIEW = LiveView({}, {})
 
 
-class _SseBroadcaster:
-    """The connected clients, by subject: a tenant's name, or None for the overview.
+@dataclass(frozen=True, slots=True)
+class _Event:
+    """An event's bytes, plain and compressed, made once for all clients.
 
-    Each subject is rendered once for all of its clients.
+    Compressed, it is a run of deflate blocks (RFC 1951) that refers to nothing before it, so that
+    it can be sent within any client's stream.
     """
 
-    def __init__(self, app: web.Application) -> None:
-        self._app = app
-        self._clients: dict[str | None, set[_SseClient]] = {}
-        self._task: asyncio.Task[None] | None = None
-        # What was last sent to the clients of each subject: only what differs from it is sent.
-        self._sent: dict[str | None, _Parts] = {}
+    plain: bytes
+    packed: bytes
 
-    @property
-    def count(self) -> int:
-        return sum(map(len, self._clients.values()))
 
-    def add(self, subject: str | None) -> "_SseClient":
-        client = _SseClient()
-        self._clients.setdefault(subject, set()).add(client)
-        if self._task is None:
-            self._task = asyncio.create_task(self._work(), name="live updates")
-        return client
+def _event(name: str, content: object) -> _Event:
+    plain = f"event: {name}\ndata: {json.dumps(content, separators=(',', ':'))}\n\n".encode()
+    compressor = zlib.compressobj(6, zlib.DEFLATED, -zlib.MAX_WBITS)
+    return _Event(plain, compressor.compress(plain) + compressor.flush(zlib.Z_FULL_FLUSH))
 
-    def remove(self, subject: str | None, client: "_SseClient") -> None:
-        self._clients[subject].discard(client)
-        if not self._clients[subject]:
-            del self._clients[subject]
-            self._sent.pop(subject, None)
 
-    async def close(self) -> None:
-        for clients in self._clients.values():
-            for client in clients:
-                client.end()
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-
-    async def _work(self) -> None:
-        while True:
-            # A copy: clients come and go while a subject is rendered.
-            for subject in list(self._clients):
-                with suppress(NotFoundError):  # a reload removed the tenant
-                    await self._publish(subject)
-            await asyncio.sleep(_PERIOD_SECONDS)
-
-    async def _publish(self, subject: str | None) -> None:
-        parts = await (self._overview() if subject is None else self._tenant(subject))
-        before = self._sent.get(subject, {})
-        changed = {id_: html for id_, html in parts.items() if before.get(id_) != html}
-        changed |= dict.fromkeys(before.keys() - parts.keys(), "")  # a reload removed these
-        self._sent[subject] = parts
-        # Encoded once for all clients that are up to date, which are nearly all of them.
-        event = await asyncio.to_thread(_event, changed) if changed else b""
-        for client in self._clients.get(subject, ()):
-            client.put(changed, event)
-
-    async def _overview(self) -> _Parts:
-        cards = await self._app[CARDS].all()
-        summary = await asyncio.to_thread(_render, self._app, "summary.html", cards=cards)
-        parts = {f"tenant-{card.document.name}": card.html for card in cards}
-        return {"summary": summary, **parts, "own-health": _own_health(self._app)}
-
-    async def _tenant(self, name: str) -> _Parts:
-        site = self._app[SITE]
-        document, now = tenant(site, name), site.now()
-        context = {"last": last_runs(site, name), "csrf_token": actions.csrf_token(self._app)}
-        html = await asyncio.to_thread(
-            _render, self._app, "tenant_now.html", tenant=document, now=now, **context
-        )
-        return {"now": html, "own-health": _own_health(self._app)}
+def _parts_event(view: LiveView) -> _Event:
+    return _event("parts", {"parts": dict(view.parts), "order": dict(view.order)})
 
 
 class _SseClient:
@@ -107,35 +60,134 @@ class _SseClient:
     """
 
     def __init__(self) -> None:
-        self._parts: _Parts = {}
-        self._event = b""
+        self._view = _NO_VIEW
+        self._parts_event: _Event | None = None
+        self._last: _Event | None = None
         self._filled = asyncio.Event()
         self._ended = False
 
-    def put(self, parts: _Parts, event: bytes) -> None:
+    def put(self, view: LiveView, event: _Event | None) -> None:
+        """Add changed parts; `event` is their encoded form if there is one."""
+        if not view:
+            return
         # With parts still waiting, this event alone would not be complete.
-        self._event = b"" if self._parts else event
-        self._parts = {**self._parts, **parts}
-        if parts:
-            self._filled.set()
+        self._parts_event = None if self._view else event
+        self._view = self._view.updated(view)
+        self._filled.set()
+
+    def put_last(self, event: _Event) -> None:
+        """Add an event that follows the parts; it replaces one that was not sent."""
+        self._last = event
+        self._filled.set()
 
     def end(self) -> None:
+        """End the stream."""
         self._ended = True
         self._filled.set()
 
-    async def take(self) -> AsyncIterator[bytes]:
-        """Yield events as parts change, and comments meanwhile to keep the connection open."""
-        while not self._ended:
-            try:
-                async with asyncio.timeout(_KEEP_ALIVE_SECONDS):
-                    await self._filled.wait()
-            except TimeoutError:
-                yield _KEEP_ALIVE_COMMENT
-                continue
+    async def take(self) -> AsyncIterator[_Event]:
+        """Yield events as parts change, until the end."""
+        while True:
+            await self._filled.wait()
+            if self._ended:
+                return
             self._filled.clear()
-            parts, event = self._parts, self._event
-            self._parts, self._event = {}, b""
-            yield event or _event(parts)
+            view, event, last = self._view, self._parts_event, self._last
+            self._view, self._parts_event, self._last = _NO_VIEW, None, None
+            if view:
+                yield event or _parts_event(view)
+            if last is not None:
+                yield last
+
+
+@dataclass(slots=True)
+class _Channel:
+    """The clients of one subject, and what they were sent: only what differs from it is sent."""
+
+    clients: set[_SseClient] = field(default_factory=set)
+    view: LiveView = _NO_VIEW
+    ticked_at: float = 0.0
+    is_failing: bool = False
+
+
+class _SseBroadcaster:
+    """The connected clients, by subject; each subject is rendered once for all of its clients."""
+
+    def __init__(self, app: web.Application) -> None:
+        self._app = app
+        self._views = live_views.LiveViews(app)
+        self._channels: dict[Subject, _Channel] = {}
+        self._task: asyncio.Task[None] | None = None
+        self._logger = structlog.get_logger("prober")
+
+    @property
+    def count(self) -> int:
+        """How many clients there are."""
+        return sum(len(channel.clients) for channel in self._channels.values())
+
+    def add(self, subject: Subject) -> _SseClient:
+        """Add a client, which is first sent every part."""
+        client = _SseClient()
+        channel = self._channels.setdefault(subject, _Channel())
+        channel.clients.add(client)
+        channel.ticked_at = 0.0
+        client.put(channel.view, None)
+        if self._task is None:
+            self._task = asyncio.create_task(self._work(), name="live updates")
+        return client
+
+    def remove(self, subject: Subject, client: _SseClient) -> None:
+        """Remove a client that has disconnected."""
+        channel = self._channels[subject]
+        channel.clients.discard(client)
+        if not channel.clients:
+            del self._channels[subject]
+            self._views.forget(subject)
+
+    async def close(self) -> None:
+        """End all streams."""
+        for channel in self._channels.values():
+            for client in channel.clients:
+                client.end()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _work(self) -> None:
+        while True:
+            # A copy: clients come and go while a subject is rendered.
+            for subject, channel in list(self._channels.items()):
+                await self._publish(subject, channel)
+            await asyncio.sleep(_PERIOD_SECONDS)
+
+    async def _publish(self, subject: Subject, channel: _Channel) -> None:
+        """Send what has changed; after an error no tick, so that no client takes it for live."""
+        try:
+            view = await self._views.render(subject)
+        except NotFoundError as error:  # a reload removed the tenant
+            gone = _event("gone", {"text": str(error)})
+            for client in channel.clients:
+                client.put_last(gone)
+            return
+        except Exception as error:  # noqa: BLE001 -- one page must not stop the others
+            if not channel.is_failing:
+                self._logger.warning("web.live_failed", page=str(subject), error=str(error))
+            channel.is_failing = True
+            return
+        channel.is_failing = False
+        changed = view.since(channel.view)
+        channel.view = view
+        # Encoded once for all clients that are up to date, which are nearly all of them.
+        event = await asyncio.to_thread(_parts_event, changed) if changed else None
+        now = asyncio.get_running_loop().time()
+        tick = None
+        if now - channel.ticked_at >= TICK_SECONDS - _PERIOD_SECONDS / 2:
+            channel.ticked_at = now
+            tick = _event("tick", {"at": self._app[SITE].now()})
+        for client in channel.clients:
+            client.put(changed, event)
+            if tick is not None:
+                client.put_last(tick)
 
 
 _BROADCASTER: web.AppKey[_SseBroadcaster] = web.AppKey("broadcaster", _SseBroadcaster)
@@ -143,7 +195,7 @@ _BROADCASTER: web.AppKey[_SseBroadcaster] = web.AppKey("broadcaster", _SseBroadc
 
 def add_routes(app: web.Application) -> None:
     """Add the route of live updates."""
-    add_card_cache(app)
+    add_tenant_cache(app)
     app[_BROADCASTER] = _SseBroadcaster(app)
     app.router.add_get("/live", _feed)
     app.on_shutdown.append(_close_all)
@@ -154,20 +206,21 @@ async def _close_all(app: web.Application) -> None:
 
 
 async def _feed(request: web.Request) -> web.StreamResponse:
-    broadcaster, subject = request.app[_BROADCASTER], request.query.get("tenant")
+    broadcaster = request.app[_BROADCASTER]
     if broadcaster.count >= MAX_SSE_CLIENTS:
         raise web.HTTPServiceUnavailable(
             text=f"too many live pages: the limit is {MAX_SSE_CLIENTS}"
         )
-    if subject is not None and subject not in request.app[SITE].tenants:
-        raise web.HTTPNotFound(text=f"there is no tenant '{subject}'")
+    subject = live_views.read_subject(request)
+    packs = accepts_gzip(request.headers.get("Accept-Encoding", ""))
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+    response.headers["X-Accel-Buffering"] = "no"  # a proxy must not hold events back
+    if packs:
+        response.headers["Content-Encoding"] = "gzip"
     await response.prepare(request)
     client = broadcaster.add(subject)
     try:
-        await response.write(f"retry: {_RETRY_MS}\n\n".encode())
-        async for event in client.take():
-            await response.write(event)
+        await _send(response, client, packs=packs)
     except ConnectionError:
         pass  # the client has disconnected
     finally:
@@ -175,14 +228,27 @@ async def _feed(request: web.Request) -> web.StreamResponse:
     return response
 
 
-def _event(parts: _Parts) -> bytes:
-    return f"event: parts\ndata: {json.dumps(parts)}\n\n".encode()
+_GZIP_HEADER = b"\x1f\x8b\x08" + b"\x00" * 6 + b"\xff"  # RFC 1952, 2.3
+_LAST_BLOCK = b"\x03\x00"
 
 
-def _own_health(app: web.Application) -> str:
-    site = app[SITE]
-    return _render(app, "own_health.html", prober=self_health(site), now=site.now())
+async def _send(response: web.StreamResponse, client: _SseClient, *, packs: bool) -> None:
+    checksum = length = 0
+    if packs:
+        await response.write(_GZIP_HEADER)
+    async for event in client.take():
+        checksum, length = zlib.crc32(event.plain, checksum), length + len(event.plain)
+        await response.write(event.packed if packs else event.plain)
+    if packs:
+        trailer = checksum.to_bytes(4, "little") + (length % 2**32).to_bytes(4, "little")
+        await response.write(_LAST_BLOCK + trailer)
 
 
-def _render(app: web.Application, template: str, **context: object) -> str:
-    return aiohttp_jinja2.get_env(app).get_template(template).render(**context)
+def accepts_gzip(header: str) -> bool:
+    """Return whether an Accept-Encoding header allows gzip (RFC 9110, 12.5.3)."""
+    codings: Mapping[str, str] = {
+        name.strip().lower(): weight.replace(" ", "")
+        for name, _, weight in (part.partition(";") for part in header.split(","))
+    }
+    weight = codings.get("gzip", codings.get("*"))
+    return weight is not None and weight not in {"q=0", "q=0.0", "q=0.00", "q=0.000"}

@@ -1,7 +1,10 @@
 """`prober report` within the test's process: what it says where it cannot report."""
 
 import json
+import re
 from pathlib import Path
+from urllib.parse import unquote
+from xml.etree import ElementTree as ET
 
 import pytest
 from click.testing import CliRunner, Result
@@ -42,6 +45,8 @@ def run(settings: Path, *arguments: str) -> Result:
         (("acme-prod", "--format", "pdf"), 2, "'pdf' is not one of 'md', 'html', 'json'"),
         (("acme-prod", "--since", "2025-01-01", "--until", "2025-01-02"), 1, "no data for"),
         (("other", *SPAN), 1, "the history begins at 2025-03-05 09:30:00Z"),
+        (("acme-prod", *SPAN, "--output", "r.pdf"), 2, "'r.pdf': the suffix is of no format: use"),
+        (("acme-prod", *SPAN, "--output", "r.htlm"), 2, "or add --format md|html|json"),
         (("acme-prod", *SPAN, "--output", "/nowhere/x.md"), 2, "No such file or directory"),
     ],
 )
@@ -84,6 +89,24 @@ def test_the_name_of_the_file_says_the_format(settings: Path, name: str, begins:
     done = run(settings, "acme-prod", *SPAN, "--output", str(file))
     assert (done.exit_code, done.stdout) == (0, "")
     assert file.read_text().startswith(begins)
+
+
+def test_the_charts_of_markdown_are_files_beside_it(settings: Path) -> None:
+    file = settings.parent / "a report.md"
+    assert run(settings, "acme-prod", *SPAN, "--output", str(file)).exit_code == 0
+    links = re.findall(r"!\[.*\]\((.*)\)", file.read_text())
+    assert "a%20report-latency.svg" in links
+    for link in links:
+        drawing = ET.fromstring((settings.parent / unquote(link)).read_text())  # noqa: S314 -- ours
+        assert drawing.tag == "{http://www.w3.org/2000/svg}svg"
+    assert len(links) == 4
+
+
+def test_a_format_that_is_named_needs_no_suffix(settings: Path) -> None:
+    file = settings.parent / "a.txt"
+    done = run(settings, "acme-prod", *SPAN, "--format", "md", "--output", str(file))
+    assert done.exit_code == 0
+    assert file.read_text().startswith("# acme-prod")
 
 
 def test_moments_are_read_on_the_clock_that_they_are_told_on(settings: Path) -> None:

@@ -1,12 +1,15 @@
 import asyncio
 import json
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
 
 from prober.outcomes import Reason
-from tests.integration.web.app_factory import HOSTILE, Installation, served
+from tests.integration.web.app_factory import ACME, BETA, HOSTILE, Installation, served
 from tests.unit.metrics.factories import an_answer
 
 
@@ -22,11 +25,11 @@ async def test_the_overview_has_every_tenant_with_its_verdict(tmp_path: Path) ->
     installation.record(an_answer(Reason.SERVER_ERROR, status=500))
     async with served(installation.site()) as client:
         text = await page(client, "/")
-    assert "1 of 2 tenants not OK" in text
+    assert "(1) 1 of 2 tenants needs attention (prober)</title>" in text
+    assert text.index('id="trouble-acme"') < text.index('id="row-beta"')
     assert "platform: 500s on 1 of 2 probes" in text
-    assert "waiting for the first run" in text
+    assert ">waiting</td>" in text
     assert 'class="strip"' in text
-    assert "shared with beta" in text
 
 
 async def test_a_tenants_page_has_its_past(tmp_path: Path) -> None:
@@ -35,8 +38,7 @@ async def test_a_tenants_page_has_its_past(tmp_path: Path) -> None:
     async with served(installation.site()) as client:
         text = await page(client, "/tenants/acme?range=7d")
     for expected in (
-        "latency of datasets over 7d",
-        "<td>15</td>",
+        "latency of datasets: last: server half",
         "network path: DNS failure",
         "accepted",
     ):
@@ -55,7 +57,7 @@ async def test_what_a_server_said_cannot_act_on_a_page(tmp_path: Path) -> None:
 async def test_incidents_are_folded(tmp_path: Path) -> None:
     async with served(Installation(tmp_path).site()) as client:
         text = await page(client, "/incidents?since=24h")
-    assert text.count("<tr>") == 3
+    assert text.count("<tr><td>") == 2
     assert "network path" in text
 
 
@@ -86,7 +88,7 @@ async def test_a_wrong_address_says_what_there_is(
 
 async def test_every_answer_is_closed_to_other_sites(tmp_path: Path) -> None:
     async with served(Installation(tmp_path).site()) as client:
-        for path in ("/", "/tenants/acme", "/static/prober.js", "/api/v1/overview", "/metrics"):
+        for path in ("/", "/tenants/acme", "/static/live.js", "/api/v1/overview", "/metrics"):
             async with client.get(path) as answer:
                 policy = answer.headers["Content-Security-Policy"]
                 assert "default-src 'none'" in policy
@@ -111,11 +113,22 @@ async def test_a_history_that_cannot_be_read_is_said(tmp_path: Path) -> None:
         await page(client, "/")
 
 
+async def events(answer: aiohttp.ClientResponse) -> AsyncIterator[tuple[str, Any]]:
+    """Yield the name and the content of each event."""
+    name = ""
+    async for line in answer.content:
+        if line.startswith(b"event: "):
+            name = line[7:].decode().strip()
+        if line.startswith(b"data: "):
+            yield name, json.loads(line[6:])
+
+
 async def parts(answer: aiohttp.ClientResponse) -> dict[str, str]:
+    """Return the next parts."""
     async with asyncio.timeout(10):
-        async for line in answer.content:
-            if line.startswith(b"data: "):
-                found: dict[str, str] = json.loads(line[6:])
+        async for name, content in events(answer):
+            if name == "parts":
+                found: dict[str, str] = content["parts"]
                 return found
     pytest.fail("the feed ended")
 
@@ -124,22 +137,107 @@ async def test_what_changes_is_sent_and_nothing_else(tmp_path: Path) -> None:
     installation = Installation(tmp_path)
     async with served(installation.site()) as client, client.get("/live") as feed:
         assert feed.content_type == "text/event-stream"
-        assert {"summary", "tenant-acme", "tenant-beta"} <= (await parts(feed)).keys()
+        assert {"title", "bar", "row-acme", "row-beta"} <= (await parts(feed)).keys()
         installation.now += 2
         installation.record(an_answer(Reason.SERVER_ERROR, status=500))
         changed = await parts(feed)
-        assert "platform: 500s" in changed["tenant-acme"]
-        assert "tenant-beta" not in changed
+        assert "platform: 500s" in changed["trouble-acme"]
+        assert "1 of 2 tenants needs attention" in changed["bar"]
+        assert "row-beta" not in changed
+
+
+async def test_the_order_is_sent_when_it_changes(tmp_path: Path) -> None:
+    installation = Installation(tmp_path)
+    async with served(installation.site()) as client, client.get("/live") as feed:
+        async with asyncio.timeout(10):
+            orders = [each["order"] async for each in parts_and_order(feed, 1)]
+            assert orders == [{"trouble": [], "rows-production": ["row-acme", "row-beta"]}]
+            installation.now += 2
+            installation.record(an_answer(Reason.SERVER_ERROR, status=500))
+            orders = [each["order"] async for each in parts_and_order(feed, 1)]
+            assert orders == [{"trouble": ["trouble-acme"], "rows-production": ["row-beta"]}]
+
+
+async def parts_and_order(
+    answer: aiohttp.ClientResponse, count: int
+) -> AsyncIterator[dict[str, Any]]:
+    async for name, content in events(answer):
+        if name == "parts":
+            yield content
+            count -= 1
+            if not count:
+                return
+
+
+async def test_a_page_with_a_filter_gets_what_it_shows(tmp_path: Path) -> None:
+    async with served(Installation(tmp_path).site()) as client, client.get("/live?q=bet") as feed:
+        found = await parts(feed)
+    assert "row-beta" in found
+    assert "row-acme" not in found
+
+
+async def test_each_client_is_sent_everything_first(tmp_path: Path) -> None:
+    installation = Installation(tmp_path)
+    async with served(installation.site()) as client, client.get("/live") as first:
+        await parts(first)
+        async with client.get("/live") as second:
+            assert {"row-acme", "row-beta", "bar"} <= (await parts(second)).keys()
+
+
+async def test_a_page_is_told_that_it_is_live(tmp_path: Path) -> None:
+    installation = Installation(tmp_path)
+    async with (
+        served(installation.site()) as client,
+        client.get("/live") as feed,
+        asyncio.timeout(20),
+    ):
+        async for name, content in events(feed):
+            if name == "tick":
+                assert content == {"at": installation.now}
+                return
+
+
+async def test_without_the_history_a_tenants_page_is_not_told_so(tmp_path: Path) -> None:
+    site = Installation(tmp_path).site()
+    put_an_obstacle(tmp_path)
+    async with served(site) as client, client.get("/live?tenant=acme") as feed:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(anext(events(feed)), 2)
+
+
+async def test_the_feed_is_compressed(tmp_path: Path) -> None:
+    async with served(Installation(tmp_path).site()) as client:
+        async with client.get("/live", headers={"Accept-Encoding": "identity"}) as feed:
+            assert "Content-Encoding" not in feed.headers
+            plain = await parts(feed)
+        async with client.get("/live", headers={"Accept-Encoding": "br, gzip"}) as feed:
+            assert feed.headers["Content-Encoding"] == "gzip"
+            assert (await parts(feed)).keys() == plain.keys()
 
 
 async def test_a_tenants_page_is_live_too(tmp_path: Path) -> None:
     installation = Installation(tmp_path)
     async with served(installation.site()) as client, client.get("/live?tenant=acme") as feed:
-        assert "waiting for the first run" in (await parts(feed))["now"]
+        found = await parts(feed)
+        assert "waiting for the first run" in found["now"]
+        assert {"title", "run-datasets", "chart-datasets", "failure-list"} <= found.keys()
         installation.record(an_answer())
-        assert "waiting for the first run" in (await parts(feed))["now"]  # of the other probe
+        assert "waiting for the first run" not in (await parts(feed))["probe-datasets"]
         async with client.get("/live?tenant=nobody") as answer:
             assert answer.status == 404
+
+
+async def test_the_page_of_a_tenant_that_is_removed_is_gone(tmp_path: Path) -> None:
+    installation = Installation(tmp_path)
+    tenants = {"acme": ACME, "beta": BETA}
+    site = replace(installation.site(), tenants=tenants)
+    async with served(site) as client, client.get("/live?tenant=beta") as feed, asyncio.timeout(10):
+        await parts(feed)
+        del tenants["beta"]
+        async for name, content in events(feed):
+            if name == "gone":
+                assert "there is no tenant 'beta'" in content["text"]
+                break
 
 
 async def test_who_watches_does_not_hold_up_the_end() -> None:

@@ -15,7 +15,6 @@ from prober.render.svg import (
     max_latency,
     strip_label,
     strip_svg,
-    waterfall_svg,
 )
 from prober.stats.aggregates import BUCKET_SECONDS, TimeBucket
 from tests.unit.render.status_factory import NOW
@@ -89,28 +88,6 @@ def test_latency_is_told_in_words() -> None:
     )
     assert latency_label(shown()) == "latency: no response was measured"
     assert "no response was measured" in latency_svg(shown())
-
-
-def test_a_waterfall_marks_the_servers_share_of_waiting() -> None:
-    phases = {"resolve": 0.1, "connect": None, "wait": 0.8, "transfer": 0.1}
-    root = drawn(waterfall_svg(phases, 1.0, 0.4, failed=False))
-    bars = [(r.get("class"), r.get("x"), r.get("width")) for r in root.iter("rect")]
-    assert bars == [
-        ("network", "90.0", "56.0"),
-        ("network", "146.0", "448.0"),
-        ("server", "146.0", "224.0"),
-        ("network", "594.0", "56.0"),
-    ]
-    assert "server time 400 ms; total 1.00 s" in (root.get("aria-label") or "")
-
-
-def test_a_waterfall_ends_with_the_phase_that_failed() -> None:
-    text = waterfall_svg({"resolve": 0.1, "connect": 0.4}, 0.5, None, failed=True)
-    assert [r.get("class") for r in drawn(text).iter("rect")] == ["network", "failed"]
-
-
-def test_without_phases_there_is_no_waterfall() -> None:
-    assert waterfall_svg({"resolve": None}, 0.0, None, failed=True) == ""
 
 
 def test_what_is_foreign_cannot_leave_its_place() -> None:

@@ -66,14 +66,28 @@ def test_what_happened_to_the_token_is_told(tmp_path: Path) -> None:
 
 
 def test_where_there_is_nothing_it_says_so(tmp_path: Path) -> None:
-    made = replace(morning(tmp_path), incidents=(), failed_requests=(), slow_requests=(), gaps=())
+    made = replace(
+        morning(tmp_path), incidents=(), failed_requests=(), slow_requests=(), gaps=(), gap_count=0
+    )
     text = render_markdown(made)
     assert "## Incidents\n\nNone.\n" in text
     assert "## Failed requests\n\nNone.\n" in text
     assert "## Slowest requests\n\nNone.\n" in text
-    assert "No gap of 15 minutes or more." in text
+    assert "No gap of 2 min or more." in text
     since = replace(made, failures_known_since=DAY)
     assert "from before 2025-03-05 00:00:00Z: deleted for lack of room" in render_markdown(since)
+
+
+def test_the_facts_of_every_request_belong_to_its_item(tmp_path: Path) -> None:
+    made = morning(tmp_path)
+    text = render_markdown(replace(made, failed_requests=made.failed_requests[:1] * 120))
+    failed = text.partition("## Failed requests")[2].partition("## Slowest")[0]
+    width = 0
+    for line in failed.splitlines()[3:]:
+        item = re.match(r"\d+\. ", line)
+        width = len(item[0]) if item else width
+        assert item or not line or re.match(f" {{{width}}}- ", line), line
+    assert "100. " in failed
 
 
 @given(st.text(max_size=80))

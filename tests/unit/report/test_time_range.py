@@ -32,8 +32,9 @@ def test_what_is_no_moment_is_told_what_would_be_right(text: str) -> None:
         parse_time(text, NOW, ZoneInfo("Asia/Tokyo"))
 
 
-def test_a_span_is_whole_minutes_up_to_the_present_one() -> None:
-    assert time_range(NOW - 3600, NOW + 9999, NOW) == TimeRange(NOW - 3570, NOW + 30)
+def test_a_span_is_whole_minutes_and_ends_now_at_the_latest() -> None:
+    assert time_range(NOW - 3600, NOW + 9999, NOW + 0.7) == TimeRange(NOW - 3570, NOW)
+    assert time_range(NOW - 3600, NOW, NOW) == TimeRange(NOW - 3570, NOW)
     assert time_range(NOW - 90, NOW - 30, NOW) == TimeRange(NOW - 90 + 0, NOW - 30)
 
 
@@ -43,6 +44,7 @@ def test_a_span_is_whole_minutes_up_to_the_present_one() -> None:
         (1, 2, "in the future"),
         (-60, -60, "is empty"),
         (-20, -10, "is shorter than a minute"),
+        (-20, 0, "is shorter than a minute"),
         (-9e8, 0, "is too long"),
     ],
 )

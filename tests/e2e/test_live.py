@@ -1,0 +1,146 @@
+"""What a page says of itself is true: "Live" only while it is, and everything on it then moves."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, Route, expect
+
+from prober.outcomes import Reason
+from tests.e2e.fleet_site import Fleet, LiveSite, served
+from tests.e2e.watched_page import watched
+
+FEED = re.compile(r"/live(\?.*)?$")
+MISSED = "00:16"  # three ticks of five seconds, and a moment
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[LiveSite]:
+    with served(Fleet(3, tmp_path, probes=3)) as site:
+        yield site
+
+
+def is_live(page: Page) -> None:
+    expect(page.locator("#feed-state")).to_have_text("Live", timeout=20_000)
+    expect(page.locator("body")).not_to_have_class(re.compile("stale"))
+
+
+def is_not_live(page: Page) -> None:
+    says = re.compile(r"^Not live since \d\d:\d\d:\d\dZ$")
+    expect(page.locator("#feed-state")).to_have_text(says, timeout=20_000)
+    expect(page.locator("body")).to_have_class(re.compile("stale"))
+    expect(page.locator("#as-of")).to_contain_text(re.compile(r"^As of \d{4}-\d\d-\d\d"))
+
+
+def test_the_part_with_the_focus_is_kept_up_to_date(site: LiveSite, chromium: Browser) -> None:
+    with watched(chromium, site.url) as seen:
+        seen.open("/tenants/cust-000")
+        is_live(seen.page)
+        summary = seen.page.locator("#run-datasets summary")
+        summary.click()
+        expect(summary).to_be_focused()
+        site.do(lambda: site.fleet.fail("cust-000", Reason.SERVER_ERROR, 3))
+        expect(seen.page.locator("#now .words")).to_contain_text("platform: 500s on all 3 probes")
+        expect(seen.page.locator("#run-datasets .evidence")).to_contain_text("server errors")
+        expect(summary).to_be_focused()
+        assert seen.page.locator("#run-datasets").get_attribute("open") is not None
+
+
+def test_everything_on_a_tenants_page_moves(site: LiveSite, chromium: Browser) -> None:
+    with watched(chromium, site.url) as seen:
+        seen.open("/tenants/cust-000")
+        is_live(seen.page)
+        lines = seen.page.locator("#chart-datasets path.line").first
+        before = lines.get_attribute("d")
+        site.do(lambda: site.fleet.fail("cust-000", Reason.SERVER_ERROR, 3))
+        site.do(lambda: site.fleet.succeed("cust-000", 1, server=0.9))
+        page = seen.page
+        expect(page).to_have_title(re.compile("^cust-000: platform: 500s on 2 of 3 probes"))
+        expect(page.locator("#failure-list tbody tr")).to_have_count(3, timeout=15_000)
+        expect(page.locator("#incident-list tbody tr")).to_have_count(1)
+        expect(page.locator("#favicon")).to_have_attribute("href", re.compile("count=1"))
+        expect(lines).not_to_have_attribute("d", before or "", timeout=15_000)
+        site.do(lambda: site.fleet.fail("cust-000", Reason.TOKEN_REJECTED, 1))
+        expect(page.locator("#now .numbers")).to_contain_text("rejected: replaced elsewhere")
+
+
+def test_a_selection_is_kept(site: LiveSite, chromium: Browser) -> None:
+    with watched(chromium, site.url) as seen:
+        seen.open("/tenants/cust-000")
+        is_live(seen.page)
+        seen.page.evaluate(
+            """() => { const text = document.querySelector('.address').firstChild;
+            getSelection().setBaseAndExtent(text, 0, text, 12); }"""
+        )
+        site.do(lambda: site.fleet.fail("cust-000", Reason.SERVER_ERROR, 3))
+        expect(seen.page.locator("#now .words")).to_contain_text("platform: 500s")
+        assert seen.page.evaluate("getSelection().toString()") == "https://cust"
+
+
+def test_a_prober_that_hangs_is_not_live(site: LiveSite, chromium: Browser) -> None:
+    with watched(chromium, site.url, may_fail=True) as seen:
+        seen.page.clock.install()
+        seen.open("/")
+        is_live(seen.page)
+        site.hang()
+        seen.page.clock.run_for(MISSED)
+        is_not_live(seen.page)
+        site.resume()
+        seen.page.clock.run_for("00:30")
+        is_live(seen.page)
+
+
+@pytest.mark.parametrize("status", [502, 503, 401, 204])
+def test_after_any_answer_it_connects_again(site: LiveSite, chromium: Browser, status: int) -> None:
+    with watched(chromium, site.url, may_fail=True) as seen:
+        refused: list[int] = []
+
+        def refuse(route: Route) -> None:
+            refused.append(status)
+            route.fulfill(status=status, body="no")
+
+        seen.page.clock.install()
+        seen.page.route(FEED, refuse)
+        seen.open("/")
+        is_not_live(seen.page)
+        seen.page.clock.run_for("00:30")
+        seen.page.wait_for_function("() => true")
+        assert len(refused) > 1
+        seen.page.unroute(FEED)
+        seen.page.clock.run_for("01:00")
+        is_live(seen.page)
+
+
+def test_a_tenant_that_is_removed_is_not_live(site: LiveSite, chromium: Browser) -> None:
+    with watched(chromium, site.url, may_fail=True) as seen:
+        seen.open("/tenants/cust-001")
+        is_live(seen.page)
+        site.do(lambda: site.fleet.remove("cust-001"))
+        is_not_live(seen.page)
+        expect(seen.page.locator("#as-of")).to_contain_text("there is no tenant 'cust-001'")
+
+
+def test_what_may_be_old_is_not_green(site: LiveSite, chromium: Browser) -> None:
+    with watched(chromium, site.url, may_fail=True) as seen:
+        seen.open("/tenants/cust-001")
+        is_live(seen.page)
+        ground = "getComputedStyle(document.querySelector('#now .verdict')).backgroundColor"
+        green = seen.page.evaluate(ground)
+        site.do(lambda: site.fleet.remove("cust-001"))
+        is_not_live(seen.page)
+        assert seen.page.evaluate(ground) != green
+        seen.check()
+
+
+def test_times_are_the_readers_own_or_utc(site: LiveSite, chromium: Browser) -> None:
+    with watched(chromium, site.url, timezone_id="Asia/Kolkata") as seen:
+        site.do(lambda: site.fleet.fail("cust-000", Reason.SERVER_ERROR, 1))
+        seen.open("/tenants/cust-000")
+        when = seen.page.locator("#failure-list time").first
+        expect(when).to_have_text(re.compile(r"\d\d:\d\d:\d\d\+05:30$"))
+        expect(when).to_have_attribute("title", re.compile("Z$"))
+        seen.page.locator("#zone").click()
+        expect(when).to_have_text(re.compile("Z$"))
+        seen.page.reload()
+        expect(when).to_have_text(re.compile("Z$"))
