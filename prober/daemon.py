@@ -147,7 +147,7 @@ class Daemon:
         warming_up = asyncio.create_task(warm_up(self.metrics.refresh), name="warm up metrics")
         self._resources.callback(warming_up.cancel)
         if self._reloader is not None and configuration.reload.on_change:
-            self._reloader.watch(configuration.source)
+            self._reloader.watch(lambda: self._configuration.sources)
         notes = await asyncio.to_thread(permission_warnings, configuration)
         for warning in (*configuration.warnings, *locate(configuration.source, notes)):
             self._logger.warning(

@@ -1,6 +1,8 @@
-"""A signature of a file that changes whenever the file does. Blocks as long as the disk does."""
+"""Signatures of files, which change whenever a file does. Blocks as long as the disk does."""
 
+import glob
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 Signature = tuple[int, ...]
@@ -27,3 +29,28 @@ def file_signature(path: Path | str) -> Signature:
         return stat_signature(os.stat(path))  # noqa: PTH116 -- a path of either kind
     except OSError:
         return ()
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigSources:
+    """The files of a configuration, the main one first, and the absolute patterns of includes."""
+
+    files: tuple[Path, ...]
+    patterns: tuple[str, ...] = ()
+
+
+def sources_signature(sources: ConfigSources) -> tuple[tuple[str, Signature], ...]:
+    """Return a value that changes when a file changes, appears or disappears."""
+    matching = {path for pattern in sources.patterns for path in matching_files(pattern)}
+    return tuple(
+        (str(path), file_signature(path))
+        for path in dict.fromkeys([*sources.files, *sorted(matching)])
+    )
+
+
+def matching_files(pattern: str) -> list[Path]:
+    """Return the files that match a pattern, sorted by name."""
+    try:
+        return [Path(path) for path in sorted(glob.glob(pattern))]  # noqa: PTH207 -- with directory
+    except (OSError, ValueError):  # a NUL in the pattern
+        return []

@@ -226,8 +226,9 @@ class Probe:
     """One request to a tenant, how often it is sent, and what its response must look like.
 
     `path` is percent-encoded, begins with `/`, and follows the tenant's `base_url`. It and the
-    headers may contain `secrets`, which are removed from everything that is shown. Defaults are in
-    `prober.config.schema` alone.
+    headers may contain `secrets`, which are removed from everything that is shown. `environment` is
+    that of the probe's `project`, None for the tenant's own; `permissions` are those that the
+    request needs, by their API names. Defaults are in `prober.config.schema` alone.
     """
 
     name: str
@@ -245,6 +246,9 @@ class Probe:
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     secrets: tuple[SecretStr, ...] = ()
     expectations: Expectations = Expectations()
+    project: str | None = None
+    environment: str | None = None
+    permissions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

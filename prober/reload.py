@@ -6,14 +6,13 @@ A reload is started by a signal, by HTTP, or by a change of the file.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 import structlog
 
 from prober.config.diff import ConfigDiff
 from prober.config.resolve import Config
 from prober.errors import ConfigProblem, SettingsError
-from prober.file_signature import file_signature
+from prober.file_signature import ConfigSources, sources_signature
 from prober.metrics.sink import PrometheusSink
 from prober.systemd import SystemdNotifier
 
@@ -46,9 +45,12 @@ class Reloader:
         """Start a reload in the background."""
         self._track(asyncio.create_task(self.reload(), name="reload"))
 
-    def watch(self, path: Path) -> None:
-        """Start to reload whenever the file `path` changes."""
-        self._track(asyncio.create_task(self._watch(path), name="config watch"))
+    def watch(self, sources: Callable[[], ConfigSources]) -> None:
+        """Start to reload whenever a file of the configuration changes, appears or disappears.
+
+        `sources` returns what the present configuration was read from.
+        """
+        self._track(asyncio.create_task(self._watch(sources), name="config watch"))
 
     async def close(self) -> None:
         """Cancel reloads and watching."""
@@ -76,17 +78,22 @@ class Reloader:
         self._log_changes(configuration, diff)
         return ()
 
-    async def _watch(self, path: Path) -> None:
-        """Reload when the file has changed and then stayed the same for one period."""
+    async def _watch(self, sources: Callable[[], ConfigSources]) -> None:
+        """Reload when files have changed and then stayed the same for one period."""
         # An editor or `cp` may write in several steps: a file that still changes is half written.
-        loaded = previous = await asyncio.to_thread(file_signature, path)
+        loaded = previous = await asyncio.to_thread(sources_signature, sources())
         while True:
             await asyncio.sleep(WATCH_SECONDS)
-            current = await asyncio.to_thread(file_signature, path)
+            current = await asyncio.to_thread(sources_signature, sources())
             if current == previous and current != loaded:
-                loaded = current
-                self._logger.info("config.file_changed", file=str(path))
+                changed = sorted({name for name, _ in set(current) ^ set(loaded)})
+                self._logger.info("config.file_changed", file=", ".join(changed))
                 await self.reload()
+                # The new configuration may include other files. What was changed since the reload
+                # began still counts as changed.
+                before = dict(current)
+                current = await asyncio.to_thread(sources_signature, sources())
+                loaded = tuple((name, before.get(name, now)) for name, now in current)
             previous = current
 
     def _report_failure(self, problems: tuple[ConfigProblem, ...]) -> None:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from prober.cli.options import OTHER_ERROR
+from prober.cli.options import OTHER_ERROR, configuration_file
 from prober.config.addresses import is_loopback
 from prober.config.loader import load
 
@@ -22,7 +22,8 @@ _PORTS = MappingProxyType({"http": 80, "https": 443})
     "--config",
     "config_file",
     type=click.Path(path_type=Path),
-    help="The daemon's configuration file; its web.listen is used.",
+    help="The daemon's configuration file, whose web.listen is used. Default: $PROBER_CONFIG, then"
+    " prober.yaml, then /etc/prober/prober.yaml.",
 )
 @click.option("--url", help="The daemon's address, such as https://prober.example.com:9824.")
 @click.option(
@@ -47,11 +48,10 @@ def health(config_file: Path | None, url: str | None, timeout_seconds: float) ->
     Exit status: 0 if it is healthy; 1 if it is not, or cannot be reached; 2 for an invalid command
     line or configuration.
     """
-    if (url is None) == (config_file is None):
+    if url is not None and config_file is not None:
         raise click.UsageError("give either --config or --url")
     if url is None:
-        assert config_file is not None  # noqa: S101 -- one of them is given
-        configuration = load(config_file)
+        configuration = load(configuration_file(config_file))
         web, tls = configuration.web, configuration.access.tls
         if web.port == 0:
             raise click.UsageError("web.listen has port 0 (any free port): give --url")

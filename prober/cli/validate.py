@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from prober.classifier.silence import LEAST_DECIDABLE_TIMEOUT_SECONDS
-from prober.cli.options import OTHER_ERROR, web_config_option
+from prober.cli.options import OTHER_ERROR, configuration_file, web_config_option
 from prober.config.file_checks import missing_source_warnings, permission_warnings
 from prober.config.limits import check_series_limit
 from prober.config.loader import load, locate
@@ -23,7 +23,13 @@ from prober.models import MAX_SHARDS, Tenant
 
 @click.command()
 @click.argument("file", required=False, type=click.Path(path_type=Path))
-@click.option("--config", "config_file", type=click.Path(path_type=Path), help="The same as FILE.")
+@click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path),
+    help="The same as FILE. Default: $PROBER_CONFIG, then prober.yaml, then"
+    " /etc/prober/prober.yaml.",
+)
 @web_config_option
 @click.option(
     "--shards",
@@ -46,9 +52,9 @@ def validate(
 
     Exit status: 0 if the configuration is valid, 1 if not, 2 for a wrong command line.
     """
-    chosen = file or config_file
-    if chosen is None or (file is not None and config_file is not None):
+    if file is not None and config_file is not None:
         raise click.UsageError("name one file, such as: prober validate config/prober.yaml")
+    chosen = configuration_file(file or config_file)
     try:
         configuration = load(chosen, web_config_file)
         check_series_limit(configuration)

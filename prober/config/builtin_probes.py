@@ -224,8 +224,13 @@ def _project_path(parameter: str, value: str, project: str | None) -> str:
         raise ValueError(
             f"'{parameter}' needs its 'project' (or write '{parameter}: project/name')"
         )
-    if not _PROJECT.fullmatch(owner) or owner in {".", ".."}:
-        raise ValueError("'project' must be a name of letters, digits, '_', '-' and '.'")
+    check_project(owner)
     if not _NAME.fullmatch(name):
         raise ValueError(f"'{parameter}' must be a name of letters, digits, '_' and '-'")
     return f"{owner}/{name}"
+
+
+def check_project(name: str) -> None:
+    """Raise ValueError if a project cannot have this name."""
+    if not _PROJECT.fullmatch(name) or name in {".", ".."}:
+        raise ValueError("'project' must be a name of letters, digits, '_', '-' and '.'")

@@ -20,9 +20,11 @@ from prober.config.yaml import KeyPath, Note, read_yaml
 from prober.errors import ConfigProblem
 
 _PREFIX = "PROBER_"
+CONFIG_VARIABLE = "PROBER_CONFIG"
+"""Names the configuration file, for the command line."""
 _SEPARATOR = "__"
 _WHOLE_NUMBER = re.compile(r"[0-9]{1,18}")
-_FILE_ONLY = frozenset({"tenants", "probes", "maintenance"})
+_FILE_ONLY = frozenset({"tenants", "probes", "probe_sets", "maintenance", "include"})
 _RENAMED = frozenset({"schedule"})  # read to report the new name
 SECTIONS = frozenset(ConfigFile.model_fields) - _FILE_ONLY | _RENAMED
 """The top-level keys that variables may set."""
@@ -97,7 +99,9 @@ def unknown_variables(variables: Mapping[str, str]) -> list[ConfigProblem]:
     return [
         ConfigProblem(name, None, "", _why_unknown(name.upper()))
         for name in sorted(variables)
-        if name.upper().startswith(_PREFIX) and variable_path(name) is None
+        if name.upper().startswith(_PREFIX)
+        and name != CONFIG_VARIABLE
+        and variable_path(name) is None
     ]
 
 

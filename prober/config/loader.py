@@ -1,4 +1,4 @@
-"""Reads the configuration file and PROBER_* variables, and reports all problems at once."""
+"""Reads the configuration files and PROBER_* variables, and reports all problems at once."""
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,19 +8,22 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from prober.config.config_checks import exposure_warnings, unauthenticated_write_errors
 from prober.config.environment import unknown_variables, variable_path, with_variables
 from prober.config.error_messages import format_validation_error, unknown_key
+from prober.config.includes import ConfigDocument, empty_document, read_config
+from prober.config.probe_sets import set_problems
 from prober.config.proxies import proxy_problems, proxy_warnings
 from prober.config.renamed_keys import renamed_section
 from prober.config.resolve import (
     Config,
+    EntryOrigin,
+    ProbeCatalog,
     canonical_json,
     check_custom,
     check_defaults,
-    exposure_warnings,
     resolve_tenants,
     state_directory,
-    unauthenticated_write_errors,
 )
 from prober.config.schema import (
     ConfigFile,
@@ -44,9 +47,10 @@ from prober.config.sections import (
     TokenSettings,
     WebSettings,
 )
+from prober.config.strict_model import EXTENSION
 from prober.config.texts import with_texts
 from prober.config.web_config import WebConfig, read_web_config
-from prober.config.yaml import KeyPath, Note, YamlDocument, format_key_path, read_text, read_yaml
+from prober.config.yaml import KeyPath, Note, format_key_path
 from prober.errors import ConfigProblem, SettingsError
 from prober.formatting import Duration
 from prober.maintenance import MaintenanceWindow
@@ -62,27 +66,24 @@ def load(path: Path, web_config_file: Path | None = None) -> Config:
 
     `web_config_file` replaces `web.config_file`. Raises SettingsError with all problems.
     """
-    document, syntax = read_yaml(read_text(path), str(path))
-    if syntax:
-        raise SettingsError(syntax)
-    return _Validator(document, path).config(web_config_file)
+    return _Validator(read_config(path), path).config(web_config_file)
 
 
 def locate(path: Path, notes: Sequence[Note]) -> tuple[ConfigProblem, ...]:
-    """Return notes with their lines in the configuration file, which is read again for that."""
+    """Return notes with their files and lines; the configuration is read again for that."""
     if not notes:
         return ()
     try:
-        document, _ = read_yaml(read_text(path), str(path))
-    except SettingsError:  # the file was removed meanwhile: without lines
-        document = YamlDocument({}, {})
+        document = read_config(path)
+    except SettingsError:  # a file was removed meanwhile: without lines
+        document = empty_document(path)
     return _Validator(document, path).located(notes)
 
 
 class _Validator:
     """Validates section by section, so that one invalid section hides no other's problems."""
 
-    def __init__(self, document: YamlDocument, path: Path) -> None:
+    def __init__(self, document: ConfigDocument, path: Path) -> None:
         self._document = document
         self._path = path
         self._directory = path.absolute().parent
@@ -111,8 +112,9 @@ class _Validator:
         if web_file is not None:
             self._notes += unauthenticated_write_errors(web, web_file.access)
             warnings += exposure_warnings(web, web_file.access)
-        if self._notes or self._environment_problems or web_file is None:
-            problems = self.located(self._notes)
+        in_files = self._document.problems
+        if self._notes or self._environment_problems or web_file is None or in_files:
+            problems = tuple(sorted((*self.located(self._notes), *in_files), key=self._sort_key))
             raise SettingsError((*self._environment_problems, *problems, *self._web_file_problems))
         return Config(
             tenants=tenants,
@@ -130,6 +132,7 @@ class _Validator:
             state_directory=state_directory(state.directory, self._path.absolute(), environ),
             hash=hashlib.sha256(canonical_json(content)).hexdigest()[:16],
             source=self._path,
+            sources=self._document.sources,
             warnings=(
                 *unknown_variables(environ),
                 *self.located(warnings),
@@ -160,8 +163,14 @@ class _Validator:
         windows = self._maintenance(content.get("maintenance"))
         custom, broken = self._custom_probes(content.get("probes"))
         entries = self._entries(content.get("tenants"))
+        catalog = ProbeCatalog(custom, broken, defaults, self._probe_sets(content, custom))
+        origins = {
+            number: EntryOrigin(self._document.directory(at), self._written_key(at))
+            for number in entries
+            for at in [("tenants", number)]
+        }
         tenants, problems, warnings = resolve_tenants(
-            entries, custom, broken, defaults, self._directory, windows
+            entries, catalog, self._directory, windows, origins
         )
         self._notes += problems
         proxies, invalid_variables = proxy_environment(environ)
@@ -206,10 +215,31 @@ class _Validator:
             self._valid(Slug, name, at)
             probe = self._valid(CustomProbe, entry, at)
             if probe is not None:
-                custom[name], problems = with_texts(probe, self._directory, environ)
+                directory = self._document.directory(at)
+                custom[name], problems = with_texts(probe, directory, environ)
                 problems += check_custom(probe)
                 self._notes += [((*at, *path), message) for path, message in problems]
         return custom, frozenset(given) - custom.keys()
+
+    def _probe_sets(
+        self, content: Mapping[str, Any], custom: Mapping[str, CustomProbe]
+    ) -> Mapping[str, Sequence[ProbeRef]]:
+        """Return the probe sets by name; an invalid one is empty, so that its use is no problem."""
+        given = content.get("probe_sets")
+        if given is None:
+            return {}
+        if not isinstance(given, dict):
+            self._notes.append((("probe_sets",), "must be a mapping from names to lists of probes"))
+            return {}
+        sets: dict[str, list[ProbeRef]] = {}
+        for name, entry in given.items():
+            at = ("probe_sets", name)
+            self._valid(Slug, name, at)
+            probes = self._valid(list[NamedProbe], entry, at)
+            if probes is not None:
+                self._notes += set_problems(name, probes, given.keys(), custom)
+            sets[name] = probes or []
+        return sets
 
     def _maintenance(self, given: object) -> list[MaintenanceWindow]:
         if given is None:
@@ -233,7 +263,7 @@ class _Validator:
     def _check_keys(self, content: Mapping[str, Any]) -> None:
         known = ConfigFile.model_fields.keys()
         for key in content:
-            if key not in known:
+            if key not in known and not key.startswith(EXTENSION):
                 renamed = renamed_section(key, content[key])
                 self._notes += renamed or [((key,), unknown_key(key, known))]
 
@@ -253,20 +283,28 @@ class _Validator:
             self._notes.append((tuple(part for part in path if part != "[key]"), message))
 
     def located(self, notes: Iterable[Note]) -> tuple[ConfigProblem, ...]:
-        """Return notes with the variable or the line that they are about, in the file's order."""
+        """Return notes with the variable or the line that they are about, in the files' order."""
         problems = (
             ConfigProblem(variable, None, format_key_path(path), message)
             if (variable := _environment_variable(path))
-            else ConfigProblem(
-                str(self._path), self._document.line_of(path), format_key_path(path), message
-            )
+            else self._in_file(path, message)
             for path, message in notes
         )
-        return tuple(sorted(set(problems), key=_sort_key))
+        return tuple(sorted(set(problems), key=self._sort_key))
 
+    def _in_file(self, path: KeyPath, message: str) -> ConfigProblem:
+        file, line, own_path = self._document.position(path)
+        return ConfigProblem(str(file), line, format_key_path(own_path), message)
 
-def _sort_key(problem: ConfigProblem) -> tuple[int, str, str]:
-    return problem.line or 0, problem.key, problem.message
+    def _written_key(self, path: KeyPath) -> str:
+        """Return a key path for messages, with its file if that is not the main one."""
+        file, _, own_path = self._document.position(path)
+        key = format_key_path(own_path)
+        return key if file == self._path else f"{key} in {file}"
+
+    def _sort_key(self, problem: ConfigProblem) -> tuple[int, int, str, str]:
+        order = self._document.order(problem.file)
+        return order, problem.line or 0, problem.key, problem.message
 
 
 def _environment_variable(path: KeyPath) -> str | None:

@@ -4,20 +4,27 @@ Problems are collected and returned, so that the user sees all of them at once.
 """
 
 import json
-import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time
 from difflib import get_close_matches
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Self, TypeVar
-from urllib.parse import parse_qsl, quote, unquote, urlencode
+from urllib.parse import parse_qsl, quote, urlencode
 
 from pydantic import SecretStr
 
-from prober.config.addresses import is_loopback, is_remote_plaintext
-from prober.config.builtin_probes import CATALOGUE, DEFAULT_PROBES, BuiltinProbe, path_segment
+from prober.config import consents
+from prober.config.builtin_probes import (
+    CATALOGUE,
+    DEFAULT_PROBES,
+    BuiltinProbe,
+    check_project,
+    path_segment,
+)
+from prober.config.config_checks import tenant_warnings
+from prober.config.probe_sets import LocatedProbe, expand
 from prober.config.schema import (
     Consents,
     CustomProbe,
@@ -44,6 +51,7 @@ from prober.config.sections import (
 from prober.config.text_schema import is_name_of_secret
 from prober.config.yaml import KeyPath, Note
 from prober.errors import ConfigProblem
+from prober.file_signature import ConfigSources
 from prober.maintenance import MaintenanceWindow
 from prober.models import (
     SINGLE_SHARD,
@@ -57,21 +65,14 @@ from prober.models import (
     TransportOptions,
 )
 from prober.outcomes import Culprit
+from prober.permissions import NEEDS
 from prober.web.auth import AccessPolicy
 
 Problems = list[Note]
 _T = TypeVar("_T")
 
-# The vendor bills `predict*` and `sync*`; `sync*` also writes. `predict-extractions` and `sync-csv`
-# are assumed to be like their neighbours.
-_BILLABLE_ROUTE = re.compile(
-    r"/(predict|predict-raw-emails|predict-extractions|sync|sync-raw-emails|sync-csv)$"
-)
-_WRITING_ROUTE = re.compile(r"/(sync|sync-raw-emails|sync-csv)$")
-_WRITING_METHODS = frozenset({"PUT", "PATCH"})
-_REFUSED_ROUTE = re.compile(r"/(advance|reset|exceptions)$")
 _PARAMETERS = (
-    "project", "dataset", "source", "stream", "comment", "uid", "bucket", "model_version",
+    "dataset", "source", "stream", "comment", "uid", "bucket", "model_version",
 )  # fmt: skip
 _MIN_INTERVAL_SECONDS = 1.0
 
@@ -87,6 +88,15 @@ class ProbeCatalog:
     custom: Mapping[str, CustomProbe]
     broken: frozenset[str]
     defaults: Defaults
+    sets: Mapping[str, Sequence[ProbeRef]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class EntryOrigin:
+    """Where a tenant is written: the directory for its relative paths, and its key in messages."""
+
+    directory: Path
+    key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,54 +137,107 @@ def _is_set(layer: ProbeOptions, key: str) -> bool:
     return key in layer.model_fields_set and getattr(layer, key) is not None
 
 
-def probe_refs(entry: TenantEntry) -> Sequence[ProbeRef]:
-    """Return the probes of a tenant as they are written, or the default ones."""
+def probe_refs(entry: TenantEntry, number: int, catalog: ProbeCatalog) -> Sequence[LocatedProbe]:
+    """Return the probes of a tenant and where they are written; sets are expanded.
+
+    The built-in default ones are written nowhere: their problems point to the tenant.
+    """
+    at: KeyPath = ("tenants", number, "probes")
     if entry.probes is not None:
-        return entry.probes
-    return tuple(ProbeRef(use=name) for name in DEFAULT_PROBES)
+        return expand(entry.probes, at, catalog.sets)
+    if catalog.defaults.probes is not None:
+        return expand(catalog.defaults.probes, ("defaults", "probes"), catalog.sets)
+    return tuple(LocatedProbe(at[:2], ProbeRef(use=name)) for name in DEFAULT_PROBES)
 
 
 def resolve_probe(
     use: ProbeRef, entry: TenantEntry, catalog: ProbeCatalog
 ) -> tuple[Probe | None, Problems]:
     """Return the probe that `use` means for a tenant; None if there are problems."""
-    custom = catalog.custom.get(use.use)
+    custom, builtin = catalog.custom.get(use.use), CATALOGUE.get(use.use)
     if custom is not None:
         layers = OptionLayers.of(entry, catalog.defaults, use, custom)
-        problems = _unexpected_parameters(use, ()) + _missing_consents(
+        problems = _unexpected_parameters(use, ())
+        if not consents.is_refused(custom.method, custom.path):  # else no consent would do
+            problems += _missing_consents(
+                use,
+                (use, custom),
+                is_billable=consents.is_billed(custom.method, custom.path),
+                writes=consents.writes(custom.method, custom.path),
+            )
+        request = _custom_request(use, custom)
+    elif builtin is not None:
+        layers = OptionLayers.of(entry, catalog.defaults, use)
+        path, problems = _builtin_path(builtin, use)
+        problems += _missing_consents(
             use,
-            (use, custom),
-            is_billable=bool(_BILLABLE_ROUTE.search(_route(custom))),
-            is_write=custom.method in _WRITING_METHODS
-            or bool(_WRITING_ROUTE.search(_route(custom))),
+            (use,),
+            is_billable=builtin.is_billable,
+            writes="writes data" if builtin.is_write else None,
         )
-        return _build_probe(_custom_request(use, custom), layers, problems)
-    builtin = CATALOGUE.get(use.use)
-    if builtin is None:
-        if use.use in catalog.broken:
-            return None, []
-        return None, [(("use",), _unknown(use.use, {*CATALOGUE, *catalog.custom}))]
-    path, problems = _builtin_path(builtin, use)
-    problems += _missing_consents(
-        use, (use,), is_billable=builtin.is_billable, is_write=builtin.is_write
+        request = _builtin_request(use, builtin, path)
+    elif use.use in catalog.broken:
+        return None, []
+    else:
+        known = {*CATALOGUE, *catalog.custom, *catalog.sets}
+        return None, [(("use",), _unknown(use.use, known))]
+    probe, problems = _build_probe(request, layers, problems + _project_problems(use))
+    if probe is None:
+        return None, problems
+    # What a custom probe needs is not known, whatever its name.
+    return _in_project(probe, use, entry, "" if custom is not None else use.use), []
+
+
+def _in_project(probe: Probe, use: ProbeRef, entry: TenantEntry, builtin: str) -> Probe:
+    """Return a probe with its project, the environment of that, and the permissions it needs."""
+    project = project_of(use)
+    in_tenant = entry.projects.get(project or "")
+    return replace(
+        probe,
+        project=project,
+        environment=None if in_tenant is None else in_tenant.environment,
+        permissions=tuple(need.permission.name for need in NEEDS.get(builtin, ())),
     )
-    request = _Request(
-        use.name or use.use, path, builtin.method, _body(builtin, use), (), builtin.expectations
-    )
-    return _build_probe(request, OptionLayers.of(entry, catalog.defaults, use), problems)
+
+
+def project_of(use: ProbeRef) -> str | None:
+    """Return the project that a probe belongs to: that of its dataset or source, or `project`."""
+    owners = [name.rpartition("/")[0] for name in (use.dataset, use.source) if name is not None]
+    return next((owner for owner in owners if owner), use.project)
+
+
+def _project_problems(use: ProbeRef) -> Problems:
+    if use.project is None or use.dataset is not None or use.source is not None:
+        return []  # of a dataset or source, it is checked as a part of the path
+    try:
+        check_project(use.project)
+    except ValueError as error:
+        return [(("project",), str(error))]
+    return []
 
 
 def check_custom(probe: CustomProbe) -> Problems:
     """Return what is wrong with a custom probe itself, even if no tenant uses it."""
-    never = "moves or deletes data: prober never does that"
     if probe.method == "DELETE":
-        return [(("method",), never)]
-    return [(("path",), never)] if _REFUSED_ROUTE.search(_route(probe)) else []
+        return [(("method",), consents.NEVER)]
+    if consents.is_refused(probe.method, probe.path):
+        return [(("path",), consents.NEVER)]
+    override = consents.method_override(probe.headers, probe.query, probe.path, probe.json_body)
+    if override is None:
+        return []
+    key, name = override
+    message = f"'{name}' would change what the request does: write the request itself in its place"
+    return [((key,) if key == "path" else (key, name), message)]
 
 
 def check_defaults(defaults: Defaults) -> Problems:
     """Return what is wrong with the defaults themselves, to report it once and not per probe."""
     return _timing(OptionLayers((defaults,), ()))[1]
+
+
+def _builtin_request(use: ProbeRef, builtin: BuiltinProbe, path: str) -> "_Request":
+    name = use.name or use.use
+    return _Request(name, path, builtin.method, _body(builtin, use), (), builtin.expectations)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,22 +253,21 @@ class _Request:
     secrets: tuple[SecretStr, ...] = ()
 
 
-def _route(custom: CustomProbe) -> str:
-    """Return the path as the server routes it: decoded, without query and trailing slash."""
-    return unquote(custom.path.partition("?")[0]).rstrip("/")
-
-
 def _missing_consents(
-    use: ProbeRef, consents: Sequence[Consents], *, is_billable: bool, is_write: bool
+    use: ProbeRef, given: Sequence[Consents], *, is_billable: bool, writes: str | None
 ) -> Problems:
+    """Return a problem if a request needs consents that are not given.
+
+    `writes` says in words that it writes, or may write; None if it only reads.
+    """
     needed = (
         ("is billed", "allow_billable", is_billable),
-        ("writes data", "allow_writes", is_write),
+        (writes or "", "allow_writes", writes is not None),
     )
     missing = [
         (what, key)
         for what, key, is_needed in needed
-        if is_needed and not any(getattr(each, key) for each in consents)
+        if is_needed and not any(getattr(each, key) for each in given)
     ]
     if not missing:
         return []
@@ -267,7 +329,7 @@ def _builtin_path(builtin: BuiltinProbe, use: ProbeRef) -> tuple[str, Problems]:
 
 def _unexpected_parameters(use: ProbeRef, wanted: Sequence[str]) -> Problems:
     allowed = {*wanted, *(["project"] if {"dataset", "source"} & set(wanted) else [])}
-    given = [name for name in _PARAMETERS if getattr(use, name) is not None]
+    given = [name for name in _PARAMETERS if getattr(use, name) is not None]  # not the project
     if use.json_body is not None:
         given.append("json")
     takes = f"takes {', '.join(sorted(allowed))}" if allowed else "takes no parameter"
@@ -355,12 +417,6 @@ def _json(value: object) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()
 
 
-# The fastest burn-rate alert fires when the budget of 30 days would be spent in two days.
-_FASTEST_BURN_RATE = 14.4
-_MIN_FAILURES_FOR_ALERT = 3.0
-_MIN_ADVISED_OBJECTIVE = 0.9
-
-
 @dataclass(frozen=True, slots=True)
 class Config:
     """A complete, valid configuration. `hash` changes with any value that is written.
@@ -383,38 +439,41 @@ class Config:
     state_directory: Path
     hash: str
     source: Path
+    sources: ConfigSources
     warnings: tuple[ConfigProblem, ...] = ()
     shard: Shard = SINGLE_SHARD
 
 
 def resolve_tenants(
     entries: Mapping[int, TenantEntry],
-    custom: Mapping[str, CustomProbe],
-    broken: frozenset[str],
-    defaults: Defaults,
+    catalog: ProbeCatalog,
     directory: Path,
     maintenance: Sequence[MaintenanceWindow] = (),
+    origins: Mapping[int, EntryOrigin] = MappingProxyType({}),
 ) -> tuple[tuple[Tenant, ...], list[Note], list[Note]]:
     """Return tenants, problems and warnings.
 
-    `entries` are keyed by their position in the file; `broken` names custom probes that have errors
-    of their own. Relative paths are resolved against `directory`; `maintenance` applies to all.
+    `entries` are keyed by their position among all tenants. Relative paths of a tenant are resolved
+    against the directory in `origins`, others against `directory`; `maintenance` applies to all.
     """
     problems: list[Note] = []
-    catalog = ProbeCatalog(custom, broken, defaults)
     tenants: list[Tenant] = []
     names: dict[str, int] = {}
     for number, entry in entries.items():
         at = ("tenants", number)
+        origin = origins.get(number, EntryOrigin(directory, f"tenants[{number}]"))
         if entry.name in names:
-            message = f"'{entry.name}' is also the name of tenants[{names[entry.name]}]: rename one"
+            first = names[entry.name]
+            key = origins[first].key if first in origins else f"tenants[{first}]"
+            message = f"'{entry.name}' is also the name of {key}: rename one"
             problems.append(((*at, "name"), message))
         names.setdefault(entry.name, number)
-        probes, probe_problems = _probes(entry, catalog, at)
+        probes, probe_problems = _probes(entry, number, catalog)
         problems += probe_problems
-        tenant = _tenant(entry, probes, defaults, directory)
+        transport = _transport(entry, catalog.defaults, origin.directory, directory)
+        tenant = _tenant(entry, probes, catalog.defaults, origin.directory, transport)
         tenants.append(replace(tenant, maintenance=(*maintenance, *tenant.maintenance)))
-    return tuple(tenants), problems, _warnings(entries, tenants)
+    return tuple(tenants), problems, tenant_warnings(entries, tenants)
 
 
 def state_directory(written: str | None, file: Path, environ: Mapping[str, str]) -> Path:
@@ -434,30 +493,36 @@ def state_directory(written: str | None, file: Path, environ: Mapping[str, str])
 
 
 def _probes(
-    entry: TenantEntry, catalog: ProbeCatalog, at: KeyPath
+    entry: TenantEntry, number: int, catalog: ProbeCatalog
 ) -> tuple[tuple[Probe, ...], list[Note]]:
     probes: list[Probe] = []
     problems: list[Note] = []
     seen: set[str] = set()
-    for number, use in enumerate(probe_refs(entry)):
-        # Default probes are not in the file: their problems point to the tenant.
-        here = (*at, "probes", number) if entry.probes is not None else at
-        probe, probe_problems = resolve_probe(use, entry, catalog)
-        problems += [((*here, *path), message) for path, message in probe_problems]
+    for located in probe_refs(entry, number, catalog):
+        probe, probe_problems = resolve_probe(located.use, entry, catalog)
+        problems += [((*located.at, *path), message) for path, message in probe_problems]
         if probe is None:
             continue
         if probe.name in seen:
             message = f"'{probe.name}' is listed twice: give one of them another 'name'"
-            problems.append((here, message))
+            problems.append((located.at, message))
         seen.add(probe.name)
         probes.append(probe)
-    if entry.probes == []:
-        problems.append(((*at, "probes"), "is empty: name a probe, or leave the key out"))
+    for at, written in (
+        (("tenants", number, "probes"), entry.probes),
+        (("defaults", "probes"), catalog.defaults.probes),
+    ):
+        if written == []:
+            problems.append((at, "is empty: name a probe, or leave the key out"))
     return tuple(probes), problems
 
 
 def _tenant(
-    entry: TenantEntry, probes: Sequence[Probe], defaults: Defaults, directory: Path
+    entry: TenantEntry,
+    probes: Sequence[Probe],
+    defaults: Defaults,
+    directory: Path,
+    transport: TransportOptions,
 ) -> Tenant:
     return Tenant(
         name=entry.name,
@@ -465,7 +530,7 @@ def _tenant(
         base_url=_base_url(entry),
         token=_token(entry.token, directory),
         probes=tuple(probes),
-        transport=_transport(entry, defaults, directory),
+        transport=transport,
         labels=dict(entry.labels),
         availability_objective_ratio=_or_default(
             entry.objectives.availability, defaults.objectives.availability
@@ -513,116 +578,29 @@ def _secret_location(written: Token | Secret, directory: Path) -> tuple[TokenSou
     return TokenSourceKind.FILE, str(directory / Path(written.file or ""))
 
 
-def _transport(entry: TransportConfig, defaults: Defaults, directory: Path) -> TransportOptions:
+def _transport(
+    entry: TransportConfig, defaults: Defaults, own_directory: Path, directory: Path
+) -> TransportOptions:
+    """Return how a tenant is reached; paths in `defaults` are relative to `directory`."""
     proxy = _or_default(entry.proxy, defaults.proxy)
-    ca_file = _or_default(entry.ca_file, defaults.ca_file)
-    certificate = _or_default(entry.client_certificate, defaults.client_certificate)
+    ca_file, ca_directory = entry.ca_file, own_directory
+    if ca_file is None:
+        ca_file, ca_directory = defaults.ca_file, directory
+    certificate, certificate_directory = entry.client_certificate, own_directory
+    if certificate is None:
+        certificate, certificate_directory = defaults.client_certificate, directory
     key = None if certificate is None else certificate.key
     return TransportOptions(
         proxy_url=None if proxy in {"environment", "none"} else proxy,
         proxy_from_environment=proxy == "environment",
-        ca_file=None if ca_file is None else directory / ca_file,
+        ca_file=None if ca_file is None else ca_directory / ca_file,
         client_certificate_file=(
-            None if certificate is None else directory / certificate.certificate
+            None if certificate is None else certificate_directory / certificate.certificate
         ),
-        client_key_file=None if key is None else directory / key,
+        client_key_file=None if key is None else certificate_directory / key,
     )
-
-
-def max_measurable_objective(tenant: Tenant) -> float:
-    """Return the highest availability objective that the rate of probes can support.
-
-    The fastest burn-rate alert looks at one hour and fires at an error rate of 14.4 times the error
-    budget. Above the returned ratio, fewer than three failures in that hour would fire it.
-    """
-    runs_an_hour = sum(3600 / probe.interval_seconds for probe in tenant.probes)
-    if runs_an_hour == 0:
-        return 1.0
-    return max(0.0, 1 - _MIN_FAILURES_FOR_ALERT / (_FASTEST_BURN_RATE * runs_an_hour))
-
-
-def objective_warning(tenant: Tenant) -> str | None:
-    """Return a warning if the probes run too rarely to measure the availability objective."""
-    highest = max_measurable_objective(tenant)
-    objective = tenant.availability_objective_ratio
-    if objective <= highest:
-        return None
-    # Rounded down: the advice must not be above what is measurable.
-    advised_percent = math.floor(highest * 1e6) / 1e4
-    lower = f", or set an objective of at most {advised_percent:.4f}%"
-    needed_runs = math.ceil(_MIN_FAILURES_FOR_ALERT / (_FASTEST_BURN_RATE * (1 - objective)))
-    return (
-        f"has an availability objective of {objective * 100:.10g}%, but its probes run too rarely"
-        f" for that: fewer than {_MIN_FAILURES_FOR_ALERT:g} failures would fire the alert; probe"
-        f" more often ({needed_runs:,} runs an hour of all probes together)"
-        # Nobody wants an objective of a few percent, or 0%, which is not even valid.
-        + (lower if highest >= _MIN_ADVISED_OBJECTIVE else "")
-    )
-
-
-def _warnings(entries: Mapping[int, TenantEntry], tenants: Sequence[Tenant]) -> list[Note]:
-    warnings: list[Note] = []
-    users: dict[tuple[str, ...], str] = {}
-    for number, tenant in zip(entries, tenants, strict=True):
-        at = ("tenants", number)
-        origin = tenant.token.origin
-        if origin in users:
-            message = (
-                f"is also the token of tenant '{users[origin]}': when it is rejected or replaced,"
-                " both are affected"
-            )
-            warnings.append(((*at, "token"), message))
-        users.setdefault(origin, tenant.name)
-        warnings += [((*at, *path), message) for path, message in _tenant_warnings(tenant)]
-    return warnings
-
-
-def _tenant_warnings(tenant: Tenant) -> list[Note]:
-    warnings: list[Note] = []
-    message = objective_warning(tenant)
-    if message is not None:
-        warnings.append(((), message))
-    if is_remote_plaintext(tenant.base_url):
-        message = "is plain http: anyone on the network path can read the token"
-        warnings.append((("base_url",), message))
-    if tenant.token.client is not None and is_remote_plaintext(tenant.token.location):
-        message = "is plain http: anyone on the network path can read the client secret"
-        warnings.append((("token", "oauth", "token_url"), message))
-    return warnings
 
 
 def canonical_json(value: object) -> bytes:
     """Return JSON that is equal for equal values: the input of the configuration's hash."""
     return json.dumps(value, sort_keys=True, default=str).encode()
-
-
-_WRITE_SETTINGS = ("enable_run_now", "enable_reload")
-"""Keys of `web` that let clients do more than read."""
-
-
-def unauthenticated_write_errors(web: WebSettings, access: AccessPolicy) -> list[Note]:
-    """Return problems if clients may change something and cannot authenticate."""
-    if access.authenticates_clients:
-        return []
-    message = (
-        "would allow it to every client, as none can authenticate: name a web.config_file with"
-        " basic_auth_users or client certificates, or set it to false"
-    )
-    return [(("web", key), message) for key in _WRITE_SETTINGS if getattr(web, key)]
-
-
-def exposure_warnings(web: WebSettings, access: AccessPolicy) -> list[Note]:
-    """Return warnings if other machines can reach the web server."""
-    if is_loopback(web.host):
-        return []
-    warnings: list[Note] = []
-    if not access.requires_authentication:
-        message = (
-            f"other machines can reach {web.host} without authentication: name a web.config_file"
-            " with basic_auth_users or client certificates, or listen on 127.0.0.1"
-        )
-        warnings.append((("web", "listen"), message))
-    if access.users and access.tls is None:
-        message = "passwords are sent over plain HTTP: add tls_server_config to web.config_file"
-        warnings.append((("web", "listen"), message))
-    return warnings

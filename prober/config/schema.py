@@ -10,6 +10,7 @@ import json
 import re
 from datetime import date, datetime, timedelta
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
@@ -23,6 +24,7 @@ from pydantic import (
 
 from prober.classifier.expectations import check_expression
 from prober.config.addresses import BASE_URL, is_url
+from prober.config.consents import normalized_route
 from prober.config.sections import (
     HistorySettings,
     LogSettings,
@@ -34,7 +36,7 @@ from prober.config.sections import (
     TokenSettings,
     WebSettings,
 )
-from prober.config.strict_model import StrictModel, default
+from prober.config.strict_model import ExtensibleModel, StrictModel, default
 from prober.config.text_schema import VARIABLE, Text, WrittenText, is_header_value
 from prober.formatting import Duration, Size
 from prober.maintenance import MaintenanceWindow, first_utc_time, validate_cron
@@ -46,6 +48,7 @@ LabelName = Annotated[str, StringConstraints(pattern=LABEL_PATTERN)]
 AddressPart = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$")]
 
 _PROXY_URL = re.compile(r"https?://[^\s/?#]+/?")
+_API_ROUTE = re.compile(r"/api(/(v1|_private|preview)(/.*)?)?$")
 _BASE_URL_FORM = "write http(s)://HOST[:PORT]/PATH, with no '/' at the end, no '?', '#', '@'"
 
 
@@ -129,7 +132,7 @@ class OAuth(StrictModel):
         return value
 
 
-class Token(StrictModel):
+class Token(ExtensibleModel):
     """Where a tenant's token comes from: exactly one of `file`, `env` and `oauth`."""
 
     file: str | None = Field(default=None, min_length=1)
@@ -174,7 +177,7 @@ class Objectives(LatencyObjectives):
     """The minimum share of runs that do not fail because of the platform."""
 
 
-class ProbeOptions(StrictModel):
+class ProbeOptions(ExtensibleModel):
     """How a probe runs: for one probe, or in `defaults` for all."""
 
     interval: Duration | None = None
@@ -223,11 +226,13 @@ class ProbeRef(ProbeOptions, Consents):
     """A probe of a tenant: a built-in or a custom probe with its parameters."""
 
     use: str
-    """The name of a built-in probe, or of one under `probes`."""
+    """The name of a built-in probe, of one under `probes`, or of a set under `probe_sets`."""
     name: Slug | None = None
-    """The name in metrics and pages; default: the value of `use`."""
+    """The name in metrics and pages; default: the value of `use`. Of a set: what the names of its
+    probes begin with; default: the project, if one is given."""
     project: str | None = None
-    """Parameter: the project's name."""
+    """The project's name: a parameter of datasets and sources. Any probe may belong to a project,
+    for its environment (see `projects`) and the permissions that it needs."""
     dataset: str | None = None
     """Parameter: the dataset's name, `project/name`, or `id:` and 16 hex digits."""
     source: str | None = None
@@ -258,6 +263,7 @@ NamedProbe = Annotated[
     ProbeRef,
     BeforeValidator(_parse_probe_name, json_schema_input_type=str | ProbeRef),
 ]
+
 
 # 401, 403 and 429 describe the token and the rate limit: they never mean success.
 _NEVER_EXPECTED_STATUSES = frozenset({401, 403, 429})
@@ -448,7 +454,7 @@ class ClientCertificate(StrictModel):
     """PEM file with the private key; default: the key is in the same file."""
 
 
-class TransportConfig(StrictModel):
+class TransportConfig(ExtensibleModel):
     """How a tenant is reached: for one tenant, or in `defaults` for all."""
 
     proxy: str | None = None
@@ -503,6 +509,9 @@ class Defaults(ProbeOptions, TransportConfig):
     """How many probes of one tenant may be in flight."""
     objectives: DefaultObjectives = DefaultObjectives()
     """The objectives of every tenant and probe."""
+    probes: list[NamedProbe] | None = None
+    """What tenants without `probes` run; default: every built-in probe that needs no parameter and
+    no consent."""
 
     @model_validator(mode="before")
     @classmethod
@@ -511,6 +520,13 @@ class Defaults(ProbeOptions, TransportConfig):
         if not isinstance(given, dict):
             return given
         return {key: value for key, value in given.items() if value is not None}
+
+
+class ProjectEntry(ExtensibleModel):
+    """One project of a tenant."""
+
+    environment: Slug
+    """The environment of the probes in this project, in place of the tenant's."""
 
 
 _RESERVED_LABELS = frozenset({"tenant", "environment", "base_url", "probe", "job", "instance"})
@@ -534,7 +550,9 @@ class TenantEntry(TransportConfig):
     token: Annotated[Token, BeforeValidator(reject_inline_secret, json_schema_input_type=Token)]
     """Where the tenant's token comes from."""
     probes: list[NamedProbe] | None = None
-    """What to run; default: every built-in probe that needs no parameter and no consent."""
+    """What to run, a list of probes and probe sets; default: `defaults.probes`."""
+    projects: dict[str, ProjectEntry] = Field(default_factory=dict)
+    """Projects of the tenant that differ from it, such as development and production."""
     labels: dict[LabelName, str] = Field(default_factory=dict)
     """Additional labels of `prober_tenant_info`."""
     maintenance: list[MaintenanceEntry] = Field(default_factory=list)
@@ -545,8 +563,12 @@ class TenantEntry(TransportConfig):
     @field_validator("base_url")
     @classmethod
     def _validate_base_url(cls, value: str | None) -> str | None:
-        if value is not None and not is_url(value, BASE_URL):
+        if value is None:
+            return value
+        if not is_url(value, BASE_URL):
             raise ValueError(_BASE_URL_FORM)
+        if _API_ROUTE.search(normalized_route(urlsplit(value).path)):
+            raise ValueError("leave out '/api' and what follows: prober adds it")
         return value
 
     @field_validator("labels")
@@ -569,7 +591,11 @@ class TenantEntry(TransportConfig):
         return self
 
 
-class ConfigFile(StrictModel):
+def _parse_single_pattern(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+class ConfigFile(ExtensibleModel):
     """The configuration of prober."""
 
     web: WebSettings = WebSettings()
@@ -596,7 +622,14 @@ class ConfigFile(StrictModel):
     """When this file is reloaded."""
     log: LogSettings = LogSettings()
     """The log."""
+    include: Annotated[
+        list[str], BeforeValidator(_parse_single_pattern, json_schema_input_type=str | list[str])
+    ] = Field(default_factory=list)
+    """Further files, by patterns such as `tenants.d/*.yaml`, relative to this file and in the order
+    of their names. They may have `tenants`, `probes`, `probe_sets`, `maintenance`, `include`."""
     tenants: list[TenantEntry] = Field(min_length=1)
     """The tenants to probe."""
     probes: dict[Slug, CustomProbe] = Field(default_factory=dict)
     """Custom probes, in addition to the built-in ones."""
+    probe_sets: dict[Slug, list[NamedProbe]] = Field(default_factory=dict)
+    """Lists of probes by name, to use in place of a probe: `probes: [NAME]`."""

@@ -2,13 +2,30 @@
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class StrictModel(BaseModel):
     """A mapping in which unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+EXTENSION = "x-"
+"""Keys that begin with this are the user's own: mostly shapes for merge keys, or notes."""
+
+
+class ExtensibleModel(StrictModel):
+    """A mapping in which keys that begin with `x-` are ignored; other unknown keys are errors."""
+
+    model_config = ConfigDict(json_schema_extra={"patternProperties": {f"^{EXTENSION}": True}})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_extensions(cls, given: object) -> object:
+        if not isinstance(given, dict) or not any(str(key).startswith(EXTENSION) for key in given):
+            return given
+        return {key: value for key, value in given.items() if not str(key).startswith(EXTENSION)}
 
 
 def default(text: str) -> Any:  # noqa: ANN401 -- the field's own type says what it is

@@ -6,7 +6,7 @@ Size, depth and number of values are limited, so that no file can exhaust memory
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,9 +20,12 @@ _UNUSABLE = re.compile(
     "[\0\ud800-\udfff]"
 )  # Python raises for a path or a header with one of these
 _UNUSABLE_MESSAGE = "contains a NUL or an unpaired surrogate, which no path or header may contain"
+_MERGE_TAG = "tag:yaml.org,2002:merge"
 _LIBYAML_DEPTH_ERROR = "exceeded maximum nesting depth"
 
 KeyPath = tuple[str | int, ...]
+
+_Pair = tuple[yaml.Node, yaml.Node]
 
 Note = tuple[KeyPath, str]
 """A key path with a message about it: a problem or a warning."""
@@ -50,6 +53,10 @@ class _Progress:
     problems: list[ConfigProblem] = field(default_factory=list)
     nodes: int = 0
     scalars: yaml.SafeLoader = field(default_factory=lambda: yaml.SafeLoader(""))
+
+    def problem(self, line: int, path: KeyPath, message: str) -> None:
+        """Add a problem of the key at `path`."""
+        self.problems.append(ConfigProblem(self.file, line, format_key_path(path), message))
 
 
 class _TooLargeError(Exception):
@@ -134,32 +141,57 @@ def _value(node: yaml.Node, path: KeyPath, progress: _Progress) -> object:
         if not (isinstance(value, str) and _UNUSABLE.search(value)):
             return value
         message = _UNUSABLE_MESSAGE
-    progress.problems.append(
-        ConfigProblem(progress.file, progress.lines[path], format_key_path(path), message)
-    )
+    progress.problem(progress.lines[path], path, message)
     return None
 
 
 def _mapping(node: yaml.MappingNode, path: KeyPath, progress: _Progress) -> dict[str, object]:
     content: dict[str, object] = {}
+    merged: list[_Pair] = []
     for key_node, value_node in node.value:
         key = str(key_node.value) if isinstance(key_node, yaml.ScalarNode) else "?"
         here = (*path, key)
         line = key_node.start_mark.line + 1
+        if key_node.tag == _MERGE_TAG:
+            if merged:
+                progress.problem(line, here, "is written twice: write one list, '<<: [*a, *b]'")
+            merged += _merged_pairs(value_node, here, progress)
+            continue
         if _UNUSABLE.search(key):
-            progress.problems.append(
-                ConfigProblem(progress.file, line, format_key_path(path), _UNUSABLE_MESSAGE)
-            )
+            progress.problem(line, path, _UNUSABLE_MESSAGE)
             continue
         if key in content:
-            progress.problems.append(
-                ConfigProblem(
-                    progress.file, line, format_key_path(here), "is written twice: keep one of them"
-                )
-            )
+            progress.problem(line, here, "is written twice: keep one of them")
         progress.lines[here] = line
         content[key] = _value(value_node, here, progress)
+    for key_node, value_node in merged:
+        key = str(key_node.value) if isinstance(key_node, yaml.ScalarNode) else "?"
+        if key not in content and not _UNUSABLE.search(key):
+            progress.lines[(*path, key)] = key_node.start_mark.line + 1
+            content[key] = _value(value_node, (*path, key), progress)
     return content
+
+
+def _merged_pairs(
+    node: yaml.Node, at: KeyPath, progress: _Progress, depth: int = 0
+) -> Iterator[_Pair]:
+    """Yield the keys and values that a merge key `<<` adds, those that win first.
+
+    See https://yaml.org/type/merge.html: a mapping or a list of mappings, each of which may have a
+    merge key of its own. Raises _TooLargeError for a mapping that merges itself.
+    """
+    for each in node.value if isinstance(node, yaml.SequenceNode) else [node]:
+        if not isinstance(each, yaml.MappingNode):
+            message = "takes a mapping or a list of them, mostly by their aliases: '<<: *common'"
+            progress.problem(node.start_mark.line + 1, at, message)
+            continue
+        progress.nodes += 1 + len(each.value)
+        if depth > MAX_DEPTH or progress.nodes > MAX_NODES:
+            raise _TooLargeError
+        yield from (pair for pair in each.value if pair[0].tag != _MERGE_TAG)
+        for key_node, value_node in each.value:
+            if key_node.tag == _MERGE_TAG:
+                yield from _merged_pairs(value_node, at, progress, depth + 1)
 
 
 def _syntax_problem(error: yaml.YAMLError, text: str, file: str) -> ConfigProblem:

@@ -77,9 +77,8 @@ def test_too_many_series_are_a_problem(file: Path) -> None:
     assert "metrics.max_series: these tenants and probes yield" in result.stderr
 
 
-@pytest.mark.parametrize("arguments", [[], ["a.yaml", "--config", "b.yaml"]])
-def test_exactly_one_file_is_needed(arguments: list[str]) -> None:
-    result = CliRunner().invoke(validate, arguments)
+def test_at_most_one_file_may_be_named() -> None:
+    result = CliRunner().invoke(validate, ["a.yaml", "--config", "b.yaml"])
     assert result.exit_code == 2
     assert "name one file" in result.stderr
 

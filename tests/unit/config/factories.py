@@ -16,9 +16,8 @@ def an_entry(**overrides: Any) -> TenantEntry:  # noqa: ANN401 -- whatever a ten
 
 
 def a_tenant_of(defaults: dict[str, Any] | None = None, **overrides: Any) -> Tenant:  # noqa: ANN401
-    tenants, problems, _ = resolve_tenants(
-        {0: an_entry(**overrides)}, {}, frozenset(), Defaults(**(defaults or {})), DIRECTORY
-    )
+    catalog = ProbeCatalog({}, frozenset(), Defaults(**(defaults or {})))
+    tenants, problems, _ = resolve_tenants({0: an_entry(**overrides)}, catalog, DIRECTORY)
     assert problems == []
     return tenants[0]
 

@@ -32,6 +32,8 @@ def test_a_built_in_probe_is_filled_and_tuned_by_default() -> None:
         server_objective_seconds=2.5,
         network_objective_seconds=0.5,
         severity=AlertSeverity.TICKET,
+        project="ops",
+        permissions=("triggers-read", "voc-readonly"),
     )
 
 

@@ -180,3 +180,44 @@ def test_a_key_path_is_written_as_people_write_it(path: KeyPath, text: str) -> N
 def test_text_that_is_nested_without_end_is_refused(text: str) -> None:
     _, problems = read_yaml(text, "prober.yaml")
     assert "too large" in problems[0].message or "not YAML" in problems[0].message
+
+
+@pytest.mark.parametrize(
+    ("text", "content"),
+    [
+        ("a: &a {x: 1, y: 2}\nb: {<<: *a, y: 3}", {"x": 1, "y": 3}),
+        ("a: &a {x: 1}\nb: {y: 2, <<: *a}", {"x": 1, "y": 2}),
+        ("a: &a {x: 1}\nb: {<<: [*a, {x: 2, z: 3}]}", {"x": 1, "z": 3}),
+        ("a: &a {x: 1}\nc: &c {<<: *a, y: 2}\nb: {<<: *c}", {"x": 1, "y": 2}),
+        ("a: &a {x: 1}\nc: &c {<<: *a, x: 2}\nb: {<<: *c}", {"x": 2}),
+        ("b: {'<<': {x: 1}}", {"<<": {"x": 1}}),
+    ],
+)
+def test_merge_keys_add_what_is_not_written(text: str, content: object) -> None:
+    document, problems = read_yaml(text, "f.yaml")
+    assert problems == ()
+    assert document.content["b"] == content
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("b: {<<: 3}", "f.yaml:1: b.<<: takes a mapping or a list of them"),
+        ("a: &a [1]\nb: {<<: [*a]}", "f.yaml:2: b.<<: takes a mapping or a list of them"),
+        ("b:\n  <<: {x: 1}\n  <<: {y: 1}", "f.yaml:3: b.<<: is written twice"),
+        ("b: &b {x: 1, <<: *b}", "f.yaml: too large"),
+        ("b: &b {x: 1, <<: [*b, *b]}", "f.yaml: too large"),
+    ],
+)
+def test_a_wrong_merge_key_is_a_problem(text: str, problem: str) -> None:
+    _, problems = read_yaml(text, "f.yaml")
+    assert [str(each)[: len(problem)] for each in problems] == [problem]
+
+
+def test_merge_keys_cannot_exhaust_memory() -> None:
+    levels = ["a0: &a0 {k: 1}"]
+    for n in range(1, 9):
+        aliases = ", ".join([f"*a{n - 1}"] * 9)
+        levels.append(f"a{n}: &a{n} {{<<: [{aliases}], k{n}: 1}}")
+    _, problems = read_yaml("\n".join(levels), "f.yaml")
+    assert "too large" in str(problems[0])
