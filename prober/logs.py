@@ -187,6 +187,7 @@ def _log_fields(result: ProbeResult) -> dict[str, Any]:
         "http_status": None if exchange.response is None else exchange.response.status,
         "server_seconds": _rounded(verdict.latency.server_seconds),
         "network_seconds": _rounded(verdict.latency.network_seconds),
+        "own_seconds": _rounded(verdict.latency.own_seconds),
         "total_seconds": _rounded(exchange.total_seconds),
         "facts": dict(list(verdict.facts.items())[:MAX_FACTS]) or None,
     }

@@ -123,6 +123,8 @@ _ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 # quarter of a megabyte takes twenty times as long as deflating a minute.
 _WINDOW_BITS, _MEMORY_LEVEL = -12, 4  # negative: a raw stream, without header and checksum
 
+_HISTOGRAMS = 3
+
 _PackedHistogram = int | list[int] | None
 _Column = list[_PackedHistogram] | tuple[int, str]
 
@@ -134,14 +136,15 @@ def pack_aggregate(aggregate: Aggregate) -> bytes:
             dict(aggregate.counts),
             _pack_histogram(aggregate.server),
             _pack_histogram(aggregate.network),
+            _pack_histogram(aggregate.own),
         ]
     )
 
 
 def unpack_aggregate(content: bytes) -> Aggregate:
     """Return what `pack_aggregate` packed; raises ValueError for anything else."""
-    counts, server, network = _inflate(content, 3)
-    return Aggregate(_current_kinds(counts), _unpack_histogram(server), _unpack_histogram(network))
+    counts, *histograms = _inflate(content, 4)
+    return Aggregate(_current_kinds(counts), *map(_unpack_histogram, histograms))
 
 
 def pack_minutes(minutes: Mapping[int, Aggregate]) -> bytes:
@@ -157,23 +160,26 @@ def pack_minutes(minutes: Mapping[int, Aggregate]) -> bytes:
             counts_runs.append([1, counts])
     server = _pack_column([minutes[number].server for number in numbers])
     network = _pack_column([minutes[number].network for number in numbers])
+    own = _pack_column([minutes[number].own for number in numbers])
     # Of an unbroken range the first number is enough.
     is_range = numbers == list(range(numbers[0], numbers[-1] + 1)) if numbers else True
     return _deflate(
-        [numbers[:1] if is_range else numbers, len(numbers), counts_runs, server, network]
+        [numbers[:1] if is_range else numbers, len(numbers), counts_runs, server, network, own]
     )
 
 
 def unpack_minutes(content: bytes) -> dict[int, Aggregate]:
     """Return what `pack_minutes` packed; raises ValueError for anything else."""
-    numbers, length, counts_runs, server, network = _inflate(content, 5)
+    numbers, length, counts_runs, *columns = _inflate(content, 6)
     if len(numbers) != length:
         numbers = range(numbers[0], numbers[0] + length)
     counts = [
         counts for times, stored in counts_runs for counts in repeat(_current_kinds(stored), times)
     ]
-    rows = zip(numbers, counts, _unpack_column(server), _unpack_column(network), strict=True)
-    return {number: Aggregate(kinds, server, network) for number, kinds, server, network in rows}
+    columns += [[]] * (_HISTOGRAMS - len(columns))
+    histograms = (_unpack_column(column or [None] * length) for column in columns)
+    rows = zip(numbers, counts, *histograms, strict=True)
+    return {number: Aggregate(kinds, *parts) for number, kinds, *parts in rows}
 
 
 def _current_kinds(counts: Mapping[str, int]) -> Mapping[str, int]:
@@ -186,7 +192,10 @@ def _current_kinds(counts: Mapping[str, int]) -> Mapping[str, int]:
 
 
 def _pack_column(histograms: Sequence[DurationHistogram]) -> _Column:
+    """Return the histograms of an hour; an empty list if all of them are empty."""
     packed = [_pack_histogram(histogram) for histogram in histograms]
+    if all(each is None for each in packed):
+        return []
     single = [each for each in packed if isinstance(each, int)]
     if not single or len(single) < len(packed) or max(single) - min(single) > _MAX_DISTANCE:
         return packed
@@ -233,10 +242,11 @@ def _deflate(content: object) -> bytes:
 
 
 def _inflate(content: bytes, columns: int) -> list:  # type: ignore[type-arg]
+    """Return what was packed: so many columns, or one fewer from before own time was kept."""
     try:
         found = json.loads(zlib.decompress(content, -zlib.MAX_WBITS))
     except zlib.error as error:
         raise ValueError(str(error)) from error
-    if not isinstance(found, list) or len(found) != columns:
+    if not isinstance(found, list) or len(found) not in {columns - 1, columns}:
         raise ValueError("not a packed aggregate")
     return found

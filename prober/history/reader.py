@@ -31,7 +31,7 @@ from prober.render.documents import (
     SlowRequest,
     TokenEventRecord,
     VerdictChange,
-    slow_request,
+    request_ids,
 )
 from prober.sqlite import open_to_read, translate_sqlite_errors
 from prober.stats.aggregates import SKIPPED, Aggregate, TimeBucket, merge_aggregates
@@ -279,8 +279,9 @@ class HistoryReader:
     ) -> tuple[SlowRequest, ...]:
         """Return the slowest requests that are kept, the slowest first."""
         rows = self._connection.rows(
-            "SELECT probe, at, reason, server_seconds, network_seconds, facts FROM slow_request"
-            " WHERE tenant = ? AND at >= ? AND at < ? ORDER BY server_seconds DESC, at LIMIT ?",
+            "SELECT probe, at, reason, facts, server_seconds, network_seconds, own_seconds"
+            " FROM slow_request WHERE tenant = ? AND at >= ? AND at < ?"
+            " ORDER BY server_seconds DESC, at LIMIT ?",
             (tenant, since, until, limit),
         )
         return tuple(decode_rows(rows, _slow_request))
@@ -437,10 +438,20 @@ def _failure_summary(row: tuple[int, str, str, float, str, str | None]) -> Failu
     return FailureSummary(number, tenant, probe, float(at), known, culprit_of(known, culprit))
 
 
-def _slow_request(row: tuple[str, float, str, float, float | None, str]) -> SlowRequest:
-    probe, at, reason, server_seconds, network_seconds, facts = row
-    return slow_request(
-        at, probe, Reason(reason), server_seconds, network_seconds, json.loads(facts)
+def _slow_request(
+    row: tuple[str, float, str, str, float, float | None, float | None],
+) -> SlowRequest:
+    probe, at, reason, facts_text, server_seconds, network_seconds, own_seconds = row
+    facts = json.loads(facts_text)
+    return SlowRequest(
+        at,
+        probe,
+        Reason(reason),
+        server_seconds,
+        network_seconds,
+        own_seconds,
+        http_status=facts.get("http_status"),
+        request_ids=request_ids(facts),
     )
 
 

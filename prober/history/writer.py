@@ -101,7 +101,7 @@ class SlowRequestStore:
     def _insert(self, run: RunSummary, day: int, facts: Mapping[str, str]) -> None:
         self._connection.execute(
             "INSERT INTO slow_request (tenant, day, probe, at, reason, server_seconds,"
-            " network_seconds, facts) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            " network_seconds, own_seconds, facts) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 run.tenant,
                 day,
@@ -110,6 +110,7 @@ class SlowRequestStore:
                 run.reason.value,
                 run.server_seconds,
                 run.network_seconds,
+                run.own_seconds,
                 json.dumps(dict(facts)),
             ),
         )

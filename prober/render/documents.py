@@ -88,6 +88,7 @@ class LastRun:
     total_seconds: float
     server_seconds: float | None
     network_seconds: float | None
+    own_seconds: float
     slow: tuple[LatencyComponent, ...]
     in_maintenance: bool
 
@@ -129,7 +130,8 @@ class TokenDocument:
 class TimeBucketDocument:
     """The runs of a quarter of an hour or more, by culprit (`none`: successful).
 
-    `server_seconds` and `network_seconds` are means over the responses with a known server time.
+    `server_seconds`, `network_seconds` and `own_seconds` are means over the responses with a known
+    server time; `own_seconds` is null in what was recorded before it was kept.
     """
 
     start: float
@@ -139,6 +141,7 @@ class TimeBucketDocument:
     in_maintenance: int
     server_seconds: float | None
     network_seconds: float | None
+    own_seconds: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +242,7 @@ class FailedRequest:
     total_seconds: float | None
     server_seconds: float | None
     network_seconds: float | None
+    own_seconds: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +254,7 @@ class SlowRequest:
     reason: Reason
     server_seconds: float
     network_seconds: float | None
+    own_seconds: float | None
     http_status: str | None
     request_ids: Mapping[str, str]
 
@@ -342,6 +347,7 @@ def _last_run(each: ProbeStatus) -> LastRun | None:
         total_seconds=result.exchange.total_seconds,
         server_seconds=verdict.latency.server_seconds,
         network_seconds=verdict.latency.network_seconds,
+        own_seconds=verdict.latency.own_seconds,
         slow=each.slow,
         in_maintenance=result.in_maintenance,
     )
@@ -395,6 +401,7 @@ def bucket_document(start: int, bucket: TimeBucket) -> TimeBucketDocument:
         in_maintenance=bucket.in_maintenance,
         server_seconds=bucket.server_seconds / splits if splits else None,
         network_seconds=bucket.network_seconds / splits if splits else None,
+        own_seconds=bucket.own_seconds / splits if splits and bucket.own_seconds else None,
     )
 
 
@@ -431,7 +438,7 @@ def failed_request(failure: FailureRecord, incident: int | None) -> FailedReques
         method=_bounded_line(document["request"]["method"]),
         url=_bounded_line(document["request"]["url"]),
         http_status=response.get("status"),
-        request_ids=_request_ids(facts),
+        request_ids=request_ids(facts),
         envelope_status=envelope.get("status"),
         message=_bounded_line(envelope["message"]) if envelope.get("message") else None,
         evidence=_bounded_line(verdict["evidence"]),
@@ -440,26 +447,7 @@ def failed_request(failure: FailureRecord, incident: int | None) -> FailedReques
         total_seconds=latency["total_seconds"],
         server_seconds=latency["server_seconds"],
         network_seconds=latency["network_seconds"],
-    )
-
-
-def slow_request(
-    at: float,
-    probe: str,
-    reason: Reason,
-    server_seconds: float,
-    network_seconds: float | None,
-    facts: Mapping[str, str],
-) -> SlowRequest:
-    """Return a slow request with what its recipient needs to find it."""
-    return SlowRequest(
-        at=at,
-        probe=probe,
-        reason=reason,
-        server_seconds=server_seconds,
-        network_seconds=network_seconds,
-        http_status=facts.get("http_status"),
-        request_ids=_request_ids(facts),
+        own_seconds=latency.get("own_seconds"),
     )
 
 
@@ -472,7 +460,7 @@ _REQUEST_IDS = (
 )
 
 
-def _request_ids(facts: Mapping[str, str]) -> dict[str, str]:
+def request_ids(facts: Mapping[str, str]) -> dict[str, str]:
     """Return the ids by which the supplier finds a request, by the name of their header."""
     return {
         name.replace("_", "-"): _bounded_line(facts[name]) for name in _REQUEST_IDS if name in facts

@@ -12,8 +12,8 @@ from datetime import UTC, datetime, tzinfo
 from markupsafe import Markup, escape
 
 from prober.formatting import format_hour_minute, format_latency, format_timestamp
-from prober.outcomes import LatencyComponent
 from prober.render.svg import (
+    LATENCY_PARTS,
     Point,
     TimeSeries,
     chart_description,
@@ -125,6 +125,8 @@ def _values(point: Point) -> list[float | None]:
         point.server_p95_seconds,
         point.network_p50_seconds,
         point.network_p95_seconds,
+        point.own_p50_seconds,
+        point.own_p95_seconds,
     )
     return [
         point.start,
@@ -138,10 +140,10 @@ def _plot(shown: TimeSeries, top: float) -> str:
     grid = "".join(f"M0 {_HEIGHT * part:.0f}H{_WIDTH}" for part in (0.0, 0.5, 1.0))
     shapes = [f'<path class="grid" d="{grid}"/>']
     shapes += [_hatched(shown, point) for point in shown.points if point.in_maintenance]
-    for side in (LatencyComponent.NETWORK, LatencyComponent.SERVER):
+    for part in reversed(LATENCY_PARTS):
         for share in _SHARES:
-            line = _line(shown, f"{side}_{share}_seconds", top)
-            shapes.append(f'<path class="line {side} {share}" d="{line}"/>')
+            line = _line(shown, f"{part}_{share}_seconds", top)
+            shapes.append(f'<path class="line {part} {share}" d="{line}"/>')
     shapes.append('<rect class="zoom" y="0" width="0" height="130"/><path class="cross"/>')
     return "".join(shapes)
 

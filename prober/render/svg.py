@@ -15,12 +15,13 @@ from itertools import groupby
 from markupsafe import Markup, escape
 
 from prober.formatting import format_hour_minute, format_latency, format_timestamp
-from prober.outcomes import Culprit, LatencyComponent, SkipCause, TokenState
+from prober.outcomes import Culprit, SkipCause, TokenState
 from prober.render.documents import TenantStatusDocument, TimeBucketDocument
 from prober.render.text import CULPRIT_LABELS, SKIPS
 from prober.stats.aggregates import BUCKET_SECONDS, Aggregate
 
 STRIP_WIDTH, STRIP_HEIGHT = 960, 28
+LATENCY_PARTS = ("server", "network", "own")
 _DAY_SECONDS = 86_400
 _NO_LATENCY = "latency: no response was measured"
 _MIN_SHARE = 0.2  # one failure among a thousand runs must still be visible
@@ -94,34 +95,33 @@ def strip_label(buckets: Iterable[TimeBucketDocument], label: str) -> str:
 
 
 def latency_svg(buckets: Sequence[TimeBucketDocument], height: int = STRIP_HEIGHT) -> Markup:
-    """Return the mean response time over time: network time on top of server time."""
+    """Return the mean response time over time: own on top of network on top of server time."""
     max_seconds = max_latency(buckets)
     if max_seconds is None:
         return _picture("latency", STRIP_WIDTH, height, _NO_LATENCY, ())
     width, scale = STRIP_WIDTH / len(buckets), height / max_seconds
-    server, network = [], []
+    bars: dict[str, list[str]] = {part: [] for part in LATENCY_PARTS}
     for number, bucket in enumerate(buckets):
-        if bucket.server_seconds is None or bucket.network_seconds is None:
-            continue
-        left, server_height = number * width, bucket.server_seconds * scale
-        network_height = bucket.network_seconds * scale
-        server.append(_bar(left, height - server_height, width, server_height))
-        top = height - server_height - network_height
-        network.append(_bar(left, top, width, network_height))
-    shapes = (
-        f'<path class="server" d="{"".join(server)}"/>',
-        f'<path class="network" d="{"".join(network)}"/>',
-    )
+        top = float(height)
+        for part, seconds in _parts_seconds(bucket):
+            part_height = (seconds or 0.0) * scale
+            top -= part_height
+            if part_height:
+                bars[part].append(_bar(number * width, top, width, part_height))
+    shapes = [f'<path class="{part}" d="{"".join(each)}"/>' for part, each in bars.items() if each]
     return _picture("latency", STRIP_WIDTH, height, latency_label(buckets), shapes)
 
 
 def latency_label(buckets: Iterable[TimeBucketDocument]) -> str:
     """Return in words what the latency bars show: the last bucket with data."""
     for bucket in reversed(list(buckets)):
-        if bucket.server_seconds is not None:
-            server = format_latency(bucket.server_seconds)
-            network = format_latency(bucket.network_seconds)
-            return f"mean latency of the last 15 minutes: server {server}, network {network}"
+        parts = [
+            f"{part} {format_latency(seconds)}"
+            for part, seconds in _parts_seconds(bucket)
+            if seconds is not None
+        ]
+        if parts:
+            return f"mean latency of the last 15 minutes: {', '.join(parts)}"
     return _NO_LATENCY
 
 
@@ -164,7 +164,12 @@ def _column(cell: _Cell, left: float, width: float, title: str) -> str:
 
 
 def _total_seconds(bucket: TimeBucketDocument) -> float:
-    return (bucket.server_seconds or 0.0) + (bucket.network_seconds or 0.0)
+    return sum(seconds or 0.0 for _, seconds in _parts_seconds(bucket))
+
+
+def _parts_seconds(bucket: TimeBucketDocument) -> tuple[tuple[str, float | None], ...]:
+    seconds = (bucket.server_seconds, bucket.network_seconds, bucket.own_seconds)
+    return tuple(zip(LATENCY_PARTS, seconds, strict=True))
 
 
 def _bar(left: float, top: float, width: float, height: float) -> str:
@@ -214,6 +219,8 @@ class Point:
     server_p95_seconds: float | None
     network_p50_seconds: float | None
     network_p95_seconds: float | None
+    own_p50_seconds: float | None
+    own_p95_seconds: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +251,7 @@ def series(
 
 
 def chart_svg(shown: TimeSeries, label: str, zone: tzinfo = UTC) -> Markup:
-    """Return p50 and p95 of server and network time as lines; without data, the reason."""
+    """Return p50 and p95 of server, network and own time as lines; without data, the reason."""
     max_seconds = max(
         (value for point in shown.points for value in measured_seconds(point)), default=0.0
     )
@@ -253,10 +260,11 @@ def chart_svg(shown: TimeSeries, label: str, zone: tzinfo = UTC) -> Markup:
     top = nice_ceiling(max_seconds)
     shapes = [_grid(shown, top, zone)]
     shapes += [_hatched(shown, point) for point in shown.points if _is_maintenance(point)]
-    for side in (LatencyComponent.NETWORK, LatencyComponent.SERVER):
+    for part in reversed(LATENCY_PARTS):
         for share in ("p95", "p50"):
-            line = _line(shown, f"{side}_{share}_seconds", top)
-            shapes.append(f'<path class="line {side} {share}" d="{line}"/>')
+            line = _line(shown, f"{part}_{share}_seconds", top)
+            if line:
+                shapes.append(f'<path class="line {part} {share}" d="{line}"/>')
     return _chart_picture("".join(shapes), f"{label}: {chart_description(shown)}")
 
 
@@ -277,12 +285,14 @@ def _point(at: float, aggregate: Aggregate) -> Point:
         server_p95_seconds=aggregate.server.quantile(0.95),
         network_p50_seconds=aggregate.network.quantile(0.5),
         network_p95_seconds=aggregate.network.quantile(0.95),
+        own_p50_seconds=aggregate.own.quantile(0.5),
+        own_p95_seconds=aggregate.own.quantile(0.95),
     )
 
 
 def measured_seconds(point: Point) -> Sequence[float]:
     """Return the 95th percentiles that a step has."""
-    found = (point.server_p95_seconds, point.network_p95_seconds)
+    found = (point.server_p95_seconds, point.network_p95_seconds, point.own_p95_seconds)
     return [value for value in found if value is not None]
 
 
@@ -304,12 +314,16 @@ def why_empty(shown: TimeSeries) -> str:
 def chart_description(shown: TimeSeries) -> str:
     """Return the last values of a chart in words."""
     last = next(point for point in reversed(shown.points) if measured_seconds(point))
-    return (
-        f"last: server half {format_latency(last.server_p50_seconds)},"
-        f" 95 % {format_latency(last.server_p95_seconds)};"
-        f" network half {format_latency(last.network_p50_seconds)},"
-        f" 95 % {format_latency(last.network_p95_seconds)}"
+    parts = (
+        (part, getattr(last, f"{part}_p50_seconds"), getattr(last, f"{part}_p95_seconds"))
+        for part in LATENCY_PARTS
     )
+    texts = [
+        f"{part} half {format_latency(p50)}, 95 % {format_latency(p95)}"
+        for part, p50, p95 in parts
+        if p50 is not None
+    ]
+    return f"last: {'; '.join(texts)}"
 
 
 def _x(shown: TimeSeries, at: float) -> float:

@@ -255,6 +255,7 @@ def _figures_of(probe: str | None, aggregate: Aggregate, objective_ratio: float)
         responses=aggregate.server.count,
         server=_percentiles(aggregate.server),
         network=_percentiles(aggregate.network),
+        own=_percentiles(aggregate.own),
     )
 
 

@@ -192,7 +192,7 @@ def _outcomes(report: Report) -> Iterator[str]:
 
 
 def _latency(report: Report) -> Iterator[str]:
-    yield from ("", "## Server and network time", "")
+    yield from ("", "## Server, network and own time", "")
     shares = ("p50", "p90", "p95", "p99")
     yield from table(
         (
@@ -200,6 +200,7 @@ def _latency(report: Report) -> Iterator[str]:
             "responses",
             *(f"server {each}" for each in shares),
             *(f"network {each}" for each in shares),
+            *(f"own {each}" for each in shares),
         ),
         [
             (
@@ -207,6 +208,7 @@ def _latency(report: Report) -> Iterator[str]:
                 f"{each.responses:,}",
                 *_percentiles(each.server),
                 *_percentiles(each.network),
+                *_percentiles(each.own),
             )
             for each in report.figures
         ],
@@ -276,15 +278,22 @@ def _facts_of_request(request: FailedRequest) -> Iterator[str]:
     if request.envelope_status is not None:
         message = "" if request.message is None else f", message {code(request.message)}"
         yield f"envelope: {code(request.envelope_status)}{message}"
-    if request.server_seconds is not None:
-        server = format_latency(request.server_seconds)
-        network = format_latency(request.network_seconds)
-        total = format_latency(request.total_seconds)
-        yield f"time: server {server}, network {network}, total {total}"
-    elif request.total_seconds is not None:
-        yield f"time: total {format_latency(request.total_seconds)}"
+    if request.total_seconds is not None:
+        parts = (
+            ("server", request.server_seconds),
+            ("network", request.network_seconds),
+            ("own", request.own_seconds),
+            ("total", request.total_seconds),
+        )
+        yield f"time: {_parts_text(parts)}"
     yield f"evidence: {code(request.evidence)}"
     yield f"rule: {request.rule_text}"
+
+
+def _parts_text(parts: Sequence[tuple[str, float | None]]) -> str:
+    return ", ".join(
+        f"{name} {format_latency(seconds)}" for name, seconds in parts if seconds is not None
+    )
 
 
 def _slow(report: Report, zone: tzinfo) -> Iterator[str]:
@@ -301,10 +310,14 @@ def _slow(report: Report, zone: tzinfo) -> Iterator[str]:
 
 def _slow_request(number: int, request: SlowRequest, zone: tzinfo) -> str:
     ids = "".join(f", {name} {code(value)}" for name, value in request.request_ids.items())
+    parts = (
+        ("server", request.server_seconds),
+        ("network", request.network_seconds),
+        ("own", request.own_seconds),
+    )
     return (
         f"{number}. {format_timestamp(request.at, zone)}, {request.probe},"
-        f" server {format_latency(request.server_seconds)},"
-        f" network {format_latency(request.network_seconds)}, {REASONS[request.reason]}{ids}"
+        f" {_parts_text(parts)}, {REASONS[request.reason]}{ids}"
     )
 
 

@@ -55,7 +55,7 @@ class OutcomeCount:
 
 @dataclass(frozen=True, slots=True)
 class Percentiles:
-    """Percentiles of durations, accurate to one per cent."""
+    """Percentiles of durations, accurate to 1 %, and to 5 % where they are of own time."""
 
     p50_seconds: float
     p90_seconds: float
@@ -77,6 +77,7 @@ class ProbeFigures:
     responses: int
     server: Percentiles | None
     network: Percentiles | None
+    own: Percentiles | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ Three kinds of sums are kept, and each can be merged with others of its kind:
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from operator import add, attrgetter
 from types import MappingProxyType
 from typing import Any
@@ -27,6 +27,7 @@ RELATIVE_ERROR = 0.01
 _GROWTH = (1 + RELATIVE_ERROR) / (1 - RELATIVE_ERROR)
 _LOG_GROWTH = math.log(_GROWTH)
 _MIN_SECONDS = 1e-6  # shorter durations count as this long: log(0) is not defined
+_COARSE_BUCKETS = 5
 _NO_COUNTS: Mapping[int, int] = MappingProxyType({})
 
 
@@ -67,11 +68,23 @@ def bucket_index(seconds: float) -> int:
     return max(0, math.ceil(math.log(max(seconds, _MIN_SECONDS) / _MIN_SECONDS) / _LOG_GROWTH))
 
 
-def add_duration(histogram: DurationHistogram, seconds: float | None) -> DurationHistogram:
+def coarse_bucket_index(seconds: float) -> int:
+    """Return the bucket in the middle of five neighbours, to which each of them is rounded.
+
+    A quantile is then within 5 % of the true one, and a minute of the history takes half the bytes.
+    """
+    return (bucket_index(seconds) + _COARSE_BUCKETS // 2) // _COARSE_BUCKETS * _COARSE_BUCKETS
+
+
+def add_duration(
+    histogram: DurationHistogram,
+    seconds: float | None,
+    bucket_of: Callable[[float], int] = bucket_index,
+) -> DurationHistogram:
     """Return a histogram with one more duration; None adds nothing."""
     if seconds is None:
         return histogram
-    bucket = bucket_index(seconds)
+    bucket = bucket_of(seconds)
     count = histogram.buckets.get(bucket, 0) + 1
     # Copied, since values are immutable; a minute of one probe has a handful of buckets.
     return DurationHistogram({**histogram.buckets, bucket: count})
@@ -104,13 +117,14 @@ class Aggregate:
 
     `counts` are by kind: a reason, `maintenance:` and a reason, or `skipped:` and a cause. A reason
     whose culprit varies is followed by it: `expectation_failed@tenant`.
-    `server` and `network` hold the times of the responses with a known server time, without those
-    in maintenance.
+    `server`, `network` and `own` (the prober's own time, in coarse buckets) hold the times of the
+    responses with a known server time, without those in maintenance.
     """
 
     counts: Mapping[str, int] = field(default_factory=lambda: _NOTHING)
     server: DurationHistogram = _EMPTY_HISTOGRAM
     network: DurationHistogram = _EMPTY_HISTOGRAM
+    own: DurationHistogram = _EMPTY_HISTOGRAM
 
     def count(self, kind: str) -> int:
         """Return how many there were of a kind."""
@@ -161,7 +175,10 @@ def parse_kind(kind: str) -> tuple[Reason, Culprit]:
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """What the history needs to know of one run; `at` is in epoch seconds."""
+    """What the history needs to know of one run; `at` is in epoch seconds.
+
+    The three parts of its latency are known together, or none of them is.
+    """
 
     tenant: str
     probe: str
@@ -173,13 +190,18 @@ class RunSummary:
     in_maintenance: bool = False
     server_seconds: float | None = None
     network_seconds: float | None = None
+    own_seconds: float | None = None
 
 
 def summarize(result: ProbeResult) -> RunSummary:
     """Return the summary of a result."""
     verdict, latency = result.verdict, result.verdict.latency
     # The identity server's time is not the API's, and a failed request has no complete time.
-    is_measured = result.endpoint is Endpoint.API and result.exchange.failure is None
+    is_measured = (
+        result.endpoint is Endpoint.API
+        and result.exchange.failure is None
+        and latency.server_seconds is not None
+    )
     return RunSummary(
         result.tenant,
         result.probe,
@@ -191,6 +213,7 @@ def summarize(result: ProbeResult) -> RunSummary:
         result.in_maintenance,
         latency.server_seconds if is_measured else None,
         latency.network_seconds if is_measured else None,
+        latency.own_seconds if is_measured else None,
     )
 
 
@@ -203,6 +226,7 @@ def add_run(aggregate: Aggregate, run: RunSummary) -> Aggregate:
         _incremented(aggregate.counts, run_kind(run.reason, run.culprit)),
         add_duration(aggregate.server, run.server_seconds),
         add_duration(aggregate.network, run.network_seconds),
+        add_duration(aggregate.own, run.own_seconds, coarse_bucket_index),
     )
 
 
@@ -214,18 +238,19 @@ def add_skip(aggregate: Aggregate, cause: SkipCause) -> Aggregate:
 def merge_aggregates(aggregates: Iterable[Aggregate]) -> Aggregate:
     """Return the aggregate of everything that these hold."""
     counts: Counter[str] = Counter()
-    every = list(aggregates)  # iterated three times
+    every = list(aggregates)  # iterated four times
     for aggregate in every:
         counts.update(aggregate.counts)
     return Aggregate(
         dict(counts),
         merge_histograms(aggregate.server for aggregate in every),
         merge_histograms(aggregate.network for aggregate in every),
+        merge_histograms(aggregate.own for aggregate in every),
     )
 
 
 def _increment(aggregate: Aggregate, kind: str) -> Aggregate:
-    return Aggregate(_incremented(aggregate.counts, kind), aggregate.server, aggregate.network)
+    return replace(aggregate, counts=_incremented(aggregate.counts, kind))
 
 
 def _incremented(counts: Mapping[str, int], kind: str) -> Mapping[str, int]:
@@ -239,8 +264,9 @@ BUCKET_SECONDS = 900
 class TimeBucket:
     """A tenant's runs in a quarter of an hour, by culprit (`none`: successful).
 
-    `paused` runs were due and not started, because the token was rejected. `server_seconds` and
-    `network_seconds` are sums over the `splits` responses with a known server time.
+    `paused` runs were due and not started, because the token was rejected. `server_seconds`,
+    `network_seconds` and `own_seconds` are sums over the `splits` responses with a known server
+    time; `own_seconds` is 0 in what was recorded before it was kept.
 
     The history has a column for each field (`history.writer.BUCKET_COLUMNS`): a new field needs a
     migration.
@@ -259,6 +285,7 @@ class TimeBucket:
     splits: int = 0
     server_seconds: float = 0.0
     network_seconds: float = 0.0
+    own_seconds: float = 0.0
 
     def __add__(self, other: "TimeBucket") -> "TimeBucket":
         return TimeBucket(*map(add, bucket_values(self), bucket_values(other)))
@@ -307,6 +334,7 @@ def bucket_for(run: RunSummary) -> TimeBucket:
         splits=1,
         server_seconds=run.server_seconds,
         network_seconds=run.network_seconds,
+        own_seconds=run.own_seconds or 0.0,
     )
 
 

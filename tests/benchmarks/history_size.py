@@ -20,6 +20,7 @@ from prober.stats.aggregates import (
     TimeBucket,
     bucket_start,
     bucket_values,
+    coarse_bucket_index,
     merge_aggregates,
 )
 from tests.benchmarks.background_load import onlookers
@@ -145,6 +146,7 @@ def _hour(chance: random.Random) -> tuple[bytes, bytes]:
             {"ok": 1} if chance.random() > 1e-3 else {"server_error": 1},
             histogram_of([chance.lognormvariate(-2.5, 0.3)]),
             histogram_of([chance.lognormvariate(-3.0, 0.2)]),
+            histogram_of([chance.lognormvariate(-7.0, 0.4)], coarse_bucket_index),
         )
         for minute in range(60)
     }
@@ -154,7 +156,11 @@ def _hour(chance: random.Random) -> tuple[bytes, bytes]:
 def _write_buckets(connection: sqlite3.Connection, tenants: int, since: int) -> None:
     runs = PROBES_PER_TENANT * BUCKET_SECONDS // 60
     bucket = TimeBucket(
-        none=runs, splits=runs, server_seconds=runs * 0.09, network_seconds=runs * 0.05
+        none=runs,
+        splits=runs,
+        server_seconds=runs * 0.09,
+        network_seconds=runs * 0.05,
+        own_seconds=runs * 0.001,
     )
     rows = (
         (f"tenant-{tenant:04}", at, *bucket_values(bucket))

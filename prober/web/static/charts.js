@@ -9,8 +9,8 @@ const spanOf = ({ dataset: { since, until } }) => [Number(since), Number(until)]
 function words(chart, at) {
   const found = JSON.parse(chart.dataset.points).find(([start]) => start <= at && at < start + Number(chart.dataset.step));
   if (!found) return `${format(new Date(at * 1000), "stamp")}: no run`;
-  const [start, serverHalf, server, networkHalf, network, runs, failures] = found;
-  return `${format(new Date(start * 1000), "stamp")}: server ${ms(serverHalf)}, p95 ${ms(server)}; network ${ms(networkHalf)}, p95 ${ms(network)}; ${failures} of ${runs} failed`;
+  const [start, serverHalf, server, networkHalf, network, ownHalf, own, runs, failures] = found;
+  return `${format(new Date(start * 1000), "stamp")}: server ${ms(serverHalf)}, p95 ${ms(server)}; network ${ms(networkHalf)}, p95 ${ms(network)}; own ${ms(ownHalf)}, p95 ${ms(own)}; ${failures} of ${runs} failed`;
 }
 
 function draw() {

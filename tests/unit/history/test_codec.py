@@ -1,4 +1,6 @@
+import json
 import random
+import zlib
 
 import pytest
 from hypothesis import given
@@ -6,7 +8,7 @@ from hypothesis import strategies as st
 
 from prober.history.codec import pack_aggregate, pack_minutes, unpack_aggregate, unpack_minutes
 from prober.outcomes import Culprit
-from prober.stats.aggregates import Aggregate, DurationHistogram
+from prober.stats.aggregates import Aggregate, DurationHistogram, coarse_bucket_index
 from tests.unit.stats.factories import histogram_of
 
 SKETCHES = st.dictionaries(st.integers(0, 2000), st.integers(1, 99), max_size=4).map(
@@ -16,7 +18,7 @@ COUNTS = st.dictionaries(
     st.sampled_from(["ok", "dns", "maintenance:ok", "expectation_failed@tenant"]),
     st.integers(1, 99),
 )
-TALLIES = st.builds(Aggregate, COUNTS, SKETCHES, SKETCHES)
+TALLIES = st.builds(Aggregate, COUNTS, SKETCHES, SKETCHES, SKETCHES)
 
 
 @given(TALLIES)
@@ -57,7 +59,20 @@ def test_an_hour_of_a_run_each_minute_takes_less_than_two_hundred_and_fifty_byte
             {"ok": 1},
             histogram_of([draw.lognormvariate(-2, 0.4)]),
             histogram_of([draw.lognormvariate(-3, 0.3)]),
+            histogram_of([draw.lognormvariate(-7, 0.3)], coarse_bucket_index),
         )
         for number in range(60)
     }
     assert len(pack_minutes(minutes)) < 250
+
+
+def packed(*content: object) -> bytes:
+    compressor = zlib.compressobj(9, zlib.DEFLATED, -12, 4)
+    return compressor.compress(json.dumps(content).encode()) + compressor.flush()
+
+
+def test_what_was_packed_before_own_time_was_kept_is_read_without_it() -> None:
+    aggregate = Aggregate({"ok": 1}, DurationHistogram({600: 1}), DurationHistogram({550: 1}))
+    assert unpack_aggregate(packed({"ok": 1}, 600, 550)) == aggregate
+    hour = packed([7], 2, [[2, {"ok": 1}]], [600, "##"], [550, "##"])
+    assert unpack_minutes(hour) == {7: aggregate, 8: aggregate}

@@ -8,6 +8,7 @@ import pytest
 from prober.history.reader import HistoryReader
 from prober.history.schema import FILE_NAME, FORMAT, migrate, split_statements
 from prober.outcomes import Culprit
+from prober.render.documents import bucket_document
 from prober.sqlite import open_to_write
 from tests.unit.history.test_writer import BAD, ran, written
 from tests.unit.stats.factories import NOW
@@ -17,6 +18,7 @@ RELEASED = {
     "0002_slow_answers.sql": "0ec5439ecfd761b3e922d6315b0f351422ee55f47b6463302dccdc21d904647e",
     "0003_names.sql": "9cafad341c5a4f10c92672363ed2cbaa2e2454b3d259ac20e7d0746da31e09f7",
     "0004_culprits.sql": "280a94c1a610d1d622c6c5fcd1804e18c2d1222a4c06953880d1599bc39e253c",
+    "0005_own_time.sql": "e18888f5bbf1ac758959bd5a8287cb619992ecb21ebf71b5c677b18c01b31668",
 }
 
 
@@ -49,11 +51,34 @@ def test_a_file_of_the_first_version_is_brought_up_to_date_with_all_it_holds(
     tmp_path: Path,
 ) -> None:
     write_the_first_version(tmp_path)
-    written(tmp_path, [ran(60.0, BAD, server=0.5, network=0.1)])
+    written(tmp_path, [ran(60.0, BAD, server=0.5, network=0.1, own=0.002)])
     [before, after] = HistoryReader(tmp_path).streaks(NOW, NOW + 99)
     assert (before.failures, after.reason) == (3, BAD)
     [slow] = HistoryReader(tmp_path).slow_requests("acme", NOW, NOW + 99, limit=9)
-    assert (slow.at, slow.server_seconds) == (NOW + 60, 0.5)
+    assert (slow.at, slow.server_seconds, slow.own_seconds) == (NOW + 60, 0.5, 0.002)
+
+
+def test_own_time_of_what_was_recorded_before_it_was_kept_is_unknown(tmp_path: Path) -> None:
+    third = replace(FORMAT, migrations=FORMAT.migrations[:3])
+    with open_to_write(tmp_path / FILE_NAME, third, never) as connection:
+        columns = "tenant, start, none, credential, request, platform, network, undecided, prober,"
+        columns += " paused, in_maintenance, splits, server_seconds, network_seconds"
+        marks = ", ".join("?" * 14)
+        connection.execute(
+            f"INSERT INTO time_bucket ({columns}) VALUES ({marks})",  # noqa: S608 -- our columns
+            ("acme", int(NOW), 2, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0.5, 0.25),
+        )
+        connection.execute(
+            "INSERT INTO slow_request VALUES (1, 'acme', ?, 'datasets', ?, 'ok', 0.5, 0.1, '{}')",
+            (int(NOW // 86_400), NOW),
+        )
+    connection.close()
+    migrate(tmp_path, never)
+    reader = HistoryReader(tmp_path)
+    bucket = bucket_document(int(NOW), reader.buckets(NOW)["acme"][int(NOW)])
+    assert (bucket.server_seconds, bucket.own_seconds) == (0.25, None)
+    [slow] = reader.slow_requests("acme", NOW, NOW + 99, limit=9)
+    assert (slow.network_seconds, slow.own_seconds) == (0.1, None)
 
 
 def test_failed_expectations_of_the_first_version_stay_the_platforms(tmp_path: Path) -> None:

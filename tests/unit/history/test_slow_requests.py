@@ -10,7 +10,7 @@ DAY = 86_400.0
 
 
 def slow(at: float, seconds: float, **overrides: object) -> RunEntry:
-    run = a_run(at, server=seconds, network=0.01, **overrides)  # type: ignore[arg-type]
+    run = a_run(at, server=seconds, network=0.01, own=0.001, **overrides)  # type: ignore[arg-type]
     return RunEntry(run, None, {"cf_ray": f"ray-{at:g}"})
 
 
@@ -23,6 +23,7 @@ def test_the_slowest_of_a_day_are_kept_over_batches_and_restarts(tmp_path: Path)
         file.close()
     kept = HistoryReader(tmp_path).slow_requests("acme", NOW, NOW + DAY, limit=99)
     assert [each.server_seconds for each in kept] == sorted(seconds, reverse=True)[:MAX_PER_DAY]
+    assert (kept[0].network_seconds, kept[0].own_seconds) == (0.01, 0.001)
     assert kept[0].request_ids == {"cf-ray": f"ray-{seconds.index(max(seconds))}"}
 
 

@@ -43,14 +43,15 @@ def an_answer(
     status: int = 200,
     server: float | ServerTimingAnomaly = 0.25,
     network: float = 0.0625,
+    own: float = 0.0,
     loop_lag: float = 0.0,
     certificate_expiry: float | None = None,
 ) -> ProbeResult:
     phases = Phases(resolve=0.001, connect=0.01, tls=0.02, send=0.001, wait=0.28, transfer=0.0005)
     if isinstance(server, ServerTimingAnomaly):
-        latency = Latency(network, anomaly=server)
+        latency = Latency(network + own, own_seconds=own, anomaly=server)
     else:
-        latency = Latency(server + network, server, network)
+        latency = Latency(server + network + own, server, network, own)
     exchange = HttpExchange(
         "GET",
         "https://acme.example/",

@@ -1,15 +1,21 @@
 import re
+from dataclasses import replace
 from xml.etree import ElementTree as ET
 
 import pytest
 
 from prober.outcomes import SkipCause
-from prober.render.svg import RANGES, chart_svg, nice_ceiling, series, span
-from prober.stats.aggregates import Aggregate, add_skip
+from prober.render.svg import LATENCY_PARTS, RANGES, chart_svg, nice_ceiling, series, span
+from prober.stats.aggregates import Aggregate, DurationHistogram, add_skip
 from tests.unit.render.status_factory import NOW
 from tests.unit.stats.factories import histogram_of
 
-HALF = Aggregate({"ok": 2, "dns": 1}, histogram_of([0.1, 0.3]), histogram_of([0.01, 0.03]))
+HALF = Aggregate(
+    {"ok": 2, "dns": 1},
+    histogram_of([0.1, 0.3]),
+    histogram_of([0.01, 0.03]),
+    histogram_of([0.001, 0.003]),
+)
 
 
 @pytest.mark.parametrize("name", RANGES)
@@ -24,7 +30,21 @@ def test_a_point_has_percentiles_by_side_and_failures() -> None:
     [point] = series({NOW: HALF, NOW - 60: HALF}, NOW, NOW + 60, 60).points
     assert point.server_p50_seconds == pytest.approx(0.1, rel=0.01)
     assert point.network_p95_seconds == pytest.approx(0.01, rel=0.01)
+    assert point.own_p50_seconds == pytest.approx(0.001, rel=0.01)
     assert (point.runs, point.failures) == (3, 1)
+
+
+def test_each_part_of_a_latency_has_its_lines_and_words() -> None:
+    text = chart_svg(series({NOW: HALF}, NOW, NOW + 60, 60), "x")
+    lines = re.findall(r'class="line (\w+) (\w+)"', text)
+    assert sorted(lines) == sorted((p, s) for p in LATENCY_PARTS for s in ("p50", "p95"))
+    assert "; own half 1.0 ms, 95 % 1.0 ms" in text
+
+
+def test_a_chart_of_what_was_recorded_before_own_time_was_kept_has_the_other_lines() -> None:
+    text = chart_svg(series({NOW: replace(HALF, own=DurationHistogram())}, NOW, NOW + 60, 60), "x")
+    assert "own" not in text
+    assert 'class="line network p50"' in text
 
 
 def test_a_line_is_interrupted_where_nothing_was_measured() -> None:

@@ -11,7 +11,12 @@ from prober.stats.aggregates import Aggregate, add_skip
 from tests.unit.render.status_factory import NOW
 from tests.unit.stats.factories import histogram_of
 
-HALF = Aggregate({"ok": 2, "dns": 1}, histogram_of([0.1, 0.3]), histogram_of([0.01, 0.03]))
+HALF = Aggregate(
+    {"ok": 2, "dns": 1},
+    histogram_of([0.1, 0.3]),
+    histogram_of([0.01, 0.03]),
+    histogram_of([0.001, 0.003]),
+)
 
 
 def drawn(text: str) -> ET.Element:
@@ -40,11 +45,11 @@ def test_a_chart_has_the_values_that_hovering_shows() -> None:
     assert start == NOW
     assert values == [
         pytest.approx(100, rel=0.01),
-        *[pytest.approx(v, rel=0.01) for v in (100, 10, 10)],
+        *[pytest.approx(v, rel=0.01) for v in (100, 10, 10, 1, 1)],
         3,
         1,
     ]
-    assert empty[1:] == [None, None, None, None, 1, 1]
+    assert empty[1:] == [None] * 6 + [1, 1]
     assert float(element.get("data-until") or 0) - float(element.get("data-since") or 0) == 120
 
 

@@ -14,6 +14,7 @@ def test_a_tenant_is_told_with_all_its_probes() -> None:
     first, second = document.probes
     assert first.last_run is not None
     assert (first.last_run.server_seconds, first.last_run.network_seconds) == (0.2, 0.1)
+    assert first.last_run.own_seconds == 0.0
     assert (second.failing_since, second.failures) == (NOW - 60, 1)
     assert second.last_run is not None
     assert second.last_run.rule_text == "platform: 5xx with an error envelope"
@@ -36,7 +37,9 @@ def test_rows_of_one_number_are_told_apart_by_reason() -> None:
 
 def test_the_strip_has_each_quarter_of_a_day_the_present_one_last() -> None:
     known = {
-        int(NOW): TimeBucket(none=3, platform=1, splits=2, server_seconds=1.0, network_seconds=0.5)
+        int(NOW): TimeBucket(
+            none=3, platform=1, splits=2, server_seconds=1.0, network_seconds=0.5, own_seconds=0.25
+        )
     }
     shown = day_buckets(known, NOW + 60)
     assert len(shown) == 96
@@ -45,6 +48,7 @@ def test_the_strip_has_each_quarter_of_a_day_the_present_one_last() -> None:
     assert shown[0].server_seconds is None
     assert (shown[-1].runs, shown[-1].by_culprit) == (4, {Culprit.NONE: 3, Culprit.PLATFORM: 1})
     assert (shown[-1].server_seconds, shown[-1].network_seconds) == (0.5, 0.25)
+    assert (shown[-1].own_seconds, shown[0].own_seconds) == (0.125, None)
 
 
 def test_availability_is_told_for_a_day_and_a_month() -> None:

@@ -22,6 +22,7 @@ from tests.unit.render.status_factory import NOW
 COUNTS = st.integers(0, 50)
 SLOTS = st.builds(TimeBucket, *([COUNTS] * 9))
 ANSWERED = TimeBucket(none=2, splits=2, server_seconds=0.5, network_seconds=0.25)
+SLOWED = TimeBucket(none=2, splits=2, server_seconds=1.0, network_seconds=0.6, own_seconds=0.4)
 
 
 def drawn(svg: str) -> ET.Element:
@@ -82,9 +83,18 @@ def test_latency_stacks_the_network_on_the_server() -> None:
     assert max_latency(shown(ANSWERED)) == 0.375
 
 
+def test_latency_stacks_own_time_on_the_network() -> None:
+    root = drawn(latency_svg(shown(SLOWED), 30))
+    tops = {p.get("class"): re.findall(r"M[\d.]+ ([\d.]+)h", p.get("d", "")) for p in root}
+    assert tops == {"server": ["15.0"], "network": ["6.0"], "own": ["0.0"]}
+
+
 def test_latency_is_told_in_words() -> None:
     assert latency_label(shown(ANSWERED)) == (
         "mean latency of the last 15 minutes: server 250 ms, network 125 ms"
+    )
+    assert latency_label(shown(SLOWED)) == (
+        "mean latency of the last 15 minutes: server 500 ms, network 300 ms, own 200 ms"
     )
     assert latency_label(shown()) == "latency: no response was measured"
     assert "no response was measured" in latency_svg(shown())

@@ -144,9 +144,10 @@ def _exchange(what: Reason, probe: str, number: int) -> HttpExchange:
         ("X-Correlation-Id", f"corr-{number}"),
         ("CF-Ray", f"ray-{number}"),
     )
-    phases = Phases(wait=server + network)
+    own = 0.0006 + 0.0004 * (number * 0.569_840_29 % 1)
+    phases = Phases(wait=server + network, own=own)
     response = Response(status, headers, body)
-    return HttpExchange("GET", URL + probe, round(server, 6) + network, phases, response)
+    return HttpExchange("GET", URL + probe, round(server, 6) + network + own, phases, response)
 
 
 def _rejection(at: float) -> TokenEvent:

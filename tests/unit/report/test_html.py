@@ -68,12 +68,15 @@ def test_a_page_tells_the_facts_of_the_document(made: Report) -> None:
     figures = made.figures[0]
     assert figures.server is not None
     assert figures.network is not None
+    assert figures.own is not None
     for fact in (
         *made.summary,
         *made.method,
         format_timestamp(made.incidents[0].started_at),
         format_latency(figures.server.p99_seconds),
         format_latency(figures.network.p50_seconds),
+        format_latency(figures.own.p95_seconds),
+        f"own {format_latency(made.failed_requests[0].own_seconds)}, total",
         made.failed_requests[0].request_ids["x-correlation-id"],
         made.slow_requests[-1].request_ids["cf-ray"],
         "no prober was running, or it could not write the history",

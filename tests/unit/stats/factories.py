@@ -1,6 +1,6 @@
 """Runs with good defaults: a test names only what matters to it."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from prober.outcomes import CLASSIFICATION, Culprit, Reason
 from prober.stats.aggregates import (
@@ -23,6 +23,7 @@ def a_run(
     in_maintenance: bool = False,
     server: float | None = None,
     network: float | None = None,
+    own: float | None = None,
 ) -> RunSummary:
     """Return a run that began `at` seconds after NOW."""
     evidence = "" if reason is Reason.OK else f"the evidence of {reason}"
@@ -37,10 +38,13 @@ def a_run(
         in_maintenance,
         server,
         network,
+        own,
     )
 
 
-def histogram_of(durations_seconds: Iterable[float]) -> DurationHistogram:
+def histogram_of(
+    durations_seconds: Iterable[float], bucket_of: Callable[[float], int] = bucket_index
+) -> DurationHistogram:
     return merge_histograms(
-        DurationHistogram({bucket_index(seconds): 1}) for seconds in durations_seconds
+        DurationHistogram({bucket_of(seconds): 1}) for seconds in durations_seconds
     )

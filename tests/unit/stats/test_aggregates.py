@@ -1,13 +1,26 @@
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from prober.outcomes import CLASSIFICATION, Culprit, Endpoint, FailureKind, Reason, SkipCause
+from prober.outcomes import (
+    CLASSIFICATION,
+    Culprit,
+    Endpoint,
+    FailureKind,
+    Reason,
+    ServerTimingAnomaly,
+    SkipCause,
+)
 from prober.stats.aggregates import (
     Aggregate,
+    DurationHistogram,
+    add_duration,
     add_run,
     add_skip,
     bucket_for,
+    coarse_bucket_index,
     merge_aggregates,
     parse_kind,
     run_kind,
@@ -77,15 +90,33 @@ def test_what_was_in_maintenance_or_not_run_stands_apart() -> None:
 
 def test_times_are_added_by_side() -> None:
     tally = merge_aggregates(
-        add_run(Aggregate(), a_run(server=s, network=n)) for s, n in ((0.1, 0.02), (0.3, 0.04))
+        add_run(Aggregate(), a_run(server=s, network=n, own=o))
+        for s, n, o in ((0.1, 0.02, 0.001), (0.3, 0.04, 0.005))
     )
-    assert tally == Aggregate({"ok": 2}, histogram_of((0.1, 0.3)), histogram_of((0.02, 0.04)))
+    assert tally == Aggregate(
+        {"ok": 2},
+        histogram_of((0.1, 0.3)),
+        histogram_of((0.02, 0.04)),
+        histogram_of((0.001, 0.005), coarse_bucket_index),
+    )
+
+
+@given(st.floats(2e-6, 1e3))
+def test_own_time_is_kept_to_five_per_cent(seconds: float) -> None:
+    kept = add_duration(DurationHistogram(), seconds, coarse_bucket_index).quantile(0.5)
+    assert kept == pytest.approx(seconds, rel=0.055)
 
 
 def test_a_result_is_told_in_brief() -> None:
-    run = summarize(an_answer(server=0.25, network=0.0625))
+    run = summarize(an_answer(server=0.25, network=0.0625, own=0.5))
     assert (run.tenant, run.probe, run.reason) == ("acme", "datasets", Reason.OK)
     assert (run.server_seconds, run.network_seconds, run.evidence) == (0.25, 0.0625, "")
+    assert run.own_seconds == 0.5
+
+
+def test_own_time_is_kept_with_the_other_parts_or_not_at_all() -> None:
+    unsplit = summarize(an_answer(server=ServerTimingAnomaly.MISSING))
+    assert (unsplit.server_seconds, unsplit.network_seconds, unsplit.own_seconds) == (None,) * 3
 
 
 def test_a_failure_has_evidence_and_no_times() -> None:

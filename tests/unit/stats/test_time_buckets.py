@@ -9,10 +9,10 @@ def test_a_slot_is_a_quarter_of_an_hour() -> None:
 
 def test_slots_count_runs_by_culprit_and_add_up() -> None:
     runs = (
-        a_run(server=0.5, network=0.25),
-        a_run(server=0.25, network=0.25),
+        a_run(server=0.5, network=0.25, own=0.5),
+        a_run(server=0.25, network=0.25, own=0.125),
         a_run(reason=Reason.TOKEN_REJECTED),
-        a_run(reason=Reason.SERVER_ERROR, in_maintenance=True, server=1.0, network=1.0),
+        a_run(reason=Reason.SERVER_ERROR, in_maintenance=True, server=1.0, network=1.0, own=1.0),
     )
     slot = sum_buckets(map(bucket_for, runs)) + TimeBucket(paused=3)
     assert slot == TimeBucket(
@@ -23,5 +23,6 @@ def test_slots_count_runs_by_culprit_and_add_up() -> None:
         splits=2,
         server_seconds=0.75,
         network_seconds=0.5,
+        own_seconds=0.625,
     )
     assert (slot.runs, slot.failures) == (3, 1)
