@@ -22,7 +22,7 @@ _OUTCOMES = (
 _TIMES = (
     "Server time is what the platform reports in its Server-Timing header, network time is the rest"
     " of what passed outside the prober, and own time is what the prober itself took, for which"
-    " nobody else is responsible; percentiles are over all responses outside maintenance that have a"
+    " nobody else is responsible; percentiles are over all responses outside maintenance with a"
     " server time, accurate to 1 % (own time: to 5 %)."
 )
 METHOD = (_OUTCOMES, _TIMES)

@@ -20,7 +20,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import cpu_per_probe, history_size, schedule_delay, size, timing_accuracy
+from tests.benchmarks import (
+    cpu_per_probe,
+    history_size,
+    real_pace,
+    schedule_delay,
+    size,
+    timing_accuracy,
+)
 from tests.benchmarks.blackbox import blackbox_version
 from tests.benchmarks.results import Figure, Surroundings, document, formatted, from_document
 from tests.conventions.test_docs import BENCHMARKS as JSON_FILE
@@ -30,6 +37,7 @@ Measure = Callable[[Path, bool], list[Figure]]
 
 MODULES: Mapping[str, Measure] = {
     "cpu": cpu_per_probe.measure,
+    "pace": real_pace.measure,
     "timing": timing_accuracy.measure,
     "punctuality": schedule_delay.measure,
     "size": size.measure,

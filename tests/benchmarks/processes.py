@@ -49,6 +49,18 @@ def rss_bytes(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+def voluntary_switches(pid: int) -> int:
+    """Return how often the threads of a process have gone to sleep, and so been woken up."""
+    found = 0
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with suppress(OSError):  # a thread that has just ended
+            lines = (task / "status").read_text().splitlines()
+            found += next(
+                int(line.split()[1]) for line in lines if line.startswith("voluntary_ctxt")
+            )
+    return found
+
+
 def _wait_for_port(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
     until = time.monotonic() + _READY_SECONDS
     while time.monotonic() < until and process.poll() is None:

@@ -2,7 +2,8 @@
 
 A program of its own: `python -m tests.benchmarks.recorded_daemon CONFIG OUT [--holds] [--block]`.
 At its end it writes OUT, as JSON: rows of [epoch seconds, number of the request, seconds from
-request to response, bound of their error, own seconds] for responses of `timed_server`, latenesses
+request to response, bound of the error, own seconds, seconds of the whole attempt but the lookup of
+the name] for responses of `timed_server`, latenesses
 as [epoch seconds, seconds], and holds as [epoch seconds, seconds, CPU seconds of the loop's thread
 meanwhile]; all in seconds.
 """
@@ -36,7 +37,7 @@ class Recording(EventSink):
     """Records how far results are from the truth."""
 
     def __init__(self) -> None:
-        self.measured: list[tuple[float, float, float, float, float]] = []
+        self.measured: list[tuple[float, ...]] = []
         self.latenesses: list[tuple[float, float]] = []
         self.holds: list[tuple[float, float, float]] = []
 
@@ -56,7 +57,8 @@ class Recording(EventSink):
         bound, own = exchange.timing_bound_seconds, phases.get("own", 0.0)
         if exchange.timing_fallback is not None:
             bound = exchange.loop_lag_seconds
-        self.measured.append((result.started_at, number, took, bound, own))
+        whole = exchange.total_seconds - phases.get("resolve", 0.0)
+        self.measured.append((result.started_at, number, took, bound, own, whole))
 
     async def block(self) -> None:
         """Hold the loop again and again."""

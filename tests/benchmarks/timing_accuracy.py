@@ -1,13 +1,17 @@
-"""How true the time between request and response is, against what it really took.
+"""How true the parts of a duration are, against what they really took.
 
 `timed_server` knows the truth by the kernel's stamps. The daemon and blackbox_exporter are asked at
-the same pace in the same run, one after the other, under the same load. Set-up of the connection
-is left out on both sides. A thousand probes are configured at every rate, so that the page that is
-scraped is the same.
+the same pace in the same run, one after the other, under the same load. A thousand probes are
+configured at every rate, so that the page that is scraped is the same.
+
+The network's part is that of the time between request and response; set-up of the connection is
+left out on both sides. The prober's own time is all that neither the target nor its side of a TLS
+handshake took; the way over loopback, TCP's handshake included, counts as an error of it.
 """
 
 import json
 import os
+import ssl
 import subprocess
 import sys
 import time
@@ -15,19 +19,22 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.request import urlopen
+
+import trustme
 
 from tests.benchmarks.background_load import onlookers
 from tests.benchmarks.blackbox import blackbox, blackbox_version
 from tests.benchmarks.daemon import Load, recorded_daemon
 from tests.benchmarks.processes import free_port, running
 from tests.benchmarks.results import Figure, formatted, quantile
-from tests.programs import get
 
 GROUP = "truth of the network part"
 PROBES = 1000
 VIEWERS = 20
 _WARM_UP_SECONDS = 3.0
 _MOST_P99_MILLISECONDS = 0.25
+_MOST_OWN_P99_MILLISECONDS = 0.5
 _LEAST_RATIO_UNDER_LOAD = 10.0
 _FLOOR_SECONDS = 5e-5  # what loopback and the target's own reading of clocks take
 _BURN = "while True: pass"
@@ -42,11 +49,13 @@ class Case:
     watched: bool = False
     burnt: bool = False
     blocked: bool = False
+    tls: bool = False
 
     @property
     def name(self) -> str:
         """Return it in words."""
-        also = ["scraped every 5 s"] * self.scraped + [f"{VIEWERS} pages watched"] * self.watched
+        also = ["TLS"] * self.tls + ["scraped every 5 s"] * self.scraped
+        also += [f"{VIEWERS} pages watched"] * self.watched
         also += ["both cores burning"] * self.burnt + ["loop blocked 50 ms a second"] * self.blocked
         return f"{self.rate}/s" + (f", {' and '.join(also)}" if also else "")
 
@@ -65,8 +74,11 @@ CASES = (
     Case(100, burnt=True),
     Case(100, blocked=True),
     Case(300, blocked=True),
+    Case(100, tls=True),
+    Case(100, tls=True, burnt=True),
+    Case(100, tls=True, blocked=True),
 )
-_QUICK = (Case(100), Case(100, blocked=True))
+_QUICK = (Case(100), Case(100, tls=True, blocked=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +86,11 @@ class Measurement:
     """One response: what was measured less the truth, and how much of that is accounted for.
 
     `bound_seconds` is what the result states, `truth_bound_seconds` what the target's own sending
-    took.
+    took. `own_error_seconds` is the error of the prober's own time; 0 where there is none.
     """
 
     error_seconds: float
+    own_error_seconds: float = 0.0
     bound_seconds: float = 0.0
     truth_bound_seconds: float = 0.0
 
@@ -95,7 +108,7 @@ def measure(directory: Path, quick: bool) -> list[Figure]:
         place = directory / case.name.replace("/", "-")
         place.mkdir()
         ours, theirs = measure_case(place, case, 6.0 if quick else 15.0)
-        figures.append(_figure(case, ours, theirs))
+        figures += _figures(case, ours, theirs)
         if case.loaded:
             ratio = _p99(ours) / _p99(theirs)
             name = f"error p99 at {case.name}, beside {blackbox_version()}"
@@ -108,24 +121,62 @@ def measure_case(
 ) -> tuple[list[Measurement], list[Measurement]]:
     """Return what the daemon and blackbox_exporter measured."""
     port = free_port()
-    command = [sys.executable, "-m", "tests.benchmarks.timed_server", str(port)]
+    ca_file, flags = _certificate(directory) if case.tls else (None, ())
+    command = [sys.executable, "-m", "tests.benchmarks.timed_server", str(port), *flags]
     with running(command, directory / "target.log", port), _burning(2 if case.burnt else 0):
-        url = f"http://127.0.0.1:{port}"
-        rows = _of_daemon(directory / "daemon", url, case, seconds)
-        measured = _of_blackbox(directory, url, case, seconds)
-        truth = json.loads(get(f"{url}/truth"))
-    by_path = {path: seconds for path, seconds, _ in truth}
-    ours = [
-        Measurement(took - truth[int(number)][1], bound, truth[int(number)][2])
-        for _, number, took, bound, _ in rows
-    ]
+        target = Target(f"{'https' if case.tls else 'http'}://127.0.0.1:{port}", ca_file)
+        rows = _of_daemon(directory / "daemon", target, case, seconds)
+        measured = _of_blackbox(directory, target, case, seconds)
+        truth = target.truth()
+    by_path = {path: seconds for path, seconds, *_ in truth}
+    ours = [_measurement(row, truth[int(row[1])]) for row in rows]
     theirs = [Measurement(took - by_path[path]) for path, (took, _) in measured.items()]
     return ours, theirs
 
 
-def _of_daemon(directory: Path, url: str, case: Case, seconds: float) -> Sequence[Sequence[float]]:
-    """Return rows of (epoch seconds, number of the request, seconds, bound, own seconds)."""
-    load = Load(url, probes=PROBES, interval=f"{PROBES * 1000 // case.rate}ms")
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where `timed_server` listens, and who certifies it."""
+
+    url: str
+    ca_file: Path | None = None
+
+    def truth(self) -> Sequence[tuple[str, float, float, float]]:
+        """Return what the target knows, by the number of the request."""
+        context = None
+        if self.ca_file is not None:
+            context = ssl.create_default_context(cafile=str(self.ca_file))
+        with urlopen(f"{self.url}/truth", timeout=30, context=context) as answer:
+            rows: Sequence[tuple[str, float, float, float]] = json.load(answer)
+        return rows
+
+
+def _certificate(directory: Path) -> tuple[Path, tuple[str, ...]]:
+    """Return the file of an authority, and the flags by which the target serves TLS."""
+    authority, ca_file, file = trustme.CA(), directory / "ca.pem", directory / "server.pem"
+    authority.cert_pem.write_to_path(str(ca_file))
+    issued = authority.issue_cert("127.0.0.1")
+    issued.private_key_and_cert_chain_pem.write_to_path(str(file))
+    return ca_file, ("--certificate", str(file))
+
+
+def _measurement(row: Sequence[float], truth: tuple[str, float, float, float]) -> Measurement:
+    _, _, took, bound, own, whole = row
+    _, true_seconds, truth_bound, handshake = truth
+    own_error = own - (whole - true_seconds - handshake)
+    return Measurement(took - true_seconds, own_error, bound, truth_bound)
+
+
+def _of_daemon(
+    directory: Path, target: Target, case: Case, seconds: float
+) -> Sequence[Sequence[float]]:
+    """Return rows as `recorded_daemon` writes them."""
+    load = Load(
+        target.url,
+        probes=PROBES,
+        interval=f"{PROBES * 1000 // case.rate}ms",
+        ca_file=target.ca_file,
+    )
     flags = ("--block",) if case.blocked else ()
     with (
         recorded_daemon(directory, load, *flags) as recorded,
@@ -141,10 +192,10 @@ def _of_daemon(directory: Path, url: str, case: Case, seconds: float) -> Sequenc
 
 
 def _of_blackbox(
-    directory: Path, url: str, case: Case, seconds: float
+    directory: Path, target: Target, case: Case, seconds: float
 ) -> dict[str, tuple[float, float]]:
-    with blackbox(directory, None) as exporter:
-        command = [sys.executable, "-m", "tests.benchmarks.blackbox_load", exporter.url, url]
+    with blackbox(directory, target.ca_file) as exporter:
+        command = [sys.executable, "-m", "tests.benchmarks.blackbox_load", exporter.url, target.url]
         command += [str(case.rate), str(seconds)]
         found = subprocess.run(command, check=True, capture_output=True, text=True)
     return dict(json.loads(found.stdout))
@@ -173,11 +224,19 @@ def _spread(measured: Sequence[Measurement]) -> str:
     return f"{', '.join(parts)}, max {formatted(max(errors), 'ms')}"
 
 
-def _figure(case: Case, ours: Sequence[Measurement], theirs: Sequence[Measurement]) -> Figure:
+def _figures(
+    case: Case, ours: Sequence[Measurement], theirs: Sequence[Measurement]
+) -> list[Figure]:
     over = [each for each in ours if each.is_past_its_bound]
     remark = (
-        f"{len(ours)} runs: {_spread(ours)}; {len(over)} past the bound they state;"
+        f"{len(ours)} runs: {_spread(ours)};"
         f" blackbox_exporter {_spread(theirs)}; load {os.getloadavg()[0]:.1f}"
     )
-    name = f"error p99 at {case.name}"
-    return Figure(GROUP, name, _p99(ours) * 1e3, "ms", _MOST_P99_MILLISECONDS, remark)
+    own = [Measurement(each.own_error_seconds) for each in ours]
+    p99, own_p99 = (_p99(each) * 1e3 for each in (ours, own))
+    at, most = f"at {case.name}", _MOST_OWN_P99_MILLISECONDS
+    return [
+        Figure(GROUP, f"error p99 {at}", p99, "ms", _MOST_P99_MILLISECONDS, remark),
+        Figure(GROUP, f"past the bound that they state {at}", len(over), "runs", 0.0),
+        Figure(GROUP, f"error p99 of own time {at}", own_p99, "ms", most, _spread(own)),
+    ]
