@@ -48,6 +48,18 @@ def sources_signature(sources: ConfigSources) -> tuple[tuple[str, Signature], ..
     )
 
 
+def included_directories(sources: ConfigSources) -> frozenset[Path]:
+    """Return the directories in which files may appear that patterns of includes match."""
+    found: set[Path] = set()
+    for pattern in sources.patterns:
+        directory = os.path.dirname(pattern)  # noqa: PTH120 -- as the pattern is written
+        found.update(matching_files(directory))
+        while glob.has_magic(directory):  # a directory that matches may appear, too
+            directory = os.path.dirname(directory)  # noqa: PTH120
+        found.add(Path(directory))
+    return frozenset(found)
+
+
 def matching_files(pattern: str) -> list[Path]:
     """Return the files that match a pattern, sorted by name."""
     try:

@@ -6,17 +6,26 @@ A reload is started by a signal, by HTTP, or by a change of the file.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 
 import structlog
 
 from prober.config.diff import ConfigDiff
 from prober.config.resolve import Config
 from prober.errors import ConfigProblem, SettingsError
-from prober.file_signature import ConfigSources, sources_signature
+from prober.file_changes import FileChanges, until_still
+from prober.file_signature import (
+    ConfigSources,
+    Signature,
+    included_directories,
+    sources_signature,
+)
 from prober.metrics.sink import PrometheusSink
 from prober.systemd import SystemdNotifier
 
 WATCH_SECONDS = 5.0
+"""How often to look at the file where its changes are not notified."""
+_STILL_SECONDS = 0.5
 
 LoadConfig = Callable[[], Config]
 """Reads the configuration. Blocks; raises SettingsError."""
@@ -79,22 +88,31 @@ class Reloader:
         return ()
 
     async def _watch(self, sources: Callable[[], ConfigSources]) -> None:
-        """Reload when files have changed and then stayed the same for one period."""
-        # An editor or `cp` may write in several steps: a file that still changes is half written.
-        loaded = previous = await asyncio.to_thread(sources_signature, sources())
-        while True:
-            await asyncio.sleep(WATCH_SECONDS)
-            current = await asyncio.to_thread(sources_signature, sources())
-            if current == previous and current != loaded:
+        """Reload when files have changed and then stayed the same for a while."""
+
+        def look() -> tuple[tuple[str, Signature], ...]:
+            return sources_signature(sources())
+
+        with closing(FileChanges()) as changes:
+            await _watch_sources(changes, sources())
+            loaded = await asyncio.to_thread(look)
+            while True:
+                await changes.wait(WATCH_SECONDS)
+                if await asyncio.to_thread(look) == loaded:
+                    continue
+                current = await until_still(look, _STILL_SECONDS)
+                if current == loaded:
+                    continue
                 changed = sorted({name for name, _ in set(current) ^ set(loaded)})
                 self._logger.info("config.file_changed", file=", ".join(changed))
                 await self.reload()
                 # The new configuration may include other files. What was changed since the reload
                 # began still counts as changed.
+                await _watch_sources(changes, sources())
                 before = dict(current)
-                current = await asyncio.to_thread(sources_signature, sources())
-                loaded = tuple((name, before.get(name, now)) for name, now in current)
-            previous = current
+                loaded = tuple(
+                    (name, before.get(name, now)) for name, now in await asyncio.to_thread(look)
+                )
 
     def _report_failure(self, problems: tuple[ConfigProblem, ...]) -> None:
         self._metrics.configuration_failed(str(problems[0]))
@@ -134,3 +152,8 @@ class Reloader:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             self._logger.error("config.reload_crashed", exc_info=task.exception())
+
+
+async def _watch_sources(changes: FileChanges, sources: ConfigSources) -> None:
+    directories = await asyncio.to_thread(included_directories, sources)
+    await changes.watch(sources.files, directories)

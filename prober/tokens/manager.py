@@ -265,7 +265,8 @@ class TokenManager:
             raise
 
     async def close(self) -> None:
-        """Cancel the OAuth requests in flight."""
+        """Cancel the OAuth requests in flight, and stop watching files."""
+        self._source_watcher.close()
         for client in (*self._oauth_clients.values(), *self._retired_clients):
             await client.close()
 

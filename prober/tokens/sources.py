@@ -9,7 +9,7 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -17,6 +17,7 @@ from typing import Protocol
 from pydantic import SecretStr
 
 from prober.errors import TokenUnavailableError
+from prober.file_changes import FileChanges
 from prober.file_signature import Signature, stat_signature
 from prober.models import TokenSource, TokenSourceKind
 
@@ -141,6 +142,11 @@ def open_source(source: TokenSource, environ: Mapping[str, str]) -> SecretSource
     return FileSource(Path(stored.location))
 
 
+def _watched_file(source: TokenSource) -> Path | None:
+    stored = source if source.client is None else source.client.secret
+    return Path(stored.location) if stored.kind is TokenSourceKind.FILE else None
+
+
 def _reading(content: bytes, where: str, signature: Signature, changed_at: float) -> SourceReading:
     try:
         return SourceReading(parse_token(content, where), "", signature, changed_at)
@@ -182,16 +188,25 @@ class SourceWatcher:
         self._accepted: dict[str, SourceReading] = {}
         self._seen_since: dict[str, tuple[SourceReading, float]] = {}
         self._read_tasks: dict[str, asyncio.Task[None]] = {}
+        self._files: dict[str, Path] = {}
+        self._file_changes = FileChanges()
 
     def add(self, tenant: str, source: TokenSource) -> None:
         """Watch a source; it replaces the previous one of the tenant."""
         self.drop(tenant)
         self._sources[tenant] = open_source(source, self._environ)
+        file = _watched_file(source)
+        if file is not None:
+            self._files[tenant] = file
 
     def drop(self, tenant: str) -> None:
         """Stop watching a tenant's source."""
-        for known in (self._sources, self._accepted, self._seen_since):
+        for known in (self._sources, self._accepted, self._seen_since, self._files):
             known.pop(tenant, None)
+
+    def close(self) -> None:
+        """Stop watching all files."""
+        self._file_changes.close()
 
     async def current(self, tenant: str) -> SourceReading:
         """Return the accepted reading of a source; waits only if it was never read before."""
@@ -227,13 +242,32 @@ class SourceWatcher:
     async def poll_all(self, seconds: float) -> None:
         """Read all sources in small batches, spread over about `seconds`.
 
-        All at once would delay the event loop, since the thread that reads holds the GIL.
+        All at once would delay the event loop, since the thread that reads holds the GIL. A file
+        whose change is notified meanwhile is read at once.
         """
+        await self._file_changes.watch(self._files.values())
         names = list(self._sources)
         batches = max(1, -(-len(names) // _POLL_BATCH))
         for number in range(batches):
-            await asyncio.sleep(seconds / batches)
+            changed = await self._file_changes.wait(seconds / batches)
+            if changed:
+                await self._read_changed(changed)
             await self.poll(names[number::batches])
+
+    async def _read_changed(self, files: Collection[Path]) -> None:
+        """Read the sources in these files until their present content is accepted."""
+        names = [name for name, file in self._files.items() if file in files]
+        for _ in range(_MAX_POLLS):
+            for first in range(0, len(names), _POLL_BATCH):
+                await self.poll(names[first : first + _POLL_BATCH])
+            names = [name for name in names if not self._is_accepted(name)]
+            if not names:
+                return
+            await asyncio.sleep(STABLE_SECONDS)
+
+    def _is_accepted(self, tenant: str) -> bool:
+        seen = self._seen_since.get(tenant)
+        return seen is None or seen[0] == self._accepted.get(tenant)
 
     async def read(self, tenant: str) -> None:
         """Read a source until its present content is accepted."""
@@ -248,8 +282,7 @@ class SourceWatcher:
     async def _read(self, tenant: str) -> None:
         for _ in range(_MAX_POLLS):
             await self.poll([tenant])
-            seen = self._seen_since.get(tenant)
-            if seen is None or seen[0] == self._accepted.get(tenant):
+            if self._is_accepted(tenant):
                 return
             await asyncio.sleep(STABLE_SECONDS)
 

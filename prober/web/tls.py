@@ -8,12 +8,14 @@ import os
 import ssl
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from pathlib import Path
 
 import structlog
 
 from prober.errors import ProberError, TlsConfigurationError
+from prober.file_changes import FileChanges, until_still
 from prober.file_signature import Signature, file_signature
 from prober.web.auth import (
     AccessPolicy,
@@ -182,7 +184,9 @@ def _path(pem: PemSource) -> Iterator[str]:
         os.close(descriptor)
 
 
-WATCH_SECONDS = 1.0
+WATCH_SECONDS = 2.5
+"""How often to look at the files where their changes are not notified."""
+_STILL_SECONDS = 0.5
 
 _Signature = tuple[Signature, ...]
 """Of each file: inode, size and modification time; None if it does not exist."""
@@ -222,18 +226,20 @@ class WebConfigReloader:
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def _watch(self, reread: Callable[[], AccessPolicy]) -> None:
-        """Reload once the files have not changed for a period: they may still be being written."""
-        seen = self._used
-        while True:
-            await asyncio.sleep(self._period_seconds)
-            files = self.access.files
-            before, seen = seen, await asyncio.to_thread(_signature, files)
-            if seen == self._used or seen != before:
-                continue
-            await self._apply(reread)
-            self._used = (
-                seen if self.access.files == files else ()
-            )  # other files now: read them again
+        """Reload once the files have not changed for a while: they may still be being written."""
+        still_seconds = min(_STILL_SECONDS, self._period_seconds)
+        with closing(FileChanges()) as changes:
+            while True:
+                files = self.access.files
+                await changes.watch(files)
+                if await asyncio.to_thread(_signature, files) != self._used:
+                    seen = await until_still(partial(_signature, files), still_seconds)
+                    if seen != self._used:
+                        await self._apply(reread)
+                        # Other files now: they may have changed before they were watched.
+                        self._used = seen if self.access.files == files else ()
+                    continue
+                await changes.wait(self._period_seconds)
 
     async def _apply(self, reread: Callable[[], AccessPolicy]) -> None:
         try:
