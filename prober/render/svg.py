@@ -315,12 +315,13 @@ def chart_description(shown: TimeSeries) -> str:
     """Return the last values of a chart in words."""
     last = next(point for point in reversed(shown.points) if measured_seconds(point))
     parts = (
-        (part, getattr(last, f"{part}_p50_seconds"), getattr(last, f"{part}_p95_seconds"))
-        for part in LATENCY_PARTS
+        (last.server_p50_seconds, last.server_p95_seconds),
+        (last.network_p50_seconds, last.network_p95_seconds),
+        (last.own_p50_seconds, last.own_p95_seconds),
     )
     texts = [
         f"{part} half {format_latency(p50)}, 95 % {format_latency(p95)}"
-        for part, p50, p95 in parts
+        for part, (p50, p95) in zip(LATENCY_PARTS, parts, strict=True)
         if p50 is not None
     ]
     return f"last: {'; '.join(texts)}"
