@@ -87,11 +87,6 @@ class FileChanges:
         self._inotify: Inotify | None = None
         self._collecting: asyncio.TimerHandle | None = None
 
-    @property
-    def is_notified(self) -> bool:
-        """Whether the system tells about changes at all."""
-        return self._inotify is not None
-
     async def watch(self, paths: Iterable[Path], directories: Iterable[Path] = ()) -> None:
         """Watch these files from now on, all entries of these directories, and nothing else."""
         wanted = frozenset(paths), frozenset(directories)
