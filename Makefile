@@ -63,7 +63,7 @@ coverage: $(VENV)/.development programs ## measure what alerts and how soon, som
 	$(BIN)/python -m tests.alerting.coverage
 
 calm: $(VENV)/.development programs ## ninety simulated days, a quarter of an hour: who is notified of what, and is it right
-	$(BIN)/python -m tests.calm
+	$(BIN)/python -m tests.calm $(CALM)
 
 vendor-check: $(VENV)/.development ## make every call of the vendor's client library against the simulator; needs cargo
 	$(BIN)/python -m tests.vendor.check

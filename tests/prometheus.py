@@ -33,6 +33,18 @@ def free_port() -> int:
         return port
 
 
+LISTENING = re.compile(r'msg="Listening on" .*?address=127\.0\.0\.1:(\d+)')
+
+
+@contextmanager
+def running_at_any_port(command: list[str], log: Path, until: str) -> Iterator[int]:
+    """Run a program that is told to listen at port 0; yield the port that it got."""
+    with running(command, log, until):
+        found = LISTENING.search(log.read_text())
+        assert found is not None, log.read_text()
+        yield int(found[1])
+
+
 @contextmanager
 def running(command: list[str], log: Path, until: str) -> Iterator[None]:
     with log.open("wb") as out:

@@ -53,13 +53,14 @@ def summary(
     """Return how available the platform was, who else was responsible, and what is unknown."""
     if availability.end_to_end_ratio is None:
         return ("No data for this period.",)
+    due_runs = availability.runs + availability.prober_faults
     coverage = (
-        f"{availability.heard_runs:,} of {format_runs(availability.runs)}"
+        f"{availability.heard_runs:,} of {format_runs(due_runs)}"
         f" ({format_percent(availability.coverage_ratio)})"
     )
     verdict = "met" if availability.objective_met else "missed"
     first = (
-        f"No data about the platform: it was heard in none of {format_runs(availability.runs)}."
+        f"No data about the platform: it was heard in none of {format_runs(due_runs)}."
         if availability.platform_ratio is None
         else f"The platform {verdict} its objective of"
         f" {format_percent(availability.objective_ratio)}: it was available in"

@@ -23,7 +23,8 @@ class Availability:
     """A tenant's or a probe's availability in a period.
 
     `runs` includes paused ones, and leaves out those in maintenance and the prober's own errors.
-    `coverage_ratio` is the share of heard runs. Ratios, and `objective_met`, are None where there
+    `coverage_ratio` is the share of heard runs among all that were due outside maintenance, the
+    prober's own errors included. Ratios, and `objective_met`, are None where there
     were no runs for them. `allowed_failures` of the platform would just have met the objective.
     """
 
@@ -45,6 +46,7 @@ class Availability:
 def availability_from_bucket(bucket: TimeBucket, objective_ratio: float) -> Availability:
     """Return the availability in a time bucket, or in a sum of them."""
     runs = bucket.runs - bucket.prober + bucket.paused
+    due = runs + bucket.prober
     heard = bucket.none + bucket.credential + bucket.request + bucket.tenant + bucket.platform
     end_to_end_failures = runs - bucket.none
     allowed_failures = heard * (1 - objective_ratio)
@@ -52,7 +54,7 @@ def availability_from_bucket(bucket: TimeBucket, objective_ratio: float) -> Avai
         objective_ratio=objective_ratio,
         runs=runs,
         heard_runs=heard,
-        coverage_ratio=heard / runs if runs else None,
+        coverage_ratio=heard / due if due else None,
         allowed_failures=allowed_failures,
         platform_failures=bucket.platform,
         platform_ratio=1 - bucket.platform / heard if heard else None,

@@ -1,8 +1,13 @@
 """Ninety simulated days: who is notified of what, and is it right? `make calm`.
 
 Exit status 1 if a notification has no cause, a cause has none, or has more than one.
+`make calm CALM="--days 5-12 --cache /tmp/calm"` looks at a few days alone.
 """
 
+import argparse
+import hashlib
+import os
+import shutil
 import sys
 import tempfile
 import time
@@ -12,6 +17,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from tests.alerting import fleet, histograms
+from tests.calm import samples as samples_module
 from tests.calm import world
 from tests.calm.replay import Sent, incidents, play
 from tests.calm.rules import Past, levels
@@ -24,19 +31,14 @@ GRACE_MINUTES = 60
 
 def main() -> int:
     """Simulate, evaluate, replay, and print what came of it."""
+    arguments = _arguments()
+    first, last = arguments.days
+    start, end = START + first * 86_400, START + (last + 1) * 86_400
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="prober-calm-") as name:
         directory = Path(name)
-        past = Past(directory, START, START + world.DAYS * 86_400)
-        samples = Samples()
-        with ThreadPoolExecutor(2) as pool:  # promtool is a process of its own
-            jobs = []
-            for day in range(world.DAYS):
-                file = directory / f"day{day}.om"
-                samples.write(day, file)
-                jobs.append(pool.submit(past.add, file))
-            for job in jobs:
-                job.result()
+        past = Past(directory, start, end)
+        _scrape(arguments.cache, past)
         _say(began, f"{world.DAYS} days are written")
         for place, level in enumerate(levels(), 1):
             past.evaluate(level)
@@ -44,16 +46,75 @@ def main() -> int:
         every = incidents(past.firing)
         sent = [each for each in play(every, directory) if each.receiver in {"pager", "tickets"}]
     _say(began, f"{len(every)} incidents are played to Alertmanager")
-    return report(sent)
+    causes = [
+        cause
+        for cause in world.CAUSES
+        if start <= _time(cause.begins_at) < _time(cause.ends_at) <= end
+    ]
+    return report(sent, causes)
 
 
-def report(sent: Sequence[Sent]) -> int:
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.calm", description=__doc__)
+    parser.add_argument(
+        "--days",
+        type=_range,
+        default=(0, world.DAYS - 1),
+        metavar="FIRST-LAST",
+        help="evaluate the rules over these days only; long windows need some days before a cause",
+    )
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        metavar="DIRECTORY",
+        help="keep the samples of the simulated world there, and read them from there next time",
+    )
+    return parser.parse_args()
+
+
+def _range(text: str) -> tuple[int, int]:
+    first, last = map(int, text.split("-"))
+    if not 0 <= first <= last < world.DAYS:
+        raise ValueError(text)
+    return first, last
+
+
+def _scrape(cache: Path | None, past: Past) -> None:
+    """Write the samples of all days, or take them from the cache."""
+    kept = None if cache is None else cache / _world_version()
+    if kept is not None and kept.is_dir():
+        shutil.copytree(kept, past.data, copy_function=os.link)
+        return
+    samples = Samples()
+    with ThreadPoolExecutor(2) as pool:  # promtool is a process of its own
+        jobs = []
+        for day in range(world.DAYS):
+            file = past.data.with_name(f"day{day}.om")
+            samples.write(day, file)
+            jobs.append(pool.submit(past.add, file))
+        for job in jobs:
+            job.result()
+    if kept is not None:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = kept.with_suffix(".unfinished")
+        shutil.copytree(past.data, unfinished)
+        unfinished.rename(kept)
+
+
+def _world_version() -> str:
+    """Return what changes with the code that the samples are made by."""
+    sources = (world, samples_module, fleet, histograms)
+    code = b"".join(Path(str(each.__file__)).read_bytes() for each in sources)
+    return hashlib.sha256(code).hexdigest()[:16]
+
+
+def report(sent: Sequence[Sent], causes: Sequence[Cause]) -> int:
     """Print notifications by cause; return the exit status."""
     say = Console(width=160, highlight=False).print
-    by_cause: dict[Cause, list[Sent]] = {cause: [] for cause in world.CAUSES}
+    by_cause: dict[Cause, list[Sent]] = {cause: [] for cause in causes}
     false: list[Sent] = []
     for each in sent:
-        cause = _cause_of(each)
+        cause = _cause_of(each, causes)
         (false if cause is None else by_cause[cause]).append(each)
     say(f"{'cause':52} {'notifications':>13} {'delay':>9}  alerts")
     for cause, found in by_cause.items():
@@ -71,12 +132,12 @@ def report(sent: Sequence[Sent]) -> int:
     return int(bool(false or missed or twice))
 
 
-def _cause_of(sent: Sent) -> Cause | None:
+def _cause_of(sent: Sent, causes: Sequence[Cause]) -> Cause | None:
     names = {each["alertname"] for each in sent.alerts}
     return next(
         (
             cause
-            for cause in world.CAUSES
+            for cause in causes
             if names <= set(cause.alerts)
             and _time(cause.begins_at) <= sent.at <= _time(cause.ends_at + GRACE_MINUTES)
         ),

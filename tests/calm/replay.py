@@ -17,7 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from tests.alerting.notifications import Firing
-from tests.prometheus import CONFIG, free_port, running
+from tests.prometheus import CONFIG, running_at_any_port
 
 SPEED = 120
 APART_SECONDS = 1800
@@ -67,13 +67,12 @@ def _play(incident: Sequence[Firing], directory: Path) -> list[Sent]:
     until = max(each.starts_at for each in incident) + LONG_SECONDS
     sent: list[Sent] = []
     with ExitStack() as resources:
-        port = free_port()
         started = time.monotonic()
         receiver = _receiver(sent, lambda: first + (time.monotonic() - started) * SPEED)
         resources.callback(receiver.shutdown)
-        command = _alertmanager(directory, port, receiver.server_address[1])
+        command = _alertmanager(directory, receiver.server_address[1])
         log = directory / "alertmanager.log"
-        resources.enter_context(running(command, log, "Listening on"))
+        port = resources.enter_context(running_at_any_port(command, log, "Listening on"))
         started = time.monotonic()
         moments = {each.starts_at for each in incident} | {each.ends_at for each in incident}
         for at in sorted(each for each in moments if each is not None and each <= until):
@@ -129,7 +128,7 @@ def _receiver(sent: list[Sent], now: object) -> ThreadingHTTPServer:
     return server
 
 
-def _alertmanager(directory: Path, port: int, receiver: int) -> list[str]:
+def _alertmanager(directory: Path, receiver: int) -> list[str]:
     text = (CONFIG / "alertmanager" / "alertmanager.yml").read_text()
     text = DURATION.sub(
         lambda found: f"{found[1]}{int(found[2]) * UNITS_MS[found[3]] // SPEED}ms", text
@@ -142,6 +141,6 @@ def _alertmanager(directory: Path, port: int, receiver: int) -> list[str]:
         "prometheus-alertmanager",
         f"--config.file={directory / 'alertmanager.yml'}",
         f"--storage.path={directory / 'state'}",
-        f"--web.listen-address=127.0.0.1:{port}",
+        "--web.listen-address=127.0.0.1:0",
         "--cluster.listen-address=",
     ]

@@ -20,7 +20,7 @@ from tests.alerting.notifications import Firing
 from tests.alerting.test_rules import EVERY_RULE, GROUPS, name_of, read_for
 from tests.calm import world
 from tests.calm.samples import START
-from tests.prometheus import READY, free_port, running
+from tests.prometheus import READY, running_at_any_port
 
 STEP_SECONDS = 60
 SLOW_STEP_SECONDS = 240
@@ -104,18 +104,18 @@ class Past:
 
     @contextmanager
     def _prometheus(self) -> Iterator[str]:
-        port = free_port()
         config = self._directory / "prometheus.yml"
         config.write_text("{}")
         command = [
             *("prometheus", f"--config.file={config}", f"--storage.tsdb.path={self.data}"),
-            f"--web.listen-address=127.0.0.1:{port}",
+            "--web.listen-address=127.0.0.1:0",
             "--storage.tsdb.retention.time=10y",
             # A series that is not there any more is not there: no block has a marker for it.
             f"--query.lookback-delta={STEP_SECONDS - 1}s",
             *("--query.max-samples=500000000", "--query.timeout=10m"),
         ]
-        with running(command, self._directory / "prometheus.log", READY):
+        log = self._directory / "prometheus.log"
+        with running_at_any_port(command, log, READY) as port:
             yield f"http://127.0.0.1:{port}"
 
     def _record(self, url: str, place: int, rules: Sequence[Rule]) -> list[Firing]:

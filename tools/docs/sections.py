@@ -68,7 +68,7 @@ def _alert_table() -> str:
         (
             (
                 _runbook_link(rule),
-                rule["labels"].get("severity", ""),
+                rule["labels"].get("severity", "by probe"),
                 rule["labels"].get("culprit", "by label"),
                 rule.get("for", "0s"),
                 _plain(rule["annotations"]["summary"]),
@@ -85,7 +85,9 @@ def _runbook_link(rule: Mapping[str, Mapping[str, str]]) -> str:
 
 def _plain(summary: str) -> str:
     """Return a summary with `<label>` in place of Prometheus' template expressions."""
-    text = re.sub(r"\{\{ ?\$labels\.(\w+) ?\}\}", r"<\1>", summary)
+    text = re.sub(r"\{\{ if eq \$labels\.(\w+) .*?\{\{ end \}\}", r"<\1>", summary)
+    text = re.sub(r"\{\{ with \$labels\.(\w+) \}\}(.*?)\{\{ \. \}\}\{\{ end \}\}", r"\2<\1>", text)
+    text = re.sub(r"\{\{ ?\$labels\.(\w+) ?\}\}", r"<\1>", text)
     text = re.sub(r"\{\{[^}]*\}\}", "<value>", text)
     return text.replace("<", "&lt;").replace(">", "&gt;")
 

@@ -11,8 +11,9 @@ def test_the_platform_answers_for_its_own_failures_alone() -> None:
         TimeBucket(none=90, platform=5, network=3, paused=2, prober=10), 0.995
     )
     assert (found.runs, found.platform_failures, found.end_to_end_failures) == (100, 5, 10)
-    # Of 95 runs the platform was heard: of three the network, of two a rejected token kept it away.
-    assert (found.heard_runs, found.coverage_ratio) == (95, 0.95)
+    # In 95 of 110 runs the platform was heard: three ended on the network path, two were paused
+    # for a rejected token, ten failed because of the prober.
+    assert (found.heard_runs, found.coverage_ratio) == (95, 95 / 110)
     assert (found.platform_ratio, found.end_to_end_ratio) == (1 - 5 / 95, 0.9)
 
 
