@@ -181,7 +181,9 @@ _NO_RESPONSE = (
     _failed("3", FailureKind.CONNECTION_REFUSED, "no response: TCP refused"),
     _failed("3", FailureKind.UNREACHABLE, "no response: unreachable"),
     _failed("3", FailureKind.CONNECT_TIMEOUT, "no response: TCP timed out"),
-    _failed("4a", FailureKind.CERTIFICATE_EXPIRED, "no response: certificate expired"),
+    _failed(
+        "4a", FailureKind.CERTIFICATE_EXPIRED, "no response: certificate expired or not yet valid"
+    ),
     _failed(
         "4b", FailureKind.CERTIFICATE_NAME_MISMATCH, "no response: certificate of another host"
     ),

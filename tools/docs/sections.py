@@ -20,6 +20,7 @@ from tools.docs.commands import command_reference
 from tools.docs.configuration import configuration_reference
 from tools.docs.http_api import http_api_reference
 from tools.docs.log_events import log_event_table
+from tools.docs.specimens import specimen_rows
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -47,6 +48,13 @@ def _outcome_table(rows: Iterable[RuleDescription]) -> str:
             (row.number, row.when, row.outcome, f"`{row.reason}`", row.culprit, row.responder)
             for row in rows
         ),
+    )
+
+
+def _specimen_table() -> str:
+    return table(
+        ("file in `tests/fixtures`", "reason", "culprit", "evidence"),
+        specimen_rows(ROOT / "tests" / "fixtures"),
     )
 
 
@@ -114,6 +122,7 @@ SECTIONS: Mapping[str, Callable[[], str]] = MappingProxyType(
     {
         "outcomes": lambda: _outcome_table(describe_rules()),
         "oauth outcomes": lambda: _outcome_table(identity_table()),
+        "specimens": _specimen_table,
         "metrics": _metric_table,
         "alerts": _alert_table,
         "exit codes": _exit_code_table,
