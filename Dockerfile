@@ -1,16 +1,18 @@
 # docker build --build-arg SOURCE_REVISION="$(git rev-parse HEAD)" --tag prober .
+# buildah and podman: with --format docker, since OCI images have no health check.
 #
 # BASE is any Debian with or without Python (3.11 at least); Debian's own is installed where there is none.
 # An index of packages other than pip's own: --secret id=pip.conf,src=$HOME/.config/pip/pip.conf
-ARG BASE=debian:bookworm-slim
+ARG BASE=debian:trixie-slim
 
 FROM ${BASE} AS python
 # Debian's security updates are wanted more than the same bytes.
 # hadolint ignore=DL3008
-RUN command -v python3 \
+RUN { command -v python3 \
     || { apt-get update \
       && apt-get install --yes --no-install-recommends ca-certificates python3 \
-      && rm -rf /var/lib/apt/lists/*; }
+      && rm -rf /var/lib/apt/lists/*; }; } \
+    && install --directory --owner=65532 --group=65532 --mode=0700 /var/lib/prober
 
 FROM python AS build
 # hadolint ignore=DL3008
@@ -34,12 +36,16 @@ ARG SOURCE_REVISION=unknown
 RUN tools/bin/python -m hatchling build --target wheel \
     && tools/bin/pip --python /opt/prober/bin/python install --no-cache-dir --no-index --no-deps dist/*.whl \
     && tools/bin/pip --python /opt/prober/bin/python check \
-    && install --directory --owner=65532 --group=65532 --mode=0700 /state
+    && find /opt/prober/bin -type f ! -name prober -delete
 
 FROM python
 COPY --from=build /opt/prober /opt/prober
-COPY --from=build --chown=65532:65532 /state /var/lib/prober
-ENV PROBER_WEB__LISTEN=0.0.0.0:9824 \
+ARG SOURCE_REVISION=unknown
+LABEL org.opencontainers.image.title="prober" \
+      org.opencontainers.image.description="Synthetic health prober for the UiPath Communications Mining API" \
+      org.opencontainers.image.version="0.2.0" \
+      org.opencontainers.image.revision="${SOURCE_REVISION}"
+ENV PROBER_WEB__LISTEN=:9824 \
     STATE_DIRECTORY=/var/lib/prober \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONFAULTHANDLER=1

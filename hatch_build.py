@@ -1,4 +1,6 @@
-"""Put the commit into what is built: from $SOURCE_REVISION, an unpacked sdist, or the checkout.
+"""Put the commit into what is built, and into its version.
+
+The commit comes from $SOURCE_REVISION, an unpacked sdist, or the checkout.
 
 The same commit gives the same bytes, wherever and whenever it is built.
 """
@@ -12,7 +14,19 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 sys.path.insert(0, str(Path(__file__).parent))
-from prober.version import FILE_NAME, git_revision, validate_revision
+from prober.version import FILE_NAME, distribution_version, git_revision, validate_revision
+
+
+def source_revision(root: Path) -> str:
+    """Return the commit that is built."""
+    named = os.environ.get("SOURCE_REVISION")
+    is_sdist = (root / "prober" / FILE_NAME).exists()
+    return git_revision(root) if named is None or is_sdist else validate_revision(named)
+
+
+def project_version() -> str:
+    """Return the version of what is built; `pyproject.toml` names this function."""
+    return distribution_version(source_revision(Path(__file__).parent))
 
 
 class RevisionHook(BuildHookInterface):  # type: ignore[type-arg]
@@ -22,10 +36,7 @@ class RevisionHook(BuildHookInterface):  # type: ignore[type-arg]
         """Write the file beside what is built."""
         if version == "editable":
             return
-        root = Path(self.root)
-        named = os.environ.get("SOURCE_REVISION")
-        is_sdist = (root / "prober" / FILE_NAME).exists()
-        revision = git_revision(root) if named is None or is_sdist else validate_revision(named)
+        revision = source_revision(Path(self.root))
         self._made = tempfile.TemporaryDirectory()
         file = Path(self._made.name, FILE_NAME)
         file.write_text(f"{revision}\n", encoding="ascii")

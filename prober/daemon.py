@@ -35,7 +35,7 @@ from prober.scheduler.stall import stall_timeout_seconds
 from prober.sinks import EventSink, FanOutSink
 from prober.stats.status import TenantStatus
 from prober.status_service import StatusService
-from prober.systemd import SystemdNotifier, Watchdog
+from prober.systemd import SystemdNotifier, Watchdog, status_line
 from prober.tokens.service import TokenService
 from prober.version import current_version
 from prober.web.app import create_app
@@ -108,12 +108,14 @@ class Daemon:
             self._runner.on_due,
             self._on_heartbeat,
             heartbeat_seconds=self._watchdog.heartbeat_seconds(HEARTBEAT_SECONDS),
+            on_clock_step=self._on_clock_step,
         )
         self._reloader = None if load is None else self._build_reloader(load)
         self._web_config = WebConfigReloader(
             configuration.access, web_config_reader(configuration), logger
         )
         self._resources = AsyncExitStack()
+        self._reload_requested = False
         self.listening: WebServer | None = None
 
     async def start(self) -> None:
@@ -137,7 +139,7 @@ class Daemon:
         await self._resources.enter_async_context(self._client)
         await self._client.reload_tls(tenant.transport for tenant in configuration.tenants)
         self._resources.push_async_callback(self._token_service.close)
-        await self._token_service.start()
+        await self._token_service.start(self.listening.local_url)
         self._resources.push_async_callback(self.status.close)
         await self.status.start()
         self.metrics.configuration_loaded(time.time(), configuration.hash)
@@ -162,8 +164,10 @@ class Daemon:
             series=self.metrics.series_count,
             version=current_version().version,
         )
-        self._systemd.status(f"probing {len(configuration.tenants)} tenants")
+        self._update_service_status()
         self._systemd.ready()
+        if self._reload_requested:
+            self.request_reload()
 
     async def stop(self) -> None:
         """Start no more runs, wait for those in flight within the grace period, and close all."""
@@ -181,9 +185,13 @@ class Daemon:
         self._logger.info("daemon.stopped", cancelled=cancelled)
 
     def request_reload(self) -> None:
-        """Start a reload of the configuration."""
-        if self._reloader is not None and self._runner.is_enabled:
+        """Start a reload of the configuration; during the start, as soon as that is complete."""
+        if self._reloader is None:
+            return
+        if self._runner.is_enabled:
             self._reloader.request()
+        else:
+            self._reload_requested = True
 
     async def apply(self, configuration: Config) -> ConfigDiff:
         """Apply a new configuration; unchanged tenants and probes are not affected."""
@@ -231,6 +239,7 @@ class Daemon:
             refresh_metrics=self.metrics.refresh,
             is_ready=lambda: self._runner.is_enabled,
             now=time.time,
+            stuck_reason=self._stuck_reason,
             run_once=self._runner.run_once if web.enable_run_now else None,
             reload=reloader.reload if web.enable_reload and reloader is not None else None,
             allowed_hosts=web.allowed_hosts,
@@ -242,15 +251,34 @@ class Daemon:
         maintenance = self._runner.maintenance(tenant, now)
         return self.status.tracker.status(tenant, self.tokens.statuses, maintenance, now)
 
+    def _stuck_reason(self) -> str | None:
+        return self._watchdog.stuck_reason(
+            self.metrics.self_health(), self._stall_timeout_seconds, time.monotonic()
+        )
+
     def _on_heartbeat(self) -> None:
         now = time.time()
         self.metrics.heartbeat(now, len(asyncio.all_tasks()))
         health = self.metrics.self_health()
         self._watchdog.tick(health, self._stall_timeout_seconds, time.monotonic())
+        self._update_service_status()
         for tenant in self._configuration.tenants:
             if tenant.maintenance:  # few have windows, and this must not block the loop for long
                 is_active = self._runner.maintenance(tenant.name, now).is_active
                 self.metrics.maintenance(tenant.name, is_active=is_active)
+
+    def _update_service_status(self) -> None:
+        tenants = len(self._configuration.tenants)
+        failing = self.status.tracker.failing()
+        self._systemd.status(status_line(tenants, failing, self.metrics.self_health()))
+
+    def _on_clock_step(self, seconds: float) -> None:
+        self._logger.warning(
+            "clock.stepped",
+            seconds=round(seconds, 1),
+            message="the wall clock was set: intervals stay as they are, but times before and"
+            " after it do not compare",
+        )
 
     def _on_sink_failure(self, sink: str, method: str, error: Exception, *, is_new: bool) -> None:
         if is_new:  # once; prober_sink_failures_total counts them all

@@ -7,6 +7,7 @@ suppressed: see `log_limits`.
 """
 
 import logging
+import os
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -33,14 +34,33 @@ MAX_REMEMBERED_PROBES = 20_000
 MAX_COUNTED_EVENTS = 200
 """The number of events with a rate limit of their own; all others share one."""
 _OTHER_EVENTS = "others"
+# The levels of syslog(3), which journald reads from the start of each line: see sd-daemon(3).
+_PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
+_DEFAULT_PRIORITY = 6
 _OWN_LOGGER = "prober"
 _WARNING_EVENTS = frozenset(
     {TokenEventKind.REJECTED, TokenEventKind.EXPIRING, TokenEventKind.MISSING}
 )
 
 
-def configure_logging(stream: TextIO, level: str, log_format: LogFormat) -> None:
+def is_journal(stream: TextIO, environ: Mapping[str, str]) -> bool:
+    """Return whether a stream leads to journald: $JOURNAL_STREAM has its device and inode.
+
+    The variable alone proves nothing: output may have been redirected (systemd.exec(5)).
+    """
+    try:
+        status = os.fstat(stream.fileno())
+    except (OSError, ValueError):  # closed, or not a file
+        return False
+    return environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
+
+
+def configure_logging(
+    stream: TextIO, level: str, log_format: LogFormat, *, is_journal: bool = False
+) -> None:
     """Write all logs of this process to `stream`; `level` is a level name in upper or lower case.
+
+    With `is_journal` each line starts with its priority, which journald removes again.
 
     Loggers come from `structlog.get_logger("prober")`.
     """
@@ -51,7 +71,7 @@ def configure_logging(stream: TextIO, level: str, log_format: LogFormat) -> None
             foreign_pre_chain=_common_processors(),
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                *_renderers(stream, log_format),
+                *_renderers(stream, log_format, is_journal=is_journal),
             ],
         )
     )
@@ -233,7 +253,7 @@ def _common_processors() -> tuple[Processor, ...]:
     )
 
 
-def _renderers(stream: TextIO, log_format: LogFormat) -> tuple[Processor, ...]:
+def _renderers(stream: TextIO, log_format: LogFormat, *, is_journal: bool) -> tuple[Processor, ...]:
     readable = log_format == "console" or (log_format == "auto" and stream.isatty())
     renderer: Processor = (
         structlog.dev.ConsoleRenderer(
@@ -242,7 +262,19 @@ def _renderers(stream: TextIO, log_format: LogFormat) -> tuple[Processor, ...]:
         if readable
         else structlog.processors.JSONRenderer(default=str, ensure_ascii=False)
     )
+    if is_journal:
+        renderer = _with_priority(renderer)
     return (structlog.processors.format_exc_info, cut_long_values, renderer)
+
+
+def _with_priority(renderer: Processor) -> Processor:
+    def render(logger: WrappedLogger, method: str, event: EventDict) -> str:
+        prefix = f"<{_PRIORITIES.get(event.get('level', ''), _DEFAULT_PRIORITY)}>"
+        # Each line of a traceback is a line to journald, and would have the default priority.
+        lines = str(renderer(logger, method, event)).split("\n")
+        return "\n".join(f"{prefix}{line}" for line in lines)
+
+    return render
 
 
 def cut_long_values(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -1,15 +1,24 @@
-"""The directory for state that survives a restart; one prober at a time may use it."""
+"""The directory for state that survives a restart; one prober at a time may use it.
+
+While a prober runs, a file in it names the address that it serves, for commands on the same
+machine: the configuration on disk may have been edited since, or be invalid by now.
+"""
 
 import errno
 import fcntl
 import os
+import re
 import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
 from prober.errors import StateDirectoryError
 
 _LOCK_NAME = "lock"
+_ADDRESS_NAME = "address"
+_ADDRESS = re.compile(r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}")
+_MAX_ADDRESS_BYTES = 512
 
 
 class StateDirectory:
@@ -48,6 +57,35 @@ class StateDirectory:
         os.write(lock, f"{os.getpid()}\n".encode())
         return cls(path, lock)
 
+    def write_address(self, url: str) -> None:
+        """Save the URL of the web server; raises OSError."""
+        file, new = self.path / _ADDRESS_NAME, self.path / f"{_ADDRESS_NAME}.new"
+        flags = os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK
+        written = os.open(new, flags, 0o600)
+        try:
+            os.write(written, f"{url}\n".encode())
+        finally:
+            os.close(written)
+        new.replace(file)  # a reader sees the old address or the new one, and no half of it
+
     def close(self) -> None:
-        """Release the lock."""
+        """Remove the address and release the lock."""
+        with suppress(OSError):
+            (self.path / _ADDRESS_NAME).unlink()
         os.close(self._lock)
+
+
+def read_address(directory: Path) -> str | None:
+    """Return the URL that the prober with this state directory serves; None if none is known.
+
+    A prober that was killed leaves its address behind.
+    """
+    with suppress(OSError, ValueError):
+        file = os.open(directory / _ADDRESS_NAME, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            if stat.S_ISREG(os.fstat(file).st_mode):
+                text = os.read(file, _MAX_ADDRESS_BYTES).decode("ascii").strip()
+                return text if _ADDRESS.fullmatch(text) else None
+        finally:
+            os.close(file)
+    return None

@@ -28,6 +28,7 @@ from prober.status_tracker import DAY_SECONDS, StatusTracker
 _RESTORE_TIMEOUT_SECONDS = 10.0  # at start; a slow disk must not delay probing for longer
 _REFRESH_SECONDS = 900.0
 _CLOSE_TIMEOUT_SECONDS = 5.0
+_STORE = "history"
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,12 +176,13 @@ class StatusService:
 
     def _on_written(self, at: float, size_bytes: int) -> None:
         self._metrics.history_written(at, size_bytes)
+        self._metrics.state_written(_STORE)
         if self._is_failing:
             self._logger.info("history.write_recovered", directory=str(self._directory))
         self._is_failing = False
 
     def _on_error(self, error: str) -> None:
-        self._metrics.state_write_failed()
+        self._metrics.state_write_failed(_STORE)
         # Logged once until a write succeeds: a full disk fails every few seconds.
         if not self._is_failing:
             self._logger.error(

@@ -15,6 +15,7 @@ from prober.models import (
     SkippedRun,
     Tenant,
     TokenStatus,
+    Verdict,
     shared_token_rejected_for,
     shared_with,
     without_large_body,
@@ -174,6 +175,18 @@ class StatusTracker(EventSink):
             certificate_expiry=self._certificate_expiry.get(tenant),
             recent_latency=self._recent[tenant].latency(now),
         )
+
+    def failing(self) -> Mapping[str, Verdict]:
+        """Return the last verdict of a failing probe of each tenant that has one.
+
+        Failures in maintenance are expected, and left out.
+        """
+        failing: dict[str, Verdict] = {}
+        for (tenant, _), status in self._status_by_probe.items():
+            result = status.result
+            if result is not None and not result.verdict.succeeded and not result.in_maintenance:
+                failing.setdefault(tenant, result.verdict)
+        return failing
 
     def result(self, tenant: str, probe: str) -> ProbeResult | None:
         """Return the last result of a probe."""

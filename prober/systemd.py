@@ -15,7 +15,9 @@ from typing import Self
 
 import structlog
 
+from prober.formatting import one_line
 from prober.metrics.sink import SelfHealth
+from prober.models import Verdict
 from prober.outcomes import SkipCause
 from prober.scheduler.stall import StallState, advance_stall_state, is_stalled
 
@@ -30,6 +32,7 @@ class SystemdNotifier:
     def __init__(self, address: str | None = None, watchdog_seconds: float | None = None) -> None:
         self._address = address
         self.watchdog_seconds = watchdog_seconds
+        self._last_status = ""
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str], process_id: int) -> Self:
@@ -54,8 +57,10 @@ class SystemdNotifier:
         self._send("STOPPING=1")
 
     def status(self, text: str) -> None:
-        """Set the text that `systemctl status` shows."""
-        self._send(f"STATUS={text}")
+        """Set the text that `systemctl status` shows; the same text again sends nothing."""
+        if text != self._last_status:
+            self._last_status = text
+            self._send(f"STATUS={text}")
 
     def notify_watchdog(self) -> None:
         """Feed the watchdog."""
@@ -76,6 +81,32 @@ class SystemdNotifier:
             out.sendto(message, address)
 
 
+_MAX_NAMED = 3
+_MAX_PROBLEM_CHARACTERS = 200
+
+
+def status_line(tenants: int, failing: Mapping[str, Verdict], health: SelfHealth) -> str:
+    """Return what `systemctl status` shows: what is probed, and what is wrong. Pure.
+
+    `failing` has the verdict of a failing probe for each tenant with one.
+    """
+    parts = [f"probing {tenants} tenants"]
+    if failing:
+        named = [
+            f"{name} ({verdict.culprit}: {verdict.reason})"
+            for name, verdict in list(failing.items())[:_MAX_NAMED]
+        ]
+        more = len(failing) - len(named)
+        named += [f"{more} more"] if more else []
+        parts.append(f"{len(failing)} in trouble: {', '.join(named)}")
+    if not health.state_is_writable:
+        parts.append("the state directory cannot be written")
+    if health.configuration_problem is not None:
+        problem = one_line(health.configuration_problem, _MAX_PROBLEM_CHARACTERS)
+        parts.append(f"reload failed: {problem}")
+    return "; ".join(parts)
+
+
 def _watchdog_seconds(environ: Mapping[str, str], process_id: int) -> float | None:
     """Return the watchdog's timeout; None without a watchdog, or if it is for another process."""
     microseconds = environ.get("WATCHDOG_USEC", "")
@@ -87,10 +118,15 @@ def _watchdog_seconds(environ: Mapping[str, str], process_id: int) -> float | No
 
 
 _TICKS_PER_TIMEOUT = 2  # as sd_watchdog_enabled(3) recommends
+HEARTBEAT_TIMEOUT_SECONDS = 60.0
+"""How long the scheduler may be silent before it counts as stuck; four usual heartbeats."""
 
 
 class Watchdog:
-    """Feeds the service manager's watchdog at each heartbeat while probing makes progress."""
+    """Feeds the service manager's watchdog at each heartbeat while probing makes progress.
+
+    `stuck_reason` answers the same question for health checks, where there is no such watchdog.
+    """
 
     def __init__(
         self, service: SystemdNotifier, logger: structlog.typing.FilteringBoundLogger
@@ -99,6 +135,7 @@ class Watchdog:
         self._logger = logger
         self._stall_state: StallState | None = None
         self._was_stalled = False
+        self._ticked_at: float | None = None
 
     def heartbeat_seconds(self, usual: float) -> float:
         """Return the heartbeat's interval: `usual`, or less if the watchdog's timeout is short."""
@@ -107,11 +144,8 @@ class Watchdog:
 
     def tick(self, health: SelfHealth, stall_timeout_seconds: float, now: float) -> None:
         """Feed the watchdog unless probing has stalled; `now` is in monotonic seconds."""
-        # Runs that are skipped on purpose show that the scheduler works.
-        paused = health.skipped[SkipCause.TOKEN_REJECTED] + health.skipped[SkipCause.RATE_LIMITED]
-        counts = (health.runs, health.probes_in_flight, paused)
-        state = advance_stall_state(self._stall_state, counts, stall_timeout_seconds, now)
-        self._stall_state = state
+        self._ticked_at = now
+        state = self._stall_state = self._advanced(health, stall_timeout_seconds, now)
         stalled = is_stalled(state, now)
         if stalled and not self._was_stalled:
             self._logger.error(
@@ -124,3 +158,27 @@ class Watchdog:
         self._was_stalled = stalled
         if not stalled:
             self._service.notify_watchdog()
+
+    def stuck_reason(
+        self, health: SelfHealth, stall_timeout_seconds: float, now: float
+    ) -> str | None:
+        """Return why probing is stuck at `now` (monotonic seconds), None if it is not.
+
+        It is judged now and not at the next heartbeat: that one may be what no longer comes.
+        """
+        if self._ticked_at is None:  # the scheduler has not started yet
+            return None
+        silent_seconds = now - self._ticked_at
+        if silent_seconds > HEARTBEAT_TIMEOUT_SECONDS:
+            return f"the scheduler has not run for {silent_seconds:.0f} s"
+        state = self._advanced(health, stall_timeout_seconds, now)
+        if is_stalled(state, now):
+            idle_seconds = now - state.progressed_at
+            return f"no run has started or ended for {idle_seconds:.0f} s although some were due"
+        return None
+
+    def _advanced(self, health: SelfHealth, stall_timeout_seconds: float, now: float) -> StallState:
+        # Runs that are skipped on purpose show that the scheduler works.
+        paused = health.skipped[SkipCause.TOKEN_REJECTED] + health.skipped[SkipCause.RATE_LIMITED]
+        counts = (health.runs, health.probes_in_flight, paused)
+        return advance_stall_state(self._stall_state, counts, stall_timeout_seconds, now)

@@ -7,10 +7,11 @@ from git's files. Uses the standard library only, since the build imports this m
 import re
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 
+VERSION = "0.2.0"
 UNKNOWN = "unknown"
+_REVISION_DIGITS = 12
 FILE_NAME = "revision.txt"
 _PACKAGE = Path(__file__).parent
 _REVISION = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
@@ -27,7 +28,15 @@ class Build:
 @cache
 def current_version() -> Build:
     """Return the running build."""
-    return Build(version("prober"), git_revision(_PACKAGE.parent))
+    return Build(VERSION, git_revision(_PACKAGE.parent))
+
+
+def distribution_version(revision: str) -> str:
+    """Return the version of a wheel: it names the commit, so that pip tells two of them apart.
+
+    PEP 440 calls what follows the plus a local version.
+    """
+    return VERSION if revision == UNKNOWN else f"{VERSION}+g{revision[:_REVISION_DIGITS]}"
 
 
 def git_revision(root: Path) -> str:

@@ -23,7 +23,8 @@ from rich.live import Live
 from rich.text import Text
 
 from prober.classifier.observation import slow_components
-from prober.cli.options import OTHER_ERROR, console
+from prober.cli.exit_codes import OTHER_ERROR
+from prober.cli.options import console
 from prober.cli.run import run_loop, wait_for_stop_signal
 from prober.cli.simulate import DEFAULT_TENANTS, parse_tenant
 from prober.config.loader import load

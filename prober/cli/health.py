@@ -4,16 +4,22 @@ import asyncio
 import os
 import re
 import ssl
+from collections.abc import Sequence
 from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
 import click
 
-from prober.cli.options import OTHER_ERROR, configuration_file
+from prober.cli.daemon_address import UnknownAddressError, daemon_url, saved_url
+from prober.cli.exit_codes import OTHER_ERROR
+from prober.cli.options import configuration_file
 from prober.config.addresses import is_loopback
-from prober.config.loader import load
+from prober.formatting import one_line
 
+_REFUSED = re.compile(rb"HTTP/1\.[01] 503\b")
+_SHORT_LENGTH = re.compile(rb"content-length: *([0-9]{1,3})\r?\n", re.IGNORECASE)
+_MAX_REASON_CHARACTERS = 200
 _PORTS = MappingProxyType({"http": 80, "https": 443})
 
 
@@ -22,8 +28,9 @@ _PORTS = MappingProxyType({"http": 80, "https": 443})
     "--config",
     "config_file",
     type=click.Path(path_type=Path),
-    help="The daemon's configuration file, whose web.listen is used. Default: $PROBER_CONFIG, then"
-    " prober.yaml, then /etc/prober/prober.yaml.",
+    help="The daemon's configuration file. The address is the one that the daemon has saved in its"
+    " state directory, else web.listen. Default: $PROBER_CONFIG, then prober.yaml, then"
+    " /etc/prober/prober.yaml.",
 )
 @click.option("--url", help="The daemon's address, such as https://prober.example.com:9824.")
 @click.option(
@@ -42,6 +49,9 @@ def health(config_file: Path | None, url: str | None, timeout_seconds: float) ->
       prober health --config /etc/prober/prober.yaml
       prober health --url https://prober.example.com:9824
 
+    Unhealthy is a daemon that is stuck: no probe has run for longer than is possible. A rejected
+    token, a full disk or a configuration file that was refused are no reason to restart it.
+
     The server certificate is verified, except on this machine's own addresses: no secret is sent,
     and the certificate is for another name.
 
@@ -50,14 +60,11 @@ def health(config_file: Path | None, url: str | None, timeout_seconds: float) ->
     """
     if url is not None and config_file is not None:
         raise click.UsageError("give either --config or --url")
-    if url is None:
-        configuration = load(configuration_file(config_file))
-        web, tls = configuration.web, configuration.access.tls
-        if web.port == 0:
-            raise click.UsageError("web.listen has port 0 (any free port): give --url")
-        url = local_url(web.host, web.port, is_tls=tls is not None)
     try:
-        why = asyncio.run(why_unhealthy(url, timeout_seconds))
+        urls = (url,) if url is not None else _local_urls(configuration_file(config_file))
+        url, why = asyncio.run(_first_healthy(urls, timeout_seconds))
+    except UnknownAddressError as error:
+        raise click.UsageError(str(error)) from None
     except ValueError as error:
         raise click.BadParameter(f"'{url}': {error}", param_hint="--url") from None
     click.echo(f"{url}: {why or 'healthy'}", err=why is not None)
@@ -65,11 +72,23 @@ def health(config_file: Path | None, url: str | None, timeout_seconds: float) ->
         raise click.exceptions.Exit(OTHER_ERROR)
 
 
-def local_url(host: str, port: int, *, is_tls: bool = False) -> str:
-    """Return the URL of a daemon that listens on `host`, from the same machine."""
-    reached = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 -- as configured
-    scheme = "https" if is_tls else "http"
-    return f"{scheme}://{f'[{reached}]' if ':' in reached else reached}:{port}"
+def _local_urls(config_file: Path) -> Sequence[str]:
+    """Return the addresses to try: TLS may have been turned on since the daemon saved its own."""
+    saved = saved_url(config_file, os.environ)
+    if saved is None:
+        return (daemon_url(config_file, os.environ),)
+    return tuple(dict.fromkeys((saved, re.sub("^http:", "https:", saved))))
+
+
+async def _first_healthy(urls: Sequence[str], limit_seconds: float) -> tuple[str, str | None]:
+    """Return the first address that is healthy, else the first one and why it is not."""
+    problems: dict[str, str] = {}
+    for url in urls:
+        why = await why_unhealthy(url, limit_seconds)
+        if why is None:
+            return url, None
+        problems[url] = why
+    return next(iter(problems.items()))
 
 
 async def why_unhealthy(url: str, limit_seconds: float) -> str | None:
@@ -84,7 +103,7 @@ async def why_unhealthy(url: str, limit_seconds: float) -> str | None:
     context = _context(place.hostname) if place.scheme == "https" else None
     try:
         async with asyncio.timeout(limit_seconds):
-            first_line = await _request(place.hostname, port, place.netloc, context)
+            first_line, reason = await _request(place.hostname, port, place.netloc, context)
     except TimeoutError:
         return f"no response within {limit_seconds:g} s"
     except OSError as error:
@@ -94,17 +113,36 @@ async def why_unhealthy(url: str, limit_seconds: float) -> str | None:
     status = re.match(rb"HTTP/1\.[01] ([0-9]{3})\b", first_line)
     if status is None:
         return "the response is not HTTP"
-    return None if status[1] == b"200" else f"HTTP {status[1].decode()}"
+    if status[1] == b"200":
+        return None
+    return f"HTTP {status[1].decode()}{reason and f': {reason}'}"
 
 
-async def _request(host: str, port: int, name: str, context: ssl.SSLContext | None) -> bytes:
+async def _request(
+    host: str, port: int, name: str, context: ssl.SSLContext | None
+) -> tuple[bytes, str]:
+    """Return the status line, and the text of a refusal if it is a short one."""
     reader, writer = await asyncio.open_connection(host, port, ssl=context)
     try:
         question = f"GET /-/healthy HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n"
         writer.write(question.encode("ascii", "replace"))
-        return await reader.readline()
+        first_line = await reader.readline()
+        return first_line, await _short_text(reader) if _REFUSED.match(first_line) else ""
     finally:
         writer.transport.abort()
+
+
+async def _short_text(reader: asyncio.StreamReader) -> str:
+    """Return the body of a response on one line, empty if it is long or its length unknown."""
+    length = 0
+    try:
+        while (line := await reader.readline()).strip():
+            found = _SHORT_LENGTH.match(line)
+            length = int(found[1]) if found else length
+        body = await reader.readexactly(length)
+    except (ValueError, asyncio.IncompleteReadError):  # a line that is too long, or cut off
+        return ""
+    return one_line(body.decode("utf-8", "replace"), _MAX_REASON_CHARACTERS) if body else ""
 
 
 def _describe_error(error: OSError) -> str:

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import click
 
-from prober.cli.options import INTERRUPTED, OTHER_ERROR, USAGE_OR_SETTINGS
+from prober.cli.exit_codes import INTERRUPTED, OTHER_ERROR, USAGE_OR_SETTINGS
 from prober.errors import ProberError, SettingsError
 from prober.version import current_version
 

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from os import environ
 from pathlib import Path
-from types import MappingProxyType
 
 import click
 from rich.console import Console
 
+from prober.cli.exit_codes import BY_OUTCOME
 from prober.config.environment import CONFIG_VARIABLE
 from prober.models import Probe, Shard, Tenant
 from prober.outcomes import Outcome
@@ -114,19 +114,6 @@ def _listed(names: list[str]) -> str:
     shown = ", ".join(f"'{name}'" for name in names[:_LISTED])
     return shown if len(names) <= _LISTED else f"{shown} and {len(names) - _LISTED} more"
 
-
-BY_OUTCOME = MappingProxyType(
-    {
-        Outcome.SUCCESS: 0,
-        Outcome.AUTH_FAILURE: 10,
-        Outcome.API_ERROR: 11,
-        Outcome.NETWORK_FAILURE: 12,
-        Outcome.PROBER_FAULT: 13,
-    }
-)
-OTHER_ERROR = 1
-USAGE_OR_SETTINGS = 2
-INTERRUPTED = 130
 
 # Most severe first. An outcome that hides others comes before them: a prober that cannot send
 # requests knows nothing about network, credentials or platform.

@@ -11,13 +11,14 @@ from typing import Any, TypeVar
 import click
 import structlog
 
+from prober.cli import early_signals
 from prober.cli.options import SHARD, config_option, web_config_option
 from prober.config.limits import check_series_limit
 from prober.config.loader import load
 from prober.config.resolve import Config
 from prober.config.sharding import filter_shard
 from prober.daemon import run_daemon
-from prober.logs import configure_logging
+from prober.logs import configure_logging, is_journal
 from prober.models import Shard
 
 _T = TypeVar("_T")
@@ -58,7 +59,12 @@ def run(config_file: Path, web_config_file: Path | None, shard: Shard) -> None:
         return filter_shard(load(config_file, web_config_file), shard)
 
     configuration = check_series_limit(read())
-    configure_logging(sys.stderr, configuration.log.level, configuration.log.format)
+    configure_logging(
+        sys.stderr,
+        configuration.log.level,
+        configuration.log.format,
+        is_journal=is_journal(sys.stderr, os.environ),
+    )
     logger = structlog.get_logger("prober")
     run_loop(run_daemon(configuration, os.environ, logger, wait_for_stop_signal, read))
 
@@ -79,6 +85,8 @@ def wait_for_stop_signal(on_hangup: Callable[[], None] | None = None) -> asyncio
         loop.add_signal_handler(number, on_signal)
     if on_hangup is not None:
         loop.add_signal_handler(signal.SIGHUP, on_hangup)
+        if early_signals.take_hangup():
+            on_hangup()
     return received
 
 

@@ -153,7 +153,12 @@ async def _serve(
     stop_requested = wait_for_stop_signal()
     async with AsyncExitStack() as resources:
         await _enter(simulator, resources)
-        control = await listen(create_admin_api(simulator), "127.0.0.1", control_port)
+        control = await listen(
+            create_admin_api(simulator),
+            control_host(simulator.config.host),
+            control_port,
+            setting="--control-port",
+        )
         resources.push_async_callback(control.close)
         if simulator.certificates is not None:
             await asyncio.to_thread(simulator.certificates.write_authority, ca_file)
@@ -168,13 +173,21 @@ async def _serve(
         await stop_requested
 
 
+def control_host(host: str) -> str:
+    """Return the loopback address for the admin API: of the family that the platform listens on."""
+    return "::1" if ":" in host else "127.0.0.1"
+
+
 async def _enter(simulator: Simulator, resources: AsyncExitStack) -> None:
     try:
         await resources.enter_async_context(simulator)
     except OSError as error:
         config = simulator.config
         why = os.strerror(error.errno or 0).lower()
-        raise ListenError(f"cannot listen on {config.host}:{config.port}: {why}") from error
+        raise ListenError(
+            f"cannot listen on {config.host} port {config.port}: {why};"
+            " stop what uses this address, or set --host or --port to another"
+        ) from error
 
 
 async def _play_until(

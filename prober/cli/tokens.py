@@ -8,7 +8,8 @@ from pathlib import Path
 
 import click
 
-from prober.cli.options import BY_OUTCOME, choose_tenant, config_option, console, print_json
+from prober.cli.exit_codes import BY_OUTCOME
+from prober.cli.options import choose_tenant, config_option, console, print_json
 from prober.cli.probe import restore_saved_state
 from prober.config.loader import load
 from prober.config.resolve import Config

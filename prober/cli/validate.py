@@ -9,13 +9,15 @@ from pathlib import Path
 import click
 
 from prober.classifier.silence import LEAST_DECIDABLE_TIMEOUT_SECONDS
-from prober.cli.options import OTHER_ERROR, configuration_file, web_config_option
+from prober.cli.exit_codes import OTHER_ERROR
+from prober.cli.options import configuration_file, web_config_option
 from prober.config.file_checks import missing_source_warnings, permission_warnings
 from prober.config.limits import check_series_limit
 from prober.config.loader import load, locate
 from prober.config.resolve import Config
 from prober.config.schema import ConfigFile
 from prober.config.sharding import assign_shards
+from prober.config.user_access import User, access_warnings, find_user
 from prober.errors import SettingsError
 from prober.metrics.registry import series_estimate
 from prober.models import MAX_SHARDS, Tenant
@@ -36,8 +38,18 @@ from prober.models import MAX_SHARDS, Tenant
     type=click.IntRange(1, MAX_SHARDS),
     help="Show the tenants of each shard, for this number of shards.",
 )
+@click.option(
+    "--as-user",
+    "user_text",
+    metavar="USER[:GROUP,...]",
+    help="Also name the files that the daemon's user may not read; names or numbers.",
+)
 def validate(
-    file: Path | None, config_file: Path | None, web_config_file: Path | None, shards: int | None
+    file: Path | None,
+    config_file: Path | None,
+    web_config_file: Path | None,
+    shards: int | None,
+    user_text: str | None,
 ) -> None:
     """Check the configuration in FILE. Starts nothing and sends no request.
 
@@ -49,8 +61,10 @@ def validate(
     Example:
       prober validate config/prober.yaml
       prober validate config/prober.yaml --shards 3
+      prober validate /etc/prober/prober.yaml --as-user nobody:prober-tokens
 
-    Exit status: 0 if the configuration is valid, 1 if not, 2 for a wrong command line.
+    Exit status: 0 if the configuration is valid, 1 if not (or if --as-user may not read a file),
+    2 for a wrong command line.
     """
     if file is not None and config_file is not None:
         raise click.UsageError("name one file, such as: prober validate config/prober.yaml")
@@ -65,12 +79,24 @@ def validate(
         click.echo(f"{chosen}: {count} problem{'' if count == 1 else 's'}", err=True)
         click.get_current_context().exit(OTHER_ERROR)
     notes = missing_source_warnings(configuration, environ) + permission_warnings(configuration)
+    unreadable = [] if user_text is None else access_warnings(configuration, _user(user_text))
     for warning in (*configuration.warnings, *locate(chosen, notes)):
         click.echo(f"warning: {warning}", err=True)
     for line in _summary(configuration):
         click.echo(line)
     for line in [] if shards is None else _shard_assignment(configuration, shards):
         click.echo(line)
+    for problem in locate(chosen, unreadable):
+        click.echo(str(problem), err=True)
+    if unreadable:
+        click.get_current_context().exit(OTHER_ERROR)
+
+
+def _user(text: str) -> User:
+    try:
+        return find_user(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--as-user") from error
 
 
 def _summary(configuration: Config) -> list[str]:

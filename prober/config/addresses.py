@@ -31,8 +31,13 @@ def is_loopback(host: str) -> bool:
 
 
 def listen_address(text: str) -> tuple[str, int]:
-    """Return host and port of `HOST:PORT` or `[HOST]:PORT`; raises ValueError."""
-    found = re.fullmatch(r"(?:\[([0-9a-fA-F:.]+)\]|([^\s:\[\]]+)):([0-9]{1,5})", text)
+    """Return host and port of `HOST:PORT`, `[HOST]:PORT` or `:PORT`; raises ValueError.
+
+    An empty host stands for all addresses of IPv4 and IPv6.
+    """
+    found = re.fullmatch(r"(?:\[([0-9a-fA-F:.]+)\]|([^\s:\[\]]*)):([0-9]{1,5})", text)
     if found is None or int(found[3]) > _LAST_PORT:
-        raise ValueError("write ADDRESS:PORT, such as 127.0.0.1:9824 or [::1]:9824")
+        raise ValueError(
+            "write ADDRESS:PORT, such as 127.0.0.1:9824 or [::1]:9824, or :9824 for every address"
+        )
     return found[1] or found[2], int(found[3])

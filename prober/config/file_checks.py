@@ -25,14 +25,14 @@ def missing_source_warnings(config: Config, environ: Mapping[str, str]) -> list[
     warnings: list[Note] = []
     for number, tenant in enumerate(config.tenants):
         at: KeyPath = ("tenants", number)
-        path, source = _secret_source(tenant)
+        path, source = secret_source(tenant)
         if source.kind is TokenSourceKind.ENVIRONMENT:
             problem = _variable_problem(source.location, environ)
         else:
             problem = _file_problem(Path(source.location))
         if problem is not None:
             warnings.append(((*at, *path), problem))
-        for key, file in _transport_files(tenant):
+        for key, file in transport_files(tenant):
             if (problem := _file_problem(file)) is not None:
                 warnings.append(((*at, *key), problem))
     return warnings
@@ -46,7 +46,7 @@ def permission_warnings(config: Config) -> list[Note]:
     warnings: list[Note] = []
     for number, tenant in enumerate(config.tenants):
         at: KeyPath = ("tenants", number)
-        path, source = _secret_source(tenant)
+        path, source = secret_source(tenant)
         if source.kind is TokenSourceKind.FILE:
             warnings += _secret_file_warnings((*at, *path), Path(source.location))
         if (key_file := tenant.transport.client_key_file) is not None:
@@ -54,7 +54,7 @@ def permission_warnings(config: Config) -> list[Note]:
     return warnings + _state_warnings(config.state_directory)
 
 
-def _secret_source(tenant: Tenant) -> tuple[KeyPath, TokenSource]:
+def secret_source(tenant: Tenant) -> tuple[KeyPath, TokenSource]:
     """Return the variable or file with a tenant's token or client secret, and its key."""
     source = tenant.token
     if source.client is None:
@@ -63,7 +63,8 @@ def _secret_source(tenant: Tenant) -> tuple[KeyPath, TokenSource]:
     return ("token", "oauth", "client_secret", secret.kind.value), secret
 
 
-def _transport_files(tenant: Tenant) -> Iterator[tuple[KeyPath, Path]]:
+def transport_files(tenant: Tenant) -> Iterator[tuple[KeyPath, Path]]:
+    """Yield the files of a tenant's transport (CA, client certificate and key) with their keys."""
     transport = tenant.transport
     for key, file in (
         (("ca_file",), transport.ca_file),

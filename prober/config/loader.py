@@ -23,7 +23,6 @@ from prober.config.resolve import (
     check_custom,
     check_defaults,
     resolve_tenants,
-    state_directory,
 )
 from prober.config.schema import (
     ConfigFile,
@@ -47,6 +46,7 @@ from prober.config.sections import (
     TokenSettings,
     WebSettings,
 )
+from prober.config.state_path import state_directory
 from prober.config.strict_model import EXTENSION
 from prober.config.texts import with_texts
 from prober.config.web_config import WebConfig, read_web_config

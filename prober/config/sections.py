@@ -19,7 +19,8 @@ class WebSettings(StrictModel):
     """The daemon's HTTP server: pages, API, metrics and health."""
 
     listen: str = "127.0.0.1:9824"
-    """Address and port, such as `127.0.0.1:9824` or `[::1]:9824`; port 0 takes a free one."""
+    """Address and port, such as `127.0.0.1:9824` or `[::1]:9824`; port 0 takes a free one.
+    `0.0.0.0` is every address of IPv4, `[::]` of IPv6, and `:9824` of both."""
     config_file: str | None = Field(default=None, min_length=1)
     """The web configuration file (TLS, client certificates and users) in the format of Prometheus'
     exporter-toolkit, relative to this file. It is reloaded when it changes."""
@@ -42,7 +43,7 @@ class WebSettings(StrictModel):
 
     @property
     def host(self) -> str:
-        """The host name or address of `listen`, without brackets."""
+        """The host name or address of `listen`, without brackets; empty for every address."""
         return listen_address(self.listen)[0]
 
     @property

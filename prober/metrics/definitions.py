@@ -337,6 +337,11 @@ METRIC_DEFINITIONS = (
         ("shard",),
     ),
     MetricDefinition(
+        "prober_state_writable",
+        MetricType.GAUGE,
+        "Whether the state directory can be written (1) or not (0): token state and history.",
+    ),
+    MetricDefinition(
         "prober_state_write_failures_total",
         MetricType.COUNTER,
         "Failed reads and writes of the state directory; writes are retried.",

@@ -336,6 +336,7 @@ class SelfHealth:
     history_written_at: float | None
     history_size_bytes: int
     history_dropped: Mapping[HistoryDropReason, int]
+    state_is_writable: bool = True
 
     @property
     def skipped_by_itself(self) -> int:
@@ -401,6 +402,9 @@ class PrometheusSink(EventSink):
         self._tasks = metrics.samples("prober_asyncio_tasks")
         self._loaded = metrics.samples("prober_config_last_reload_successful")
         self._loaded_at = metrics.samples("prober_config_last_reload_success_timestamp_seconds")
+        self._state_writable = metrics.samples("prober_state_writable")
+        self._state_writable.set(1.0)
+        self._failing_stores: set[str] = set()
         self._state_write_failures = metrics.samples("prober_state_write_failures_total")
         self._history_size = metrics.samples("prober_history_size_bytes")
         self._history_written = metrics.samples("prober_history_last_write_timestamp_seconds")
@@ -540,10 +544,19 @@ class PrometheusSink(EventSink):
                 self._sink_failures.set(0.0, sink)
             self._sink_failures.add(key=sink)
 
-    def state_write_failed(self) -> None:
-        """Count a failed write to the state directory."""
+    def state_write_failed(self, store: str) -> None:
+        """Count a failed write to the state directory by `store`, which cannot be written now."""
         with self._lock:
             self._state_write_failures.add()
+            self._failing_stores.add(store)
+            self._state_writable.set(0.0)
+
+    def state_written(self, store: str) -> None:
+        """Note that `store` can be written."""
+        if store in self._failing_stores:  # the usual case costs no lock
+            with self._lock:
+                self._failing_stores.discard(store)
+                self._state_writable.set(float(not self._failing_stores))
 
     def maintenance(self, tenant: str, *, is_active: bool) -> None:
         """Set whether a maintenance window of a tenant is open."""
@@ -597,6 +610,7 @@ class PrometheusSink(EventSink):
                 history_dropped={
                     c: int(self._history_dropped.values[c]) for c in HistoryDropReason
                 },
+                state_is_writable=not self._failing_stores,
             )
 
     def _apply_tenants(self, tenants: Sequence[Tenant]) -> None:

@@ -48,7 +48,8 @@ _NO_RUNS: Mapping[ProbeKey, float] = MappingProxyType({})
 class Scheduler:
     """Calls `on_due(tenant, probe, due_at)` when a run is due; `due_at` is as of `loop.time()`.
 
-    `wall_clock` returns epoch seconds. `on_heartbeat` is called every `heartbeat_seconds`.
+    `wall_clock` returns epoch seconds. `on_heartbeat` is called every `heartbeat_seconds`, and
+    `on_clock_step` when the wall clock was set, with by how much (in seconds).
     """
 
     def __init__(
@@ -57,11 +58,13 @@ class Scheduler:
         on_heartbeat: Callable[[], None],
         wall_clock: Callable[[], float] = time.time,
         heartbeat_seconds: float = HEARTBEAT_SECONDS,
+        on_clock_step: Callable[[float], None] = lambda _seconds: None,
     ) -> None:
         self._on_due = on_due
         self._on_heartbeat = on_heartbeat
         self._wall_clock = wall_clock
         self._heartbeat_seconds = heartbeat_seconds
+        self._on_clock_step = on_clock_step
         self._scheduler = AsyncIOScheduler(
             timezone=UTC,
             executors={"default": AsyncIOExecutor()},
@@ -212,6 +215,7 @@ class Scheduler:
         # The difference of the two clocks changes only when the wall clock is set or slewed.
         ahead_seconds = self._wall_clock() - now
         if abs(ahead_seconds - self._wall_ahead_seconds) > _CLOCK_STEP_SECONDS:
+            self._on_clock_step(ahead_seconds - self._wall_ahead_seconds)
             # If the clock was set back by an hour, all jobs would wait for that hour.
             self._scheduler.modify_job(_HEARTBEAT_ID, next_run_time=self._wall(0.0))
             for key, group in self._groups.items():

@@ -263,7 +263,8 @@ class Simulator:
 
     def _url(self, port: int) -> str:
         scheme = "http" if self.certificates is None else "https"
-        return f"{scheme}://{self.config.host}:{port}"
+        host = self.config.host
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def _write(file: Path, token: str) -> Path:

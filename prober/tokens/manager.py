@@ -237,6 +237,54 @@ class TokenManager:
         self._leases.clear()  # their fingerprints are made with the old key
         self._registry.restore(store.records())
 
+    def adopt(self, store: TokenRecordStore) -> None:
+        """Continue with a store that could only be opened after the sources were read.
+
+        The result is as if it had been open at the start: its records replace those that were made
+        since, and its key makes the fingerprints. What a token went through since the start is
+        lost where the store knows the tenant; the next response tells it again.
+        """
+        saved = store.records()
+        unsaved = {
+            name: self._rekeyed(name, store.key) for name in self._tenants.keys() - saved.keys()
+        }
+        self._key = store.key
+        self._leases.clear()
+        self._route_checks.clear()  # they hold fingerprints too
+        self._registry.restore({**saved, **unsaved})
+        self._registry.mark_unsaved(unsaved)
+        for name in self._tenants.keys() & saved.keys():
+            reading, client = self._source_watcher.accepted(name), self._oauth_clients.get(name)
+            if reading is None:
+                continue
+            issued = None if client is None else client.cached
+            self._note_reading(name, reading)
+            if issued is not None:
+                self._on_token_response(name, issued)
+
+    def _rekeyed(self, tenant: str, key: bytes) -> TokenRecord:
+        """Return a tenant's record with the fingerprints that another key makes.
+
+        What was made from a secret that is no longer known is dropped with the record's state.
+        """
+        record = self._registry.record(tenant)
+        reading, client = self._source_watcher.accepted(tenant), self._oauth_clients.get(tenant)
+        issued = None if client is None or client.cached is None else client.cached.token
+        secret = None if reading is None else reading.secret
+        new = {
+            fingerprint_of(each, self._key): fingerprint_of(each, key)
+            for each in (secret, issued)
+            if each is not None
+        }
+        for fingerprint in (record.fingerprint, record.client_secret):
+            if fingerprint is not None and fingerprint not in new:
+                return TokenRecord()
+        return replace(
+            record,
+            fingerprint=new.get(record.fingerprint or ""),
+            client_secret=new.get(record.client_secret or ""),
+        )
+
     async def load(self) -> None:
         """Read every source."""
         await self._source_watcher.load()
@@ -380,8 +428,7 @@ class TokenManager:
 
     def fingerprint(self, token: SecretStr) -> str:
         """Return the fingerprint of a token; the token cannot be derived from it."""
-        digest = hmac.new(self._key, token.get_secret_value().encode(), "sha256").hexdigest()
-        return digest[:_FINGERPRINT_HEX_DIGITS]
+        return fingerprint_of(token, self._key)
 
     def _route_conclusion(self, tenant: Tenant, probe: str, token: TokenRef) -> RouteConclusion:
         return route_check.conclude(self._route_state(tenant, token), probe, self._now())
@@ -463,10 +510,14 @@ class TokenManager:
             await self._source_watcher.read(tenant)
 
     def _on_source_change(self, tenant: str, reading: SourceReading) -> None:
-        secret, at = reading.secret, self._now()
         client = self._oauth_clients.get(tenant)
         if client is not None:
-            client.set_secret(secret, reading.problem)
+            client.set_secret(reading.secret, reading.problem)
+        self._note_reading(tenant, reading)
+
+    def _note_reading(self, tenant: str, reading: SourceReading) -> None:
+        secret, at = reading.secret, self._now()
+        client = self._oauth_clients.get(tenant)
         if secret is None:
             problem = reading.problem
             self._registry.transition(
@@ -497,6 +548,12 @@ class TokenManager:
                 lambda record, policy: state_machine.on_client_rejected(record, policy, at),
                 at,
             )
+
+
+def fingerprint_of(secret: SecretStr, key: bytes) -> str:
+    """Return the fingerprint that a key makes of a secret; it does not reveal the secret. Pure."""
+    digest = hmac.new(key, secret.get_secret_value().encode(), "sha256").hexdigest()
+    return digest[:_FINGERPRINT_HEX_DIGITS]
 
 
 def _same_source(before: Tenant, after: Tenant | None) -> bool:

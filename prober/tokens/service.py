@@ -1,7 +1,7 @@
 """The background tasks around tokens while the daemon runs: watching sources, and saving records.
 
 Without a usable state directory probing continues and records are lost at a restart; that is
-logged once, and counted.
+logged once, and counted. The directory is tried again until it can be used.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ from pathlib import Path
 import structlog
 
 from prober.config.resolve import Config
+from prober.errors import StateDirectoryError
 from prober.metrics.sink import PrometheusSink
 from prober.models import shared_groups
 from prober.sinks import EventSink
@@ -24,6 +25,9 @@ from prober.version import current_version
 
 SAVE_SECONDS = 1.0
 _RESTART_SECONDS = 1.0
+_REOPEN_INITIAL_SECONDS = 1.0
+_REOPEN_MAX_SECONDS = 60.0
+_STORE = "tokens"
 
 
 class TokenService:
@@ -50,13 +54,18 @@ class TokenService:
         self._directory_path = configuration.state_directory
         self._metrics = metrics
         self._logger = logger
+        self._address: str | None = None
         self._directory: StateDirectory | None = None
         self._store: TokenStore | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._is_failing = False
 
-    async def start(self) -> None:
-        """Restore records, read every token, start to watch; raises StateDirectoryError."""
+    async def start(self, address: str | None = None) -> None:
+        """Restore records, read every token, start to watch; raises StateDirectoryError.
+
+        `address` is the URL of the web server, which is saved for commands on this machine.
+        """
+        self._address = address
         await asyncio.to_thread(self._open)
         if self._store is not None:
             try:
@@ -109,9 +118,36 @@ class TokenService:
 
     def _open(self) -> None:
         try:
-            self._directory = StateDirectory.acquire(self._directory_path)
+            # Once only: a second lock of this very process would conflict with the first.
+            if self._directory is None:
+                self._directory = StateDirectory.acquire(self._directory_path)
             self._store = TokenStore.open(self._directory_path, self._on_quarantine)
+            if self._address is not None:
+                self._directory.write_address(self._address)
         except OSError as error:
+            self._on_error(error)
+
+    async def _reopen(self) -> None:
+        """Try to open the state directory, at growing intervals, until it can be used."""
+        wait_seconds = _REOPEN_INITIAL_SECONDS
+        while self._store is None:
+            await asyncio.sleep(wait_seconds)
+            wait_seconds = min(wait_seconds * 2, _REOPEN_MAX_SECONDS)
+            try:
+                await asyncio.to_thread(self._open)
+            except StateDirectoryError as error:  # another prober has taken it meanwhile
+                self._on_error(OSError(None, str(error)))
+            if self._store is not None:
+                self._adopt(self._store)
+        self._on_written()
+
+    def _adopt(self, store: TokenStore) -> None:
+        try:
+            self.manager.adopt(store)
+        except OSError as error:
+            # Nothing may be saved beside a key that is not the manager's.
+            self._store = None
+            store.close()
             self._on_error(error)
 
     async def _keep_watching(self) -> None:
@@ -119,6 +155,8 @@ class TokenService:
             await self.manager.poll()
 
     async def _keep_saving(self) -> None:
+        if self._store is None:
+            await self._reopen()
         while True:
             await self.manager.wait_for_unsaved()
             await asyncio.sleep(SAVE_SECONDS)
@@ -132,9 +170,7 @@ class TokenService:
         except OSError as error:
             self._on_error(error)
         else:
-            if self._is_failing:
-                self._logger.info("state.write_recovered", directory=str(self._directory_path))
-            self._is_failing = False
+            self._on_written()
 
     async def _supervise(self, work: Callable[[], Awaitable[None]]) -> None:
         """Run endless work, and restart it if a bug ends it: probing depends on it."""
@@ -153,8 +189,14 @@ class TokenService:
             message="the file cannot be used; it was renamed, and token state starts empty",
         )
 
+    def _on_written(self) -> None:
+        self._metrics.state_written(_STORE)
+        if self._is_failing:
+            self._logger.info("state.write_recovered", directory=str(self._directory_path))
+        self._is_failing = False
+
     def _on_error(self, error: OSError) -> None:
-        self._metrics.state_write_failed()
+        self._metrics.state_write_failed(_STORE)
         # Logged once until a write succeeds: it is tried every second.
         if not self._is_failing:
             self._logger.error(

@@ -208,6 +208,10 @@ class SourceWatcher:
         """Stop watching all files."""
         self._file_changes.close()
 
+    def accepted(self, tenant: str) -> SourceReading | None:
+        """Return the accepted reading of a source; None before it was first read."""
+        return self._accepted.get(tenant)
+
     async def current(self, tenant: str) -> SourceReading:
         """Return the accepted reading of a source; waits only if it was never read before."""
         if tenant not in self._accepted and tenant in self._sources:

@@ -34,11 +34,16 @@ def create_app(site: WebContext, web_config: WebConfigReloader | None = None) ->
     return app
 
 
-async def _healthy(_request: web.Request) -> web.Response:
-    return web.Response(text="healthy\n")
+async def _healthy(request: web.Request) -> web.Response:
+    reason = request.app[SITE].stuck_reason()
+    if reason is None:
+        return web.Response(text="healthy\n")
+    return web.Response(status=503, text=f"unhealthy: {reason}\n")
 
 
 async def _ready(request: web.Request) -> web.Response:
-    if request.app[SITE].is_ready():
+    site = request.app[SITE]
+    reason = site.stuck_reason() if site.is_ready() else "starting or stopping"
+    if reason is None:
         return web.Response(text="ready\n")
-    return web.Response(status=503, text="not ready: starting\n")
+    return web.Response(status=503, text=f"not ready: {reason}\n")

@@ -41,6 +41,9 @@ class WebContext:
     render_metrics: Callable[[bool], Iterable[bytes]]
     is_ready: Callable[[], bool]
     now: Callable[[], float]
+    stuck_reason: Callable[[], str | None] = lambda: None
+    """Returns why probing is stuck, None if it is not; without names or secrets, since anybody may
+    read it."""
     run_once: RunOnce | None = None
     reload: Reload | None = None
     allowed_hosts: tuple[str, ...] = ()

@@ -5,6 +5,7 @@ and each connection uses the certificate that is current when it is made.
 """
 
 import asyncio
+import errno
 import os
 import socket
 import zlib
@@ -257,22 +258,33 @@ class LimitedRequestHandler(web.RequestHandler):
 
 _SHUTDOWN_SECONDS = 2.0  # a scraper that keeps its connection open must not delay the exit
 _BACKLOG = 128
+_PORT_ATTEMPTS = 8
+_FAMILY_IS_MISSING = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
 
 
 @dataclass(frozen=True, slots=True)
 class WebServer:
-    """A running server. `port` is the bound port, also if 0 was requested."""
+    """A running server. `port` is the bound port, also if 0 was requested.
+
+    `local_host` is the address at which the same machine reaches it.
+    """
 
     host: str
     port: int
     scheme: str
+    local_host: str
     _runner: web.AppRunner = field(repr=False)
     _connections: ConnectionManager = field(repr=False)
 
     @property
     def url(self) -> str:
-        """The address of the server."""
-        return f"{self.scheme}://{_in_url(self.host)}:{self.port}"
+        """The address of the server; the one on this machine if it has all."""
+        return f"{self.scheme}://{_in_url(self.host or self.local_host)}:{self.port}"
+
+    @property
+    def local_url(self) -> str:
+        """The address at which the same machine reaches the server."""
+        return f"{self.scheme}://{_in_url(self.local_host)}:{self.port}"
 
     @property
     def connections(self) -> int:
@@ -305,14 +317,26 @@ class _LimitedSite(web.BaseSite):
         """The bound port."""
         return int(self._listeners[0].getsockname()[1])
 
+    @property
+    def local_host(self) -> str:
+        """The address at which the same machine reaches the server."""
+        loopback = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- as configured
+        bound = str(self._listeners[0].getsockname()[0])
+        return loopback.get(bound, bound)
+
     async def start(self) -> None:
         await super().start()
         loop, served = asyncio.get_running_loop(), self._runner.server
         assert served is not None  # noqa: S101 -- the runner has been set up
         host, port = self._where
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        for family, _, _, _, address in dict.fromkeys(found):
-            self._listeners.append(_bound(family, address))
+        if host:
+            found = await loop.getaddrinfo(
+                host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            )
+            for family, _, _, _, address in dict.fromkeys(found):
+                self._listeners.append(_bound(family, address))
+        else:
+            self._listeners = _bound_to_all(port)
         self._tasks = [
             loop.create_task(
                 self._connection_manager.accept_loop(each, served), name="accept connections"
@@ -346,10 +370,46 @@ def _bound(family: int, address: tuple[Any, ...]) -> socket.socket:
     return listener
 
 
+def _bound_to_all(port: int) -> list[socket.socket]:
+    """Return listening sockets for all addresses of IPv4 and IPv6; raises OSError.
+
+    A kernel may lack one of the two. With port 0 both get the same one, which is free for both.
+    """
+    for attempts_left in reversed(range(_PORT_ATTEMPTS)):
+        listeners: list[socket.socket] = []
+        wanted = port
+        try:
+            for family, host in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):  # noqa: S104
+                try:
+                    listeners.append(_bound(family, (host, wanted)))
+                except OSError as error:
+                    if error.errno not in _FAMILY_IS_MISSING:
+                        raise
+                else:
+                    wanted = listeners[0].getsockname()[1]
+        except OSError:
+            for listener in listeners:
+                listener.close()
+            if port == 0 and attempts_left:
+                continue
+            raise
+        if listeners:
+            return listeners
+    raise OSError(errno.EAFNOSUPPORT, os.strerror(errno.EAFNOSUPPORT))
+
+
 async def listen(
-    app: web.Application, host: str, port: int, connections: ConnectionManager | None = None
+    app: web.Application,
+    host: str,
+    port: int,
+    connections: ConnectionManager | None = None,
+    *,
+    setting: str = "web.listen",
 ) -> WebServer:
-    """Serve `app` at an address; port 0 means any free one. Raises ListenError."""
+    """Serve `app` at an address; port 0 means any free one. Raises ListenError.
+
+    An empty host stands for every address. `setting` is what sets the address, for the error.
+    """
     connections = ConnectionManager() if connections is None else connections
     app.middlewares.insert(0, _handle)
     runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=_SHUTDOWN_SECONDS)
@@ -361,10 +421,10 @@ async def listen(
         await runner.cleanup()
         raise ListenError(
             f"cannot listen on {_in_url(host)}:{port}: {_describe_error(error)};"
-            " stop what uses this address, or set web.listen to another"
+            f" stop what uses this address, or set {setting} to another"
         ) from error
     scheme = "http" if connections.web_config.context is None else "https"
-    return WebServer(host, site.port, scheme, runner, connections)
+    return WebServer(host, site.port, scheme, site.local_host, runner, connections)
 
 
 @web.middleware

@@ -760,4 +760,22 @@ CASES = (
         "once, long ago",
         {prober("prober_state_write_failures_total"): "0 1x300"},
     ),
+    Case(
+        "ProberStateNotSaved",
+        "never opened: the one failure was before the first scrape",
+        {
+            prober("prober_state_write_failures_total"): "1x300",
+            prober("prober_state_writable"): "0x300",
+        },
+        "15m",
+        labels=PROBER,
+    ),
+    Case(
+        "ProberStateNotSaved",
+        "opened after some minutes",
+        {
+            prober("prober_state_write_failures_total"): "1x300",
+            prober("prober_state_writable"): "0x20 1x280",
+        },
+    ),
 )

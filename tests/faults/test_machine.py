@@ -153,6 +153,7 @@ def test_a_wall_clock_that_is_set_changes_nothing(stage: Stage) -> None:
         seconds = running.total("prober_probe_duration_seconds_sum", tenant="good-plain")
         assert 0 < seconds < running.runs("good-plain")
         assert never_late(running)
+        eventually("each is logged", lambda: running.log.read_text().count("clock.stepped") == 3)
 
 
 def written_at(running: Daemon) -> float:

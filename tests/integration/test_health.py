@@ -11,8 +11,9 @@ import pytest
 import trustme
 from click.testing import CliRunner, Result
 
-from prober.cli.health import local_url
+from prober.cli.daemon_address import local_url
 from prober.cli.main import main
+from prober.state_directory import StateDirectory
 
 LOOPBACK = "127.0.0.1"
 CONFIGURATION = """\
@@ -71,6 +72,12 @@ def test_a_daemon_that_answers_is_healthy(tmp_path: Path) -> None:
     ("answer", "why"),
     [
         (b"HTTP/1.1 503 Service Unavailable\r\n\r\n", "HTTP 503"),
+        (
+            b"HTTP/1.1 503 No\r\nContent-Length: 12\r\n\r\nstuck\x1b[2J\nno",
+            "HTTP 503: stuck [2J no",
+        ),
+        (b"HTTP/1.1 503 No\r\nContent-Length: 9999\r\n\r\nlong", "HTTP 503"),
+        (b"HTTP/1.1 503 No\r\n" + b"x" * 1_000_000, "HTTP 503"),
         (b"HTTP/1.1 302 Found\r\nLocation: /-/healthy\r\n\r\n", "HTTP 302"),
         (b"SSH-2.0-OpenSSH_9.2\x1b[2J\r\n", "the response is not HTTP"),
         (b"HTTP/1.1 2000 OK\r\n\r\n", "the response is not HTTP"),
@@ -114,7 +121,7 @@ def test_elsewhere_a_certificate_is_verified() -> None:
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        ((), "either --config or --url"),
+        (("--config", "x", "--url", "http://127.0.0.1:1"), "either --config or --url"),
         (("--url", "ftp://127.0.0.1"), "write http://HOST:PORT"),
         (("--url", "http://127.0.0.1:99999"), "0-65535"),
         (("--url", "127.0.0.1:9824"), "write http://HOST:PORT"),
@@ -136,12 +143,62 @@ def test_a_port_that_nobody_knows_cannot_be_asked(tmp_path: Path) -> None:
     assert "give --url" in done.stderr
 
 
+BROKEN = ("tenants: [", "web: {lisen: 1}", "web: {listen: '127.0.0.1:1'}", "\t")
+
+
+@pytest.mark.parametrize("edit", BROKEN)
+def test_a_daemon_is_asked_where_it_is_whatever_became_of_its_file(
+    tmp_path: Path, edit: str
+) -> None:
+    file = tmp_path / "prober.yaml"
+    directory = StateDirectory.acquire(tmp_path / "state")
+    with serving(HEALTHY) as port:
+        directory.write_address(f"http://127.0.0.1:{port}")
+        file.write_text(f"state: {{directory: state}}\n{edit}\n")
+        done = health("--config", str(file))
+    directory.close()
+    assert (done.exit_code, done.stdout) == (0, f"http://127.0.0.1:{port}: healthy\n")
+
+
+def test_in_a_container_the_variables_say_where_the_daemon_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "prober.yaml"
+    file.write_text("tenants: [")
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
+    with serving(HEALTHY) as port:
+        monkeypatch.setenv("PROBER_WEB__LISTEN", f":{port}")
+        assert health("--config", str(file)).exit_code == 0  # a state directory that is read-only
+        directory = StateDirectory.acquire(tmp_path / "state")
+        directory.write_address(f"http://127.0.0.1:{port}")
+        monkeypatch.delenv("PROBER_WEB__LISTEN")
+        assert health("--config", str(file)).exit_code == 0
+        directory.close()  # a daemon that ends takes its address with it
+    done = health("--config", str(file))
+    assert done.exit_code == 2
+    assert "not YAML" in done.stderr
+
+
+def test_tls_may_have_been_turned_on_since_the_address_was_saved(tmp_path: Path) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("prober.example.com").configure_cert(context)
+    file = tmp_path / "prober.yaml"
+    file.write_text("state: {directory: .}")
+    directory = StateDirectory.acquire(tmp_path)
+    with serving(HEALTHY, context) as port:
+        directory.write_address(f"http://127.0.0.1:{port}")
+        done = health("--config", str(file))
+    directory.close()
+    assert (done.exit_code, done.stdout) == (0, f"https://127.0.0.1:{port}: healthy\n")
+
+
 @pytest.mark.parametrize(
     ("host", "url"),
     [
         ("127.0.0.1", "http://127.0.0.1:9824"),
         ("0.0.0.0", "http://127.0.0.1:9824"),
         ("::", "http://[::1]:9824"),
+        ("", "http://127.0.0.1:9824"),
         ("fd00::1", "http://[fd00::1]:9824"),
         ("prober.example.com", "http://prober.example.com:9824"),
     ],

@@ -187,7 +187,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="prober-image-") as made:
         directory = Path(made)
         directory.chmod(0o755)
-        base = Path(sys.argv[1]) if len(sys.argv) > 1 else plain("bookworm")
+        base = Path(sys.argv[1]) if len(sys.argv) > 1 else plain("trixie")
         revision = git_revision(ROOT)
         image, stage = Builder(directory, {"SOURCE_REVISION": revision}).build(base)
         scratch = directory / "scratch"

@@ -10,7 +10,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from prober.version import UNKNOWN, current_version
+from prober.version import UNKNOWN, VERSION
 
 ROOT = Path(__file__).parents[2]
 COMMIT = "0123456789abcdef" * 2 + "01234567"
@@ -79,6 +79,31 @@ def test_the_sdist_builds_the_same_wheel_and_knows_its_commit(
     assert digest(wheel) == digest(built[".whl"])
 
 
+def test_the_version_names_the_commit_so_that_an_upgrade_upgrades(
+    built: dict[str, Path],
+) -> None:
+    version = f"{VERSION}+g{COMMIT[:12]}"
+    assert built[".whl"].name == f"prober-{version}-py3-none-any.whl"
+    assert built[".gz"].name == f"prober-{version}.tar.gz"
+    with ZipFile(built[".whl"]) as archive:
+        metadata = archive.read(f"prober-{version}.dist-info/METADATA").decode()
+    assert f"\nVersion: {version}\n" in metadata
+
+
+def test_a_build_leaves_one_wheel_whatever_was_there(tmp_path: Path) -> None:
+    tree = export(tmp_path)
+    for commit in (COMMIT, "f" * 40):
+        subprocess.run(
+            ["make", "dist", f"BIN={Path(sys.executable).parent}", "--assume-old=.venv/.build"],
+            cwd=tree,
+            env={**os.environ, "SOURCE_REVISION": commit},
+            check=True,
+            capture_output=True,
+        )
+        (wheel,) = (tree / "dist").glob("*.whl")
+        assert commit[:12] in wheel.name
+
+
 def test_a_commit_that_nobody_knows_is_said_to_be_unknown(tmp_path: Path) -> None:
     assert revision_in(build(export(tmp_path), "wheel")[".whl"]) == UNKNOWN
 
@@ -98,5 +123,5 @@ def test_a_token_that_lies_about_is_not_packed(tmp_path: Path) -> None:
     (tree / "lab.token").write_text("a-token")
     with tarfile.open(build(tree, "sdist")[".gz"]) as archive:
         names = archive.getnames()
-    assert f"prober-{current_version().version}/prober/probe.py" in names
+    assert f"prober-{VERSION}/prober/probe.py" in names
     assert not [name for name in names if "lab.token" in name]

@@ -6,6 +6,7 @@ from fnmatch import fnmatch
 import pytest
 
 from prober.cli.main import COMMANDS
+from prober.version import VERSION
 from tests.packaging.dockerfile import DOCKERFILE, ROOT, Stage, stages
 
 
@@ -25,16 +26,28 @@ def test_every_stage_stands_on_the_one_base(parsed: list[Stage]) -> None:
         ("build", "python"),
         ("final", "python"),
     ]
-    assert stages(DOCKERFILE.read_text(), {})[0].base == "debian:bookworm-slim"
+    assert stages(DOCKERFILE.read_text(), {})[0].base == "debian:trixie-slim"
     assert ":latest" not in DOCKERFILE.read_text()
 
 
-def test_it_runs_as_nobody_in_particular(final: Stage) -> None:
+def test_it_runs_as_nobody_in_particular(parsed: list[Stage], final: Stage) -> None:
     owner = final.only("USER").rest
     assert re.fullmatch(r"[1-9]\d{3,}:[1-9]\d{3,}", owner)  # numbers: Kubernetes' runAsNonRoot
-    state = next(copy for copy in final.all("COPY") if "/state" in copy.words)
-    assert f"--chown={owner}" in state.flags
-    assert [copy.flags for copy in final.all("COPY") if copy is not state] == [("--from=build",)]
+    assert [copy.flags for copy in final.all("COPY")] == [("--from=build",)]
+    user, group = owner.split(":")
+    made = f"install --directory --owner={user} --group={group} --mode=0700 /var/lib/prober"
+    assert made in parsed[0].only("RUN").rest
+
+
+def test_its_labels_are_of_this_version_and_of_the_commit(final: Stage) -> None:
+    labels = dict(re.findall(r'([a-z.]+)="([^"]*)"', final.only("LABEL").rest))
+    assert {name.rpartition(".")[2]: value for name, value in labels.items()} == {
+        "title": "prober",
+        "description": "Synthetic health prober for the UiPath Communications Mining API",
+        "version": VERSION,
+        "revision": "${SOURCE_REVISION}",
+    }
+    assert [each.rest for each in final.all("ARG")] == ["SOURCE_REVISION=unknown"]
 
 
 def test_it_needs_no_shell_when_it_runs(final: Stage) -> None:

@@ -74,6 +74,16 @@ def test_there_are_tasks_for_all_threads_and_files_for_all_connections() -> None
     assert int(setting("LimitNOFILE")) >= 2 * connections + 1000  # a connection for each tenant
 
 
+def test_a_start_that_fails_is_tried_for_ever_and_ever_more_seldom() -> None:
+    assert setting("StartLimitIntervalSec") == "0"
+    assert seconds("RestartSec") >= 15  # a start takes more than a second of a core
+    backoff = (UNIT.parent / "prober.service.d" / "backoff.conf").read_text()
+    assert re.findall(r"^(\w+)=(\w+)$", backoff, re.MULTILINE) == [
+        ("RestartSteps", "4"),
+        ("RestartMaxDelaySec", "2min"),
+    ]
+
+
 def test_a_configuration_that_cannot_be_used_is_not_tried_again_and_again() -> None:
     assert setting("RestartPreventExitStatus") == "2"
     assert setting("Restart") == "on-failure"

@@ -3,8 +3,10 @@
 import io
 import json
 import logging
+import os
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +22,7 @@ from prober.logs import (
     LogSink,
     RateLimitedHandler,
     configure_logging,
+    is_journal,
 )
 from prober.models import TokenEvent, TokenSource, TokenSourceKind, TokenStatus
 from prober.outcomes import FailureKind, TokenEventKind
@@ -40,6 +43,56 @@ def written() -> Iterator[Written]:
     root.handlers = before
     root.setLevel(level)
     structlog.reset_defaults()
+
+
+@pytest.mark.parametrize(
+    ("level", "prefix"), [("info", "<6>"), ("warning", "<4>"), ("error", "<3>"), ("debug", "")]
+)
+def test_in_the_journal_each_line_has_its_priority(level: str, prefix: str) -> None:
+    root, stream = logging.getLogger(), Written()
+    before, before_level = root.handlers, root.level
+    configure_logging(stream, "info", "json", is_journal=True)
+    try:
+        getattr(structlog.get_logger("prober"), level)("x", line="a\nb", separator="\u2028")
+        assert [each[:3] for each in stream.getvalue().split("\n")] == (
+            [prefix, ""] if prefix else [""]
+        )
+        assert not prefix or json.loads(stream.getvalue()[3:])["separator"] == "\u2028"
+    finally:
+        root.handlers = before
+        root.setLevel(before_level)
+        structlog.reset_defaults()
+
+
+def test_each_line_of_a_traceback_has_the_priority_of_its_event() -> None:
+    root, stream = logging.getLogger(), Written()
+    before, before_level = root.handlers, root.level
+    configure_logging(stream, "info", "console", is_journal=True)
+    try:
+        try:
+            _ = 1 / 0
+        except ZeroDivisionError:
+            structlog.get_logger("prober").exception("crashed")
+        lines = stream.getvalue().splitlines()
+        assert len(lines) > 3
+        assert {each[:3] for each in lines} == {"<3>"}
+        logging.getLogger("aiohttp").warning("of a library")
+        assert stream.getvalue().splitlines()[-1].startswith("<4>")
+    finally:
+        root.handlers = before
+        root.setLevel(before_level)
+        structlog.reset_defaults()
+
+
+def test_only_what_leads_to_the_journal_gets_priorities(tmp_path: Path) -> None:
+    with (tmp_path / "one").open("w") as one, (tmp_path / "two").open("w") as two:
+        status = os.fstat(one.fileno())
+        environ = {"JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"}
+        assert is_journal(one, environ)
+        assert not is_journal(two, environ)
+        assert not is_journal(one, {})
+    assert not is_journal(one, environ)  # closed
+    assert not is_journal(io.StringIO(), environ)
 
 
 class Moments:

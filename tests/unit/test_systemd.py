@@ -1,11 +1,16 @@
 import re
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from prober.systemd import SystemdNotifier
+from prober.metrics.sink import SelfHealth
+from prober.models import Latency, Verdict
+from prober.outcomes import CLASSIFICATION, Reason, Responder
+from prober.systemd import SystemdNotifier, status_line
+from tests.unit.test_watchdog import WELL
 
 OURS, OTHER = 4711, 4712
 
@@ -35,6 +40,59 @@ def test_it_is_told_what_happens_in_the_words_of_the_protocol(systemd: socket.so
         b"STATUS=two lines",
         b"STOPPING=1",
     ]
+
+
+def a_verdict(reason: Reason) -> Verdict:
+    row = CLASSIFICATION[reason]
+    return Verdict(row.outcome, reason, row.culprit, Responder.PLATFORM, "", "", Latency(0.5))
+
+
+REJECTED, LOST = a_verdict(Reason.TOKEN_REJECTED), a_verdict(Reason.DNS)
+
+
+@pytest.mark.parametrize(
+    ("failing", "health", "line"),
+    [
+        ({}, WELL, "probing 9 tenants"),
+        (
+            {"acme": REJECTED, "beta": LOST},
+            WELL,
+            (
+                "probing 9 tenants; 2 in trouble: acme (credential: token_rejected),"
+                " beta (network: dns)"
+            ),
+        ),
+        (
+            dict.fromkeys("abcde", LOST),
+            WELL,
+            (
+                "probing 9 tenants; 5 in trouble: a (network: dns), b (network: dns),"
+                " c (network: dns), 2 more"
+            ),
+        ),
+        (
+            {},
+            replace(WELL, state_is_writable=False, configuration_problem="prober.yaml:1: no\x1b"),
+            (
+                "probing 9 tenants; the state directory cannot be written;"
+                " reload failed: prober.yaml:1: no"
+            ),
+        ),
+    ],
+)
+def test_the_status_says_what_is_wrong(
+    failing: dict[str, Verdict], health: SelfHealth, line: str
+) -> None:
+    assert status_line(9, failing, health) == line
+
+
+def test_the_same_status_again_is_no_message(systemd: socket.socket) -> None:
+    manager = of(systemd)
+    for text in ("one", "one", "two"):
+        manager.status(text)
+    assert [systemd.recv(4096) for _ in range(2)] == [b"STATUS=one", b"STATUS=two"]
+    with pytest.raises(BlockingIOError):
+        systemd.recv(4096)
 
 
 def test_a_reload_is_told_with_its_moment(systemd: socket.socket) -> None:

@@ -81,6 +81,35 @@ def test_what_moves_again_is_fed_again() -> None:
     assert systemd.signs == 2
 
 
+@pytest.mark.parametrize(
+    ("seen", "after_seconds", "reason"),
+    [
+        (WELL, 30.0, None),
+        (replace(WELL, runs=8), PATIENCE + 1, "the scheduler has not run for 111 s"),
+        (WELL, 61.0, "the scheduler has not run for 61 s"),
+    ],
+    ids=["in time", "runs go on, but no heart beats", "silent"],
+)
+def test_a_scheduler_that_is_silent_is_stuck_whatever_it_said_last(
+    seen: SelfHealth, after_seconds: float, reason: str | None
+) -> None:
+    watchdog = Watchdog(Systemd(), structlog.get_logger())
+    watchdog.tick(WELL, PATIENCE, now=0.0)
+    assert watchdog.stuck_reason(seen, PATIENCE, now=after_seconds) == reason
+
+
+def test_stuck_is_said_at_once_and_no_longer_than_it_is_true() -> None:
+    watchdog = Watchdog(Systemd(), structlog.get_logger())
+    assert watchdog.stuck_reason(WELL, PATIENCE, now=9e9) is None  # it has not started
+    with structlog.testing.capture_logs():
+        for second in range(0, 121, 15):
+            watchdog.tick(WELL, PATIENCE, now=float(second))
+    expected = "no run has started or ended for 125 s although some were due"
+    assert watchdog.stuck_reason(WELL, PATIENCE, now=125.0) == expected
+    assert watchdog.stuck_reason(replace(WELL, runs=8), PATIENCE, now=125.0) is None
+    assert watchdog.stuck_reason(WELL, float("inf"), now=125.0) is None  # nothing is to be probed
+
+
 @pytest.mark.parametrize(("patience", "beats"), [(None, 15.0), (60.0, 15.0), (10.0, 5.0)])
 def test_the_heart_beats_twice_within_the_watchdogs_patience(
     patience: float | None, beats: float

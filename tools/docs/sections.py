@@ -14,7 +14,7 @@ import yaml
 
 from prober.classifier.oauth_rules import identity_table
 from prober.classifier.rules import RuleDescription, describe_rules
-from prober.cli.options import BY_OUTCOME, INTERRUPTED, OTHER_ERROR, USAGE_OR_SETTINGS
+from prober.cli.exit_codes import BY_OUTCOME, INTERRUPTED, OTHER_ERROR, USAGE_OR_SETTINGS
 from prober.metrics.definitions import METRIC_DEFINITIONS
 from tools.docs.commands import command_reference
 from tools.docs.configuration import configuration_reference

@@ -51,6 +51,7 @@ class Installation:
         self.directory = directory
         self.asked: list[tuple[str, str]] = []
         self.is_ready = True
+        self.stuck_reason: str | None = None
         self.exposition: bytes | None = None  # in place of the true one
         if directory is not None:
             self._write(directory)
@@ -69,6 +70,7 @@ class Installation:
             ),
             is_ready=lambda: self.is_ready,
             now=lambda: self.now,
+            stuck_reason=lambda: self.stuck_reason,
             run_once=self.run_once if ad_hoc else None,
             allowed_hosts=hosts,
         )

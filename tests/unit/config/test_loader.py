@@ -307,7 +307,7 @@ def test_a_variable_without_effect_is_warned_of(
 
 
 DURATION = "write a duration such as '500ms', '30s', '2m', '1h30m' or '14d'"
-LISTEN = "write ADDRESS:PORT, such as 127.0.0.1:9824 or [::1]:9824"
+LISTEN = "write ADDRESS:PORT, such as 127.0.0.1:9824 or [::1]:9824, or :9824 for every address"
 
 
 @pytest.mark.parametrize(

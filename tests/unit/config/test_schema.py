@@ -21,7 +21,7 @@ def test_an_address_to_listen_on_has_host_and_port(text: str, address: tuple[str
 
 
 @pytest.mark.parametrize(
-    "text", ["", ":9824", "9824", "localhost", "::1:9824", "h:", "h:-1", "h:65536", "a b:1"]
+    "text", ["", ":", "[]:1", "9824", "localhost", "::1:9824", "h:", "h:-1", "h:65536", "a b:1"]
 )  # fmt: skip
 def test_what_is_no_address_to_listen_on_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="write ADDRESS:PORT"):

@@ -46,6 +46,7 @@ PUBLIC = {
     "prober_config_last_reload_successful": ("gauge", ""),
     "prober_config_last_reload_success_timestamp_seconds": ("gauge", ""),
     "prober_config_info": ("gauge", "hash"),
+    "prober_state_writable": ("gauge", ""),
     "prober_state_write_failures_total": ("counter", ""),
     "prober_history_size_bytes": ("gauge", ""),
     "prober_history_last_write_timestamp_seconds": ("gauge", ""),

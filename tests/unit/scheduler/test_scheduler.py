@@ -173,7 +173,13 @@ async def test_a_wall_clock_that_is_set_stops_nothing_and_doubles_nothing(
 ) -> None:
     """For the scheduler's jobs the wall clock goes back when it was ahead at the beginning."""
     ahead = step_seconds
-    clock = Scheduler(diary.on_due, diary.on_heartbeat, lambda: wall_clock() + ahead)
+    steps: list[float] = []
+    clock = Scheduler(
+        diary.on_due,
+        diary.on_heartbeat,
+        lambda: wall_clock() + ahead,
+        on_clock_step=steps.append,
+    )
     clock.start(tenants())
     ahead = 0.0
     await diary.until(
@@ -183,6 +189,7 @@ async def test_a_wall_clock_that_is_set_stops_nothing_and_doubles_nothing(
     for moments in diary.moments.values():
         gaps = [after - before for before, after in pairwise(moments)]
         assert gaps == pytest.approx([INTERVAL_SECONDS] * len(gaps), abs=1e-6)
+    assert steps == pytest.approx([-step_seconds], abs=1e-3)
     assert diary.max_late_seconds < 0.001
     assert diary.heartbeats > 18 * INTERVAL_SECONDS / HEARTBEAT_SECONDS - 2
 
