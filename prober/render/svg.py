@@ -25,6 +25,7 @@ LATENCY_PARTS = ("server", "network", "own")
 _DAY_SECONDS = 86_400
 _NO_LATENCY = "latency: no response was measured"
 _MIN_SHARE = 0.2  # one failure among a thousand runs must still be visible
+_ROW_MIN_SHARE = 0.6  # also where a step is two pixels wide and a row is low
 _FAILURE_CULPRITS = tuple(culprit for culprit in Culprit if culprit is not Culprit.NONE)
 
 
@@ -64,7 +65,7 @@ def row_strip_svg(buckets: Sequence[TimeBucketDocument], name: str) -> Markup:
     width = STRIP_WIDTH / max(len(buckets), 1)
     shapes: list[str] = []
     position = 0
-    for cell, group in groupby(map(_cell, buckets)):
+    for cell, group in groupby(_cell(bucket, _ROW_MIN_SHARE) for bucket in buckets):
         count = len(list(group))
         first = buckets[position]
         end = buckets[position + count - 1].start + BUCKET_SECONDS
@@ -130,7 +131,7 @@ def max_latency(buckets: Iterable[TimeBucketDocument]) -> float | None:
     return max((_total_seconds(bucket) for bucket in buckets), default=0.0) or None
 
 
-def _cell(bucket: TimeBucketDocument) -> _Cell:
+def _cell(bucket: TimeBucketDocument, min_share: float = _MIN_SHARE) -> _Cell:
     if bucket.in_maintenance and not bucket.runs:
         return _Cell((("maintenance", 1.0),), "in maintenance")
     due = bucket.runs + bucket.paused
@@ -144,7 +145,7 @@ def _cell(bucket: TimeBucketDocument) -> _Cell:
         texts.append(f"{bucket.paused} paused")
     # Shares are rounded, so that neighbours with nearly the same are drawn as one; where the
     # minimum shares add up to more than the whole, all are scaled down.
-    shares = [(name, round(max(share, _MIN_SHARE), 1)) for name, share in parts]
+    shares = [(name, round(max(share, min_share), 1)) for name, share in parts]
     total = sum(share for _, share in shares)
     shares = [(name, share / max(total, 1.0)) for name, share in shares]
     rest = 1.0 - sum(share for _, share in shares)

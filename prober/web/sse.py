@@ -31,7 +31,7 @@ _NO_VIEW = LiveView({}, {})
 
 
 @dataclass(frozen=True, slots=True)
-class _Event:
+class Event:
     """An event's bytes, plain and compressed, made once for all clients.
 
     Compressed, it is a run of deflate blocks (RFC 1951) that refers to nothing before it, so that
@@ -42,13 +42,14 @@ class _Event:
     packed: bytes
 
 
-def _event(name: str, content: object) -> _Event:
+def _event(name: str, content: object) -> Event:
     plain = f"event: {name}\ndata: {json.dumps(content, separators=(',', ':'))}\n\n".encode()
     compressor = zlib.compressobj(6, zlib.DEFLATED, -zlib.MAX_WBITS)
-    return _Event(plain, compressor.compress(plain) + compressor.flush(zlib.Z_FULL_FLUSH))
+    return Event(plain, compressor.compress(plain) + compressor.flush(zlib.Z_FULL_FLUSH))
 
 
-def _parts_event(view: LiveView) -> _Event:
+def parts_event(view: LiveView) -> Event:
+    """Return the event that has a view's parts and orders."""
     return _event("parts", {"parts": dict(view.parts), "order": dict(view.order)})
 
 
@@ -61,12 +62,12 @@ class _SseClient:
 
     def __init__(self) -> None:
         self._view = _NO_VIEW
-        self._parts_event: _Event | None = None
-        self._last: _Event | None = None
+        self._parts_event: Event | None = None
+        self._last: Event | None = None
         self._filled = asyncio.Event()
         self._ended = False
 
-    def put(self, view: LiveView, event: _Event | None) -> None:
+    def put(self, view: LiveView, event: Event | None) -> None:
         """Add changed parts; `event` is their encoded form if there is one."""
         if not view:
             return
@@ -75,7 +76,7 @@ class _SseClient:
         self._view = self._view.updated(view)
         self._filled.set()
 
-    def put_last(self, event: _Event) -> None:
+    def put_last(self, event: Event) -> None:
         """Add an event that follows the parts; it replaces one that was not sent."""
         self._last = event
         self._filled.set()
@@ -85,7 +86,7 @@ class _SseClient:
         self._ended = True
         self._filled.set()
 
-    async def take(self) -> AsyncIterator[_Event]:
+    async def take(self) -> AsyncIterator[Event]:
         """Yield events as parts change, until the end."""
         while True:
             await self._filled.wait()
@@ -95,7 +96,7 @@ class _SseClient:
             view, event, last = self._view, self._parts_event, self._last
             self._view, self._parts_event, self._last = _NO_VIEW, None, None
             if view:
-                yield event or _parts_event(view)
+                yield event or parts_event(view)
             if last is not None:
                 yield last
 
@@ -178,7 +179,7 @@ class _SseBroadcaster:
         changed = view.since(channel.view)
         channel.view = view
         # Encoded once for all clients that are up to date, which are nearly all of them.
-        event = await asyncio.to_thread(_parts_event, changed) if changed else None
+        event = await asyncio.to_thread(parts_event, changed) if changed else None
         now = asyncio.get_running_loop().time()
         tick = None
         if now - channel.ticked_at >= TICK_SECONDS - _PERIOD_SECONDS / 2:

@@ -65,7 +65,7 @@ class Fleet:
                 each.name,
                 each.token,
                 TokenState.VALID,
-                "0123abcd",
+                f"{number:08x}",
                 expires_at=self.now() + 86_400 * (20 + number % 30) if number % 3 else None,
             )
             for number, each in enumerate(every)
@@ -115,6 +115,13 @@ class Fleet:
         for number, (reason, probes) in TROUBLE.items():
             self.fail(names[number % len(names)], reason, min(probes, len(self.probes)))
         return self
+
+    def add(self, tenant: str, environment: str) -> None:
+        """Do what a reload does."""
+        added = replace(a_tenant(tenant, *map(a_probe, self.probes)), environment=environment)
+        self.tenants[tenant] = added
+        self.statuses[tenant] = TokenStatus(tenant, added.token, TokenState.VALID, "fedcba98")
+        self.tracker.apply(tuple(self.tenants.values()))
 
     def remove(self, tenant: str) -> None:
         """Do what a reload does."""

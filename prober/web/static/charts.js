@@ -19,8 +19,7 @@ function draw() {
     const [left, right] = from === null || shown === null ? [0, 0] : [x(from), x(shown)].sort((a, b) => a - b);
     chart.querySelector(".cross").setAttribute("d", shown === null ? "" : `M${x(shown).toFixed(1)} 0V130`);
     chart.closest("figure").querySelector("output").textContent = shown === null ? "" : words(chart, shown);
-    zoom.setAttribute("x", left);
-    zoom.setAttribute("width", right - left);
+    for (const [name, value] of [["x", left], ["width", right - left]]) zoom.setAttribute(name, value);
   }
 }
 
@@ -32,16 +31,14 @@ function timeAt({ target, clientX }) {
 }
 
 document.addEventListener("pointermove", (event) => {
-  const at = timeAt(event);
-  if (at === null && shown === null) return;
+  const at = timeAt(event), isOut = at === null && shown === null;
   [shown, from] = [at, at === null ? null : from];
-  draw();
+  if (!isOut) draw();
 });
 document.addEventListener("pointerdown", (event) => { from = event.button === 0 ? timeAt(event) : null; });
 document.addEventListener("pointerup", () => {
-  const [since, until] = [from ?? 0, shown ?? 0].map(Math.round).sort((a, b) => a - b), isFar = from !== null && until - since >= 300;
+  const [since, until] = from === null || shown === null ? [0, 0] : [from, shown].map(Math.round).sort((a, b) => a - b);
   from = null;
-  draw();
-  if (isFar) visit(`?from=${since}&until=${until}`);
+  if (until - since >= 300) visit(`?from=${since}&until=${until}`); else draw();
 });
 document.addEventListener("patched", draw);

@@ -10,16 +10,12 @@ function filter() {
   visit(`${form.getAttribute("action")}${query.size ? `?${query}` : ""}`);
 }
 
-form?.addEventListener("input", ({ target }) => {
-  clearTimeout(timer);
-  timer = setTimeout(filter, target === search ? 200 : 0);
-});
-form?.addEventListener("submit", (event) => { event.preventDefault(); clearTimeout(timer); filter(); });
+const soon = (event, ms) => { event.preventDefault(); clearTimeout(timer); timer = setTimeout(filter, ms); };
+form?.addEventListener("input", (event) => soon(event, event.target === search ? 200 : 0));
+form?.addEventListener("submit", (event) => soon(event, 0));
 document.addEventListener("click", (event) => {
   const link = event.target.closest("a.soft");
-  if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
-  event.preventDefault();
-  visit(link.href);
+  if (link && !event.ctrlKey && !event.metaKey && !event.shiftKey) { event.preventDefault(); visit(link.href); }
 });
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;

@@ -29,9 +29,7 @@ function connect() {
   [timer, heard] = [undefined, performance.now()];
   source = new EventSource(document.body.dataset.live);
   source.onerror = () => lose();
-  source.addEventListener("parts", ({ data }) => {
-    if (!patch.apply(JSON.parse(data))) visit(location.href, false);
-  });
+  source.addEventListener("parts", ({ data }) => { if (!patch.apply(JSON.parse(data))) visit(location.href, false); });
   source.addEventListener("tick", ({ data }) => {
     [heard, delay, asOf] = [performance.now(), 1000, new Date(JSON.parse(data).at * 1000)];
     show(true);

@@ -6,10 +6,9 @@ const waiting = new Map(); // the order of lists, while the pointer is over them
 let isOver = false;
 
 function parse(html) {
-  const template = document.createElement("template");
-  template.innerHTML = html.trim();
-  localise(template.content);
-  return template.content.firstElementChild;
+  const { content } = Object.assign(document.createElement("template"), { innerHTML: html.trim() });
+  localise(content);
+  return content.firstElementChild;
 }
 
 export function morph(old, next) {
@@ -34,13 +33,11 @@ export function keeping(change) {
   const focused = document.activeElement, selection = getSelection();
   const { anchorNode, anchorOffset, focusNode, focusOffset, isCollapsed } = selection;
   change();
-  const within = (node, offset) => Math.min(offset, node.nodeType === Node.TEXT_NODE ? node.length : node.childNodes.length);
-  if (!isCollapsed && anchorNode.isConnected && focusNode.isConnected) {
+  const within = (node, offset) => Math.min(offset, node.length ?? node.childNodes.length);
+  if (!isCollapsed && anchorNode.isConnected && focusNode.isConnected)
     selection.setBaseAndExtent(anchorNode, within(anchorNode, anchorOffset), focusNode, within(focusNode, focusOffset));
-  }
-  if (focused !== document.activeElement && focused !== document.body) {
-    (focused.isConnected ? focused : focused.id && document.getElementById(focused.id))?.focus({ preventScroll: true });
-  }
+  if (focused !== document.activeElement && focused !== document.body)
+    (focused.isConnected ? focused : document.getElementById(focused.id))?.focus({ preventScroll: true });
 }
 
 // Nothing moves under the pointer: a new order waits until it has left the list.
@@ -76,8 +73,7 @@ export function apply({ parts, order }) {
 }
 
 export function start() {
-  const over = (isNow) => { if (isOver && !isNow) { isOver = false; keeping(reorder); } else isOver = isNow; };
-  document.addEventListener("pointerover", ({ target, pointerType }) =>
-    over(pointerType === "mouse" && target.closest("#list") !== null));
+  const over = (isNow) => { const left = isOver && !isNow; isOver = isNow; if (left) keeping(reorder); };
+  document.addEventListener("pointerover", (event) => over(event.pointerType === "mouse" && event.target.closest("#list") !== null));
   document.documentElement.addEventListener("pointerleave", () => over(false));
 }
