@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit e2e faults vendor-check bench profile fuzz soak picture pictures dashboards reference docs coverage calm lint format lock programs audit sbom dist image-check fresh debootstrap clean
+.PHONY: $(shell sed -nE 's/^([a-z0-9-]+):.*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -115,6 +115,12 @@ sbom: $(VENV)/.development ## write dist/prober.cdx.json: a CycloneDX list of wh
 dist: $(VENV)/.build ## build the wheel and the sdist, the same bytes from the same commit
 	rm -f dist/prober-*.whl dist/prober-*.tar.gz
 	$(BIN)/python -m hatchling build
+
+deb: ## build dist/prober_VERSION_ARCH.deb for the Debian that runs this; as root it installs what that needs
+	packaging/build-deb
+
+deb-check: deb debootstrap ## install, start, remove and purge the package on a bare Debian; needs root
+	$(PYTHON) -m tests.packaging.deb_check
 
 clean: ## forget the virtual environment and all caches
 	rm -rf $(VENV) .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis
