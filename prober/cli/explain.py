@@ -9,9 +9,10 @@ from prober.classifier.rules import classify, route_unauthorized
 from prober.classifier.server_timing import server_total_seconds
 from prober.cli import options
 from prober.cli.options import console, print_json
-from prober.http_client.recorded import RecordedExchange, RecordedExchangeError, parse_recorded
 from prober.models import Expectations, HttpExchange, Latency, Verdict
 from prober.outcomes import Reason, Responder
+from prober.recorded.models import RecordedExchange, RecordedExchangeError
+from prober.recorded.parse import parse_recorded
 from prober.render.documents import explanation_document
 from prober.render.terminal import VerdictView, deciding_rule
 
@@ -29,8 +30,9 @@ _LIMIT_BYTES = 64 * 1024 * 1024
 def explain(file: BinaryIO, expect_status: int | None, *, as_json: bool) -> None:
     """Classify the saved exchange in FILE (`-` for standard input), without network access.
 
-    FILE is the output of `curl --include`, or the JSON of `prober probe --json`. The format is
-    detected.
+    FILE is the output of `curl --include` or `curl --verbose`, a HAR file of a browser, or the JSON
+    of `prober probe --json`. The format is detected. Bodies may be chunked or compressed, and
+    several responses may follow one another.
 
     \b
     Examples:

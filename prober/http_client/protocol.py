@@ -12,7 +12,6 @@ import functools
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Protocol
 
@@ -25,7 +24,6 @@ from aiohttp.streams import StreamReader
 from prober.http_client.attempt_timing import Phase
 from prober.http_client.kernel_timing import TimedSocket, is_closed_by_peer
 from prober.http_client.timing import Attempt, current_attempt
-from prober.models import Response
 
 MAX_INTERIM_RESPONSES = 16
 MAX_FRAMING_BYTES = 256 * 1024
@@ -298,30 +296,8 @@ class LimitedBodyReader:
             self._size_bytes += len(data)
 
 
-def decoded(response: Response, limit_bytes: int) -> Response:
-    """Return a saved response with its body decoded.
-
-    `curl` saves an encoded body as it came, but with `--compressed` decoded: what cannot be decoded
-    and is text was so before.
-    """
-    codings = content_codings(response.header_values("content-encoding"))
-    if not codings:
-        return response
-    body = LimitedBodyReader(codings, limit_bytes)
-    if body.unreadable_coding:
-        unreadable = "" if _is_text(response.body) else body.unreadable_coding
-        return replace(response, unreadable_coding=unreadable)
-    try:
-        body.feed(response.body)
-    except BodyCorruptError:
-        return response
-    content, is_whole = body.finish()
-    if not is_whole and _is_text(response.body):
-        return response
-    return replace(response, body=content, body_over_limit=body.over_limit)
-
-
-def _is_text(body: bytes) -> bool:
+def is_text(body: bytes) -> bool:
+    """Return whether a body is UTF-8 text, without NUL characters."""
     try:
         return "\0" not in body.decode()
     except UnicodeDecodeError:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import atheris
 
-_OURS = ["prober.classifier", "prober.http_client.recorded", "prober.render", "prober.cli.explain"]
+_OURS = ["prober.classifier", "prober.recorded", "prober.render", "prober.cli.explain"]
 
 with atheris.instrument_imports(include=_OURS):
     from tests.fuzz.targets import MOST_BYTES, SEEDS, TARGETS, WORDS

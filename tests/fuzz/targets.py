@@ -12,9 +12,10 @@ from prober.classifier.observation import EXCERPT_CHARACTERS, MESSAGE_CHARACTERS
 from prober.classifier.rules import classify
 from prober.classifier.server_timing import ABSURD_SECONDS, parse, server_total_seconds
 from prober.cli.explain import classify_recorded
-from prober.http_client.recorded import RecordedExchangeError, parse_recorded
 from prober.models import Expectations, HttpExchange, Response
 from prober.outcomes import CLASSIFICATION, ServerTimingAnomaly
+from prober.recorded.models import RecordedExchangeError
+from prober.recorded.parse import parse_recorded
 from prober.render.documents import explanation_document
 from prober.render.terminal import deciding_rule
 
@@ -86,6 +87,11 @@ SEEDS: Mapping[str, tuple[bytes, ...]] = MappingProxyType(
             b'{"request": {"method": "GET", "url": "https://a/"}, "exchange": {}}',
             b"HTTP/1.1 200 OK\r\n\r\n" + b"[" * 3000,
             b'{"a":' * 700,
+            b"* Trying a\n> GET / HTTP/1.1\n> Authorization: Bearer x\n>\n< HTTP/1.1 200\n<\n{}",
+            b"HTTP/2 200\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\nHTTP/2 204\r\n",
+            b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 9\r\n\r\n\x1f\x8b",
+            b"curl: (28) Operation timed out",
+            b'{"log": {"entries": [{"request": {}, "response": {"status": 200, "_error": null}}]}}',
         ),
     }
 )
@@ -111,6 +117,7 @@ _JSON_WORDS = (
 _SAVED_WORDS = (
     *("HTTP/1.1 ", "HTTP/2 ", "200", "100", "407", "\r\n", "\r\n\r\n", "Server-Timing: "),
     *('"request"', '"method"', '"url"', '"exchange"', '"response"', '"headers"', '"phases"'),
+    *("\n< ", "\n> ", "\n* ", "curl: (18) ", "chunked", "gzip", "0\r\n\r\n", '"log"', '"entries"'),
     *('"verdict"', '"expectations"', '"failure"', '"kind"', '"probe"', '"tenant"'),
 )
 WORDS: Mapping[str, tuple[str, ...]] = MappingProxyType(

@@ -24,10 +24,10 @@ from prober.http_client.certificate_inspector import (
     parse_certificate,
 )
 from prober.http_client.client import ProbeHttpClient
-from prober.http_client.recorded import parse_recorded
 from prober.http_client.timing import EventLoopLagMonitor
 from prober.models import Expectations, HttpExchange, Request, TransportOptions, Verdict
 from prober.outcomes import Culprit, Reason
+from prober.recorded.parse import parse_recorded
 from prober.render.documents import explanation_document
 from tests.builders import a_probe, a_transport
 

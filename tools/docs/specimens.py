@@ -8,8 +8,8 @@ from pathlib import Path
 
 from prober.classifier.rules import route_unauthorized
 from prober.cli.explain import classify_recorded
-from prober.http_client.recorded import parse_recorded
 from prober.outcomes import Reason
+from prober.recorded.parse import parse_recorded
 from prober.render.text import CULPRIT_LABELS
 
 SPECIMENS = (

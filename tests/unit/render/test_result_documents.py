@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from prober.classifier.rules import classify
-from prober.http_client.recorded import parse_recorded
 from prober.models import Expectations, HttpExchange, Response
 from prober.outcomes import Culprit, FailureKind
+from prober.recorded.parse import parse_recorded
 from prober.render.documents import explanation_document, result_document
 from tests.unit.classifier.factories import SERVER_TIMING, URL, a_failure, an_answer, an_envelope
 from tests.unit.render.factories import a_result, a_timed_answer

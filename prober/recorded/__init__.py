@@ -1,0 +1,1 @@
+"""Exchanges that were saved in a file: what `prober explain` reads. Pure."""
