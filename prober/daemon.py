@@ -21,6 +21,7 @@ from prober.config.diff import ConfigDiff, config_diff, with_restart_only_settin
 from prober.config.file_checks import permission_warnings
 from prober.config.limits import check_series_limit
 from prober.config.loader import locate
+from prober.config.machine_limits import current_limits, limit_warnings
 from prober.config.resolve import Config
 from prober.config.web_config import web_config_reader
 from prober.http_client.client import ProbeHttpClient
@@ -151,6 +152,7 @@ class Daemon:
         if self._reloader is not None and configuration.reload.on_change:
             self._reloader.watch(lambda: self._configuration.sources)
         notes = await asyncio.to_thread(permission_warnings, configuration)
+        notes += limit_warnings(configuration, current_limits())
         for warning in (*configuration.warnings, *locate(configuration.source, notes)):
             self._logger.warning(
                 "config.warning", key=warning.key or warning.file, message=warning.message

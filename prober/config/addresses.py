@@ -41,3 +41,12 @@ def listen_address(text: str) -> tuple[str, int]:
             "write ADDRESS:PORT, such as 127.0.0.1:9824 or [::1]:9824, or :9824 for every address"
         )
     return found[1] or found[2], int(found[3])
+
+
+def is_ip_address(host: str) -> bool:
+    """Return whether a host is an IP address, which nobody needs to look up."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from prober.config.machine_limits import OTHER_THREADS
 from prober.config.schema import ConfigFile
 from prober.config.sections import SchedulerSettings, WebSettings
 from prober.formatting import duration_seconds
@@ -67,9 +68,8 @@ def test_the_watchdog_waits_for_several_beats_and_the_stop_for_the_grace_period(
 
 
 def test_there_are_tasks_for_all_threads_and_files_for_all_connections() -> None:
-    executor_threads = 32  # at most: `concurrent.futures`
-    others = 16  # the main thread, the history's, passwords', and a command beside the daemon
-    assert int(setting("TasksMax")) >= MAX_LOOKUPS + executor_threads + others
+    beside = 16  # a command beside the daemon
+    assert int(setting("TasksMax")) >= MAX_LOOKUPS + OTHER_THREADS + beside
     connections = SchedulerSettings().max_concurrent + WebSettings().max_connections
     assert int(setting("LimitNOFILE")) >= 2 * connections + 1000  # a connection for each tenant
 
