@@ -166,7 +166,7 @@ def _read_history(
             f"there is no history in {directory} that this version can read: it is written by"
             " `prober run` with this configuration"
         )
-    if not past.totals and not past.streaks:
+    if not past.totals and past.incidents.count == 0:
         raise HistoryError(
             f"no data for '{tenant}' from {format_timestamp(span.since)}"
             f" to {format_timestamp(span.until)};"

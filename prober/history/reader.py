@@ -190,7 +190,7 @@ class HistoryReader:
         self, since: float, until: float, tenant: str | None = None
     ) -> tuple[FailureStreak, ...]:
         """Return the failure streaks that were ongoing at some time in a range."""
-        return tuple(self._stream_streaks(since, until, tenant))
+        return tuple(self.stream_streaks(since, until, tenant))
 
     def incidents(
         self,
@@ -206,12 +206,13 @@ class HistoryReader:
         With `before`, only those that follow this one in the order from new to old. Streaks are
         read one by one: the memory that this takes does not grow with their number.
         """
-        with closing(self._stream_streaks(since, until, tenant)) as streaks:
+        with closing(self.stream_streaks(since, until, tenant)) as streaks:
             return newest_incidents(streaks, limit, before)
 
-    def _stream_streaks(
+    def stream_streaks(
         self, since: float, until: float, tenant: str | None
     ) -> Generator[FailureStreak, None, None]:
+        """Yield streaks in the order of their start, reading them one by one; close it early."""
         # The limit keeps the inner query apart, so that SQLite sorts numbers and not whole rows.
         rows = self._connection.stream(
             f"SELECT {STREAK_COLUMNS} FROM"  # noqa: S608 -- our columns

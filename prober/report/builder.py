@@ -39,7 +39,7 @@ from prober.stats.aggregates import (
     bucket_start,
     merge_aggregates,
 )
-from prober.stats.incidents import Incident, incidents_from_streaks
+from prober.stats.incidents import IncidentTotals
 from prober.stats.slo import availability_from_aggregate
 
 
@@ -116,7 +116,6 @@ def _gap_cause(at: float, coverage: DataCoverage) -> GapCause:
     return GapCause.TOO_OLD if at < coverage.retention_before else GapCause.BEFORE_HISTORY
 
 
-MAX_INCIDENTS = 200
 MAX_CHARTS = 12
 MAX_GAPS = 100
 _CULPRIT_ORDER = (Culprit.NONE, *CULPRIT_PRIORITY)
@@ -144,11 +143,10 @@ def build_report(
     """Return the report of a tenant in a time range."""
     objective = tenant.availability_objective_ratio
     total = merge_aggregates(history.totals.values())
-    incidents = incidents_from_streaks(history.streaks)
     availability = availability_from_aggregate(total, objective)
     end = min(time_range.until, context.now)
-    listed = _listed_incidents(incidents, tenant.environment, end)
-    shares = _shares(incidents, total, time_range.since, end)
+    listed = _listed_incidents(history, tenant.environment, end)
+    shares = _shares(history.incidents.totals, total)
     step = max(history.step_seconds, BUCKET_SECONDS)
     together, by_probe = _series(history, time_range)
     min_gap_seconds = max(_GAP_INTERVALS * _shortest_interval(tenant), _MINUTE_SECONDS)
@@ -167,7 +165,7 @@ def build_report(
         summary=text.summary(availability, shares, unknown_seconds),
         availability=availability,
         shares=shares,
-        incident_count=len(incidents),
+        incident_count=history.incidents.count,
         incidents=listed,
         outcomes=_outcomes(total),
         skipped={cause: n for cause in SkipCause if (n := total.count(SKIPPED + cause))},
@@ -198,34 +196,26 @@ def _failed_requests(
 
 
 def _listed_incidents(
-    incidents: Sequence[Incident], environment: str, end: float
+    history: HistoryExtract, environment: str, end: float
 ) -> tuple[IncidentDocument, ...]:
     """Return the incidents to list in the order of time; of too many, the longest ones."""
-    longest = sorted(incidents, key=lambda each: -each.seconds(end))[:MAX_INCIDENTS]
-    ordered = sorted(longest, key=lambda each: each.started_at)
     return tuple(
-        incident_document(each, environment, end, number) for number, each in enumerate(ordered, 1)
+        incident_document(each, environment, end, number)
+        for number, each in enumerate(history.incidents.longest, 1)
     )
 
 
 def _shares(
-    incidents: Iterable[Incident], total: Aggregate, since: float, end: float
+    incidents: Mapping[Culprit, IncidentTotals], total: Aggregate
 ) -> tuple[CulpritShare, ...]:
     """Return the share of each culprit outside maintenance; culprits without any are left out."""
-    counted = [each for each in incidents if not each.in_maintenance]
     shares = []
     for culprit in CULPRIT_PRIORITY:
-        own = [each for each in counted if each.culprit is culprit]
-        seconds = sum(_seconds_within(each, since, end) for each in own)
+        own = incidents.get(culprit, IncidentTotals())
         failures = total.by_culprit.get(culprit, 0)
-        if own or failures:
-            shares.append(CulpritShare(culprit, len(own), seconds, failures))
+        if own.incidents or failures:
+            shares.append(CulpritShare(culprit, own.incidents, own.seconds, failures))
     return tuple(sorted(shares, key=lambda s: (s.culprit is not Culprit.PLATFORM, -s.seconds)))
-
-
-def _seconds_within(incident: Incident, since: float, end: float) -> float:
-    ended_at = end if incident.ended_at is None else min(incident.ended_at, end)
-    return max(0.0, ended_at - max(incident.started_at, since))
 
 
 def _outcomes(total: Aggregate) -> tuple[OutcomeCount, ...]:

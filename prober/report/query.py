@@ -1,16 +1,23 @@
 """Reads from the history what a report needs; the only part of a report that does I/O."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from prober.history.reader import Aggregates, HistoryReader, RetentionHorizon
 from prober.render.documents import FailureRecord, SlowRequest, TokenEventRecord
-from prober.report.samples import MAX_SLOW_REQUESTS, outside_maintenance, select_samples
+from prober.report.samples import MAX_SLOW_REQUESTS, MaintenanceFailures, select_samples
 from prober.report.time_range import TimeRange
 from prober.stats.aggregates import Aggregate, TimeBucket, bucket_start
-from prober.stats.incidents import FailureStreak, close_if_stale
+from prober.stats.incidents import (
+    FailureStreak,
+    IncidentDigest,
+    close_if_stale,
+    digest_incidents,
+)
 
+MAX_INCIDENTS = 200
 _MAX_FAILURES = 200_000
 _MAX_TOKEN_EVENTS = 1000
 _MAX_STEPS = 200
@@ -33,7 +40,7 @@ class HistoryExtract:
     buckets: Mapping[int, TimeBucket]
     minutes: frozenset[int]
     recorded: frozenset[int]
-    streaks: tuple[FailureStreak, ...]
+    incidents: IncidentDigest
     horizon: RetentionHorizon
     failure_count: int
     failures: tuple[FailureRecord, ...]
@@ -47,11 +54,13 @@ def read_history(directory: Path, tenant: str, time_range: TimeRange, now: float
     since, until = time_range.since, time_range.until
     step = step_seconds(time_range)
     first_bucket = bucket_start(since)
-    streaks = tuple(close_if_stale(each, now) for each in history.streaks(since, until, tenant))
+    planned = MaintenanceFailures()
+    with closing(history.stream_streaks(since, until, tenant)) as streaks:
+        counted = _counted(streaks, planned, since, now)
+        incidents = digest_incidents(counted, since, min(until, now), MAX_INCIDENTS)
     # Summaries of all failures are read to choose among them; documents only of the chosen ones.
-    summaries = outside_maintenance(
-        history.failure_summaries(tenant, since, until, limit=_MAX_FAILURES), streaks
-    )
+    found = history.failure_summaries(tenant, since, until, limit=_MAX_FAILURES)
+    summaries = [each for each in found if not planned.has(each)]
     selected = select_samples(summaries)
     documents = history.failure_documents(each.number for each in selected)
     events = history.token_events(tenant, limit=_MAX_TOKEN_EVENTS)
@@ -63,7 +72,7 @@ def read_history(directory: Path, tenant: str, time_range: TimeRange, now: float
         buckets=history.buckets(first_bucket, until, tenant).get(tenant, {}),
         minutes=history.recorded_minutes(tenant, since, until),
         recorded=history.recorded_buckets(first_bucket, until),
-        streaks=tuple(each for each in streaks if each.ended_at is None or each.ended_at >= since),
+        incidents=incidents,
         horizon=history.retention_horizon(),
         failure_count=len(summaries),
         # The daemon may have deleted some of them in between.
@@ -83,6 +92,18 @@ def read_history(directory: Path, tenant: str, time_range: TimeRange, now: float
         slow_requests=history.slow_requests(tenant, since, until, limit=MAX_SLOW_REQUESTS),
         token_events=tuple(each for each in reversed(events) if since <= each.at < until),
     )
+
+
+def _counted(
+    streaks: Iterable[FailureStreak], planned: MaintenanceFailures, since: float, now: float
+) -> Iterator[FailureStreak]:
+    """Yield the streaks that had not ended before `since`; take note of those in maintenance."""
+    for each in streaks:
+        streak = close_if_stale(each, now)
+        if streak.in_maintenance:
+            planned.add(streak)
+        if streak.ended_at is None or streak.ended_at >= since:
+            yield streak
 
 
 def step_seconds(time_range: TimeRange) -> int:

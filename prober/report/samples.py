@@ -1,6 +1,8 @@
 """Selects the failed requests that a report shows. Pure."""
 
-from collections import Counter
+from array import array
+from bisect import bisect_right
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
 from prober.outcomes import Culprit
@@ -21,15 +23,26 @@ CULPRIT_PRIORITY = (
 )
 
 
-def outside_maintenance(
-    failures: Iterable[FailureSummary], streaks: Iterable[FailureStreak]
-) -> tuple[FailureSummary, ...]:
-    """Return the failures that were not in maintenance."""
-    # A failure has no note of maintenance of its own; its streak has.
-    planned = [streak for streak in streaks if streak.in_maintenance]
-    return tuple(
-        failure for failure in failures if not any(_is_in(failure, streak) for streak in planned)
-    )
+class MaintenanceFailures:
+    """When probes failed in maintenance: a failure has no note of that, its streak has."""
+
+    def __init__(self) -> None:
+        self._starts: dict[str, array[float]] = defaultdict(lambda: array("d"))
+        # For each start, the end of the longest streak up to it.
+        self._ends: dict[str, array[float]] = defaultdict(lambda: array("d"))
+
+    def add(self, streak: FailureStreak) -> None:
+        """Add a streak in maintenance; streaks must come in the order of their start."""
+        starts, ends = self._starts[streak.probe], self._ends[streak.probe]
+        starts.append(streak.started_at)
+        ends.append(max(streak.last_failed_at, ends[-1] if ends else streak.last_failed_at))
+
+    def has(self, failure: FailureSummary) -> bool:
+        """Return whether a failure was in maintenance."""
+        if failure.probe not in self._starts:
+            return False
+        position = bisect_right(self._starts[failure.probe], failure.at)
+        return position > 0 and self._ends[failure.probe][position - 1] >= failure.at
 
 
 def select_samples(failures: Iterable[FailureSummary]) -> tuple[FailureSummary, ...]:
@@ -65,8 +78,3 @@ def incident_number(failure: FailureSummary, incidents: Sequence[IncidentDocumen
         if is_during and each.culprit is failure.culprit and not each.in_maintenance:
             return each.number
     return None
-
-
-def _is_in(failure: FailureSummary, streak: FailureStreak) -> bool:
-    is_during = streak.started_at <= failure.at <= streak.last_failed_at
-    return failure.probe == streak.probe and is_during

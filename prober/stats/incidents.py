@@ -5,8 +5,8 @@ failure streaks with the same culprit that overlap or follow each other closely.
 """
 
 import math
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush
 from operator import itemgetter
 
@@ -94,16 +94,6 @@ def close_if_stale(streak: FailureStreak, now: float) -> FailureStreak:
     return streak
 
 
-def incidents_from_streaks(streaks: Iterable[FailureStreak]) -> tuple[Incident, ...]:
-    """Return the incidents of some streaks, in the order of their start.
-
-    Takes time in proportion to the number of streaks, apart from sorting them.
-    """
-    ordered = sorted(streaks, key=lambda each: each.started_at)
-    started = [each for each, is_first in _fold(ordered) if is_first]
-    return tuple(each.incident() for each in started)
-
-
 def newest_incidents(
     ordered: Iterable[FailureStreak], limit: int, before: IncidentKey | None = None
 ) -> tuple[Incident, ...]:
@@ -120,6 +110,69 @@ def newest_incidents(
         if len(newest) > limit:
             heappop(newest)
     return tuple(each.incident() for _, each in sorted(newest, reverse=True, key=itemgetter(0)))
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentTotals:
+    """How many incidents had one culprit, and how long they lasted within a time range."""
+
+    incidents: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentDigest:
+    """Incidents in bounded size, however many there were.
+
+    `longest` are in the order of their start; `totals` leave maintenance out.
+    """
+
+    count: int = 0
+    longest: tuple[Incident, ...] = ()
+    totals: Mapping[Culprit, IncidentTotals] = field(default_factory=dict)
+
+
+def digest_incidents(
+    ordered: Iterable[FailureStreak], since: float, until: float, limit: int
+) -> IncidentDigest:
+    """Return the number of incidents, the `limit` longest, and the totals of each culprit.
+
+    `ordered` must be in the order of their start, and is not kept. What is ongoing lasts up to
+    `until`; totals count only the time from `since` to `until`.
+    """
+    count = 0
+    longest: list[tuple[float, float, int, Incident]] = []  # a heap, the shortest on top
+    totals: dict[Culprit, IncidentTotals] = {}
+    for incident in _completed(ordered):
+        count += 1
+        heappush(longest, (incident.seconds(until), -incident.started_at, -count, incident))
+        if len(longest) > limit:
+            heappop(longest)
+        if not incident.in_maintenance:
+            before = totals.get(incident.culprit, IncidentTotals())
+            seconds = before.seconds + _seconds_within(incident, since, until)
+            totals[incident.culprit] = IncidentTotals(before.incidents + 1, seconds)
+    listed = sorted((each for *_, each in longest), key=lambda each: each.key)
+    return IncidentDigest(count, tuple(listed), totals)
+
+
+def _seconds_within(incident: Incident, since: float, until: float) -> float:
+    ended_at = until if incident.ended_at is None else min(incident.ended_at, until)
+    return max(0.0, ended_at - max(incident.started_at, since))
+
+
+def _completed(ordered: Iterable[FailureStreak]) -> Iterator[Incident]:
+    """Yield each incident as soon as no further streak can belong to it."""
+    current: dict[tuple[str, Culprit, bool], _OpenIncident] = {}
+    for each, is_first in _fold(ordered):
+        if is_first:
+            _, tenant, culprit, in_maintenance = each.key
+            before = current.get((tenant, Culprit(culprit), in_maintenance))
+            current[tenant, Culprit(culprit), in_maintenance] = each
+            if before is not None:
+                yield before.incident()
+    for each in current.values():
+        yield each.incident()
 
 
 def _fold(ordered: Iterable[FailureStreak]) -> Iterator[tuple["_OpenIncident", bool]]:

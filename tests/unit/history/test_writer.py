@@ -10,9 +10,8 @@ from prober.history.writer import HOUR_SECONDS, Entry, HistoryWriter, RunEntry
 from prober.models import SkippedRun, TokenEvent, TokenSource, TokenSourceKind, TokenStatus
 from prober.outcomes import Culprit, Reason, SkipCause, TokenEventKind
 from prober.stats.aggregates import Aggregate, TimeBucket, add_run, merge_aggregates
-from prober.stats.incidents import incidents_from_streaks
 from tests.unit.metrics.factories import an_answer
-from tests.unit.stats.factories import NOW, a_run
+from tests.unit.stats.factories import NOW, a_run, incidents_from_streaks
 
 BAD = Reason.SERVER_ERROR
 

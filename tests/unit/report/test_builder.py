@@ -5,13 +5,14 @@ from pathlib import Path
 import pytest
 
 from prober.history.reader import RetentionHorizon
-from prober.outcomes import Culprit, SkipCause
+from prober.outcomes import Culprit, Reason, SkipCause
 from prober.report import builder
 from prober.report.builder import ReportContext, build_report
 from prober.report.models import GapCause
-from prober.report.query import HistoryExtract, read_history
+from prober.report.query import MAX_INCIDENTS, HistoryExtract, read_history
 from prober.report.time_range import TimeRange
 from prober.stats.aggregates import Aggregate
+from prober.stats.incidents import FailureStreak, digest_incidents
 from prober.stats.slo import availability_from_aggregate
 from tests.unit.report.factories import DAY, TENANT, write_the_day
 from tests.unit.report.report_factory import NOW, a_report
@@ -46,13 +47,26 @@ def test_what_began_before_is_whole_and_counts_only_within(state: Path) -> None:
     assert made.availability.platform_failures == 24
 
 
-def going_on(past: HistoryExtract, last_failed_at: float) -> HistoryExtract:
-    streak = replace(past.streaks[0], ended_at=None, last_failed_at=last_failed_at)
-    return replace(past, streaks=(streak,))
+A_STREAK = FailureStreak(
+    TENANT.name,
+    "datasets",
+    Culprit.PLATFORM,
+    Reason.SERVER_ERROR,
+    "11",
+    "HTTP 500",
+    started_at=MORNING.since + 10,
+    last_failed_at=MORNING.since + 3000,
+    ended_at=MORNING.since + 3060,
+)
+
+
+def with_streaks(past: HistoryExtract, *streaks: FailureStreak) -> HistoryExtract:
+    digest = digest_incidents(streaks, MORNING.since, MORNING.until, MAX_INCIDENTS)
+    return replace(past, incidents=digest)
 
 
 def test_what_goes_on_lasted_until_the_end_of_the_span_or_now(past: HistoryExtract) -> None:
-    open_end = going_on(past, MORNING.until)
+    open_end = with_streaks(past, replace(A_STREAK, ended_at=None, last_failed_at=MORNING.until))
     [incident] = build_report(TENANT, open_end, MORNING, MADE).incidents
     assert (incident.ended_at, incident.duration_seconds) == (None, 3590)
     early = replace(MADE, now=MORNING.until - 30)
@@ -60,19 +74,28 @@ def test_what_goes_on_lasted_until_the_end_of_the_span_or_now(past: HistoryExtra
 
 
 def test_of_too_many_incidents_the_longest_are_listed_in_order(past: HistoryExtract) -> None:
-    spells = tuple(
+    streaks = [
         replace(
-            past.streaks[0],
+            A_STREAK,
             started_at=DAY + n * 1000,
             last_failed_at=DAY + n * 1000,
             ended_at=DAY + n * 1000 + n % 250,
         )
         for n in range(250)
-    )
-    made = build_report(TENANT, replace(past, streaks=spells), MORNING, MADE)
-    assert (made.incident_count, len(made.incidents)) == (250, builder.MAX_INCIDENTS)
+    ]
+    made = build_report(TENANT, with_streaks(past, *streaks), MORNING, MADE)
+    assert (made.incident_count, len(made.incidents)) == (250, MAX_INCIDENTS)
     assert made.incidents[0].started_at == DAY + 50_000
     assert [each.number for each in made.incidents] == list(range(1, 201))
+
+
+def test_each_culprit_has_one_share(past: HistoryExtract) -> None:
+    streaks = [
+        replace(A_STREAK, culprit=culprit, started_at=MORNING.since + number)
+        for number, culprit in enumerate(set(Culprit) - {Culprit.NONE})
+    ]
+    made = build_report(TENANT, with_streaks(past, *streaks), MORNING, MADE)
+    assert sorted(each.culprit for each in made.shares) == sorted(set(Culprit) - {Culprit.NONE})
 
 
 def test_of_many_probes_only_all_together_are_drawn(past: HistoryExtract) -> None:
@@ -84,9 +107,8 @@ def test_of_many_probes_only_all_together_are_drawn(past: HistoryExtract) -> Non
 
 
 def test_without_a_run_nothing_is_claimed(past: HistoryExtract) -> None:
-    empty = replace(
-        past, totals={"datasets": Aggregate({"skipped:overlap": 3})}, streaks=(), aggregates={}
-    )
+    totals = {"datasets": Aggregate({"skipped:overlap": 3})}
+    empty = replace(with_streaks(past), totals=totals, aggregates={})
     made = build_report(TENANT, empty, MORNING, MADE)
     assert made.availability.objective_met is None
     assert made.summary == ("No data for this period.",)

@@ -35,7 +35,7 @@ def test_what_happened_to_the_token_in_the_span_is_read(tmp_path: Path) -> None:
 def test_a_spell_that_ended_unwatched_before_the_span_is_not_of_it(tmp_path: Path) -> None:
     write_the_day(tmp_path, range(9 * 60, 9 * 60 + 5))
     later = TimeRange(DAY + 12 * 3600, DAY + 13 * 3600)
-    assert read_history(tmp_path, "acme-prod", later, NOW).streaks == ()
+    assert read_history(tmp_path, "acme-prod", later, NOW).incidents.count == 0
 
 
 def test_without_a_history_nothing_is_known(tmp_path: Path) -> None:

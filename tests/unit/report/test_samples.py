@@ -1,3 +1,8 @@
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
 from prober.models import ProbeResult, without_large_body
 from prober.outcomes import CLASSIFICATION, Culprit, Reason
 from prober.render.documents import (
@@ -12,8 +17,8 @@ from prober.report.samples import (
     MAX_ALIKE,
     MAX_OTHER_FAILURES,
     MAX_PLATFORM_FAILURES,
+    MaintenanceFailures,
     incident_number,
-    outside_maintenance,
     select_samples,
 )
 from prober.stats.incidents import FailureStreak
@@ -21,6 +26,17 @@ from tests.unit.report.factories import results
 from tests.unit.stats.factories import NOW
 
 BAD, DNS = Reason.SERVER_ERROR, Reason.DNS
+A_STREAK = FailureStreak(
+    "acme",
+    "datasets",
+    Culprit.PLATFORM,
+    BAD,
+    "11",
+    "",
+    NOW + 60,
+    NOW + 120,
+    in_maintenance=True,
+)
 
 
 def a_head(at: float, reason: Reason = BAD, probe: str = "datasets") -> FailureSummary:
@@ -71,19 +87,26 @@ def test_of_all_others_there_are_few() -> None:
 
 
 def test_what_failed_in_maintenance_is_left_out() -> None:
-    planned = FailureStreak(
-        "acme",
-        "datasets",
-        Culprit.PLATFORM,
-        BAD,
-        "11",
-        "",
-        NOW + 60,
-        NOW + 120,
-        in_maintenance=True,
-    )
+    maintenance = MaintenanceFailures()
+    maintenance.add(A_STREAK)
     heads = [a_head(0), a_head(60), a_head(120), a_head(121), a_head(60, probe="sources")]
-    assert outside_maintenance(heads, [planned]) == (heads[0], heads[3], heads[4])
+    assert [maintenance.has(head) for head in heads] == [False, True, True, False, False]
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 50), st.integers(0, 20)), max_size=20),
+    st.integers(-1, 75),
+)
+def test_a_failure_is_in_maintenance_if_any_streak_around_it_is(
+    spans: list[tuple[int, int]], at: int
+) -> None:
+    maintenance = MaintenanceFailures()
+    for start, length in sorted(spans):
+        maintenance.add(
+            replace(A_STREAK, started_at=NOW + start, last_failed_at=NOW + start + length)
+        )
+    expected = any(start <= at <= start + length for start, length in spans)
+    assert maintenance.has(a_head(at)) is expected
 
 
 def a_failure(result: ProbeResult, reason: Reason) -> FailureRecord:

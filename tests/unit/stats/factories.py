@@ -9,6 +9,7 @@ from prober.stats.aggregates import (
     bucket_index,
     merge_histograms,
 )
+from prober.stats.incidents import FailureStreak, Incident, newest_incidents
 
 NOW = 1_763_942_400.0  # 2025-11-24T00:00:00Z
 
@@ -48,3 +49,9 @@ def histogram_of(
     return merge_histograms(
         DurationHistogram({bucket_of(seconds): 1}) for seconds in durations_seconds
     )
+
+
+def incidents_from_streaks(streaks: Iterable[FailureStreak]) -> tuple[Incident, ...]:
+    """Return all incidents of some streaks, in the order of their start."""
+    ordered = sorted(streaks, key=lambda each: each.started_at)
+    return newest_incidents(ordered, len(ordered) + 1)[::-1]

@@ -1,6 +1,6 @@
 import gc
 import tracemalloc
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import pytest
 from hypothesis import given
@@ -12,12 +12,13 @@ from prober.stats.incidents import (
     QUIET_SECONDS,
     FailureStreak,
     Incident,
+    IncidentTotals,
     advance,
     close_if_stale,
-    incidents_from_streaks,
+    digest_incidents,
     newest_incidents,
 )
-from tests.unit.stats.factories import NOW, a_run
+from tests.unit.stats.factories import NOW, a_run, incidents_from_streaks
 
 BAD, DNS = Reason.SERVER_ERROR, Reason.DNS
 
@@ -259,3 +260,65 @@ def test_a_week_of_flapping_is_folded() -> None:
     # In quadratic time this takes many minutes, and the time limit of every test ends it.
     [incident] = incidents_from_streaks(flapping(100_800))
     assert incident.failures == 100_800
+
+
+def in_order(runs: Iterable[RunSummary]) -> list[FailureStreak]:
+    return sorted(streaks_of(runs), key=lambda each: each.started_at)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 40), st.sampled_from([BAD, DNS, Reason.OK]), st.booleans(),
+            st.sampled_from(["p", "q"]), st.sampled_from(["acme", "other"]),
+        ),
+        max_size=40,
+    ),
+    st.integers(1, 5),
+)  # fmt: skip
+def test_a_digest_says_of_incidents_what_all_of_them_say(
+    drawn: list[tuple[int, Reason, bool, str, str]], limit: int
+) -> None:
+    runs = [
+        a_run(200 * at, reason, probe=probe, tenant=tenant, in_maintenance=planned)
+        for at, reason, planned, probe, tenant in drawn
+    ]
+    streaks, since, until = in_order(runs), NOW + 900, NOW + 9000
+    every = incidents_from_streaks(streaks)
+    digest = digest_incidents(iter(streaks), since, until, limit)
+    assert digest.count == len(every)
+    longest = sorted((each.seconds(until) for each in every), reverse=True)[:limit]
+    assert sorted((each.seconds(until) for each in digest.longest), reverse=True) == longest
+    assert set(digest.longest) <= set(every)
+    assert [each.started_at for each in digest.longest] == sorted(
+        each.started_at for each in digest.longest
+    )
+    for culprit in Culprit:
+        own = [each for each in every if each.culprit is culprit and not each.in_maintenance]
+        found = digest.totals.get(culprit, IncidentTotals())
+        seconds = sum(
+            max(0.0, min(until, each.ended_at or until) - max(since, each.started_at))
+            for each in own
+        )
+        assert found.incidents == len(own)
+        assert found.seconds == pytest.approx(seconds)
+
+
+def test_a_digest_does_not_keep_what_it_has_counted() -> None:
+    def peak(count: int) -> int:
+        gc.collect()
+        tracemalloc.start()
+        digest_incidents(_apart(count), NOW, NOW + 1e9, 10)
+        peak_bytes = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return peak_bytes
+
+    assert peak(4000) < 1.5 * peak(1000)
+
+
+def _apart(count: int) -> Iterator[FailureStreak]:
+    for number in range(count):
+        at = NOW + 1000.0 * number
+        yield FailureStreak(
+            "acme", "p", Culprit.PLATFORM, BAD, "11", "evidence", at, at + 1, at + 2
+        )
