@@ -250,6 +250,11 @@ class Probe:
     environment: str | None = None
     permissions: tuple[str, ...] = ()
 
+    @property
+    def shown_path(self) -> str:
+        """The path without secrets, for everything that people or programs read."""
+        return Redactor(self.secrets).text(self.path) if self.secrets else self.path
+
 
 @dataclass(frozen=True, slots=True)
 class Tenant:

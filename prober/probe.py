@@ -6,7 +6,7 @@ rejected, try another route with the same token: a 401 of one route alone says n
 token.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from http import HTTPStatus
@@ -29,7 +29,6 @@ from prober.models import (
     Verdict,
 )
 from prober.outcomes import Endpoint, FailureKind, Reason
-from prober.redaction import Redactor
 from prober.tokens.manager import TokenLease
 from prober.tokens.oauth_client import TokenUnavailable
 from prober.tokens.route_check import ROUTE_CHECK
@@ -37,8 +36,18 @@ from prober.tokens.state_machine import TokenResponse, accepts
 from prober.version import current_version
 
 
-def build_request(tenant: Tenant, probe: Probe, token: SecretStr, *, version: str) -> Request:
+def build_request(
+    tenant: Tenant,
+    probe: Probe,
+    token: SecretStr,
+    *,
+    version: str,
+    other_secrets: tuple[SecretStr, ...] = (),
+) -> Request:
     """Return the request of `probe` to `tenant`, authorized by `token`.
+
+    `other_secrets` are not sent, but a server may know them: they and the secrets of all probes of
+    the tenant are removed from the response, too.
 
     The explicit User-Agent is necessary: the platform's CDN rejects those of HTTP libraries.
     """
@@ -48,8 +57,15 @@ def build_request(tenant: Tenant, probe: Probe, token: SecretStr, *, version: st
         headers=_headers(version, probe.headers, has_body=probe.body is not None),
         body=probe.body,
         authorization=SecretStr(f"Bearer {token.get_secret_value()}"),
-        secrets=(token, *probe.secrets),
+        secrets=(token, *other_secrets, *_all_secrets(tenant, probe)),
     )
+
+
+def _all_secrets(tenant: Tenant, probe: Probe) -> Iterator[SecretStr]:
+    yield from probe.secrets
+    for other in tenant.probes:
+        if other.secrets and other.name != probe.name:
+            yield from other.secrets
 
 
 @lru_cache(maxsize=1024)
@@ -235,7 +251,13 @@ async def _classified(exchange: HttpExchange, probe: Probe, deps: ProbeDeps) -> 
 
 async def _send(tenant: Tenant, probe: Probe, lease: TokenLease, deps: ProbeDeps) -> ProbeResult:
     started_at = deps.now()
-    request = build_request(tenant, probe, lease.token, version=current_version().version)
+    request = build_request(
+        tenant,
+        probe,
+        lease.token,
+        version=current_version().version,
+        other_secrets=lease.other_secrets,
+    )
     exchange = await deps.client.exchange(request, probe, tenant.transport)
     verdict = await _classified(exchange, probe, deps)
     return ProbeResult(tenant.name, probe.name, started_at, exchange, verdict, lease.ref)
@@ -264,7 +286,7 @@ def _without_token(
         )
     exchange = HttpExchange(
         method=probe.method,
-        url=Redactor(probe.secrets).text(tenant.base_url + probe.path),
+        url=tenant.base_url + probe.shown_path,
         total_seconds=0.0,
         failure=Failure(FailureKind.TOKEN_MISSING, unavailable.problem),
     )

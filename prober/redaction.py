@@ -46,10 +46,16 @@ _BACKSLASH = re.compile(
 )
 """Of JSON (RFC 8259, 7) and of programming languages."""
 _ENTITY = re.compile(rb"&(?:#[0-9]{1,9}|#x[0-9a-f]{1,8}|[a-z][a-z0-9]{1,31});?", re.IGNORECASE)
-_TOKEN_SHAPED = re.compile(
-    r"eyJ[\w-]{8,}\.[\w-]{4,}(?:\.[\w-]+)*"  # JSON Web Tokens (RFC 7519)
-    r"|(?<=_token)\W{1,5}[\w.~+/=-]{8,}"  # access_token=..., "refresh_token": "..."
+_NAMED_TOKEN = re.compile(r"(?<=_token)\W{1,5}[\w.~+/=-]{8,}")
+"""`access_token=...`, `"refresh_token": "..."`."""
+_DOTTED = re.compile(r"(?<![\w-])[\w-]{11,}+(?:\.[\w-]++)+")
+_JSON_BEGINNING = "eyJ"
+"""The base64url text of `{"`, with which JSON Web Tokens begin (RFC 7519)."""
+_OPAQUE = re.compile(
+    r"(?<![A-Za-z0-9_.~+/=-])(?=[A-Za-z_.~+/=-]*+[0-9])(?=[A-Z0-9_.~+/=-]*+[a-z])"
+    r"(?=[a-z0-9_.~+/=-]*+[A-Z])[A-Za-z0-9_.~+/=-]{24,}"
 )
+"""Words so long, with digits and letters of both cases, as no language has them."""
 _UNFINISHED_ESCAPE = re.compile(
     rb"(?:%u?[0-9a-f]{0,3}|\\u?\{?[0-9a-f]{0,5}|&#?x?[a-z0-9]{0,31})\Z", re.IGNORECASE
 )
@@ -98,7 +104,8 @@ class Redactor:
         secret in any form; else only that of one as it is.
         """
         if self._token_shaped:
-            text = _TOKEN_SHAPED.sub(REDACTED, text)
+            text = _OPAQUE.sub(REDACTED, _DOTTED.sub(_without_json_token, text))
+            text = _NAMED_TOKEN.sub(REDACTED, text)
         if not self._needles:
             return text
         if len(text) >= self._shortest:
@@ -198,6 +205,11 @@ class RedactorCache:
             held = tuple(ref(each, lambda _: self._known.pop(key, None)) for each in secrets)
             found = self._known[key] = held, Redactor(secrets)
         return found[1]
+
+
+def _without_json_token(found: "re.Match[str]") -> str:
+    begin = found[0].find(_JSON_BEGINNING, 0, found[0].index("."))
+    return found[0] if begin < 0 else found[0][:begin] + REDACTED
 
 
 def _decoded(view: bytes) -> Iterator[bytes]:

@@ -26,7 +26,6 @@ from prober.models import (
 )
 from prober.outcomes import Endpoint, FailureKind, SkipCause, TokenEventKind
 from prober.probe import ProbeDeps, run_probe
-from prober.redaction import Redactor
 from prober.scheduler.planner import ConcurrencyLimits, InFlight, skip_reason
 from prober.sinks import EventSink
 from prober.tokens.manager import TokenManager
@@ -205,7 +204,7 @@ class ProbeRunner(EventSink):
 
     def _internal_error_result(self, tenant: Tenant, probe: Probe, error: Exception) -> ProbeResult:
         failure = Failure(FailureKind.INTERNAL_ERROR, f"{type(error).__name__} in the prober")
-        url = Redactor(probe.secrets).text(tenant.base_url + probe.path)
+        url = tenant.base_url + probe.shown_path
         exchange = HttpExchange(probe.method, url, total_seconds=0.0, failure=failure)
         verdict = self._deps.classify(exchange, probe.expectations)
         return ProbeResult(tenant.name, probe.name, time.time(), exchange, verdict)

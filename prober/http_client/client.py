@@ -168,7 +168,7 @@ def _describe_error(error: OSError | ValueError) -> str:
 MAX_SHOWN_HEADER_CHARACTERS = 32 * 1024
 """So much of an answer's header fields is kept; what is more is cut off."""
 _NAME_CHARACTERS = 256
-_DETAIL_CHARACTERS = 1000
+_DETAIL_CHARACTERS = 300
 
 
 @dataclass(slots=True)

@@ -4,7 +4,9 @@ What an exception means depends on how far the attempt had come: a reset while T
 is the handshake's failure, the same reset after the request was sent may be anybody's.
 """
 
+import ast
 import errno
+import re
 import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +18,7 @@ from prober.http_client.protocol import BodyCorruptError
 from prober.models import Failure
 from prober.outcomes import FailureKind
 
+_BYTES_LITERAL = re.compile(r"b'(?:[^'\\]|\\.)*+'|b\"(?:[^\"\\]|\\.)*+\"")
 _RESOURCE_ERRNOS = frozenset(
     {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EAGAIN}
 )
@@ -205,4 +208,17 @@ def _describe(chain: tuple[BaseException, ...]) -> str:
         if isinstance(each, OSError) and each.strerror:
             inner = each
     text = inner.strerror if isinstance(inner, OSError) and inner.strerror else str(inner)
-    return " ".join(str(text).split())[:200] or type(inner).__name__
+    # Not cut here: of a secret that is cut before it is removed, a part would remain.
+    return " ".join(_BYTES_LITERAL.sub(_of_literal, text).split()) or type(inner).__name__
+
+
+def _of_literal(found: re.Match[str]) -> str:
+    """Return the text of a bytes literal: aiohttp quotes what it received, with its escapes.
+
+    These would be one more encoding around a secret that a server echoes.
+    """
+    try:
+        content: object = ast.literal_eval(found[0])
+    except (SyntaxError, ValueError):
+        return found[0]
+    return f"'{content.decode('latin-1')}'" if isinstance(content, bytes) else found[0]

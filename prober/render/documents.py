@@ -321,7 +321,7 @@ def _probe(tenant_status: TenantStatus, each: ProbeStatus) -> ProbeDocument:
     return ProbeDocument(
         name=each.probe.name,
         method=each.probe.method,
-        path=each.probe.path,
+        path=each.probe.shown_path,
         interval_seconds=each.probe.interval_seconds,
         is_paused=tenant_status.is_paused(each),
         skipped=each.skipped,

@@ -166,11 +166,16 @@ _FINGERPRINT_HEX_DIGITS = 8
 
 @dataclass(frozen=True, slots=True)
 class TokenLease:
-    """A token to use now, with its reference for results. `fresh`: issued for this very use."""
+    """A token to use now, with its reference for results. `fresh`: issued for this very use.
+
+    `other_secrets` are the token before this one, and the client secret that it was issued for: a
+    server may echo them as well.
+    """
 
     token: SecretStr
     ref: TokenRef
     fresh: bool = False
+    other_secrets: tuple[SecretStr, ...] = ()
 
 
 class TokenRecordStore(Protocol):
@@ -480,11 +485,21 @@ class TokenManager:
         if client is not None and client.is_fetching:
             self._retired_clients.append(client)
 
-    def _lease(self, tenant: Tenant, token: SecretStr, *, fresh: bool = False) -> TokenLease:
+    def _lease(
+        self,
+        tenant: Tenant,
+        token: SecretStr,
+        client_secret: SecretStr | None = None,
+        *,
+        fresh: bool = False,
+    ) -> TokenLease:
         # Cached, since every run needs one and a fingerprint is the cost of an HMAC.
         lease = self._leases.get(tenant.name)
         if lease is None or lease.token is not token or lease.ref.source is not tenant.token:
-            lease = TokenLease(token, TokenRef(self.fingerprint(token), tenant.token))
+            before = None if lease is None or lease.token is token else lease.token
+            others = tuple(each for each in (client_secret, before) if each is not None)
+            ref = TokenRef(self.fingerprint(token), tenant.token)
+            lease = TokenLease(token, ref, other_secrets=others)
             self._leases[tenant.name] = lease
         return replace(lease, fresh=True) if fresh else lease
 
@@ -497,11 +512,11 @@ class TokenManager:
         if cached is not None and cached.is_usable(now) and not rejected:
             if cached.needs_renewal(now):
                 client.start_fetch()
-            return self._lease(tenant, cached.token)
+            return self._lease(tenant, cached.token, client.secret)
         response = await client.fetch()
         if isinstance(response, TokenUnavailable):
             return response
-        return self._lease(tenant, response.token, fresh=True)
+        return self._lease(tenant, response.token, client.secret, fresh=True)
 
     async def _reread_source(self, tenant: str) -> None:
         if tenant in self._oauth_clients:

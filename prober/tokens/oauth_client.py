@@ -84,6 +84,11 @@ class OAuthTokenClient:
         """Whether a token request is in flight."""
         return self._fetch_task is not None
 
+    @property
+    def secret(self) -> SecretStr | None:
+        """The client's secret; None if there is none."""
+        return self._secret
+
     def set_secret(self, secret: SecretStr | None, problem: str) -> None:
         """Set a new secret, or the `problem` why there is none; drops the cached token."""
         self._secret, self._unavailable = secret, TokenUnavailable(problem)

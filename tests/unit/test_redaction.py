@@ -3,6 +3,7 @@ import gc
 import html
 import json
 import sys
+import time
 from collections.abc import Callable
 from urllib.parse import quote
 
@@ -224,6 +225,39 @@ def test_the_work_is_proportional_to_the_length_of_the_text(name: str) -> None:
         return count
 
     assert work(40_000) <= 11 * work(4_000)
+
+
+def test_what_looks_like_a_token_is_taken_out_where_tokens_are_issued() -> None:
+    redactor = Redactor([], token_shaped=True)
+    for token in ("WIgP/58waM+Dx3A5idNoDCDBwb2D~c4/dO", "rt_0aB1cD2eF3gH4iJ5kL6mN7oP8"):
+        assert redactor.text(f"client and token {token}, sorry") == (
+            "client and token [redacted], sorry"
+        )
+    for text in (
+        "AADSTS7000215: Invalid client secret provided. Ensure it is right",
+        "Trace ID: 8a2c7d1e-0b3f-4a5c-9d6e-7f8091a2b3c4 Timestamp: 2026-11-26 18:08:09Z",
+        "https://login.microsoftonline.com/error?code=7000215",
+        "8e1a2b3c4d5e6f70-FRA",
+        "",
+    ):
+        assert redactor.text(text) == text
+
+
+@pytest.mark.parametrize("piece", ["a,", "aA1,", "aA-", "A", "1a.", "eyJ", "_token="])
+def test_to_look_for_tokens_takes_time_in_proportion(piece: str) -> None:
+    redactor = Redactor([], token_shaped=True)
+
+    def steps(characters: int) -> float:
+        text = piece * (characters // len(piece))
+        return min(_processor_seconds(lambda: redactor.text(text)) for _ in range(5))
+
+    assert steps(64_000) < 60 * max(steps(4_000), 1e-5)
+
+
+def _processor_seconds(work: Callable[[], object]) -> float:
+    before = time.thread_time()
+    work()
+    return time.thread_time() - before
 
 
 def test_a_redactor_is_forgotten_with_its_secrets() -> None:
