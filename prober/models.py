@@ -221,6 +221,81 @@ class Expectations:
         )
 
 
+MAX_ITEMS = 50
+"""How many values of a probe's checks are kept in one run: of more, the worst."""
+
+
+class CheckKind(StrEnum):
+    """What the value of a check is.
+
+    `count` is the length of a list, or a whole number. `timestamp` is an ISO 8601 text, or seconds
+    since the epoch.
+    """
+
+    NUMBER = "number"
+    TIMESTAMP = "timestamp"
+    BOOLEAN = "boolean"
+    TEXT = "text"
+    COUNT = "count"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A value in the body of a successful response, and its limits; without limits it is exported.
+
+    `value` is a JMESPath expression on the body, or, with `each`, on every element of the list that
+    `each` returns; `item` names an element. With `divided_by`, the value is a ratio. `below` is an
+    exclusive limit, `min` and `max` are inclusive; a timestamp may be `max_age_seconds` old. The
+    check fails when its limits are broken in `for_runs` runs in a row. An absent value breaks them,
+    unless it `is_optional`.
+
+    A message begins with `item_words`, one for each part of the item's name, and `phrase`: "mailbox
+    a@b, folder Inbox: last synced 3 h ago". It never quotes a text, except one of `known_texts`.
+    """
+
+    name: str
+    kind: CheckKind
+    value: str
+    each: str | None = None
+    item: str | None = None
+    divided_by: str | None = None
+    min: float | None = None
+    max: float | None = None
+    below: float | None = None
+    max_age_seconds: float | None = None
+    equals: bool | float | str | None = None
+    one_of: tuple[str, ...] = ()
+    for_runs: int = 1
+    culprit: Culprit = Culprit.TENANT
+    severity: AlertSeverity | None = None
+    is_optional: bool = False
+    phrase: str = ""
+    item_words: tuple[str, ...] = ()
+    known_texts: tuple[str, ...] = ()
+
+    @property
+    def has_limits(self) -> bool:
+        """Whether the check can fail."""
+        bounds = (self.min, self.max, self.below, self.max_age_seconds, self.equals)
+        return bool(self.one_of) or any(bound is not None for bound in bounds)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """The value of a check in one response; `item` is empty for a check without `each`.
+
+    `value` is a number, whatever the kind: epoch seconds of a timestamp, 1 or 0 of a boolean. Of a
+    text with limits it is 1 if they hold, else 0; of one without, a number that changes with it.
+    None: there is no such value. `message` says the value and the limit.
+    """
+
+    check: Check
+    item: str
+    value: float | None
+    failed: bool
+    message: str
+
+
 @dataclass(frozen=True, slots=True)
 class Probe:
     """One request to a tenant, how often it is sent, and what its response must look like.
@@ -249,6 +324,12 @@ class Probe:
     project: str | None = None
     environment: str | None = None
     permissions: tuple[str, ...] = ()
+    checks: tuple[Check, ...] = ()
+
+    @property
+    def check_culprits(self) -> frozenset[Culprit]:
+        """Who may be responsible where a check fails."""
+        return frozenset(check.culprit for check in self.checks if check.has_limits)
 
     @property
     def shown_path(self) -> str:
@@ -464,7 +545,8 @@ class Verdict:
     """The classification of an exchange, and its evidence.
 
     `rule` is the row of the outcome table that matched; `evidence` says in one sentence what
-    decided; `facts` are named details worth showing (ids, locations, a bounded excerpt).
+    decided; `facts` are named details worth showing (ids, locations, a bounded excerpt). `checks`
+    are those of a successful response, None if the response was not checked.
     """
 
     outcome: Outcome
@@ -475,6 +557,7 @@ class Verdict:
     evidence: str
     latency: Latency
     facts: Mapping[str, str] = field(default_factory=lambda: _NO_PAIRS)
+    checks: tuple[CheckResult, ...] | None = None
 
     @property
     def succeeded(self) -> bool:

@@ -86,6 +86,7 @@ class Reason(StrEnum):
     MALFORMED_ENVELOPE = "malformed_envelope"
     EXPECTATION_FAILED = "expectation_failed"
     RESPONSE_TOO_LARGE = "response_too_large"
+    CHECK_FAILED = "check_failed"
 
 
 class FailureKind(StrEnum):
@@ -259,5 +260,7 @@ CLASSIFICATION = MappingProxyType(
             Outcome.API_ERROR, Culprit.TENANT, culprit_varies=True
         ),
         Reason.RESPONSE_TOO_LARGE: _PLATFORM,
+        # The culprit is that of the check.
+        Reason.CHECK_FAILED: Classification(Outcome.API_ERROR, Culprit.TENANT, culprit_varies=True),
     }
 )

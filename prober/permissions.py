@@ -96,6 +96,7 @@ NEEDS: Mapping[str, tuple[Need, ...]] = MappingProxyType(
         "general-fields": _assumed(_LABELS),
         "models": _assumed(_LABELS),
         "model-tags": _assumed(_LABELS),
+        "model-version": _assumed(_LABELS),
         "model-status": _assumed(_LABELS),
         "model-validation": _assumed(_LABELS),
         "buckets": _assumed(_BUCKETS),

@@ -6,14 +6,15 @@ rejected, try another route with the same token: a 401 of one route alone says n
 token.
 """
 
-from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Collection, Iterator
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Protocol
 
 from pydantic import SecretStr
 
+from prober.classifier.checks import RunCounts, check_response, count_runs, with_failures
 from prober.classifier.rules import route_unauthorized
 from prober.config.builtin_probes import CATALOGUE
 from prober.models import (
@@ -133,6 +134,32 @@ class HttpClient(Protocol):
         ...
 
 
+class CheckStreaks:
+    """How many runs in a row each check's limits were broken, by tenant and probe."""
+
+    def __init__(self) -> None:
+        self._counts: dict[tuple[str, str], RunCounts] = {}
+
+    def judge(self, result: ProbeResult, *, is_recorded: bool = True) -> ProbeResult:
+        """Return a result with the verdict on its checks, and count its run.
+
+        A run that is not recorded does not count. A response that was not checked neither ends nor
+        continues a streak: it says nothing about the values.
+        """
+        checks = result.verdict.checks
+        if checks is None:
+            return result
+        key = result.tenant, result.probe
+        judged, counts = count_runs(checks, self._counts.get(key, {}))
+        if is_recorded:
+            self._counts[key] = counts
+        return replace(result, verdict=with_failures(result.verdict, judged))
+
+    def keep_only(self, probes: Collection[tuple[str, str]]) -> None:
+        """Forget the streaks of all other probes."""
+        self._counts = {key: counts for key, counts in self._counts.items() if key in probes}
+
+
 @dataclass(frozen=True, slots=True)
 class ProbeDeps:
     """The dependencies of a run. `now` returns epoch seconds.
@@ -145,10 +172,16 @@ class ProbeDeps:
     classify: Callable[[HttpExchange, Expectations], Verdict]
     now: Callable[[], float]
     in_thread: Callable[[Callable[[], Verdict]], Awaitable[Verdict]] | None = None
+    check_streaks: CheckStreaks = field(default_factory=CheckStreaks)
 
 
-async def run_probe(tenant: Tenant, probe: Probe, deps: ProbeDeps) -> ProbeResult:
-    """Run a probe once and return the result; raises nothing but cancellation."""
+async def run_probe(
+    tenant: Tenant, probe: Probe, deps: ProbeDeps, *, is_recorded: bool = True
+) -> ProbeResult:
+    """Run a probe once and return the result; raises nothing but cancellation.
+
+    A run that is not recorded does not count for the checks that have to fail several times.
+    """
     lease = await deps.tokens.lease(tenant)
     if isinstance(lease, TokenUnavailable):
         return _without_token(tenant, probe, lease, deps)
@@ -161,7 +194,7 @@ async def run_probe(tenant: Tenant, probe: Probe, deps: ProbeDeps) -> ProbeResul
                 lease, result = refreshed, await _send(tenant, probe, refreshed, deps)
             result = await _confirmed(tenant, probe, lease, result, deps)
     _observe(tenant, probe, lease, result, deps.tokens)
-    return result
+    return deps.check_streaks.judge(result, is_recorded=is_recorded)
 
 
 async def _confirmed(
@@ -234,6 +267,7 @@ def _builtin(name: str, refused: Probe) -> Probe:
         headers=(),
         secrets=(),
         expectations=builtin.expectations,
+        checks=(),
     )
 
 
@@ -241,12 +275,20 @@ MAX_INLINE_BODY_BYTES = 64 * 1024
 """A larger body is classified in a thread: its JSON may have very many keys."""
 
 
-async def _classified(exchange: HttpExchange, probe: Probe, deps: ProbeDeps) -> Verdict:
+async def _classified(
+    exchange: HttpExchange, probe: Probe, started_at: float, deps: ProbeDeps
+) -> Verdict:
     """Classify an exchange; a large body in a thread, since reading it takes long."""
+    now = started_at + exchange.total_seconds
+
+    def classified() -> Verdict:
+        verdict = deps.classify(exchange, probe.expectations)
+        return check_response(probe.checks, exchange, verdict, now)
+
     response = exchange.response
     if deps.in_thread is None or response is None or len(response.body) <= MAX_INLINE_BODY_BYTES:
-        return deps.classify(exchange, probe.expectations)
-    return await deps.in_thread(lambda: deps.classify(exchange, probe.expectations))
+        return classified()
+    return await deps.in_thread(classified)
 
 
 async def _send(tenant: Tenant, probe: Probe, lease: TokenLease, deps: ProbeDeps) -> ProbeResult:
@@ -259,7 +301,7 @@ async def _send(tenant: Tenant, probe: Probe, lease: TokenLease, deps: ProbeDeps
         other_secrets=lease.other_secrets,
     )
     exchange = await deps.client.exchange(request, probe, tenant.transport)
-    verdict = await _classified(exchange, probe, deps)
+    verdict = await _classified(exchange, probe, started_at, deps)
     return ProbeResult(tenant.name, probe.name, started_at, exchange, verdict, lease.ref)
 
 

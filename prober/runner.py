@@ -69,6 +69,7 @@ class ProbeRunner(EventSink):
         self.tenants.clear()  # in place, since the web server reads the same dict
         self.tenants.update({tenant.name: tenant for tenant in tenants})
         self._probes = {(t.name, probe.name): probe for t in tenants for probe in t.probes}
+        self._deps.check_streaks.keep_only(self._probes)
         self._retry_at = {name: at for name, at in self._retry_at.items() if name in self.tenants}
         self._maintenance = {
             tenant.name: MaintenanceSchedule(tenant.maintenance) for tenant in tenants
@@ -131,7 +132,9 @@ class ProbeRunner(EventSink):
 
     async def run_once(self, tenant: str, probe: str) -> ProbeResult:
         """Run a probe on request and return its result, which is not recorded."""
-        return await run_probe(self.tenants[tenant], self._probes[tenant, probe], self._deps)
+        return await run_probe(
+            self.tenants[tenant], self._probes[tenant, probe], self._deps, is_recorded=False
+        )
 
     def _skip_reason(self, tenant: str, probe: str, delay_seconds: float) -> SkipCause | None:
         same_probe = self._in_flight[(tenant, probe)]

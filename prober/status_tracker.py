@@ -107,8 +107,14 @@ class StatusTracker(EventSink):
         status, run = self._status_by_probe[key], summarize(result)
         _, streak = advance(status.streak, run)
         slow = slow_components(result.verdict.latency, status.probe)
+        checks = result.verdict.checks
         self._status_by_probe[key] = ProbeStatus(
-            status.probe, without_large_body(result), streak, slow
+            status.probe,
+            without_large_body(result),
+            streak,
+            slow,
+            checks=status.checks if checks is None else checks,
+            checked_at=status.checked_at if checks is None else result.started_at,
         )
         self._add(result.tenant, result.started_at, bucket_for(run))
         self._recent[result.tenant].add(run)

@@ -69,6 +69,11 @@ def check_expression(expression: str) -> str | None:
     return None
 
 
+def search(expression: str, document: object) -> object:
+    """Return what a JMESPath expression finds; may raise any exception."""
+    return _INTERPRETER.visit(_compiled(expression).parsed, document)
+
+
 @lru_cache(maxsize=1024)
 def _compiled(expression: str) -> ParsedResult:
     return jmespath.compile(expression)
@@ -80,7 +85,7 @@ def _check_jmespath(expression: str, document: object) -> str | None:
     Only `true` itself counts. JMESPath treats 0 as true, so `length(results)` would always hold.
     """
     try:
-        value = _INTERPRETER.visit(_compiled(expression).parsed, document)
+        value = search(expression, document)
     except JMESPathTypeError as error:
         return (
             f"the expectation {_quoted(expression)} cannot be evaluated: "

@@ -94,8 +94,10 @@ def _candidate_rules(observation: Observation) -> tuple[Rule, ...]:
 def describe_rules() -> tuple[RuleDescription, ...]:
     """Return all rules as data, in order."""
     rows = list(map(describe_rule, RULES))
-    after = next(index for index, row in enumerate(rows) if row.number == "8")
-    return (*rows[: after + 1], ROUTE_UNAUTHORIZED_RULE, *rows[after + 1 :])
+    for number, rule in (("8", ROUTE_UNAUTHORIZED_RULE), ("13", CHECK_FAILED_RULE)):
+        after = max(index for index, row in enumerate(rows) if row.number == number)
+        rows.insert(after + 1, rule)
+    return tuple(rows)
 
 
 def route_unauthorized(verdict: Verdict, accepted_route: str) -> Verdict:
@@ -402,3 +404,13 @@ ROUTE_UNAUTHORIZED_RULE = RuleDescription(
     Responder.PLATFORM,
 )
 """What `route_unauthorized` decides; the responder is that of the 401, rarely a gateway."""
+
+CHECK_FAILED_RULE = RuleDescription(
+    "13a",
+    "platform: 2xx with an ok envelope; a check of the content fails (culprit: that of the check)",
+    CLASSIFICATION[Reason.CHECK_FAILED].outcome,
+    Reason.CHECK_FAILED,
+    CLASSIFICATION[Reason.CHECK_FAILED].culprit,
+    Responder.PLATFORM,
+)
+"""What `checks.with_failures` decides; it takes the time and earlier runs to know."""

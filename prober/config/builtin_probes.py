@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from urllib.parse import quote
 
-from prober.models import Expectations
+from prober.config import builtin_checks as checks
+from prober.models import Check, Expectations
 from prober.outcomes import Culprit
 
 _PROJECT = re.compile(r"[A-Za-z0-9_.-]{1,1024}")
@@ -52,6 +53,7 @@ class BuiltinProbe:
     method: str = "GET"
     body: object = None
     expectations: Expectations = ANY_OK
+    checks: tuple[Check, ...] = ()
     is_official: bool = True
     is_billable: bool = False
     is_write: bool = False
@@ -80,30 +82,99 @@ _DATASET = "/api/v1/datasets/{dataset}"
 _SOURCE = "/api/v1/sources/{source}"
 _STREAM = _DATASET + "/streams/{stream}"
 _MODEL = _DATASET + "/labellers/{model_version}"
-_PRIVATE_MODEL = "/api/_private/datasets/{dataset}/labellers"
+_PRIVATE_DATASET = "/api/_private/datasets/{dataset}"
+_PRIVATE_MODEL = _PRIVATE_DATASET + "/labellers"
 
 CATALOGUE: Mapping[str, BuiltinProbe] = MappingProxyType(
     {
         probe.name: probe
         for probe in (
             BuiltinProbe(
-                "current-user", "/auth/user", expectations=_object_at("user"), is_official=False
+                "current-user",
+                "/auth/user",
+                expectations=_object_at("user"),
+                checks=checks.CURRENT_USER,
+                is_official=False,
             ),
-            BuiltinProbe("datasets", "/api/v1/datasets", expectations=_list_of("datasets")),
-            BuiltinProbe("sources", "/api/v1/sources", expectations=_list_of("sources")),
-            BuiltinProbe("projects", "/api/v1/projects", expectations=_list_of("projects")),
+            BuiltinProbe(
+                "datasets",
+                "/api/v1/datasets",
+                expectations=_list_of("datasets"),
+                checks=checks.DATASETS,
+            ),
+            BuiltinProbe(
+                "sources",
+                "/api/v1/sources",
+                expectations=_list_of("sources"),
+                checks=checks.SOURCES,
+            ),
+            BuiltinProbe(
+                "projects",
+                "/api/v1/projects",
+                expectations=_list_of("projects"),
+                checks=checks.PROJECTS,
+            ),
             BuiltinProbe(
                 "not-found",
                 "/api/v1/nonexistent_page",
                 expectations=Expectations(status=404, culprit=Culprit.PLATFORM),
             ),
-            BuiltinProbe("dataset", _DATASET, expectations=_object_at("dataset")),
+            BuiltinProbe(
+                "dataset",
+                _DATASET,
+                expectations=_object_at("dataset"),
+                checks=checks.GENERAL_FIELDS,
+            ),
             BuiltinProbe("source", _SOURCE, expectations=_object_at("source")),
-            BuiltinProbe("streams", _DATASET + "/streams", expectations=_list_of("streams")),
+            BuiltinProbe(
+                "dataset-statistics",
+                _PRIVATE_DATASET + "/statistics",
+                "POST",
+                {"comment_filter": {}},
+                expectations=_object_at("statistics"),
+                checks=checks.SOURCE_COMMENTS,
+                is_official=False,
+            ),
+            BuiltinProbe(
+                "labels",
+                _PRIVATE_DATASET + "/label-groups",
+                expectations=_list_of("label_groups"),
+                checks=checks.LABELS,
+                is_official=False,
+            ),
+            BuiltinProbe(
+                "models",
+                _PRIVATE_MODEL,
+                "POST",
+                {},
+                expectations=_list_of("labellers"),
+                checks=checks.MODELS,
+                is_official=False,
+            ),
+            BuiltinProbe(
+                "model-tags",
+                _DATASET + "/model-tags",
+                expectations=_list_of("model_tags"),
+                checks=checks.MODEL_TAGS,
+            ),
+            # A pinned version that is gone is a 404: the streams that use it stand still.
+            BuiltinProbe(
+                "model-version", _MODEL + "/validation", expectations=_object_at("validation")
+            ),
+            BuiltinProbe(
+                "streams",
+                _DATASET + "/streams",
+                expectations=_list_of("streams"),
+                checks=checks.STREAMS,
+            ),
+            BuiltinProbe(
+                "stream", _STREAM, expectations=_object_at("stream"), checks=checks.STREAM
+            ),
             BuiltinProbe(
                 "stream-results",
                 _STREAM + "/results?max_results=1",
                 expectations=_list_of("results"),
+                checks=checks.STREAM_RESULTS,
             ),
             BuiltinProbe(
                 "stream-fetch",
@@ -111,6 +182,7 @@ CATALOGUE: Mapping[str, BuiltinProbe] = MappingProxyType(
                 "POST",
                 {"size": 1},
                 expectations=_list_of("results"),
+                checks=checks.STREAM_FETCH,
             ),
             BuiltinProbe(
                 "messages", _SOURCE + "/comments/{comment}", expectations=_object_at("comment")
@@ -121,35 +193,70 @@ CATALOGUE: Mapping[str, BuiltinProbe] = MappingProxyType(
                 "POST",
                 {"comment_filter": {}},
                 expectations=_object_at("statistics"),
+                checks=checks.SOURCE_COMMENTS,
             ),
             BuiltinProbe(
                 "model-status",
                 _PRIVATE_MODEL + "/status",
                 expectations=_object_at("dataset_status"),
+                checks=checks.MODEL_STATUS,
                 is_official=False,
             ),
             BuiltinProbe(
                 "model-validation",
                 _PRIVATE_MODEL + "/latest/validation",
                 expectations=_object_at("validation"),
+                checks=checks.MODEL_VALIDATION,
                 is_official=False,
             ),
             BuiltinProbe(
                 "mailbox-sync",
                 "/api/_private/buckets/id:{bucket}/keyed-sync-states/",
                 expectations=_list_of("keyed_sync_states"),
+                checks=checks.MAILBOX_SYNC,
                 is_official=False,
             ),
             BuiltinProbe(
                 "integrations",
                 "/api/_private/integrations",
                 expectations=_list_of("integrations"),
+                checks=checks.INTEGRATIONS,
+                is_official=False,
+            ),
+            BuiltinProbe(
+                "integration-errors",
+                "/api/_private/integrations/{integration}/errors",
+                expectations=_list_of("errors"),
+                checks=checks.INTEGRATION_ERRORS,
+                is_official=False,
+            ),
+            BuiltinProbe(
+                "buckets",
+                "/api/_private/buckets",
+                expectations=_list_of("buckets"),
+                checks=checks.BUCKETS,
+                is_official=False,
+            ),
+            BuiltinProbe(
+                "bucket",
+                "/api/_private/buckets/id:{bucket}",
+                expectations=_object_at("bucket"),
+                is_official=False,
+            ),
+            BuiltinProbe(
+                "ixp-consumability",
+                "/api/_private/ixp/consumability",
+                expectations=Expectations(
+                    jmespath="type(can_consume_runtime) == 'boolean'", culprit=Culprit.PLATFORM
+                ),
+                checks=checks.IXP,
                 is_official=False,
             ),
             BuiltinProbe(
                 "quotas",
                 "/api/_private/quotas",
                 expectations=_list_of("quotas"),
+                checks=checks.QUOTAS,
                 is_official=False,
             ),
             BuiltinProbe(
@@ -165,6 +272,7 @@ CATALOGUE: Mapping[str, BuiltinProbe] = MappingProxyType(
                 "POST",
                 "{uid}",
                 expectations=_list_of("predictions"),
+                checks=checks.PREDICTIONS,
             ),
             BuiltinProbe("predict", _MODEL + "/predict", "POST", "{json}", is_billable=True),
             BuiltinProbe(
@@ -193,12 +301,17 @@ DEFAULT_PROBES = ("current-user", "datasets", "sources", "projects", "not-found"
 """The probes of a tenant that names none."""
 
 
+PROJECT_PARAMETERS = frozenset({"dataset", "source", "integration"})
+"""Parameters that are names within a project."""
+
+
 def path_segment(parameter: str, value: str, project: str | None) -> str:
     """Return a parameter as part of the path, percent-encoded; raises ValueError.
 
-    A dataset or source is `id:<16 hex>`, or `project/name`: two segments, as documented.
+    A dataset or source is `id:<16 hex>`, or `project/name`: two segments, as documented. An
+    integration is `project/name`.
     """
-    if parameter in {"dataset", "source"}:
+    if parameter in PROJECT_PARAMETERS:
         return _project_path(parameter, value, project)
     pattern, form = _FORMS[parameter]
     if not pattern.fullmatch(value) or value in {".", ".."}:
@@ -216,7 +329,7 @@ _FORMS = {
 
 
 def _project_path(parameter: str, value: str, project: str | None) -> str:
-    if _BY_ID.fullmatch(value):
+    if _BY_ID.fullmatch(value) and parameter != "integration":
         return value
     owner, _, name = value.rpartition("/")
     owner = owner or project or ""

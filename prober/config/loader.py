@@ -31,7 +31,6 @@ from prober.config.schema import (
     MaintenanceEntry,
     NamedProbe,
     ProbeRef,
-    Slug,
     TenantEntry,
     Token,
 )
@@ -47,7 +46,7 @@ from prober.config.sections import (
     WebSettings,
 )
 from prober.config.state_path import state_directory
-from prober.config.strict_model import EXTENSION
+from prober.config.strict_model import EXTENSION, Slug
 from prober.config.texts import with_texts
 from prober.config.web_config import WebConfig, read_web_config
 from prober.config.yaml import KeyPath, Note, format_key_path

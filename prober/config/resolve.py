@@ -19,10 +19,13 @@ from prober.config import consents
 from prober.config.builtin_probes import (
     CATALOGUE,
     DEFAULT_PROBES,
+    PROJECT_PARAMETERS,
     BuiltinProbe,
     check_project,
     path_segment,
 )
+from prober.config.check_schema import Checked
+from prober.config.checks import resolve_checks
 from prober.config.config_checks import tenant_warnings
 from prober.config.probe_sets import LocatedProbe, expand
 from prober.config.schema import (
@@ -55,6 +58,7 @@ from prober.file_signature import ConfigSources
 from prober.maintenance import MaintenanceWindow
 from prober.models import (
     SINGLE_SHARD,
+    Check,
     Expectations,
     OAuthClient,
     Probe,
@@ -72,7 +76,7 @@ Problems = list[Note]
 _T = TypeVar("_T")
 
 _PARAMETERS = (
-    "dataset", "source", "stream", "comment", "uid", "bucket", "model_version",
+    "dataset", "source", "stream", "comment", "uid", "bucket", "integration", "model_version",
 )  # fmt: skip
 _MIN_INTERVAL_SECONDS = 1.0
 
@@ -166,6 +170,8 @@ def resolve_probe(
                 writes=consents.writes(custom.method, custom.path),
             )
         request = _custom_request(use, custom)
+        # Problems of the definition itself are reported once: see `check_custom`.
+        base, _ = resolve_checks((), custom.checks)
     elif builtin is not None:
         layers = OptionLayers.of(entry, catalog.defaults, use)
         path, problems = _builtin_path(builtin, use)
@@ -176,12 +182,15 @@ def resolve_probe(
             writes="writes data" if builtin.is_write else None,
         )
         request = _builtin_request(use, builtin, path)
+        base = builtin.checks
     elif use.use in catalog.broken:
         return None, []
     else:
         known = {*CATALOGUE, *catalog.custom, *catalog.sets}
         return None, [(("use",), _unknown(use.use, known))]
-    probe, problems = _build_probe(request, layers, problems + _project_problems(use))
+    checks, check_problems = _checks(use, base)
+    problems += check_problems + _project_problems(use)
+    probe, problems = _build_probe(replace(request, checks=checks), layers, problems)
     if probe is None:
         return None, problems
     # What a custom probe needs is not known, whatever its name.
@@ -201,14 +210,15 @@ def _in_project(probe: Probe, use: ProbeRef, entry: TenantEntry, builtin: str) -
 
 
 def project_of(use: ProbeRef) -> str | None:
-    """Return the project that a probe belongs to: that of its dataset or source, or `project`."""
-    owners = [name.rpartition("/")[0] for name in (use.dataset, use.source) if name is not None]
+    """Return the project that a probe belongs to: that of its object in a project, or `project`."""
+    names = (use.dataset, use.source, use.integration)
+    owners = [name.rpartition("/")[0] for name in names if name is not None]
     return next((owner for owner in owners if owner), use.project)
 
 
 def _project_problems(use: ProbeRef) -> Problems:
-    if use.project is None or use.dataset is not None or use.source is not None:
-        return []  # of a dataset or source, it is checked as a part of the path
+    if use.project is None or any(getattr(use, name) is not None for name in PROJECT_PARAMETERS):
+        return []  # of a dataset, source or integration, it is checked as a part of the path
     try:
         check_project(use.project)
     except ValueError as error:
@@ -218,16 +228,22 @@ def _project_problems(use: ProbeRef) -> Problems:
 
 def check_custom(probe: CustomProbe) -> Problems:
     """Return what is wrong with a custom probe itself, even if no tenant uses it."""
+    problems = _checks(probe, ())[1]
     if probe.method == "DELETE":
-        return [(("method",), consents.NEVER)]
+        return [*problems, (("method",), consents.NEVER)]
     if consents.is_refused(probe.method, probe.path):
-        return [(("path",), consents.NEVER)]
+        return [*problems, (("path",), consents.NEVER)]
     override = consents.method_override(probe.headers, probe.query, probe.path, probe.json_body)
     if override is None:
-        return []
+        return problems
     key, name = override
     message = f"'{name}' would change what the request does: write the request itself in its place"
-    return [((key,) if key == "path" else (key, name), message)]
+    return [*problems, ((key,) if key == "path" else (key, name), message)]
+
+
+def _checks(written: Checked, base: Sequence[Check]) -> tuple[tuple[Check, ...], Problems]:
+    checks, problems = resolve_checks(base, written.checks)
+    return checks, [(("checks", *path), message) for path, message in problems]
 
 
 def check_defaults(defaults: Defaults) -> Problems:
@@ -251,6 +267,7 @@ class _Request:
     headers: tuple[tuple[str, str], ...]
     expectations: Expectations
     secrets: tuple[SecretStr, ...] = ()
+    checks: tuple[Check, ...] = ()
 
 
 def _missing_consents(
@@ -328,7 +345,7 @@ def _builtin_path(builtin: BuiltinProbe, use: ProbeRef) -> tuple[str, Problems]:
 
 
 def _unexpected_parameters(use: ProbeRef, wanted: Sequence[str]) -> Problems:
-    allowed = {*wanted, *(["project"] if {"dataset", "source"} & set(wanted) else [])}
+    allowed = {*wanted, *(["project"] if PROJECT_PARAMETERS & set(wanted) else [])}
     given = [name for name in _PARAMETERS if getattr(use, name) is not None]  # not the project
     if use.json_body is not None:
         given.append("json")
@@ -366,6 +383,7 @@ def _build_probe(
         headers=request.headers,
         secrets=request.secrets,
         expectations=request.expectations,
+        checks=request.checks,
         interval_seconds=interval,
         timeout_seconds=timeout,
         connect_timeout_seconds=connect_timeout,

@@ -24,6 +24,7 @@ from pydantic import (
 
 from prober.classifier.expectations import check_expression
 from prober.config.addresses import BASE_URL, is_url
+from prober.config.check_schema import Checked
 from prober.config.consents import normalized_route
 from prober.config.sections import (
     HistorySettings,
@@ -36,13 +37,12 @@ from prober.config.sections import (
     TokenSettings,
     WebSettings,
 )
-from prober.config.strict_model import ExtensibleModel, StrictModel, default
+from prober.config.strict_model import ExtensibleModel, Slug, StrictModel, default
 from prober.config.text_schema import VARIABLE, Text, WrittenText, is_header_value
 from prober.formatting import Duration, Size
 from prober.maintenance import MaintenanceWindow, first_utc_time, validate_cron
 from prober.models import AlertSeverity, ConnectionPolicy
 
-Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 LABEL_PATTERN = r"^[a-zA-Z_][a-zA-Z0-9_]{0,62}$"
 LabelName = Annotated[str, StringConstraints(pattern=LABEL_PATTERN)]
 AddressPart = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$")]
@@ -222,7 +222,7 @@ class Consents(StrictModel):
     """Consent to a request that writes data."""
 
 
-class ProbeRef(ProbeOptions, Consents):
+class ProbeRef(ProbeOptions, Consents, Checked):
     """A probe of a tenant: a built-in or a custom probe with its parameters."""
 
     use: str
@@ -245,6 +245,8 @@ class ProbeRef(ProbeOptions, Consents):
     """Parameter: a comment's uid: the source's id, a dot, the comment's id."""
     bucket: str | None = None
     """Parameter: a bucket's id, 16 hex digits."""
+    integration: str | None = None
+    """Parameter: the integration's name, or `project/name`."""
     model_version: Annotated[
         str | None, BeforeValidator(_int_as_text, json_schema_input_type=str | int | None)
     ] = None
@@ -312,7 +314,7 @@ _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")
 _DOT_SEGMENT = re.compile(r"/(\.|%2e){1,2}(/|$)", re.IGNORECASE)
 
 
-class CustomProbe(ProbeOptions, Consents):
+class CustomProbe(ProbeOptions, Consents, Checked):
     """A custom probe."""
 
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "GET"

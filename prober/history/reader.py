@@ -24,7 +24,9 @@ from prober.history.codec import (
 )
 from prober.history.schema import FILE_NAME, FORMAT
 from prober.history.writer import BUCKET_COLUMNS, HOUR_SECONDS, MINUTE_SECONDS, STREAK_COLUMNS
+from prober.models import CheckKind
 from prober.outcomes import Reason, RejectionCause, SkipCause, TokenEventKind
+from prober.render.checks import ValueSeries
 from prober.render.documents import (
     FailureRecord,
     FailureSummary,
@@ -34,7 +36,13 @@ from prober.render.documents import (
     request_ids,
 )
 from prober.sqlite import open_to_read, translate_sqlite_errors
-from prober.stats.aggregates import SKIPPED, Aggregate, TimeBucket, merge_aggregates
+from prober.stats.aggregates import (
+    BUCKET_SECONDS,
+    SKIPPED,
+    Aggregate,
+    TimeBucket,
+    merge_aggregates,
+)
 from prober.stats.incidents import FailureStreak, Incident, IncidentKey, newest_incidents
 
 
@@ -81,6 +89,7 @@ Aggregates = Mapping[str, Mapping[float, Aggregate]]
 
 _BUCKET_COLUMNS = ", ".join(BUCKET_COLUMNS)
 _SUM_COLUMNS = ", ".join(f"sum({name})" for name in BUCKET_COLUMNS)
+MAX_VALUE_SERIES = 500
 _MAX_PARAMETERS = 500  # SQLite takes 999 parameters at least, however it was built
 
 
@@ -185,6 +194,30 @@ class HistoryReader:
                         if at not in found and _is_data(aggregate)
                     )
         return frozenset(found)
+
+    def values(
+        self, tenant: str, since: float, until: float, step_seconds: int
+    ) -> tuple[ValueSeries, ...]:
+        """Return what checks found, by probe, check and item: the last value of each step.
+
+        A step starts at a multiple of its length. At most `MAX_VALUE_SERIES` series, those that
+        got a value last.
+        """
+        with self._connection.reading() as connection:
+            if connection is None:
+                return ()
+            rows = connection.execute(
+                "SELECT value_series.id, probe.name, check_name, item, kind FROM value_series"
+                " JOIN probe ON probe.id = value_series.probe"
+                " WHERE tenant = ? AND last_at >= ? ORDER BY last_at DESC LIMIT ?",
+                (tenant, since, MAX_VALUE_SERIES),
+            ).fetchall()
+            found = [
+                ValueSeries(probe, check, item, kind, points)
+                for series, probe, check, item, kind in decode_rows(rows, _value_series)
+                if (points := _value_points(connection, series, since, until, step_seconds))
+            ]
+        return tuple(sorted(found, key=lambda each: (each.probe, each.check, each.item)))
 
     def streaks(
         self, since: float, until: float, tenant: str | None = None
@@ -343,6 +376,24 @@ def _is_data(aggregate: Aggregate) -> bool:
 
 _AggregateRow = tuple[str, int, Aggregate]
 """A probe's name, when (epoch seconds) the hour or minute starts, and its aggregate."""
+
+
+def _value_series(row: tuple[int, str, str, str, str]) -> tuple[int, str, str, str, CheckKind]:
+    series, probe, check, item, kind = row
+    return series, str(probe), str(check), str(item), CheckKind(kind)
+
+
+def _value_points(
+    connection: sqlite3.Connection, series: int, since: float, until: float, step_seconds: int
+) -> tuple[tuple[float, float], ...]:
+    first = since // BUCKET_SECONDS * BUCKET_SECONDS
+    rows = connection.execute(
+        # With max(), SQLite takes the other columns from the row that has the greatest start.
+        "SELECT start / ? * ?, value, max(start) FROM probe_value"
+        " WHERE series = ? AND start >= ? AND start < ? GROUP BY start / ? ORDER BY start",
+        (step_seconds, step_seconds, series, first, until, step_seconds),
+    )
+    return tuple(decode_rows(rows, lambda row: (float(row[0]), float(row[1]))))
 
 
 def _last_run(

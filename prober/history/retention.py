@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Callable
 
+from prober.history.values import delete_value_series
 from prober.history.writer import HOUR_SECONDS, MINUTE_SECONDS, HistoryWriter
 from prober.outcomes import HistoryDropReason
 
@@ -40,6 +41,10 @@ _DELETE_OLD_ROWS = (
     (
         "DELETE FROM time_bucket WHERE (tenant, start) IN"
         " (SELECT tenant, start FROM time_bucket WHERE start < ? ORDER BY start LIMIT ?)"
+    ),
+    (
+        "DELETE FROM probe_value WHERE (series, start) IN"
+        " (SELECT series, start FROM probe_value WHERE start < ? ORDER BY start LIMIT ?)"
     ),
 )
 
@@ -123,6 +128,7 @@ class Retention:
         self._remaining_probes = self._remaining_probes[_BATCH_PROBES:]
         for probe in batch:
             _delete_aggregates(connection, probe, cutoff)
+            delete_value_series(connection, probe, cutoff)
 
     def _make_room(self, connection: sqlite3.Connection, now: float) -> None:
         """Delete the oldest failures if they take more than their share, else the oldest day."""
@@ -138,6 +144,7 @@ class Retention:
         for (probe,) in connection.execute("SELECT id FROM probe").fetchall():
             _delete_aggregates(connection, probe, self._deleted_before)
         connection.execute("DELETE FROM time_bucket WHERE start < ?", (self._deleted_before,))
+        connection.execute("DELETE FROM probe_value WHERE start < ?", (self._deleted_before,))
         _save_horizon(connection, "everything", self._deleted_before)
 
     def _delete_oldest_failures(self, connection: sqlite3.Connection, now: float) -> None:

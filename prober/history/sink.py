@@ -107,6 +107,7 @@ class HistorySink(EventSink):
                 summarize(result),
                 without_large_body(result) if failed else None,
                 result.verdict.facts,
+                result.verdict.checks or (),
             )
         )
 

@@ -25,7 +25,8 @@ from prober.history.codec import (
     unpack_minutes,
 )
 from prober.history.schema import FILE_NAME, FORMAT
-from prober.models import ProbeResult, SkippedRun, TokenEvent
+from prober.history.values import ProbeValues, ValueStore
+from prober.models import CheckResult, ProbeResult, SkippedRun, TokenEvent
 from prober.outcomes import SkipCause
 from prober.sqlite import open_to_write
 from prober.stats.aggregates import (
@@ -139,11 +140,12 @@ ProbeKey = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class RunEntry:
-    """A run, its whole result if it failed, and the facts of its verdict."""
+    """A run, its whole result if it failed, the facts of its verdict, and its checks' values."""
 
     run: RunSummary
     failure: ProbeResult | None = None
     facts: Mapping[str, str] = field(default_factory=dict)
+    checks: Sequence[CheckResult] = ()
 
 
 Entry = RunEntry | SkippedRun | TokenEvent
@@ -175,6 +177,7 @@ class HistoryWriter:
         )
         self._unpacked_hours: set[tuple[int, int]] = set(hours)
         self._slow_requests = SlowRequestStore(connection)
+        self._values = ValueStore(connection)
 
     @classmethod
     def open(cls, directory: Path, on_quarantine: Callable[[Path, str], None]) -> "HistoryWriter":
@@ -206,6 +209,11 @@ class HistoryWriter:
             self._add_aggregates(runs, skips)
             self._add_buckets(runs, skips)
             self._slow_requests.add((entry.run, entry.facts) for entry in runs)
+            self._values.add(
+                ProbeValues(self._probe_id((e.run.tenant, e.run.probe)), e.run.at, e.checks)
+                for e in runs
+                if e.checks
+            )
             for entry in runs:
                 self._add_verdict_change(entry.run)
                 self._advance_streak(entry.run)

@@ -80,7 +80,7 @@ METRIC_DEFINITIONS = (
     MetricDefinition(
         "prober_probe_consecutive_failures",
         MetricType.GAUGE,
-        "Consecutive failures with this culprit, 0 for all others.",
+        "Consecutive failures with this culprit, 0 for all others; without failed checks.",
         (*_PROBE, "culprit"),
     ),
     MetricDefinition(
@@ -176,6 +176,24 @@ METRIC_DEFINITIONS = (
         MetricType.COUNTER,
         "Platform responses whose duration could not be split, by kind of anomaly.",
         (*_PROBE, "kind"),
+    ),
+    MetricDefinition(
+        "prober_probe_value",
+        MetricType.GAUGE,
+        "Value of a check in the last response that was checked; of a boolean 1 or 0.",
+        (*_PROBE, "check", "item"),
+    ),
+    MetricDefinition(
+        "prober_probe_value_timestamp_seconds",
+        MetricType.GAUGE,
+        "Value of a check of a timestamp in the last response that was checked.",
+        (*_PROBE, "check", "item"),
+    ),
+    MetricDefinition(
+        "prober_probe_check_failed",
+        MetricType.GAUGE,
+        "Whether a check failed in the last response that was checked (1) or not (0).",
+        (*_PROBE, "check", "culprit", "severity"),
     ),
     MetricDefinition(
         "prober_measurements_discarded_total",

@@ -29,7 +29,7 @@ from prober.metrics.definitions import (
     MetricDefinition,
     MetricType,
 )
-from prober.models import PHASE_NAMES, Tenant
+from prober.models import MAX_ITEMS, PHASE_NAMES, Probe, Tenant
 from prober.outcomes import (
     CLASSIFICATION,
     Culprit,
@@ -242,6 +242,13 @@ class LabelledSamples:
         if values != self.values:
             self._set_values(dict(values))
 
+    def replace_series(self, values: Mapping[Labels, float]) -> None:
+        """Set the values of the series with these label values; all others become absent."""
+        keyed = {"\0".join(suffix): suffix for suffix in values}
+        if keyed != dict(self.suffixes):
+            self.suffixes = keyed
+        self.replace(dict(zip(keyed, values.values(), strict=True)))
+
     def refresh(self) -> None:
         """Render the text again."""
         # Cleared first: a change that comes later must mark the samples again.
@@ -370,7 +377,7 @@ def verdict_labels(reason: Reason, culprit: Culprit) -> Labels:
 
 
 # Reasons whose culprit varies are left out: which culprits a probe can have is known by its
-# expectations.
+# expectations and checks.
 _RUNS: _Suffixes = MappingProxyType(
     {
         run_kind(reason, row.culprit): verdict_labels(reason, row.culprit)
@@ -402,6 +409,7 @@ _SUFFIXES: Mapping[str, _Suffixes] = MappingProxyType(
         "prober_history_dropped_total": _label_values(HistoryDropReason),
         "prober_sink_failures_total": _label_values(SINK_NAMES),  # other sinks: once they fail
         "prober_shard_active": _label_values(("0",)),  # redefined where there are more shards
+        "prober_probe_check_failed": MappingProxyType({}),  # as the probe's checks have it
     }
 )
 _ABSENT_AT_START = frozenset(
@@ -409,6 +417,8 @@ _ABSENT_AT_START = frozenset(
         "prober_probe_last_duration_seconds",
         "prober_probe_last_phase_duration_seconds",
         "prober_probe_last_tcp_rtt_seconds",
+        "prober_probe_value",
+        "prober_probe_value_timestamp_seconds",
         "prober_token_info",
         "prober_token_expiry_timestamp_seconds",
         "prober_tls_certificate_expiry_timestamp_seconds",
@@ -482,6 +492,10 @@ class MetricRegistry:
         # A family per tenant has one label: the probe is cut off from the owner.
         return None if family is None else family.histogram(owner[: len(family.labels)])
 
+    def drop(self, name: str, owner: Labels) -> None:
+        """Delete the series of an owner in one family."""
+        self._families[name].drop(owner)
+
     def keep_only(self, owners: Mapping[Labels, Collection[Labels]]) -> None:
         """Delete the series of every owner that is not in `owners`.
 
@@ -497,19 +511,28 @@ class MetricRegistry:
 def series_estimate(tenants: Sequence[Tenant], histograms: HistogramScope) -> int:
     """Return how many series this configuration has at start, without creating them.
 
-    Later there are at most 18 more for each probe (three latency components, seven phases, seven
-    more status codes, a round-trip time), two for each token, and one for each host.
+    The values of checks are counted as many as there can be. Later there are at most 18 more for
+    each probe (three latency components, seven phases, seven more status codes, a round-trip time),
+    two for each token, and one for each host.
     """
     owner_counts = {
         (): 1,
         ("tenant",): len(tenants),
         ("tenant", "probe"): sum(len(tenant.probes) for tenant in tenants),
     }
-    expectations = [probe.expectations for tenant in tenants for probe in tenant.probes]
-    return sum(len(each.culprits) for each in expectations) + sum(
+    probes = [probe for tenant in tenants for probe in tenant.probes]
+    of_probes = sum(len(each.expectations.culprits) + _check_series(each) for each in probes)
+    return of_probes + sum(
         _series_at_start(definition) * owner_counts.get(definition.owner_labels, 0)
         for definition in _definitions(histograms)
     )
+
+
+def _check_series(probe: Probe) -> int:
+    """Return the greatest number of series of a probe's checks: values, failed or not, runs."""
+    values = sum(MAX_ITEMS if check.each else 1 for check in probe.checks)
+    gauges = sum(check.has_limits for check in probe.checks)
+    return min(values, MAX_ITEMS) + gauges + len(probe.check_culprits)
 
 
 def _series_at_start(definition: MetricDefinition) -> int:

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from prometheus_client.registry import CollectorRegistry
 
 from prober.classifier.observation import is_trustworthy, slow_components
+from prober.metrics.checks import CheckMetrics
 from prober.metrics.exposition import RegistryCollector, iter_exposition
 from prober.metrics.registry import (
     LOOP_LAG,
@@ -71,6 +72,7 @@ class ProbeMetrics:
 
     __slots__ = (
         "_anomalies",
+        "_checks",
         "_codes",
         "_consecutive",
         "_discarded",
@@ -122,6 +124,7 @@ class ProbeMetrics:
         self._discarded = registry.samples("prober_measurements_discarded_total", owner)
         self._skipped = registry.samples("prober_probe_skipped_total", owner)
         self._maintenance_runs = registry.samples("prober_maintenance_runs_total", owner)
+        self._checks = CheckMetrics(registry, owner)
         self.configure(probe)
 
     def configure(self, probe: Probe) -> None:
@@ -131,12 +134,15 @@ class ProbeMetrics:
         self._interval.set(probe.interval_seconds)
         for culprit in sorted(probe.expectations.culprits):
             self._run_kind(Reason.EXPECTATION_FAILED, culprit)
+        for culprit in sorted(probe.check_culprits):
+            self._run_kind(Reason.CHECK_FAILED, culprit)
         self._objective.replace(
             {
                 LatencyComponent.SERVER: probe.server_objective_seconds,
                 LatencyComponent.NETWORK: probe.network_objective_seconds,
             }
         )
+        self._checks.configure(probe)
 
     def count_skip(self, cause: str) -> None:
         """Count a skipped run."""
@@ -191,11 +197,15 @@ class ProbeMetrics:
         if verdict.succeeded:
             self._last_success.set(result.started_at)
         # A failure of one culprit ends the streak of every other one, and so does a success or a
-        # run in maintenance, which must not lead to an alert.
+        # run in maintenance, which must not lead to an alert. A failed check is no failure of the
+        # request: it has a gauge of its own.
         consecutive = dict(_NO_FAILURES)
-        if verdict.culprit in consecutive and not result.in_maintenance:
+        is_failure = verdict.culprit in consecutive and verdict.reason is not Reason.CHECK_FAILED
+        if is_failure and not result.in_maintenance:
             consecutive[verdict.culprit] = self._consecutive.values[verdict.culprit] + 1.0
         self._consecutive.replace(consecutive)
+        if verdict.checks is not None:
+            self._checks.record(verdict.checks, in_maintenance=result.in_maintenance)
 
     def _run_kind(self, reason: Reason, culprit: Culprit) -> str:
         """Return the key of a series of runs, which exists from then on."""

@@ -46,6 +46,7 @@ from prober.outcomes import (
     TokenState,
 )
 from prober.redaction import Redactor
+from prober.render.checks import CheckDocument, check_document, check_results
 from prober.render.text import maintenance_text, status_text
 from prober.stats.aggregates import BUCKET_SECONDS, TimeBucket, bucket_start, sum_buckets
 from prober.stats.incidents import Incident
@@ -95,7 +96,10 @@ class LastRun:
 
 @dataclass(frozen=True, slots=True)
 class ProbeDocument:
-    """One probe. `failing_since` and `failures` are of the ongoing failure streak."""
+    """One probe. `failing_since` and `failures` are of the ongoing failure streak.
+
+    `checks` are from the last response that was checked, which started at `checked_at`.
+    """
 
     name: str
     method: str
@@ -106,6 +110,8 @@ class ProbeDocument:
     failing_since: float | None
     failures: int
     last_run: LastRun | None
+    checked_at: float | None
+    checks: tuple[CheckDocument, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,6 +334,8 @@ def _probe(tenant_status: TenantStatus, each: ProbeStatus) -> ProbeDocument:
         failing_since=None if streak is None else streak.started_at,
         failures=0 if streak is None else streak.failures,
         last_run=_last_run(each),
+        checked_at=each.checked_at,
+        checks=tuple(map(check_document, each.checks)),
     )
 
 
@@ -542,6 +550,7 @@ def _classified(
             "rule": verdict.rule,
             "evidence": verdict.evidence,
         },
+        "checks": check_results(verdict),
         "latency": _latency(exchange, verdict),
         "phase_seconds": _phases(exchange.phases),
         "facts": dict(verdict.facts),

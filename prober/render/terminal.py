@@ -19,6 +19,7 @@ from rich.text import Text
 from prober.classifier.oauth_rules import IDENTITY_RULES
 from prober.classifier.observation import observe
 from prober.classifier.rules import (
+    CHECK_FAILED_RULE,
     ROUTE_UNAUTHORIZED_RULE,
     RULES,
     RuleDescription,
@@ -494,6 +495,9 @@ class VerdictView:
             yield Padding(_safe(f"note: {note}", "italic"), (0, 2), expand=False)
         yield Text()
         yield Padding(self._details(), (0, 2), expand=False)
+        if self.verdict.checks:
+            yield Text()
+            yield Padding(self._checks(ascii_only=options.ascii_only), (0, 2), expand=False)
         if self.exchange.phases.as_pairs():
             yield Text()
             yield Waterfall(self.exchange, self.verdict.latency)
@@ -509,6 +513,22 @@ class VerdictView:
         for name, value in self.verdict.facts.items():
             details.add_row(name.replace("_", " "), _safe(value))
         return details
+
+    def _checks(self, *, ascii_only: bool) -> Table:
+        """Return the results of checks, the failed ones first."""
+        table = Table.grid(padding=(0, 2, 0, 0))
+        table.add_column(no_wrap=True)
+        table.add_column(style="dim", no_wrap=True)
+        table.add_column(overflow="fold")
+        for each in sorted(self.verdict.checks or (), key=lambda result: not result.failed):
+            culprit = each.check.culprit if each.failed else Culprit.NONE
+            mark = symbol(culprit)
+            table.add_row(
+                Text(in_ascii(mark) if ascii_only else mark, style(culprit)),
+                each.check.name,
+                _safe(each.message),
+            )
+        return table
 
     def _pairs(self) -> Iterator[tuple[str, str]]:
         verdict, exchange = self.verdict, self.exchange
@@ -542,10 +562,12 @@ def deciding_rule(
 ) -> RuleDescription:
     """Return the rule of the outcome table, or of the identity server's table, that matches.
 
-    `reason` is the verdict's: one of them takes a second exchange to know.
+    `reason` is the verdict's: some take more than this exchange to know.
     """
     if reason is Reason.ROUTE_UNAUTHORIZED:
         return ROUTE_UNAUTHORIZED_RULE
+    if reason is Reason.CHECK_FAILED:
+        return CHECK_FAILED_RULE
     seen = observe(exchange, expectations)
     rules = RULES if endpoint is Endpoint.API else IDENTITY_RULES
     return describe_rule(next(rule for rule in rules if rule.applies(seen)))

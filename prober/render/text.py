@@ -77,6 +77,7 @@ REASONS: Mapping[Reason, str] = MappingProxyType(
         Reason.MALFORMED_ENVELOPE: "malformed responses",
         Reason.EXPECTATION_FAILED: "unexpected responses",
         Reason.RESPONSE_TOO_LARGE: "responses too large",
+        Reason.CHECK_FAILED: "a check of the content failed",
     }
 )
 CAUSES: Mapping[RejectionCause, str] = MappingProxyType(

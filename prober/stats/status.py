@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from prober.maintenance import MaintenanceStatus
-from prober.models import Probe, ProbeResult, Tenant, TokenStatus
+from prober.models import CheckResult, Probe, ProbeResult, Tenant, TokenStatus
 from prober.outcomes import LatencyComponent, Reason, SkipCause, TokenState
 from prober.stats.aggregates import DurationHistogram, TimeBucket
 from prober.stats.incidents import FailureStreak
@@ -27,7 +27,8 @@ class ProbeStatus:
 
     `result` is of the last run, `streak` the ongoing failure streak, `slow` the latency components
     that exceed their objective. `skipped` says why the last due run was not started; it is None if
-    it was started.
+    it was started. `checks` are from the last response that was checked; `checked_at` is when that
+    run started (epoch seconds).
     """
 
     probe: Probe
@@ -35,6 +36,8 @@ class ProbeStatus:
     streak: FailureStreak | None = None
     slow: tuple[LatencyComponent, ...] = ()
     skipped: SkipCause | None = None
+    checks: tuple[CheckResult, ...] = ()
+    checked_at: float | None = None
 
     @property
     def reason(self) -> Reason | None:

@@ -30,6 +30,7 @@ from prober.web.queries import (
     OverviewDocument,
     ProberDocument,
     SeriesDocument,
+    ValuesDocument,
 )
 
 _SINCE_PATTERN = "^[1-9][0-9]{0,3}(s|m|h|d)$"
@@ -253,6 +254,10 @@ async def _series(site: WebContext, tenant: str, range: str) -> SeriesDocument: 
     return await queries.series_of(site, tenant, ChartPeriod(range))
 
 
+async def _values(site: WebContext, tenant: str, range: str) -> ValuesDocument:  # noqa: A002 -- the parameter's name
+    return await queries.values_of(site, tenant, range)
+
+
 async def _failures(
     site: WebContext, tenant: str, probe: str | None, since: float, limit: int
 ) -> FailuresDocument:
@@ -291,6 +296,10 @@ OPERATIONS = (
     Operation(
         "series", "/api/v1/tenants/{tenant}/series", "Time series of its probes.",
         (_TENANT, RANGE), SeriesDocument, _series,
+    ),
+    Operation(
+        "values", "/api/v1/tenants/{tenant}/values", "What its probes' checks found over time.",
+        (_TENANT, RANGE), ValuesDocument, _values,
     ),
     Operation(
         "tenant_incidents", "/api/v1/tenants/{tenant}/incidents", "A tenant's incidents.",

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 from prober.metrics.sink import SelfHealth
+from prober.render.checks import ValueSeries
 from prober.render.documents import (
     BUCKETS_PER_DAY,
     FailureRecord,
@@ -56,6 +57,16 @@ class SeriesDocument:
 
     generated_at: float
     probes: Mapping[str, TimeSeries]
+
+
+@dataclass(frozen=True, slots=True)
+class ValuesDocument:
+    """What the checks of a tenant's probes found over time."""
+
+    since: float
+    until: float
+    step_seconds: int
+    series: tuple[ValueSeries, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,6 +268,19 @@ def with_current_status(site: WebContext, page: TenantPage) -> TenantPage:
     """Return a page with the current status, and what was read of the history before."""
     name = page.tenant.name
     return replace(page, tenant=tenant(site, name), last=last_runs(site, name))
+
+
+async def values_of(site: WebContext, name: str, range_name: str) -> ValuesDocument:
+    """Return what the checks of a tenant's probes found over time."""
+    probes = probe_names(site, name)
+    since, until, step = span(range_name, site.now())
+    # The history keeps one value of each quarter of an hour.
+    step = max(step, BUCKET_SECONDS)
+    found: tuple[ValueSeries, ...] = ()
+    history = site.history
+    if history is not None:
+        found = await site.in_thread(lambda: history.values(name, since, until, step))
+    return ValuesDocument(since, until, step, tuple(each for each in found if each.probe in probes))
 
 
 async def incidents_since(

@@ -31,7 +31,7 @@ http {{
     ssl_certificate_key {directory}/server.pem;
     default_type application/json;
     add_header Server-Timing "total;dur=0.01" always;
-    location / {{ return 200 '{{"status": "ok", "datasets": []}}'; }}
+    location / {{ return 200 '{{"status": "ok", "datasets": [{{}}]}}'; }}
   }}
 }}
 """

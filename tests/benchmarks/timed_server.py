@@ -31,7 +31,7 @@ from prober.http_client.kernel_timing import (
 NETWORK_HEADER = "x-network"
 NUMBER_HEADER = "x-number"
 TRUTH_PATH = "/truth"
-_BODY = b'{"status": "ok", "datasets": []}'
+_BODY = b'{"status": "ok", "datasets": [{}]}'
 _HEAD = (
     "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n"
     "Connection: close\r\nServer-Timing: total;dur={server:.4f}\r\nX-Network: {network:.4f}\r\n"

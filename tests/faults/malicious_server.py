@@ -20,7 +20,7 @@ HOLD_SECONDS = 60.0
 ENDLESS_SECONDS = 10.0
 TIMING = b"Server-Timing: total;dur=1.5\r\n"
 JSON = b"Content-Type: application/json\r\n"
-GOOD_BODY = b'{"status": "ok", "datasets": []}'
+GOOD_BODY = b'{"status": "ok", "datasets": [{}]}'
 
 
 async def asked(reader: Reader) -> None:

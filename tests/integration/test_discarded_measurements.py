@@ -36,7 +36,7 @@ class _Platform(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.asked.set()
         time.sleep(SERVER_SECONDS)
-        body = b'{"status": "ok", "datasets": []}'
+        body = b'{"status": "ok", "datasets": [{}]}'
         self.send_response(200)
         self.send_header("Server-Timing", f"total;dur={SERVER_SECONDS * 1000}")
         self.send_header("Content-Length", str(len(body)))

@@ -15,6 +15,8 @@ from prober.classifier.rules import classify
 from prober.http_client.client import ProbeHttpClient
 from prober.http_client.timing import EventLoopLagMonitor
 from prober.models import (
+    Check,
+    CheckKind,
     Expectations,
     HttpExchange,
     Probe,
@@ -333,3 +335,50 @@ async def test_a_large_body_is_classified_off_the_event_loop(
     result = await run_probe(TENANT, PROBE, deps)
     assert result.verdict.outcome is Outcome.SUCCESS
     assert (threads[0] != threading.get_ident()) is in_thread
+
+
+CHECKED = replace(PROBE, checks=(Check("rows", CheckKind.COUNT, "rows", min=1, for_runs=2),))
+
+
+async def test_a_check_counts_runs_in_a_row_and_only_those_that_are_recorded(
+    harness: Harness,
+) -> None:
+    deps = ProbeDeps(harness.tokens, harness.client, classify, lambda: NOW)
+    reasons = []
+    for body, is_recorded in (
+        (b'{"status":"ok","rows":[]}', True),
+        (b'{"status":"ok","rows":[]}', False),
+        (ERROR, True),
+        (b'{"status":"ok","rows":[]}', True),
+        (b'{"status":"ok","rows":[1]}', True),
+        (b'{"status":"ok","rows":[]}', False),
+    ):
+        harness.respond(200 if body != ERROR else 500, body)
+        harness.tokens.given = ["token"]
+        result = await run_probe(TENANT, CHECKED, deps, is_recorded=is_recorded)
+        reasons.append(result.verdict.reason)
+    failed = Reason.CHECK_FAILED
+    assert reasons == [Reason.OK, failed, Reason.SERVER_ERROR, failed, Reason.OK, Reason.OK]
+
+
+async def test_a_failed_check_proves_the_token_valid(harness: Harness) -> None:
+    harness.respond(200, b'{"status":"ok","rows":[]}')
+    probe = replace(PROBE, checks=(Check("rows", CheckKind.COUNT, "rows", min=1),))
+    result = await harness.run("token", probe=probe)
+    assert result.verdict.reason is Reason.CHECK_FAILED
+    assert [each[2] for each in harness.tokens.observed] == [Reason.OK]
+
+
+def test_the_route_that_checks_a_token_has_no_checks() -> None:
+    assert route_to_check(TENANT, CHECKED).checks == ()
+
+
+async def test_the_streaks_of_probes_that_are_gone_are_forgotten(harness: Harness) -> None:
+    deps = ProbeDeps(harness.tokens, harness.client, classify, lambda: NOW)
+    for keep in (True, False):
+        harness.respond(200, b'{"status":"ok","rows":[]}')
+        harness.tokens.given = ["token"]
+        result = await run_probe(TENANT, CHECKED, deps)
+        assert result.verdict.reason is Reason.OK
+        if keep:
+            deps.check_streaks.keep_only(set())

@@ -20,6 +20,7 @@ from tools.docs.commands import command_reference
 from tools.docs.configuration import configuration_reference
 from tools.docs.http_api import http_api_reference
 from tools.docs.log_events import log_event_table
+from tools.docs.probes import CHECK_COLUMNS, PROBE_COLUMNS, check_rows, probe_rows
 from tools.docs.specimens import specimen_rows
 
 ROOT = Path(__file__).parents[2]
@@ -130,5 +131,7 @@ SECTIONS: Mapping[str, Callable[[], str]] = MappingProxyType(
         "configuration": configuration_reference,
         "log events": log_event_table,
         "HTTP API": http_api_reference,
+        "built-in probes": lambda: table(PROBE_COLUMNS, probe_rows()),
+        "checks": lambda: table(CHECK_COLUMNS, check_rows()),
     }
 )

@@ -24,6 +24,7 @@ def test_a_built_in_probe_is_filled_and_tuned_by_default() -> None:
         path="/api/v1/datasets/ops/mail/streams",
         method="GET",
         expectations=Expectations(jmespath="type(streams) == 'array'", culprit=Culprit.PLATFORM),
+        checks=CATALOGUE["streams"].checks,
         interval_seconds=60.0,
         timeout_seconds=10.0,
         connect_timeout_seconds=5.0,

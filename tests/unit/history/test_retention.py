@@ -69,7 +69,8 @@ def test_without_room_the_oldest_day_goes(tmp_path: Path) -> None:
         file.write([ran(day * DAY + 60 * n, server=0.1, network=0.1) for n in range(1440)])
     file.pack_hours(NOW + 9 * DAY, 999)
     size = size_bytes(file.connection)
-    retention = Retention(30 * DAY, size - 5000, lambda cause, number: lost.update({cause: number}))
+    limit = int(size / 0.95) - 1  # where it starts to make room
+    retention = Retention(30 * DAY, limit, lambda cause, number: lost.update({cause: number}))
     enforced(file, retention, days=4, times=3)
     file.close()
     assert HistoryReader(tmp_path).oldest() == NOW + DAY

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from prober.classifier.checks import evaluate, with_failures
 from prober.classifier.rules import classify
-from prober.models import Expectations, HttpExchange, Response
+from prober.models import Check, CheckKind, Expectations, HttpExchange, Response
 from prober.outcomes import Culprit, FailureKind
 from prober.recorded.parse import parse_recorded
 from prober.render.documents import explanation_document, result_document
@@ -20,6 +21,7 @@ KEYS = [
     "token",
     "endpoint",
     "verdict",
+    "checks",
     "latency",
     "phase_seconds",
     "facts",
@@ -152,3 +154,26 @@ def test_expectations_go_along() -> None:
 
 def test_a_result_without_a_token_says_so() -> None:
     assert result_document(replace(a_result(an_answer()), token=None))["token"] is None
+
+
+def test_the_results_of_checks_are_in_the_document() -> None:
+    check = Check("rows", CheckKind.COUNT, "rows", min=1)
+    exchange = a_timed_answer()
+    verdict = with_failures(
+        classify(exchange, Expectations()), evaluate((check,), {"rows": []}, 0.0)
+    )
+    result = replace(a_result(exchange), verdict=verdict)
+    document = json.loads(json.dumps(result_document(result)))
+    assert document["verdict"]["reason"] == "check_failed"
+    assert document["checks"] == [
+        {
+            "check": "rows",
+            "item": "",
+            "kind": "count",
+            "value": 0.0,
+            "failed": True,
+            "culprit": "tenant",
+            "message": "rows is 0, must be at least 1",
+        }
+    ]
+    assert saved(exchange)["checks"] is None
