@@ -36,7 +36,7 @@ def explain(file: BinaryIO, expect_status: int | None, *, as_json: bool) -> None
 
     \b
     Examples:
-      curl --silent --include -H "Authorization: Bearer $TOKEN" \
+      curl --silent --include -H "Authorization: Bearer $TOKEN" \\
         https://cloud.uipath.com/acme/prod/reinfer_/api/v1/datasets | prober explain -
       prober probe acme-prod datasets --config config/prober.yaml --json | prober explain -
 

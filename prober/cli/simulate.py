@@ -115,7 +115,7 @@ def simulate(  # noqa: PLR0913 -- one argument for each option
     \b
     Example:
       prober simulate --token-directory .
-      curl -H "Authorization: Bearer $(cat acme-prod.token)" \
+      curl -H "Authorization: Bearer $(cat acme-prod.token)" \\
         http://127.0.0.1:8080/acme/prod/reinfer_/api/v1/datasets
       curl http://127.0.0.1:8081/                      list of requests
       curl -X PUT -d '{"fault": "html_502"}' http://127.0.0.1:8081/faults

@@ -1,8 +1,10 @@
 """What is unwise, or wrong only together with other settings: warnings and errors. Pure."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from urllib.parse import urlsplit
 
 from prober.config.addresses import is_loopback, is_remote_plaintext
 from prober.config.schema import TenantEntry
@@ -79,6 +81,10 @@ def _project_warnings(entry: TenantEntry, tenant: Tenant) -> list[Note]:
     return warnings
 
 
+_CLOUD_DOMAIN = ".uipath.com"
+_CLOUD_PATH = re.compile(r"/[^/]+/[^/]+/reinfer_")
+
+
 def _tenant_warnings(tenant: Tenant) -> list[Note]:
     warnings: list[Note] = []
     message = objective_warning(tenant)
@@ -86,6 +92,12 @@ def _tenant_warnings(tenant: Tenant) -> list[Note]:
         warnings.append(((), message))
     if is_remote_plaintext(tenant.base_url):
         message = "is plain http: anyone on the network path can read the token"
+        warnings.append((("base_url",), message))
+    host, path = urlsplit(tenant.base_url).hostname or "", urlsplit(tenant.base_url).path
+    if host.endswith(_CLOUD_DOMAIN) and not _CLOUD_PATH.fullmatch(path):
+        message = (
+            f"is no address of a tenant: at {host} it is https://{host}/ORGANISATION/TENANT/reinfer_"
+        )
         warnings.append((("base_url",), message))
     if tenant.token.client is not None and is_remote_plaintext(tenant.token.location):
         message = "is plain http: anyone on the network path can read the client secret"

@@ -199,6 +199,8 @@ def _syntax_problem(error: yaml.YAMLError, text: str, file: str) -> ConfigProble
         lines_before = text.count("\n", 0, getattr(error, "position", 0))
         return ConfigProblem(file, lines_before + 1, "", "not YAML: contains a control character")
     what = ", ".join(filter(None, (error.context, error.problem)))
+    if r"'\t'" in what:
+        what += ": indent with spaces, not with tabs"
     line, begun = (
         None if mark is None else mark.line + 1 for mark in (error.problem_mark, error.context_mark)
     )

@@ -419,6 +419,33 @@ def test_two_tenants_with_one_token_are_warned_of(file: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("address", "is_warned_of"),
+    [
+        ("https://cloud.uipath.com/acme/prod/reinfer_", False),
+        ("https://staging.uipath.com/acme/prod/reinfer_", False),
+        ("https://cloud.uipath.com", True),
+        ("https://cloud.uipath.com/acme", True),
+        ("https://cloud.uipath.com/acme/prod", True),
+        ("https://cloud.uipath.com/acme/prod/orchestrator_", True),
+        ("https://cloud.uipath.com/acme/prod/reinfer_/datasets", True),
+        ("https://legacy.reinfer.io", False),
+        ("https://uipath.com.proxy.example/a", False),
+    ],
+)
+def test_an_address_of_the_cloud_without_a_tenant_is_warned_of(
+    tmp_path: Path, address: str, is_warned_of: bool
+) -> None:
+    file = tmp_path / "prober.yaml"
+    file.write_text(
+        f"tenants: [{{name: a, base_url: '{address}', token: {{file: t}}, probes: [datasets]}}]"
+    )
+    (tmp_path / "t").write_text("a-token")
+    (tmp_path / "t").chmod(0o600)
+    warned = [each for each in load(file).warnings if "is no address of a tenant" in each.message]
+    assert bool(warned) == is_warned_of
+
+
+@pytest.mark.parametrize(
     ("base_url", "warned"),
     [
         ("http://lab.example/reinfer_", True),
