@@ -1,9 +1,10 @@
 """Tells within a second which of some files may have changed, without reading them all the time.
 
-A path is watched in each directory that it leads through, symbolic links included. So a file that
-is written, replaced or created later is noticed, and so is a directory: Kubernetes replaces a
-mounted volume by renaming the link `..data`. The file itself is watched too, for it may be written
-through another path (a hard link, a bind mount).
+A path is watched where its last name is, and wherever it leads through a symbolic link or ends for
+now. So a file that is written, replaced or created later is noticed, and so is a directory:
+Kubernetes replaces a mounted volume by renaming the link `..data`. The file itself is watched too,
+for it may be written through another path (a hard link, a bind mount). Of the directories on the
+way it only matters whether they go: what else happens in /tmp wakes nobody.
 
 Not noticed are changes by other hosts on a network file system, a writer that never closes the
 file, and paths in directories that may not be read: who waits here must look by itself as well, at
@@ -31,9 +32,9 @@ _T = TypeVar("_T")
 _WatchedPaths = dict[str, set[Path]]
 """By the name of an entry of a directory: the paths that lead through it.
 
-"" is what is watched itself, and `_ANY` stands for every entry.
+"" is what is watched, if it goes; `_ITSELF` is a file with its content; `_ANY` is every entry.
 """
-_ANY = "/"
+_ANY, _ITSELF = "/", "/."
 
 
 Look = Callable[[Path], str | bool]
@@ -49,9 +50,10 @@ def look(path: Path) -> str | bool:
 
 
 def steps_of(path: Path, look: Look) -> Iterator[tuple[Path, str]]:
-    """Yield (directory, name of its entry) for each step on the way to an absolute path. Pure.
+    """Yield what to watch on the way to an absolute path, as (directory, name of its entry). Pure.
 
-    It ends with the first entry that does not exist.
+    Of a directory that is only passed through, the name is empty. The way ends with the first
+    entry that does not exist.
     """
     pending = [part for part in reversed(path.parts) if part != "/"]
     directory, links = Path("/"), 0
@@ -60,13 +62,14 @@ def steps_of(path: Path, look: Look) -> Iterator[tuple[Path, str]]:
         if name == "..":
             directory = directory.parent
             continue
-        yield directory, name
         target = look(directory / name)
-        if isinstance(target, bool):
-            if not target:
-                return
+        if target is True and pending:
             directory /= name
+            yield directory, ""
             continue
+        yield directory, name
+        if isinstance(target, bool):
+            return
         links += 1
         if links > _MAX_LINKS:
             return
@@ -139,7 +142,9 @@ class FileChanges:
             if by_name is None:  # all, or a watch that is being added in a thread right now
                 self._changed |= self._paths | self._directories
             else:
-                self._changed |= by_name.get(event.name, set()) | by_name.get(_ANY, set())
+                names = (event.name, _ANY) if event.name else ("", _ITSELF, _ANY)
+                for name in names:
+                    self._changed |= by_name.get(name, set())
         if self._changed:
             self._has_changed.set()
         asyncio.get_running_loop().add_reader(inotify.fd, self._on_readable)
@@ -163,7 +168,8 @@ def _add_watches(
         watches = {}
         for place, by_name in wanted.items():
             with suppress(OSError):  # it is gone, may not be read, or there are too many watches
-                into = watches.setdefault(inotify.add(place), defaultdict(set))
+                watch = inotify.add(place, only_leaving=by_name.keys() == {""})
+                into = watches.setdefault(watch, defaultdict(set))
                 for name, leading in by_name.items():
                     into[name] |= leading
         # What was created before it was watched would not be noticed: look once more.
@@ -186,11 +192,10 @@ def _directories_of(
         last = Path("/")
         for directory, name in steps_of(path.absolute(), look_once):
             found[directory][name].add(path)
-            found[directory][""].add(path)
+            if name:
+                found[directory][""].add(path)
             last = directory / name
-        found[last][""].add(path)
-        if path in every:
-            found[last][_ANY].add(path)
+        found[last][_ANY if path in every else _ITSELF].add(path)
     return found
 
 

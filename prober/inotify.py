@@ -16,7 +16,7 @@ _IN_ATTRIB, _IN_CLOSE_WRITE = 0x4, 0x8
 _IN_MOVED_FROM, _IN_MOVED_TO = 0x40, 0x80
 _IN_CREATE, _IN_DELETE = 0x100, 0x200
 _IN_DELETE_SELF, _IN_MOVE_SELF = 0x400, 0x800
-_IN_IGNORED = 0x8000
+_IN_IGNORED, _IN_MASK_ADD = 0x8000, 0x20000000
 # Not IN_MODIFY: a log in the same directory would wake the daemon with each of its lines.
 _CHANGES = (
     _IN_ATTRIB
@@ -28,6 +28,7 @@ _CHANGES = (
     | _IN_DELETE_SELF
     | _IN_MOVE_SELF
 )
+_LEAVES = _IN_DELETE_SELF | _IN_MOVE_SELF
 _EVENT = struct.Struct("iIII")  # watch descriptor, mask, cookie, length of the name that follows
 _READ_BYTES = 64 * 1024
 _OVERFLOW_WATCH = -1
@@ -56,9 +57,13 @@ class Inotify:
         if self.fd < 0:
             raise _last_error()
 
-    def add(self, path: Path) -> int:
-        """Watch a directory or file; return the watch, the same one for the same inode."""
-        watch: int = self._libc.inotify_add_watch(self.fd, os.fsencode(path), _CHANGES)
+    def add(self, path: Path, *, only_leaving: bool = False) -> int:
+        """Watch a directory or file; return the watch, the same one for the same inode.
+
+        `only_leaving`: all that matters is whether it is moved or deleted, not what is in it.
+        """
+        mask = (_LEAVES if only_leaving else _CHANGES) | _IN_MASK_ADD
+        watch: int = self._libc.inotify_add_watch(self.fd, os.fsencode(path), mask)
         if watch < 0:
             raise _last_error()
         return watch

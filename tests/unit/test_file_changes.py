@@ -165,6 +165,19 @@ async def test_every_entry_of_a_directory_is_noticed(tmp_path: Path, changes: Fi
     assert await changes.wait(PATIENCE_SECONDS) == {path}
 
 
+async def test_what_happens_beside_directories_on_the_way_wakes_nobody(
+    tmp_path: Path, changes: FileChanges, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    woken: list[object] = []
+    monkeypatch.setattr(FileChanges, "_on_readable", woken.append)
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    await changes.watch([tmp_path / "a" / "b" / "token"])
+    (tmp_path / "busy").write_text("x")
+    (tmp_path / "a" / "busy").mkdir()
+    await changes.wait(0.2)
+    assert woken == []
+
+
 async def test_what_is_watched_no_more_is_no_change(tmp_path: Path, changes: FileChanges) -> None:
     before, after = tmp_path / "before" / "x", tmp_path / "after" / "x"
     for path in (before, after):
@@ -212,10 +225,10 @@ async def test_a_directory_that_may_not_be_watched_harms_no_other(
 ) -> None:
     add = Inotify.add
 
-    def refusing(self: Inotify, path: Path) -> int:
+    def refusing(self: Inotify, path: Path, *, only_leaving: bool = False) -> int:
         if path.name == "secret":
             raise PermissionError("not for you")
-        return add(self, path)
+        return add(self, path, only_leaving=only_leaving)
 
     monkeypatch.setattr(Inotify, "add", refusing)
     (tmp_path / "secret").mkdir()
@@ -235,14 +248,16 @@ def test_a_path_is_followed_through_its_links(tmp_path: Path) -> None:
         "/d/token": True,
     }
     steps = list(steps_of(Path("/a/l/token"), lambda path: links[str(path)]))
+    passed = {"/a", "/b", "/d"}
     assert [str(directory / name) for directory, name in steps] == list(links)
+    assert {str(directory) for directory, name in steps if not name} == passed
     assert look(tmp_path) is True
     assert look(tmp_path / "nothing") is False
 
 
 def test_the_way_ends_with_what_does_not_exist_and_with_a_loop() -> None:
     missing = steps_of(Path("/a/b/c"), lambda path: path == Path("/a"))
-    assert list(missing) == [(Path("/"), "a"), (Path("/a"), "b")]
+    assert list(missing) == [(Path("/a"), ""), (Path("/a"), "b")]
     loop = list(steps_of(Path("/a"), lambda _: "/a"))
     assert 1 < len(loop) < 100
 
