@@ -15,6 +15,7 @@ import binascii
 import html
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Final
 from urllib.parse import unquote, urlsplit
 from weakref import ref
@@ -29,6 +30,7 @@ MIN_PREFIX_CHARACTERS: Final = 6
 _MAX_SEARCHES = 2
 """So many secrets of a text are found one by one, which is slow; with more, all of it goes."""
 _DEPTH = 2
+_MAX_REMEMBERED = 64
 
 _SPLITTING = bytes((*range(0x21), 0x7F))
 _BEYOND_ASCII = bytes(range(0x80, 0x100))
@@ -70,6 +72,7 @@ class Redactor:
         "_needles",
         "_plain",
         "_prefixes",
+        "_remembered",
         "_shortest",
         "_splitting",
         "_token_shaped",
@@ -93,6 +96,7 @@ class Redactor:
         self._shortest = min(map(len, self._needles), default=0)
         self._prefixes = tuple({each[:MIN_PREFIX_CHARACTERS].decode() for each in self._plain})
         self._direct = _split_pattern(self._plain, is_ascii=is_ascii)
+        self._remembered: dict[str, str] = {}
 
     def __repr__(self) -> str:
         return f"Redactor({len(self._literals)} secrets)"
@@ -113,6 +117,33 @@ class Redactor:
         if is_cut or self._has_prefix(text):
             return self._without_cut(text)
         return text
+
+    def remembered(self, text: str) -> str:
+        """Return the same as `text`, at once for a text that is given again and again.
+
+        For what is our own, such as the URL of a probe: foreign texts would push it out.
+        """
+        found = self._remembered.get(text)
+        if found is None:
+            if len(self._remembered) >= _MAX_REMEMBERED:
+                self._remembered.clear()
+            found = self._remembered[text] = self.text(text)
+        return found
+
+    def pairs(self, pairs: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+        """Return names and values as `text` returns each; at once if none holds a secret."""
+        if self._token_shaped or not self._are_clean(tuple(chain.from_iterable(pairs))):
+            return tuple((self.text(name), self.text(value)) for name, value in pairs)
+        return pairs
+
+    def _are_clean(self, texts: Sequence[str]) -> bool:
+        """Return whether there is no secret in any of some texts, nor a secret's beginning."""
+        # Searched together: no beginning of a secret holds a line feed.
+        if not self._needles:
+            return True
+        if self._has_prefix("\n".join(texts)):
+            return False
+        return not any(len(text) >= self._shortest and self._holds(text) for text in texts)
 
     def data(self, data: bytes) -> bytes:
         """Return bytes without the secrets that stand there as they are, however long it is."""

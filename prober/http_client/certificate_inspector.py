@@ -14,8 +14,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
-from cryptography import x509
-
 from prober.formatting import one_line
 from prober.models import PresentedCertificate
 
@@ -115,6 +113,9 @@ async def _open_tunnel(
 
 def parse_certificate(der: bytes) -> PresentedCertificate | None:
     """Return what a certificate says of itself, None if it cannot be parsed."""
+    # Imported late: most daemons never need it, and it takes 8 MiB.
+    from cryptography import x509  # noqa: PLC0415
+
     try:
         certificate = x509.load_der_x509_certificate(der)
         return PresentedCertificate(

@@ -340,7 +340,7 @@ class ProbeHttpClient:
         attempt, response, failure = done.attempt, done.response, done.failure
         return HttpExchange(
             method=request.method,
-            url=redactor.text(request.url),
+            url=redactor.remembered(request.url),
             total_seconds=done.total_seconds,
             phases=phases_of(attempt.timing, done.total_seconds),
             response=None if response is None else _redacted(response, redactor),
@@ -417,14 +417,31 @@ def _redacted(response: Response, redactor: Redactor) -> Response:
 
     Headers that are longer than any that means something are cut: each character is looked at.
     """
-    headers: list[tuple[str, str]] = []
+    headers = response.headers
+    size = sum(len(name) + len(value) for name, value in headers)
+    longest_name = max((len(name) for name, _ in headers), default=0)
+    if size <= MAX_SHOWN_HEADER_CHARACTERS and longest_name <= _NAME_CHARACTERS:
+        headers = redactor.pairs(headers)
+    else:
+        headers = tuple(_cut_headers(headers, redactor))
+    return Response(
+        response.status,
+        headers,
+        redactor.data(response.body),
+        response.body_over_limit,
+        response.unreadable_coding,
+    )
+
+
+def _cut_headers(
+    headers: tuple[tuple[str, str], ...], redactor: Redactor
+) -> Iterator[tuple[str, str]]:
     room = MAX_SHOWN_HEADER_CHARACTERS
-    for name, value in response.headers:
+    for name, value in headers:
         shown = value[: max(0, room)]
         room -= len(name) + len(shown)
         text = redactor.text(shown, is_cut=len(shown) < len(value))
-        headers.append((redactor.text(name[:_NAME_CHARACTERS]), text))
-    return replace(response, headers=tuple(headers), body=redactor.data(response.body))
+        yield redactor.text(name[:_NAME_CHARACTERS]), text
 
 
 def failed_before_send(
@@ -514,12 +531,7 @@ async def _read(response: aiohttp.ClientResponse, head: Response, limit_bytes: i
     content, whole = body.finish()
     if not whole:
         raise BodyCorruptError("the compressed body ended early")
-    return replace(
-        head,
-        body=content,
-        body_over_limit=body.over_limit,
-        unreadable_coding=body.unreadable_coding,
-    )
+    return Response(head.status, head.headers, content, body.over_limit, body.unreadable_coding)
 
 
 def _release_connection(response: aiohttp.ClientResponse, policy: ConnectionPolicy) -> None:

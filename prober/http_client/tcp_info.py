@@ -1,19 +1,22 @@
 """What the kernel knows of a TCP connection: `struct tcp_info` from bytes. Pure."""
 
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
 TCP_INFO_BYTES = 256
 """Ask the kernel for so many bytes; it returns as many as its version has."""
 
+# unacked, last_data_recv, last_ack_recv, rtt, rttvar, total_retrans: so much has Linux 2.6.
+_FIRST = struct.Struct("=24xI24xII8xII24xI")
+# The same, and bytes_acked, notsent_bytes, rcv_ooopack.
+_WHOLE = struct.Struct(_FIRST.format + "16xQ16xI76xI")
 _U32 = struct.Struct("=I")
 _U64 = struct.Struct("=Q")
 _MICROSECONDS_PER_SECOND = 1_000_000
 _MILLISECONDS_PER_SECOND = 1_000
 
 
-@dataclass(frozen=True, slots=True)
-class TcpInfo:
+class TcpInfo(NamedTuple):
     """A snapshot of one connection. Durations are seconds.
 
     `unacknowledged_segments`: sent, not acknowledged. `unsent_bytes`: handed to the kernel, not yet
@@ -40,12 +43,13 @@ def parse_tcp_info(raw: bytes) -> TcpInfo | None:
     The structure only ever grows at its end: `total_retrans`, the last field that is needed, ends
     at byte 104 (Linux 2.6). Later fields are None where the kernel returns fewer bytes.
     """
-    retransmissions = _u32(raw, 100)
-    if retransmissions is None:
+    if len(raw) < _FIRST.size:
         return None
-    unacknowledged, data, ack, rtt, variation = (
-        _U32.unpack_from(raw, offset)[0] for offset in (24, 52, 56, 68, 72)
-    )
+    unacknowledged, data, ack, rtt, variation, retransmissions = _FIRST.unpack_from(raw)
+    if len(raw) >= _WHOLE.size:
+        *_, acknowledged, unsent, out_of_order = _WHOLE.unpack_from(raw)
+    else:
+        acknowledged, unsent, out_of_order = _u64(raw, 120), _u32(raw, 144), None
     return TcpInfo(
         unacknowledged_segments=unacknowledged,
         retransmissions=retransmissions,
@@ -53,9 +57,9 @@ def parse_tcp_info(raw: bytes) -> TcpInfo | None:
         since_ack_received_seconds=ack / _MILLISECONDS_PER_SECOND,
         rtt_seconds=rtt / _MICROSECONDS_PER_SECOND,
         rtt_variation_seconds=variation / _MICROSECONDS_PER_SECOND,
-        bytes_acknowledged=_u64(raw, 120),
-        unsent_bytes=_u32(raw, 144),
-        out_of_order_segments=_u32(raw, 224),
+        bytes_acknowledged=acknowledged,
+        unsent_bytes=unsent,
+        out_of_order_segments=out_of_order,
     )
 
 

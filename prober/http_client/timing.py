@@ -123,12 +123,21 @@ def phases_of(timing: AttemptTiming, total_seconds: float) -> Phases:
 
     A reused connection has no `resolve`, `connect` and `tls`.
     """
-    took = {
-        phase: nanoseconds * _SECONDS_PER_NANOSECOND
-        for phase, nanoseconds in timing.wire_nanoseconds.items()
-    }
-    own = max(0.0, total_seconds - sum(took.values()))
-    return Phases(**{phase.value: took.get(phase) for phase in Phase}, own=own)
+    took = timing.wire_nanoseconds
+
+    def seconds(phase: Phase) -> float | None:
+        nanoseconds = took.get(phase)
+        return None if nanoseconds is None else nanoseconds * _SECONDS_PER_NANOSECOND
+
+    return Phases(
+        resolve=seconds(Phase.RESOLVE),
+        connect=seconds(Phase.CONNECT),
+        tls=seconds(Phase.TLS),
+        send=seconds(Phase.SEND),
+        wait=seconds(Phase.WAIT),
+        transfer=seconds(Phase.TRANSFER),
+        own=max(0.0, total_seconds - sum(took.values()) * _SECONDS_PER_NANOSECOND),
+    )
 
 
 def timed_socket(address: tuple[int, int, int, str, tuple[object, ...]]) -> socket.socket:

@@ -6,8 +6,6 @@ import ssl
 from collections.abc import Callable
 from typing import Any
 
-from cryptography import x509
-
 MAX_REMEMBERED_CERTIFICATES = 1024
 _DER = 2  # _ssl.ENCODING_DER
 
@@ -33,28 +31,34 @@ class CertificateExpiry:
             return None
         if not leaf:
             return None
-        chain = self._chain(tls_object) or [leaf]
+        chain = self._chain(tls_object) or [(leaf, None)]
         # Of the whole chain: a renewed intermediate comes with the same leaf.
-        key = hashlib.sha256(b"".join(chain)).digest()
+        key = hashlib.sha256(b"".join([der for der, _ in chain])).digest()
         if key not in self._known:
             if len(self._known) >= MAX_REMEMBERED_CERTIFICATES:
                 self._known.clear()
-            self._known[key] = min(self._read(each) for each in chain)
+            self._known[key] = min(
+                self._read(der) if (expiry := _shown_expiry(shown)) is None else expiry
+                for der, shown in chain
+            )
         earliest = self._known[key]
         return earliest if math.isfinite(earliest) else None
 
     @staticmethod
-    def _chain(tls_object: ssl.SSLObject) -> list[bytes]:
-        """Return the certificates that the server presented, in DER; empty if Python hides them."""
-        # Public from Python 3.13 on. Before, only the private object of the C module has it, and
-        # asyncio's SSLObject refers to that object.
+    def _chain(tls_object: ssl.SSLObject) -> list[tuple[bytes, object]]:
+        """Return the certificates that the server presented: in DER, and as Python shows them.
+
+        Empty if Python hides them.
+        """
+        # Public from Python 3.13 on, in DER alone. The private object of the C module, to which
+        # asyncio's SSLObject refers, has objects that OpenSSL has parsed already.
         private = getattr(tls_object, "_sslobj", None)
-        for owner in (tls_object, private):
+        for owner in (private, tls_object):
             presented = getattr(owner, "get_unverified_chain", None)
             if presented is None:
                 continue
             try:
-                return [_der(certificate) for certificate in presented() or ()]
+                return [(_der(certificate), certificate) for certificate in presented() or ()]
             except (TypeError, ValueError, ssl.SSLError):  # a private interface may change
                 continue
         return []
@@ -68,7 +72,19 @@ def _der(certificate: Any) -> bytes:  # noqa: ANN401 -- bytes, or a private type
     return der
 
 
+def _shown_expiry(certificate: object) -> float | None:
+    """Return when a certificate expires that OpenSSL has parsed, None if that is not to be had."""
+    try:
+        shown: Any = certificate
+        return float(ssl.cert_time_to_seconds(shown.get_info()["notAfter"]))
+    except (AttributeError, LookupError, TypeError, ValueError, ssl.SSLError):
+        return None
+
+
 def _expiry(certificate: bytes) -> float:
+    # Imported late: most daemons never need it, and it takes 8 MiB.
+    from cryptography import x509  # noqa: PLC0415
+
     try:
         return x509.load_der_x509_certificate(certificate).not_valid_after_utc.timestamp()
     except ValueError:  # an odd certificate that OpenSSL accepts, or that it did not need

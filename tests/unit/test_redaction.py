@@ -2,6 +2,7 @@ import base64
 import gc
 import html
 import json
+import random
 import sys
 import time
 from collections.abc import Callable
@@ -258,6 +259,35 @@ def _processor_seconds(work: Callable[[], object]) -> float:
     before = time.thread_time()
     work()
     return time.thread_time() - before
+
+
+@given(
+    st.lists(st.tuples(st.text(max_size=12), st.text(max_size=60)), max_size=4),
+    st.lists(st.sampled_from(sorted(ENCODINGS)), max_size=3),
+    st.randoms(use_true_random=False),
+)
+def test_pairs_are_as_each_text_alone(
+    pairs: list[tuple[str, str]], encodings: list[str], chance: random.Random
+) -> None:
+    for name in encodings:
+        pairs.insert(0, (TOKEN[: chance.randint(0, 9)], ENCODINGS[name](TOKEN, chance.randint)))
+    expected = tuple((REDACTOR.text(name), REDACTOR.text(value)) for name, value in pairs)
+    assert REDACTOR.pairs(tuple(pairs)) == expected
+
+
+def test_pairs_without_secrets_are_returned_as_they_are() -> None:
+    pairs = (("Content-Type", "application/json"), ("Date", "Tue, 24 Nov 2026 10:00:00 GMT"))
+    assert REDACTOR.pairs(pairs) is pairs
+    assert NO_SECRETS.pairs(pairs) is pairs
+    assert REDACTOR.pairs(()) == ()
+
+
+def test_what_is_remembered_is_bounded_and_the_same() -> None:
+    redactor = Redactor([SecretStr(TOKEN)])
+    urls = [f"https://acme.example/{number}?key={quote(TOKEN)}" for number in range(200)]
+    for url in (*urls, *urls):
+        assert redactor.remembered(url) == REDACTOR.text(url) != url
+    assert len(redactor._remembered) <= 64
 
 
 def test_a_redactor_is_forgotten_with_its_secrets() -> None:

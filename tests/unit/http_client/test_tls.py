@@ -1,4 +1,5 @@
 import ssl
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Self
 
@@ -26,15 +27,22 @@ def connected(leaf: trustme.LeafCert, authority: trustme.CA) -> ssl.SSLObject:
     return client
 
 
+def never_read(_: bytes) -> float:
+    pytest.fail("what OpenSSL has parsed is parsed again")
+
+
+@pytest.mark.parametrize("read", [None, never_read])
 @pytest.mark.parametrize("days_after_intermediate", [-30, 30])
-def test_the_earliest_expiry_of_the_whole_chain_is_found(days_after_intermediate: int) -> None:
+def test_the_earliest_expiry_of_the_whole_chain_is_found(
+    days_after_intermediate: int, read: Callable[[bytes], float] | None
+) -> None:
     authority = trustme.CA()
     intermediate = authority.create_child_ca()
     certificate = x509.load_pem_x509_certificate(intermediate.cert_pem.bytes())
     expires = certificate.not_valid_after_utc
     leaf_expires = expires + timedelta(days=days_after_intermediate)
     leaf = intermediate.issue_cert("prober.example", not_after=leaf_expires)
-    found = CertificateExpiry().of(connected(leaf, authority))
+    found = CertificateExpiry(read).of(connected(leaf, authority))
     assert found == min(expires, leaf_expires).timestamp()
 
 
