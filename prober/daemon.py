@@ -9,8 +9,9 @@ import gc
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from types import MappingProxyType
 
 import structlog
@@ -28,7 +29,10 @@ from prober.http_client.client import ProbeHttpClient
 from prober.http_client.timing import EventLoopLagMonitor
 from prober.logs import LogSink
 from prober.metrics.sink import PrometheusSink
+from prober.models import ProbeResult, TransportOptions
+from prober.monitors import ReferenceMonitor, StatusPageMonitor
 from prober.probe import ProbeDeps
+from prober.references import with_references
 from prober.reload import LoadConfig, Reloader
 from prober.runner import ProbeRunner
 from prober.scheduler.scheduler import HEARTBEAT_SECONDS, Scheduler
@@ -102,6 +106,12 @@ class Daemon:
             self.metrics,
             logger,
         )
+        outside = (self._client.exchange, self.metrics, logger, time.time)
+        user_agent = f"prober/{current_version().version}"
+        self._references = ReferenceMonitor(*outside, user_agent)
+        self._status_page = StatusPageMonitor(*outside, user_agent, configuration.state_directory)
+        self._apply_outside(configuration)
+        self._runner.annotate = self._annotated
         # Last, so that metrics and log have a token event before the run that it starts.
         sinks.add("runner", self._runner)
         self._runner.apply(configuration.tenants, configuration.scheduler)
@@ -138,13 +148,16 @@ class Daemon:
         self._resources.push_async_callback(web_config.close)
         web_config.start()
         await self._resources.enter_async_context(self._client)
-        await self._client.reload_tls(tenant.transport for tenant in configuration.tenants)
+        await self._client.reload_tls(_transports(configuration))
         self._resources.push_async_callback(self._token_service.close)
         await self._token_service.start(self.listening.local_url)
         self._resources.push_async_callback(self.status.close)
         await self.status.start()
         self.metrics.configuration_loaded(time.time(), configuration.hash)
         self._runner.enable()
+        for monitor in (self._references, self._status_page):
+            monitor.start()
+            self._resources.push_async_callback(monitor.close)
         self._scheduler.start(configuration.tenants, self.status.last_runs)
         # The first scrape would otherwise have to render the text of every series.
         warming_up = asyncio.create_task(warm_up(self.metrics.refresh), name="warm up metrics")
@@ -199,7 +212,7 @@ class Daemon:
         """Apply a new configuration; unchanged tenants and probes are not affected."""
         diff = config_diff(self._configuration, configuration)
         in_force = with_restart_only_settings(self._configuration, configuration)
-        await self._client.reload_tls(tenant.transport for tenant in in_force.tenants)
+        await self._client.reload_tls(_transports(in_force))
         saved = await self._token_service.saved_records()
         # No await from here on: no run may see half of the new configuration.
         self._configuration = in_force
@@ -210,8 +223,20 @@ class Daemon:
         self._token_service.apply(in_force, saved)
         self._runner.apply(in_force.tenants, in_force.scheduler)
         self._scheduler.apply(in_force.tenants)
+        self._apply_outside(in_force)
         self._on_heartbeat()
         return diff
+
+    def _apply_outside(self, configuration: Config) -> None:
+        transport, page = configuration.outside_transport, configuration.status_page
+        self._references.apply(configuration.references, transport)
+        url, components = (None, ()) if page is None else (page.url, page.components)
+        self._status_page.apply(url, components, transport)
+
+    def _annotated(self, result: ProbeResult) -> ProbeResult:
+        """Return a result with what the references say of it."""
+        verdict = with_references(result.verdict, self._references.statuses, time.time())
+        return result if verdict is result.verdict else replace(result, verdict=verdict)
 
     def _create_sinks(self, extra: Mapping[str, EventSink]) -> FanOutSink:
         builtin = {"metrics": self.metrics, "log": LogSink(self._logger), **self.status.sinks}
@@ -237,6 +262,8 @@ class Daemon:
             changes=lambda tenant: self.status.tracker.changes[tenant],
             self_health=self.metrics.self_health,
             history=self.status.history,
+            supplier=lambda: self._status_page.status,
+            references=lambda: self._references.statuses,
             render_metrics=self.metrics.exposition,
             refresh_metrics=self.metrics.refresh,
             is_ready=lambda: self._runner.is_enabled,
@@ -286,6 +313,11 @@ class Daemon:
         if is_new:  # once; prober_sink_failures_total counts them all
             self._logger.error("sink.failed", sink=sink, method=method, exc_info=error)
         self.metrics.sink_failed(sink)
+
+
+def _transports(configuration: Config) -> Iterator[TransportOptions]:
+    yield from (tenant.transport for tenant in configuration.tenants)
+    yield configuration.outside_transport
 
 
 def _create_metrics(configuration: Config) -> PrometheusSink:

@@ -6,7 +6,7 @@ Also bounds concurrency, applies maintenance windows, and drains running probes 
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import structlog
@@ -58,6 +58,8 @@ class ProbeRunner(EventSink):
         self._sink = sink
         self._metrics = metrics
         self._logger = logger
+        self.annotate: Callable[[ProbeResult], ProbeResult] = lambda result: result
+        """Adds to a result what is known outside the run; see `Daemon`."""
         self._running: dict[asyncio.Task[None], tuple[str, str]] = {}
         self._in_flight: Counter[str | tuple[str, str]] = Counter()
         self._busy_tenants = 0  # those with a run in flight
@@ -192,6 +194,7 @@ class ProbeRunner(EventSink):
         if (tenant.name, probe.name) not in self._probes:  # removed by a reload during the run
             return
         self._apply_retry_after(result)
+        result = self.annotate(result)
         if self._maintenance[tenant.name].at(result.started_at).is_active:
             result = replace(result, in_maintenance=True)
         self._sink.on_result(result)

@@ -22,6 +22,7 @@ from prober.config.resolve import (
     canonical_json,
     check_custom,
     check_defaults,
+    outside_transport,
     resolve_tenants,
 )
 from prober.config.schema import (
@@ -39,9 +40,11 @@ from prober.config.sections import (
     LogSettings,
     MeasurementSettings,
     MetricsSettings,
+    References,
     ReloadSettings,
     SchedulerSettings,
     StateSettings,
+    StatusPage,
     TokenSettings,
     WebSettings,
 )
@@ -103,6 +106,7 @@ class _Validator:
         history = self._section(HistorySettings, content, "history")
         reload = self._section(ReloadSettings, content, "reload")
         log = self._section(LogSettings, content, "log")
+        outside = self._outside(content)
         self._check_keys(content)
         tenants, warnings = self._tenants(content)
         if web_config_file is None and web.config_file is not None:
@@ -132,12 +136,24 @@ class _Validator:
             hash=hashlib.sha256(canonical_json(content)).hexdigest()[:16],
             source=self._path,
             sources=self._document.sources,
+            **outside,
             warnings=(
                 *unknown_variables(environ),
                 *self.located(warnings),
                 *web_file.warnings,
             ),
         )
+
+    def _outside(self, content: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the configuration says of the world outside, as keys of Config."""
+        references = self._valid(References, content.get("references") or (), ("references",))
+        return {
+            "references": references or (),
+            "status_page": self._valid(StatusPage, content.get("status_page"), ("status_page",)),
+            "outside_transport": outside_transport(
+                self._section(Defaults, content, "defaults"), self._directory
+            ),
+        }
 
     def _content_with_variables(self) -> Mapping[str, Any]:
         """Return the file's content with the variables' values over it."""

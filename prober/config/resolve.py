@@ -48,6 +48,7 @@ from prober.config.sections import (
     MetricsSettings,
     ReloadSettings,
     SchedulerSettings,
+    StatusPageSettings,
     TokenSettings,
     WebSettings,
 )
@@ -435,6 +436,15 @@ def _json(value: object) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()
 
 
+DIRECT = TransportOptions(proxy_url=None, proxy_from_environment=False)
+
+
+def outside_transport(defaults: Defaults, directory: Path) -> TransportOptions:
+    """Return how to reach what is no tenant: no client certificate is presented to it."""
+    options = _transport(defaults, defaults, directory, directory)
+    return replace(options, client_certificate_file=None, client_key_file=None)
+
+
 @dataclass(frozen=True, slots=True)
 class Config:
     """A complete, valid configuration. `hash` changes with any value that is written.
@@ -458,6 +468,10 @@ class Config:
     hash: str
     source: Path
     sources: ConfigSources
+    references: tuple[str, ...] = ()
+    status_page: StatusPageSettings | None = None
+    outside_transport: TransportOptions = DIRECT
+    """How references and the status page are reached: as `defaults` say, without a certificate."""
     warnings: tuple[ConfigProblem, ...] = ()
     shard: Shard = SINGLE_SHARD
 

@@ -31,9 +31,11 @@ from prober.config.sections import (
     LogSettings,
     MeasurementSettings,
     MetricsSettings,
+    References,
     ReloadSettings,
     SchedulerSettings,
     StateSettings,
+    StatusPage,
     TokenSettings,
     WebSettings,
 )
@@ -629,6 +631,12 @@ class ConfigFile(ExtensibleModel):
     ] = Field(default_factory=list)
     """Further files, by patterns such as `tenants.d/*.yaml`, relative to this file and in the order
     of their names. They may have `tenants`, `probes`, `probe_sets`, `maintenance`, `include`."""
+    references: References = ()
+    """URLs outside that must be reachable when the prober's own network is OK. Each gets a HEAD
+    request once a minute, without any token. While none is reachable, tenants cause no pages."""
+    status_page: StatusPage = None
+    """The supplier's status page, such as https://status.uipath.com. Its incidents are shown, and
+    change no verdict."""
     tenants: list[TenantEntry] = Field(min_length=1)
     """The tenants to probe."""
     probes: dict[Slug, CustomProbe] = Field(default_factory=dict)

@@ -3,11 +3,12 @@
 Once parsed, durations are in seconds and sizes in bytes.
 """
 
-from typing import Literal
+import re
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
-from prober.config.addresses import listen_address
+from prober.config.addresses import BASE_URL, is_url, listen_address
 from prober.config.strict_model import StrictModel, default
 from prober.formatting import Duration, Size
 
@@ -50,6 +51,48 @@ class WebSettings(StrictModel):
     def port(self) -> int:
         """The port of `listen`; 0 means any free port."""
         return listen_address(self.listen)[1]
+
+
+_REFERENCE = re.compile(r"https?://[\x21\x24-\x3e\x41-\x7e]+")
+MAX_REFERENCES = 8
+
+
+def _reference(value: str) -> str:
+    if not is_url(value, _REFERENCE):
+        raise ValueError("write http(s)://HOST[:PORT]/PATH, without '?', '#' and '@'")
+    return value
+
+
+References = Annotated[
+    tuple[Annotated[str, AfterValidator(_reference)], ...], Field(max_length=MAX_REFERENCES)
+]
+"""URLs outside that must be reachable when the prober's own network is OK."""
+
+
+class StatusPageSettings(StrictModel):
+    """The supplier's status page, of Atlassian Statuspage."""
+
+    url: str
+    """Its address, such as https://status.uipath.com; `/api/v2/summary.json` is read of it."""
+    components: tuple[Annotated[str, Field(min_length=1, max_length=100)], ...] = ()
+    """Only incidents that affect a component with one of these words in its name. Default: all."""
+
+    @field_validator("url")
+    @classmethod
+    def _validate_url(cls, value: str) -> str:
+        if not is_url(value, BASE_URL):
+            raise ValueError("write http(s)://HOST[:PORT]/PATH, with no '/' at the end")
+        return value
+
+
+def _status_page_from_url(value: object) -> object:
+    return {"url": value} if isinstance(value, str) else value
+
+
+StatusPage = Annotated[
+    StatusPageSettings | None,
+    BeforeValidator(_status_page_from_url, json_schema_input_type=str | StatusPageSettings | None),
+]
 
 
 class MetricsSettings(StrictModel):

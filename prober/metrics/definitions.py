@@ -31,11 +31,11 @@ class MetricDefinition:
 
     @property
     def owner_labels(self) -> tuple[str, ...]:
-        """The labels that name the owner of a series: a probe, a tenant, a host, or none."""
+        """The labels that name the owner of a series, such as a probe; it may have none."""
         return tuple(label for label in self.labels if label in _OWNERS)
 
 
-_OWNERS = frozenset({"tenant", "probe", "host"})
+_OWNERS = frozenset({"tenant", "probe", "host", "reference"})
 _PROBE = ("tenant", "probe")
 _RESPONSE_BUCKETS = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0, 60.0)
 _NETWORK_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -302,6 +302,39 @@ METRIC_DEFINITIONS = (
         MetricType.GAUGE,
         "Always 1; labels are the tenant's environment, base URL and configured labels, for joins.",
         ("tenant", "environment", "base_url"),
+    ),
+    MetricDefinition(
+        "prober_reference_reachable",
+        MetricType.GAUGE,
+        "Whether the last check of a reference reached it (1) or not (0).",
+        ("reference",),
+    ),
+    MetricDefinition(
+        "prober_reference_check_timestamp_seconds",
+        MetricType.GAUGE,
+        "Time of the last check of a reference.",
+        ("reference",),
+    ),
+    MetricDefinition(
+        "prober_status_page_readable",
+        MetricType.GAUGE,
+        "Whether the supplier's status page can be read (1) or not (0), absent without one.",
+    ),
+    MetricDefinition(
+        "prober_status_page_read_timestamp_seconds",
+        MetricType.GAUGE,
+        "When the supplier's status page was last read, absent before the first time.",
+    ),
+    MetricDefinition(
+        "prober_status_page_incidents",
+        MetricType.GAUGE,
+        "Open incidents on the supplier's status page by impact, absent without one.",
+        ("impact",),
+    ),
+    MetricDefinition(
+        "prober_status_page_incident_start_timestamp_seconds",
+        MetricType.GAUGE,
+        "Start of the oldest open incident on the supplier's status page, absent without one.",
     ),
     MetricDefinition(
         "prober_scheduler_heartbeat_timestamp_seconds",

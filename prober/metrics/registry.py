@@ -44,6 +44,7 @@ from prober.outcomes import (
     TokenState,
 )
 from prober.stats.aggregates import run_kind
+from prober.status_page import IMPACTS
 
 Labels = tuple[str, ...]
 """Label names, or label values in the order of their names."""
@@ -408,6 +409,7 @@ _SUFFIXES: Mapping[str, _Suffixes] = MappingProxyType(
         "prober_maintenance_runs_total": _label_values(Outcome),
         "prober_history_dropped_total": _label_values(HistoryDropReason),
         "prober_sink_failures_total": _label_values(SINK_NAMES),  # other sinks: once they fail
+        "prober_status_page_incidents": _label_values(IMPACTS),
         "prober_shard_active": _label_values(("0",)),  # redefined where there are more shards
         "prober_probe_check_failed": MappingProxyType({}),  # as the probe's checks have it
     }
@@ -423,6 +425,10 @@ _ABSENT_AT_START = frozenset(
         "prober_token_expiry_timestamp_seconds",
         "prober_tls_certificate_expiry_timestamp_seconds",
         "prober_config_info",
+        "prober_status_page_readable",
+        "prober_status_page_read_timestamp_seconds",
+        "prober_status_page_incidents",
+        "prober_status_page_incident_start_timestamp_seconds",
     }
 )
 

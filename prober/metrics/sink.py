@@ -55,8 +55,10 @@ from prober.outcomes import (
     TokenEventKind,
     TokenState,
 )
+from prober.references import ReferenceStatus
 from prober.sinks import EventSink
 from prober.stats.aggregates import run_kind
+from prober.status_page import IMPACTS, SupplierStatus
 from prober.version import Build
 
 MAX_CODES = 8
@@ -572,6 +574,40 @@ class PrometheusSink(EventSink):
         """Set whether a maintenance window of a tenant is open."""
         with self._lock:
             self._metrics.samples("prober_maintenance_active", (tenant,)).set(float(is_active))
+
+    def references(self, statuses: Sequence[ReferenceStatus]) -> None:
+        """Set the last checks of all references; those of others go."""
+        with self._lock:
+            self._metrics.keep_only({("reference",): {(each.url,) for each in statuses}})
+            for each in statuses:
+                owner = (each.url,)
+                reachable = self._metrics.samples("prober_reference_reachable", owner)
+                reachable.set(float(each.is_reachable))
+                at = self._metrics.samples("prober_reference_check_timestamp_seconds", owner)
+                at.set(each.checked_at)
+
+    def status_page(self, status: SupplierStatus | None) -> None:
+        """Set what the supplier's status page says; None removes all its series."""
+        values: dict[str, dict[str, float]] = {}
+        # Not yet read is not the same as without incidents: then there are no series.
+        if status is not None and (status.read_at is not None or status.problem is not None):
+            values["readable"] = {NO_LABELS: float(status.problem is None)}
+        if status is not None and status.read_at is not None:
+            values["read_timestamp_seconds"] = {NO_LABELS: status.read_at}
+            counts = Counter(incident.impact for incident in status.incidents)
+            values["incidents"] = {impact: float(counts[impact]) for impact in IMPACTS}
+            if status.incidents:
+                oldest = status.incidents[0].started_at
+                values["incident_start_timestamp_seconds"] = {NO_LABELS: oldest}
+        with self._lock:
+            for name in (
+                "readable",
+                "read_timestamp_seconds",
+                "incidents",
+                "incident_start_timestamp_seconds",
+            ):
+                samples = self._metrics.samples(f"prober_status_page_{name}")
+                samples.replace(values.get(name, {}))
 
     def history_written(self, timestamp: float, size_bytes: int) -> None:
         """Record a write to the history at `timestamp` (epoch seconds) and the file's size."""

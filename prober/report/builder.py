@@ -179,6 +179,7 @@ def build_report(
         min_gap_seconds=min_gap_seconds,
         unknown_seconds=unknown_seconds,
         token_events=history.token_events,
+        supplier_incidents=history.supplier_incidents,
         method=text.METHOD,
         strip_step_seconds=step,
         strip=_strip_buckets(history.buckets, time_range, step),

@@ -49,6 +49,7 @@ def render_markdown(report: Report, charts: Sequence[tuple[str, str]] = ()) -> s
         _slow(report, zone),
         _data_gaps(report, zone),
         _token(report, zone),
+        _supplier(report, zone),
         _method(report),
     )
     return "\n".join(line for part in parts for line in part) + "\n"
@@ -342,6 +343,18 @@ def _token(report: Report, zone: tzinfo) -> Iterator[str]:
         by = "" if event.fingerprint is None else f", fingerprint {event.fingerprint}"
         problem = "" if event.problem is None else f", {code(event.problem)}"
         yield f"- {format_timestamp(event.at, zone)}: {describe_token_event(event)}{by}{problem}"
+
+
+def _supplier(report: Report, zone: tzinfo) -> Iterator[str]:
+    if not report.supplier_incidents:
+        return
+    yield from ("", "## The supplier's own incidents", "")
+    for each in report.supplier_incidents:
+        until = (
+            "open" if each.ended_at is None else f"until {format_timestamp(each.ended_at, zone)}"
+        )
+        since = format_timestamp(each.started_at, zone)
+        yield f"- {since}, {until}: {code(each.name)}, impact {each.impact}"
 
 
 def _method(report: Report) -> Iterator[str]:

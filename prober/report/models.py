@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from prober.history.supplier_incidents import RecordedIncident
 from prober.outcomes import Culprit, Outcome, Reason, SkipCause
 from prober.render.documents import (
     FailedRequest,
@@ -101,7 +102,8 @@ class Report:
     Incidents are listed whole, even where they began before the range. `incident_count` and
     `failure_count` include what is not listed, as do `gap_count` and `unknown_seconds`; shorter
     gaps than `min_gap_seconds` are none. Failures from before `failures_known_since` were deleted
-    for lack of room; it is null where none were.
+    for lack of room; it is null where none were. `supplier_incidents` are what the supplier's
+    status page said; their texts are the supplier's own.
     """
 
     schema_version: int
@@ -130,6 +132,7 @@ class Report:
     min_gap_seconds: float
     unknown_seconds: float
     token_events: tuple[TokenEventRecord, ...]
+    supplier_incidents: tuple[RecordedIncident, ...]
     method: tuple[str, ...]
     strip_step_seconds: int
     strip: tuple[TimeBucketDocument, ...]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prober.history.reader import Aggregates, HistoryReader, RetentionHorizon
+from prober.history.supplier_incidents import RecordedIncident, overlapping, read_records
 from prober.render.documents import FailureRecord, SlowRequest, TokenEventRecord
 from prober.report.samples import MAX_SLOW_REQUESTS, MaintenanceFailures, select_samples
 from prober.report.time_range import TimeRange
@@ -46,6 +47,7 @@ class HistoryExtract:
     failures: tuple[FailureRecord, ...]
     slow_requests: tuple[SlowRequest, ...]
     token_events: tuple[TokenEventRecord, ...]
+    supplier_incidents: tuple[RecordedIncident, ...] = ()
 
 
 def read_history(directory: Path, tenant: str, time_range: TimeRange, now: float) -> HistoryExtract:
@@ -91,6 +93,7 @@ def read_history(directory: Path, tenant: str, time_range: TimeRange, now: float
         ),
         slow_requests=history.slow_requests(tenant, since, until, limit=MAX_SLOW_REQUESTS),
         token_events=tuple(each for each in reversed(events) if since <= each.at < until),
+        supplier_incidents=overlapping(read_records(directory), since, until),
     )
 
 

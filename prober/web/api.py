@@ -27,6 +27,7 @@ from prober.web.queries import (
     FailuresDocument,
     IncidentsDocument,
     NotFoundError,
+    OutsideDocument,
     OverviewDocument,
     ProberDocument,
     SeriesDocument,
@@ -250,6 +251,10 @@ async def _prober(site: WebContext) -> ProberDocument:
     return queries.self_health(site)
 
 
+async def _outside(site: WebContext) -> OutsideDocument:
+    return queries.outside(site)
+
+
 async def _series(site: WebContext, tenant: str, range: str) -> SeriesDocument:  # noqa: A002
     return await queries.series_of(site, tenant, ChartPeriod(range))
 
@@ -320,6 +325,11 @@ OPERATIONS = (
     Operation(
         "incidents", "/api/v1/incidents", "All tenants' incidents.", _PAGE,
         IncidentsDocument, _incidents,
+    ),
+    Operation(
+        "outside", "/api/v1/outside",
+        "Open incidents on the supplier's status page, and whether the references are reachable.",
+        (), OutsideDocument, _outside,
     ),
     Operation(
         "prober", "/api/v1/prober", "Health of the prober.", (), ProberDocument, _prober,

@@ -11,7 +11,9 @@ from prober.errors import ConfigProblem
 from prober.history.reader import HistoryReader
 from prober.metrics.sink import SelfHealth
 from prober.models import ProbeResult, Tenant
+from prober.references import ReferenceStatus
 from prober.stats.status import TenantStatus
+from prober.status_page import SupplierStatus
 
 _T = TypeVar("_T")
 MAX_READERS = 2
@@ -44,6 +46,9 @@ class WebContext:
     stuck_reason: Callable[[], str | None] = lambda: None
     """Returns why probing is stuck, None if it is not; without names or secrets, since anybody may
     read it."""
+    supplier: Callable[[], SupplierStatus | None] = lambda: None
+    """What the supplier's status page says; None without one."""
+    references: Callable[[], tuple[ReferenceStatus, ...]] = lambda: ()
     run_once: RunOnce | None = None
     reload: Reload | None = None
     allowed_hosts: tuple[str, ...] = ()

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 from prober.metrics.sink import SelfHealth
+from prober.references import ReferenceStatus
 from prober.render.checks import ValueSeries
 from prober.render.documents import (
     BUCKETS_PER_DAY,
@@ -31,6 +32,7 @@ from prober.render.svg import RANGES, TimeSeries, series, span
 from prober.stats.aggregates import BUCKET_SECONDS, bucket_from_aggregate, bucket_start
 from prober.stats.incidents import Incident, IncidentKey
 from prober.stats.status import TenantStatus
+from prober.status_page import SupplierStatus, confirmation
 from prober.web.context import WebContext, iter_tenant_status
 
 
@@ -49,6 +51,19 @@ class OverviewDocument:
     generated_at: float
     tenants: tuple[TenantStatusDocument, ...]
     prober: ProberDocument
+
+
+@dataclass(frozen=True, slots=True)
+class OutsideDocument:
+    """What is known of the world outside: the supplier's status page, and the references.
+
+    `supplier` is null without a status page. `confirmation` is a sentence while the supplier
+    reports an incident, else null. Texts of incidents are the supplier's own.
+    """
+
+    supplier: SupplierStatus | None
+    confirmation: str | None
+    references: tuple[ReferenceStatus, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +135,12 @@ async def overview(site: WebContext) -> OverviewDocument:
     now = site.now()
     documents = await asyncio.to_thread(_documents, every, now)
     return OverviewDocument(now, documents, self_health(site))
+
+
+def outside(site: WebContext) -> OutsideDocument:
+    """Return what the supplier's status page and the references say."""
+    supplier = site.supplier()
+    return OutsideDocument(supplier, confirmation(supplier), site.references())
 
 
 def self_health(site: WebContext) -> ProberDocument:

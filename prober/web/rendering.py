@@ -83,7 +83,12 @@ async def render_page(
 ) -> web.Response:
     """Render a page in a thread."""
     site = request.app[SITE]
-    shared = {"now": site.now(), "prober": queries.self_health(site), "path": request.path}
+    shared = {
+        "now": site.now(),
+        "prober": queries.self_health(site),
+        "outside": queries.outside(site),
+        "path": request.path,
+    }
     text = await asyncio.to_thread(
         aiohttp_jinja2.render_string, template, request, {**context, **shared}
     )

@@ -49,6 +49,11 @@ def surroundings(*names: str) -> dict[str, str]:
     return every
 
 
+def reference(name: str, location: str | None = None) -> str:
+    place = [] if location is None else [f'location="{location}"']
+    return prober("prober_reference_reachable", *place, f'reference="https://{name}.example"')
+
+
 STATE, CAUSE = "prober_token_state", "prober_token_rejected_cause"
 EXPIRY = "prober_token_expiry_timestamp_seconds"
 FAILURES = "prober_probe_consecutive_failures"
@@ -293,6 +298,51 @@ CASES = (
         {network("acme"): "2x200", network("two"): "0x300", network("three"): "0x300"},
     ),
     Case("ProberVantagePointOffline", "a lone tenant", {network("acme"): "9x200"}),
+    Case(
+        "ProberReferencesUnreachable",
+        "all references",
+        {reference("one"): "1x9 0x200", reference("two"): "0x300"},
+        "6m",
+        labels={"location": "a", "tenant": "all", **NETWORK},
+    ),
+    Case(
+        "ProberReferencesUnreachable",
+        "the shards of a location count together",
+        {
+            reference("one", "here"): "0x300",
+            reference("one", "here").replace('instance="a"', 'instance="b"'): "1x9 0x200",
+            reference("one", "there"): "1x300",
+        },
+        "6m",
+        labels={"location": "here", "tenant": "all", **NETWORK},
+    ),
+    Case(
+        "ProberReferencesUnreachable",
+        "one of two references",
+        {reference("one"): "0x300", reference("two"): "1x300"},
+    ),
+    Case(
+        "ProberReferencesUnreachable",
+        "a check that fails once",
+        {reference("one"): "1x9 0x1 1x300"},
+    ),
+    Case(
+        "ProberStatusPageUnreadable",
+        "for an hour",
+        {prober("prober_status_page_readable"): "1x9 0x300"},
+        "1h5m",
+        until="2h",
+        labels={"culprit": "prober", "severity": "ticket"},
+    ),
+    Case(
+        "ProberStatusPageUnreadable",
+        "another prober reads it",
+        {
+            prober("prober_status_page_readable"): "0x300",
+            prober("prober_status_page_readable").replace('"a"', '"b"'): "1x300",
+        },
+        until="2h",
+    ),
     Case(
         "ProberTenantUnreachable",
         "one tenant alone",

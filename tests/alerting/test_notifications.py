@@ -70,6 +70,24 @@ def test_a_location_that_is_cut_off_explains_its_probes_and_no_refusal() -> None
     ]
 
 
+def test_a_location_that_reaches_no_reference_explains_all_that_it_cannot_reach() -> None:
+    cause = firing("ProberReferencesUnreachable", location="here", culprit="network")
+    others = [
+        firing(name, 0, tenant=tenant, location=location, culprit=culprit)
+        for name, tenant, location, culprit in (
+            ("ProberVantagePointOffline", "all", "here", "network"),
+            ("ProberTenantUnreachable", "acme", "here", "network"),
+            ("ProberTenantSilent", "acme", "here", "undecided"),
+        )
+    ]
+    assert sent(cause, *others) == [("pager", 1)]
+    elsewhere = firing(
+        "ProberTenantUnreachable", tenant="acme", location="there", culprit="network"
+    )
+    refused = firing("ProberTenantDown", tenant="acme", location="here", culprit="platform")
+    assert len(sent(cause, elsewhere, refused)) == 3
+
+
 def test_a_page_replaces_the_ticket_of_the_same_culprit() -> None:
     alerts = [
         firing("ProberProbeFailing", tenant="acme", severity="ticket", culprit="platform"),

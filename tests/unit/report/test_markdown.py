@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from prober.history.supplier_incidents import RecordedIncident
 from prober.outcomes import RejectionCause, TokenEventKind
 from prober.render.documents import TokenEventRecord
 from prober.report.markdown import code, render_markdown, table
@@ -63,6 +64,27 @@ def test_what_happened_to_the_token_is_told(tmp_path: Path) -> None:
     text = render_markdown(replace(morning(tmp_path), token_events=events))
     assert "- 2025-03-05 00:00:00Z: rejected: replaced elsewhere, fingerprint 0123abcd\n" in text
     assert "- 2025-03-05 00:00:00Z: missing, `no such file`\n" in text
+
+
+def test_the_supplier_s_own_incidents_are_listed(tmp_path: Path) -> None:
+    seen = tuple(
+        RecordedIncident(
+            id="a",
+            name=f"Errors {HOSTILE}",
+            impact="major",
+            status="monitoring",
+            started_at=DAY,
+            url=None,
+            components=(),
+            ended_at=ended,
+        )
+        for ended in (None, DAY + 600)
+    )
+    text = render_markdown(replace(morning(tmp_path), supplier_incidents=seen))
+    assert "- 2025-03-05 00:00:00Z, open: " in text
+    assert "- 2025-03-05 00:00:00Z, until 2025-03-05 00:10:00Z: " in text
+    outside = re.sub(r"(`+)(?!`).*?(?<!`)\1(?!`)", "", text)
+    assert "onerror" not in outside
 
 
 def test_where_there_is_nothing_it_says_so(tmp_path: Path) -> None:

@@ -1,0 +1,84 @@
+"""The supplier's incidents that were seen, in a file of the state directory; for reports.
+
+A status page tells only what is open now, so the daemon writes down what it saw. The file is small:
+it has the last incidents alone.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from prober.status_page import SupplierIncident
+
+FILE_NAME = "supplier-incidents.json"
+MAX_RECORDS = 200
+_MAX_FILE_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedIncident(SupplierIncident):
+    """An incident as it was seen last.
+
+    `ended_at` is when it was no longer on the status page, None while it is; in epoch seconds.
+    """
+
+    ended_at: float | None = None
+
+
+_RECORDS = TypeAdapter(tuple[RecordedIncident, ...])
+
+
+def merge(
+    records: Sequence[RecordedIncident], open_now: Iterable[SupplierIncident], now: float
+) -> tuple[RecordedIncident, ...]:
+    """Return the records after a read of the status page at `now`, the oldest first."""
+    present = {incident.id: incident for incident in open_now}
+    kept = [
+        record if record.ended_at is not None else replace(record, ended_at=now)
+        for record in records
+        if record.id not in present
+    ]
+    seen = [
+        RecordedIncident(
+            **{each.name: getattr(incident, each.name) for each in fields(SupplierIncident)}
+        )
+        for incident in present.values()
+    ]
+    merged = sorted([*kept, *seen], key=lambda record: (record.started_at, record.id))
+    return tuple(merged[-MAX_RECORDS:])
+
+
+def overlapping(
+    records: Iterable[RecordedIncident], since: float, until: float
+) -> tuple[RecordedIncident, ...]:
+    """Return the incidents that were open at some time in a period."""
+    return tuple(
+        record
+        for record in records
+        if record.started_at < until and (record.ended_at is None or record.ended_at > since)
+    )
+
+
+def read_records(directory: Path) -> tuple[RecordedIncident, ...]:
+    """Return the recorded incidents; none if the file is missing or damaged. Raises OSError."""
+    file = directory / FILE_NAME
+    try:
+        if file.stat().st_size > _MAX_FILE_BYTES:
+            return ()
+        return _RECORDS.validate_json(file.read_bytes())
+    except (FileNotFoundError, ValidationError):
+        return ()
+
+
+def write_records(directory: Path, records: Sequence[RecordedIncident]) -> None:
+    """Write the records, whole or not at all. Raises OSError."""
+    file = directory / FILE_NAME
+    new = file.with_suffix(".new")
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "w") as opened:
+        json.dump([asdict(record) for record in records], opened)
+    new.replace(file)

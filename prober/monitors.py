@@ -1,0 +1,261 @@
+"""Background tasks that look outside: the references, and the supplier's status page.
+
+Both send a request a minute, without any token, and follow no redirects. Neither can stop probing:
+what they cannot find out is shown, and changes no verdict's culprit.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import structlog
+
+from prober.history.supplier_incidents import (
+    RecordedIncident,
+    merge,
+    read_records,
+    write_records,
+)
+from prober.metrics.sink import PrometheusSink
+from prober.models import (
+    AlertSeverity,
+    ConnectionPolicy,
+    HttpExchange,
+    Probe,
+    Request,
+    TransportOptions,
+)
+from prober.references import CHECK_SECONDS, ReferenceStatus, next_status, reference_problem
+from prober.status_page import (
+    KEPT_SECONDS,
+    MAX_BODY_BYTES,
+    SUMMARY_PATH,
+    StatusPageError,
+    SupplierStatus,
+    parse_summary,
+)
+
+_Logger = structlog.typing.FilteringBoundLogger
+_HTTP_OK = 200
+_STORE = "supplier incidents"
+
+
+class SendRequest(Protocol):
+    """Sends one request and returns what came. Raises nothing but cancellation."""
+
+    async def __call__(
+        self, request: Request, probe: Probe, options: TransportOptions
+    ) -> HttpExchange:
+        """Send the request."""
+        ...
+
+
+def _limits(name: str, method: str, max_response_bytes: int) -> Probe:
+    return Probe(
+        name=name,
+        path="",
+        method=method,
+        interval_seconds=CHECK_SECONDS,
+        timeout_seconds=10.0,
+        connect_timeout_seconds=5.0,
+        connection=ConnectionPolicy.FRESH,
+        max_response_bytes=max_response_bytes,
+        server_objective_seconds=2.5,
+        network_objective_seconds=0.5,
+        severity=AlertSeverity.TICKET,
+    )
+
+
+_REFERENCE = _limits("reference", "HEAD", 4096)
+_STATUS_PAGE = _limits("status page", "GET", MAX_BODY_BYTES)
+
+
+class _Periodic:
+    """A task that repeats a step, also after one that failed because of a bug."""
+
+    def __init__(self, name: str, logger: _Logger, interval_seconds: float) -> None:
+        self._logger = logger
+        self._name = name
+        self._interval_seconds = interval_seconds
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Start the task; it makes its first step at once."""
+        self._task = asyncio.create_task(self._repeat(), name=self._name)
+
+    async def close(self) -> None:
+        """Stop the task."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def step(self) -> None:
+        """Do what is repeated."""
+        raise NotImplementedError
+
+    async def _repeat(self) -> None:
+        while True:
+            try:
+                await self.step()
+            except Exception:
+                self._logger.exception("monitor.crashed", monitor=self._name)
+            await asyncio.sleep(self._interval_seconds)
+
+
+class ReferenceMonitor(_Periodic):
+    """Checks every reference once a minute. `statuses` are those of the last checks."""
+
+    def __init__(
+        self,
+        send: SendRequest,
+        metrics: PrometheusSink,
+        logger: _Logger,
+        now: Callable[[], float],
+        user_agent: str,
+    ) -> None:
+        super().__init__("references", logger, CHECK_SECONDS)
+        self._send = send
+        self._metrics = metrics
+        self._now = now
+        self._headers = (("User-Agent", user_agent), ("Accept", "*/*"))
+        self._urls: Sequence[str] = ()
+        self._transport = TransportOptions(None, proxy_from_environment=False)
+        self._statuses: dict[str, ReferenceStatus] = {}
+
+    @property
+    def statuses(self) -> tuple[ReferenceStatus, ...]:
+        """The statuses of references that were checked, in the order of the configuration."""
+        return tuple(self._statuses[url] for url in self._urls if url in self._statuses)
+
+    def apply(self, urls: Sequence[str], transport: TransportOptions) -> None:
+        """Use these references from the next step on."""
+        self._urls, self._transport = tuple(urls), transport
+        self._statuses = {url: s for url, s in self._statuses.items() if url in urls}
+        self._metrics.references(self.statuses)
+
+    async def step(self) -> None:
+        """Check all references at once."""
+        await asyncio.gather(*(self._check(url) for url in self._urls))
+
+    async def _check(self, url: str) -> None:
+        request = Request("HEAD", url, self._headers, None, authorization=None)
+        exchange = await self._send(request, _REFERENCE, self._transport)
+        if url not in self._urls:  # a reload removed it meanwhile
+            return
+        before = self._statuses.get(url)
+        status = next_status(url, before, reference_problem(url, exchange), self._now())
+        self._statuses[url] = status
+        self._metrics.references(self.statuses)
+        if status.problem is not None and (before is None or before.is_reachable):
+            self._logger.warning("reference.unreachable", reference=url, message=status.problem)
+        elif before is not None and status.is_reachable and not before.is_reachable:
+            self._logger.info("reference.reachable", reference=url)
+
+
+class StatusPageMonitor(_Periodic):
+    """Reads the supplier's status page once a minute, and records the incidents that it saw."""
+
+    def __init__(
+        self,
+        send: SendRequest,
+        metrics: PrometheusSink,
+        logger: _Logger,
+        now: Callable[[], float],
+        user_agent: str,
+        directory: Path,
+    ) -> None:
+        super().__init__("status page", logger, CHECK_SECONDS)
+        self._send = send
+        self._metrics = metrics
+        self._now = now
+        self._headers = (("User-Agent", user_agent), ("Accept", "application/json"))
+        self._directory = directory
+        self._components: Sequence[str] = ()
+        self._transport = TransportOptions(None, proxy_from_environment=False)
+        self._records: tuple[RecordedIncident, ...] | None = None
+        self.status: SupplierStatus | None = None
+
+    def apply(
+        self, url: str | None, components: Sequence[str], transport: TransportOptions
+    ) -> None:
+        """Read this page from the next step on; None reads none."""
+        self._components, self._transport = tuple(components), transport
+        if url is None:
+            self.status = None
+        elif self.status is None or self.status.url != url:
+            self.status = SupplierStatus(url)
+        self._metrics.status_page(self.status)
+
+    async def step(self) -> None:
+        """Read the page, and record its incidents if it could be read."""
+        if self.status is None:
+            return
+        before = self.status
+        read = await self._read(before)
+        if self.status is not before:  # a reload has changed the address meanwhile
+            return
+        self.status = read
+        self._metrics.status_page(read)
+        self._log_changes(before, read)
+        if read.problem is None:
+            await self._record(read)
+
+    async def _read(self, before: SupplierStatus) -> SupplierStatus:
+        request = Request("GET", before.url + SUMMARY_PATH, self._headers, None, authorization=None)
+        exchange = await self._send(request, _STATUS_PAGE, self._transport)
+        problem, response, now = None, exchange.response, self._now()
+        if exchange.failure is not None or response is None:
+            problem = "no response" if exchange.failure is None else exchange.failure.detail
+        elif response.status != _HTTP_OK:
+            problem = f"HTTP {response.status}"
+        elif response.body_over_limit:
+            problem = f"is longer than {MAX_BODY_BYTES} bytes"
+        else:
+            try:
+                # A thread: a document of a megabyte takes longer than a measurement may wait.
+                incidents = await asyncio.to_thread(
+                    parse_summary, response.body, self._components, now
+                )
+                return SupplierStatus(before.url, now, None, incidents)
+            except StatusPageError as error:
+                problem = str(error)
+        # What was read last stays for a while, and then it is no longer known.
+        is_recent = before.read_at is not None and now - before.read_at <= KEPT_SECONDS
+        incidents = before.incidents if is_recent else ()
+        return SupplierStatus(before.url, before.read_at, problem, incidents)
+
+    def _log_changes(self, before: SupplierStatus, after: SupplierStatus) -> None:
+        if after.problem is not None and before.problem is None:
+            self._logger.warning("status_page.unreadable", url=after.url, message=after.problem)
+        elif after.problem is None and before.problem is not None:
+            self._logger.info("status_page.readable", url=after.url)
+        known = {incident.id for incident in before.incidents}
+        for incident in after.incidents:
+            if incident.id not in known:
+                self._logger.warning(
+                    "status_page.incident",
+                    incident=incident.name,
+                    impact=incident.impact,
+                    started_at=incident.started_at,
+                )
+
+    async def _record(self, read: SupplierStatus) -> None:
+        try:
+            if self._records is None:
+                self._records = await asyncio.to_thread(read_records, self._directory)
+            merged = merge(self._records, read.incidents, self._now())
+            if _without_times(merged) != _without_times(self._records):
+                await asyncio.to_thread(write_records, self._directory, merged)
+                self._metrics.state_written(_STORE)
+            self._records = merged
+        except OSError:
+            self._metrics.state_write_failed(_STORE)
+
+
+def _without_times(records: Sequence[RecordedIncident]) -> list[Mapping[str, object]]:
+    """Return what is worth a write: not that an open incident was seen again."""
+    return [
+        {"id": r.id, "name": r.name, "impact": r.impact, "status": r.status, "end": r.ended_at}
+        for r in records
+    ]
