@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from types import MappingProxyType
 
 import structlog
@@ -29,10 +28,9 @@ from prober.http_client.client import ProbeHttpClient
 from prober.http_client.timing import EventLoopLagMonitor
 from prober.logs import LogSink
 from prober.metrics.sink import PrometheusSink
-from prober.models import ProbeResult, TransportOptions
-from prober.monitors import ReferenceMonitor, StatusPageMonitor
+from prober.models import TransportOptions
+from prober.monitors import OutsideMonitor
 from prober.probe import ProbeDeps
-from prober.references import with_references
 from prober.reload import LoadConfig, Reloader
 from prober.runner import ProbeRunner
 from prober.scheduler.scheduler import HEARTBEAT_SECONDS, Scheduler
@@ -106,12 +104,10 @@ class Daemon:
             self.metrics,
             logger,
         )
-        outside = (self._client.exchange, self.metrics, logger, time.time)
-        user_agent = f"prober/{current_version().version}"
-        self._references = ReferenceMonitor(*outside, user_agent)
-        self._status_page = StatusPageMonitor(*outside, user_agent, configuration.state_directory)
-        self._apply_outside(configuration)
-        self._runner.annotate = self._annotated
+        self._outside = OutsideMonitor(
+            configuration, self._client.exchange, self.metrics, logger, time.time
+        )
+        self._runner.annotate = self._outside.annotated
         # Last, so that metrics and log have a token event before the run that it starts.
         sinks.add("runner", self._runner)
         self._runner.apply(configuration.tenants, configuration.scheduler)
@@ -155,9 +151,8 @@ class Daemon:
         await self.status.start()
         self.metrics.configuration_loaded(time.time(), configuration.hash)
         self._runner.enable()
-        for monitor in (self._references, self._status_page):
-            monitor.start()
-            self._resources.push_async_callback(monitor.close)
+        self._outside.start()
+        self._resources.push_async_callback(self._outside.close)
         self._scheduler.start(configuration.tenants, self.status.last_runs)
         # The first scrape would otherwise have to render the text of every series.
         warming_up = asyncio.create_task(warm_up(self.metrics.refresh), name="warm up metrics")
@@ -223,20 +218,9 @@ class Daemon:
         self._token_service.apply(in_force, saved)
         self._runner.apply(in_force.tenants, in_force.scheduler)
         self._scheduler.apply(in_force.tenants)
-        self._apply_outside(in_force)
+        self._outside.apply(in_force)
         self._on_heartbeat()
         return diff
-
-    def _apply_outside(self, configuration: Config) -> None:
-        transport, page = configuration.outside_transport, configuration.status_page
-        self._references.apply(configuration.references, transport)
-        url, components = (None, ()) if page is None else (page.url, page.components)
-        self._status_page.apply(url, components, transport)
-
-    def _annotated(self, result: ProbeResult) -> ProbeResult:
-        """Return a result with what the references say of it."""
-        verdict = with_references(result.verdict, self._references.statuses, time.time())
-        return result if verdict is result.verdict else replace(result, verdict=verdict)
 
     def _create_sinks(self, extra: Mapping[str, EventSink]) -> FanOutSink:
         builtin = {"metrics": self.metrics, "log": LogSink(self._logger), **self.status.sinks}
@@ -262,8 +246,8 @@ class Daemon:
             changes=lambda tenant: self.status.tracker.changes[tenant],
             self_health=self.metrics.self_health,
             history=self.status.history,
-            supplier=lambda: self._status_page.status,
-            references=lambda: self._references.statuses,
+            supplier=lambda: self._outside.status_page.status,
+            references=lambda: self._outside.references.statuses,
             render_metrics=self.metrics.exposition,
             refresh_metrics=self.metrics.refresh,
             is_ready=lambda: self._runner.is_enabled,

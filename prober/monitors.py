@@ -6,11 +6,13 @@ what they cannot find out is shown, and changes no verdict's culprit.
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 import structlog
 
+from prober.config.resolve import Config
 from prober.history.supplier_incidents import (
     RecordedIncident,
     merge,
@@ -23,10 +25,17 @@ from prober.models import (
     ConnectionPolicy,
     HttpExchange,
     Probe,
+    ProbeResult,
     Request,
     TransportOptions,
 )
-from prober.references import CHECK_SECONDS, ReferenceStatus, next_status, reference_problem
+from prober.references import (
+    CHECK_SECONDS,
+    ReferenceStatus,
+    next_status,
+    reference_problem,
+    with_references,
+)
 from prober.status_page import (
     KEPT_SECONDS,
     MAX_BODY_BYTES,
@@ -35,6 +44,7 @@ from prober.status_page import (
     SupplierStatus,
     parse_summary,
 )
+from prober.version import current_version
 
 _Logger = structlog.typing.FilteringBoundLogger
 _HTTP_OK = 200
@@ -251,6 +261,48 @@ class StatusPageMonitor(_Periodic):
             self._records = merged
         except OSError:
             self._metrics.state_write_failed(_STORE)
+
+
+class OutsideMonitor:
+    """Both monitors, as a configuration has them."""
+
+    def __init__(
+        self,
+        configuration: Config,
+        send: SendRequest,
+        metrics: PrometheusSink,
+        logger: _Logger,
+        now: Callable[[], float],
+    ) -> None:
+        user_agent = f"prober/{current_version().version}"
+        self._now = now
+        self.references = ReferenceMonitor(send, metrics, logger, now, user_agent)
+        self.status_page = StatusPageMonitor(
+            send, metrics, logger, now, user_agent, configuration.state_directory
+        )
+        self.apply(configuration)
+
+    def apply(self, configuration: Config) -> None:
+        """Apply a configuration."""
+        transport, page = configuration.outside_transport, configuration.status_page
+        self.references.apply(configuration.references, transport)
+        url, components = (None, ()) if page is None else (page.url, page.components)
+        self.status_page.apply(url, components, transport)
+
+    def start(self) -> None:
+        """Start both."""
+        self.references.start()
+        self.status_page.start()
+
+    async def close(self) -> None:
+        """Stop both."""
+        await self.references.close()
+        await self.status_page.close()
+
+    def annotated(self, result: ProbeResult) -> ProbeResult:
+        """Return a result with what the references say of its verdict."""
+        verdict = with_references(result.verdict, self.references.statuses, self._now())
+        return result if verdict is result.verdict else replace(result, verdict=verdict)
 
 
 def _without_times(records: Sequence[RecordedIncident]) -> list[Mapping[str, object]]:
