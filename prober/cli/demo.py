@@ -8,10 +8,12 @@ import os
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
+from math import inf
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -30,14 +32,23 @@ from prober.cli.simulate import DEFAULT_TENANTS, parse_tenant
 from prober.config.loader import load
 from prober.config.resolve import Config
 from prober.daemon import Daemon
+from prober.formatting import format_latency
 from prober.logs import configure_logging
 from prober.models import Probe, ProbeResult, Tenant, TokenStatus
 from prober.outcomes import LatencyComponent, TokenState
 from prober.render.terminal import StatusRow, StatusTable, status_lines
 from prober.simulator.admin_api import create_admin_api
 from prober.simulator.platform import Latency
-from prober.simulator.scenario import Expected, Phase, demo_scenario, play
+from prober.simulator.scenario import (
+    Action,
+    Expected,
+    Phase,
+    apply_action,
+    demo_scenario,
+    play,
+)
 from prober.simulator.simulator import Simulator, SimulatorConfig
+from prober.simulator.thread import SimulatorThread
 from prober.sinks import EventSink
 from prober.web.server import listen
 
@@ -75,6 +86,8 @@ class DemoSink(EventSink):
         self._report = report
         self._began_at = 0.0
         self._heard: Counter[str] = Counter()
+        self._most_own_seconds: defaultdict[str, float] = defaultdict(float)
+        self._most_network_seconds = 0.0
         self._last: dict[tuple[str, str], ProbeResult] = {}
         self._reported: dict[tuple[str, str], tuple[str, str | None]] = {}
         self._tenants = tuple(tenants)
@@ -89,15 +102,35 @@ class DemoSink(EventSink):
         self.phase_ends_at = now + phase.seconds / speed
 
     def end(self) -> None:
-        """End a phase: every tenant must have had a result."""
+        """End a phase: every tenant must have had a result, with as much own time as expected."""
         if self.phase is not None:
+            self._report_own_time(self.phase)
             self.unexpected += [
-                f"{self.phase.name}: no result of {tenant}"
-                for tenant in self.phase.expect
-                if not self._heard[tenant]
+                f"{self.phase.name}: {missing}"
+                for tenant, expected in self.phase.expect.items()
+                if (missing := self._missing(tenant, expected)) is not None
             ]
         self.phase = None
         self._heard.clear()
+        self._most_own_seconds.clear()
+        self._most_network_seconds = 0.0
+
+    def _report_own_time(self, phase: Phase) -> None:
+        is_subject = any(expected.own_ms is not None for expected in phase.expect.values())
+        if self._report is not None and is_subject:
+            own = max(self._most_own_seconds.values(), default=0.0)
+            self._report(
+                f"{phase.name}: own time up to {format_latency(own)},"
+                f" network time at most {format_latency(self._most_network_seconds)}"
+            )
+
+    def _missing(self, tenant: str, expected: Expected) -> str | None:
+        if not self._heard[tenant]:
+            return f"no result of {tenant}"
+        own_ms = self._most_own_seconds[tenant] * 1000
+        if expected.own_ms is not None and own_ms < expected.own_ms:
+            return f"{tenant}: at most {own_ms:.0f} ms of own time, {expected.own_ms:g} expected"
+        return None
 
     def on_result(self, result: ProbeResult) -> None:
         """Check a result, unless its run started before the phase's actions were done."""
@@ -110,6 +143,15 @@ class DemoSink(EventSink):
         if expected is None:
             return
         self._heard[result.tenant] += 1
+        own_seconds = result.verdict.latency.own_seconds
+        if result.exchange.timing_fallback is not None:  # this system does not tell own time apart
+            own_seconds = inf
+        self._most_own_seconds[result.tenant] = max(
+            own_seconds, self._most_own_seconds[result.tenant]
+        )
+        self._most_network_seconds = max(
+            result.verdict.latency.network_seconds or 0.0, self._most_network_seconds
+        )
         wrong = unexpected_result(result, self._probes[key], expected)
         if wrong is not None:
             self.unexpected.append(f"{self.phase.name}: {result.tenant}/{result.probe}: {wrong}")
@@ -153,6 +195,8 @@ _PROBES = (
 )
 _INTERVAL_SECONDS = 5.0
 _FRAMES_PER_SECOND = 4
+_FREE_SECONDS = 0.1
+"""How long the event loop runs between two blocks: shorter than a response takes."""
 
 
 @click.command()
@@ -180,7 +224,7 @@ def demo(*, once: bool, speed: float, port: int, directory: Path | None) -> None
 
     Needs no configuration and no account; everything stays on this machine. It shows a slow and a
     broken network, errors of the platform, and a token that was regenerated elsewhere, each with
-    its culprit. Ctrl-C stops it.
+    its culprit, and that a prober that is busy itself blames nobody. Ctrl-C stops it.
 
     \b
     Example:
@@ -225,15 +269,18 @@ class Demo:
         self._scenario = demo_scenario()
         self._out = console() if out is None else out
         self._where: list[str] = []
+        self._block_seconds = 0.0
 
     async def play(self, *, once: bool) -> list[str]:
         """Run until the scenario ends (`once`) or a signal; return unexpected results."""
         # Before anything is printed: who has read the addresses may press Ctrl-C.
         stop_requested = wait_for_stop_signal()
         async with AsyncExitStack() as resources:
-            simulator = await resources.enter_async_context(Simulator(self._run_simulated()))
-            control = await listen(create_admin_api(simulator), "127.0.0.1", 0)
-            resources.push_async_callback(control.close)
+            simulated = SimulatorThread(self._run_simulated())
+            platform = await resources.enter_async_context(simulated)
+            simulator = platform.simulator
+            control = await platform.run(listen(create_admin_api(simulator), "127.0.0.1", 0))
+            resources.push_async_callback(lambda: platform.run(control.close()))
             configuration = await asyncio.to_thread(self._configure, simulator)
             watch = DemoSink(configuration.tenants, None if self._run_live else click.echo)
             log = resources.enter_context(configuration.source.with_name("prober.log").open("a"))
@@ -255,7 +302,7 @@ class Demo:
             ]
             for line in self._where if not self._run_live else ():
                 click.echo(line)
-            playing = self._play(simulator, watch, once=once)
+            playing = self._play(platform, watch, once=once)
             await self._watch_scenario(playing, watch, stop_requested)
             return watch.unexpected
 
@@ -299,23 +346,38 @@ class Demo:
         stop_requested: asyncio.Future[None],
     ) -> None:
         playing = asyncio.create_task(scenario, name="scenario")
-        showing = asyncio.create_task(self._show(watch), name="screen")
+        beside = (
+            asyncio.create_task(self._show(watch), name="screen"),
+            asyncio.create_task(self._block(), name="block"),
+        )
         await asyncio.wait({playing, stop_requested}, return_when=asyncio.FIRST_COMPLETED)
-        for task in (playing, showing):
+        for task in (playing, *beside):
             if not task.done():
                 task.cancel()
-        await asyncio.gather(showing, return_exceptions=True)
+        await asyncio.gather(*beside, return_exceptions=True)
         if playing.done() and not playing.cancelled():
             playing.result()
 
-    async def _play(self, simulator: Simulator, watch: DemoSink, *, once: bool) -> None:
+    async def _block(self) -> None:
+        """Block the event loop again and again, as long as the scenario has it so."""
+        while True:
+            await asyncio.sleep(_FREE_SECONDS)
+            time.sleep(self._block_seconds)  # noqa: ASYNC251 -- that is what it is for
+
+    async def _apply(self, platform: SimulatorThread, action: Action) -> None:
+        if action.block_prober_ms is not None:
+            self._block_seconds = action.block_prober_ms / 1000
+        else:
+            await platform.run(apply_action(action, platform.simulator))
+
+    async def _play(self, platform: SimulatorThread, watch: DemoSink, *, once: bool) -> None:
         async def on_phase(phase: Phase) -> None:
             watch.begin(phase, time.time(), self._speed)
             if not self._run_live:
                 click.echo(f"--- {phase.name}: {phase.description}")
 
         while True:
-            await play(self._scenario, simulator, on_phase, self._speed)
+            await play(self._scenario, partial(self._apply, platform), on_phase, self._speed)
             watch.end()
             if once:
                 return

@@ -5,6 +5,7 @@ import os
 import re
 import sys
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import TextIO
 
@@ -15,7 +16,7 @@ from prober.errors import ListenError, ProberError
 from prober.simulator.admin_api import create_admin_api
 from prober.simulator.faults import FAULTS
 from prober.simulator.platform import Latency, TenantAddress
-from prober.simulator.scenario import Phase, Scenario, play, read_scenario
+from prober.simulator.scenario import Phase, Scenario, apply_action, play, read_scenario
 from prober.simulator.simulator import Simulator, SimulatorConfig
 from prober.simulator.state import SimulatedTenant
 from prober.web.server import listen
@@ -198,7 +199,8 @@ async def _play_until(
     async def say(phase: Phase) -> None:
         click.echo(f"{phase.name}: {phase.description}")
 
-    playing = asyncio.create_task(play(script, simulator, say, speed), name="scenario")
+    apply = partial(apply_action, simulator=simulator)
+    playing = asyncio.create_task(play(script, apply, say, speed), name="scenario")
     await asyncio.wait({playing, ended}, return_when=asyncio.FIRST_COMPLETED)
     if not playing.done():
         playing.cancel()

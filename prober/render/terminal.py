@@ -64,9 +64,9 @@ _NOTHING = "-"
 _WAITING = "waiting"
 _PAUSED = "paused (token rejected)"
 _INDENT = _GAP = "  "
-_TITLES = ("tenant, probe", "verdict", "responsible", "server ms", "network ms")
-# verdict, responsible, server, network; the first column takes what its names need.
-_WIDTHS = (22, 13, -9, -10)
+_TITLES = ("tenant, probe", "verdict", "responsible", "server ms", "network", "own")
+# verdict, responsible, server, network, own; the first column takes what its names need.
+_WIDTHS = (19, 13, -9, -8, -7)
 _MIN_NAME_WIDTH = 13
 # "platform or network" is too wide for a column.
 _SHORT_LABELS = MappingProxyType(
@@ -154,6 +154,7 @@ def _cells(row: StatusRow) -> tuple[Text, ...]:
         Text(_SHORT_LABELS[_CULPRIT_OF[row.slow] if row.slow else verdict.culprit], colour),
         Text(_milliseconds(verdict.latency.server_seconds)),
         Text(_milliseconds(verdict.latency.network_seconds)),
+        Text(_milliseconds(verdict.latency.own_seconds)),
     )
 
 
@@ -180,7 +181,8 @@ def _line(row: StatusRow) -> str:
     if verdict is not None and verdict.latency.server_seconds is not None:
         parts.append(
             f"; server {_milliseconds(verdict.latency.server_seconds)} ms,"
-            f" network {_milliseconds(verdict.latency.network_seconds)} ms"
+            f" network {_milliseconds(verdict.latency.network_seconds)} ms,"
+            f" own {_milliseconds(verdict.latency.own_seconds)} ms"
         )
     return "".join([*parts, f"; token {_token(row)}"])
 

@@ -24,6 +24,7 @@ _VERBS = (
     "cut",
     "restore",
     "server_ms",
+    "block_prober_ms",
 )
 
 
@@ -50,6 +51,8 @@ class Action(_Strict):
     """Restore this tenant's network."""
     server_ms: Annotated[float, Field(ge=0, le=600_000)] | None = None
     """Set the platform's response time, for `tenant` or all."""
+    block_prober_ms: Annotated[float, Field(ge=0, le=10_000)] | None = None
+    """Block the event loop of the demo's prober for so long, again and again; 0 ends it."""
     tenant: str | None = None
     path: str | None = None
     times: Annotated[int, Field(gt=0)] | None = None
@@ -73,6 +76,8 @@ class Expected(_Strict):
     reasons: tuple[str, ...]
     slow: Literal["server", "network"] | None = None
     """The latency component over its objective."""
+    own_ms: float | None = None
+    """At least one result has so much of the prober's own time."""
 
 
 class Phase(_Strict):
@@ -112,14 +117,14 @@ def demo_scenario() -> Scenario:
 
 async def play(
     scenario: Scenario,
-    simulator: Simulator,
+    apply: Callable[[Action], Awaitable[None]],
     on_phase: Callable[[Phase], Awaitable[None]],
     speed: float = 1.0,
 ) -> None:
     """Play all phases, `speed` times as fast. `on_phase` is called after a phase's actions."""
     for phase in scenario.phases:
         for action in phase.actions:
-            await apply_action(action, simulator)
+            await apply(action)
         await on_phase(phase)
         await asyncio.sleep(phase.seconds / speed)
 
@@ -144,6 +149,8 @@ async def apply_action(action: Action, simulator: Simulator) -> None:
         await simulator.proxy(action.cut).cut()
     elif action.restore is not None:
         await simulator.proxy(action.restore).restore()
+    elif action.block_prober_ms is not None:
+        raise ValueError("block_prober_ms is for `prober demo`: a simulator has no prober")
 
 
 def format_validation_errors(error: ValidationError) -> list[str]:

@@ -74,7 +74,7 @@ def test_a_tenants_page_shows_where_the_time_went(demo: str, chromium: Browser) 
     with watched(chromium, demo) as seen:
         seen.open("/tenants/acme-prod?range=24h")
         expect(seen.page.locator(".waterfall").first).to_be_visible()
-        expect(seen.page.locator(".chart path.line")).to_have_count(12)
+        expect(seen.page.locator(".chart path.line")).to_have_count(18)
         expect(seen.page.locator("svg.strip rect.platform").first).to_be_visible()
         expect(seen.page.get_by_text("Rule: ").first).to_be_visible()
         seen.keep("tenant", full=True)

@@ -3,6 +3,8 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, TypeAlias
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import aiohttp
 import pytest
@@ -15,6 +17,7 @@ from prober.simulator.platform import Latency, TenantAddress
 from prober.simulator.scenario import read_scenario
 from prober.simulator.simulator import Simulator, SimulatorConfig
 from prober.simulator.state import SimulatedTenant
+from prober.simulator.thread import SimulatorThread
 
 TENANTS = (
     SimulatedTenant("acme", TenantAddress("acme", "prod"), user="a@acme.example"),
@@ -161,3 +164,13 @@ async def test_a_page_in_a_browser_controls_nothing(control: Control) -> None:
 def test_a_scenario_that_cannot_be_read_is_told(text: str) -> None:
     with pytest.raises(ValueError, match=r"my\.yaml: "):
         read_scenario(text, "my.yaml")
+
+
+async def test_a_simulator_in_a_thread_answers_while_the_loop_is_blocked() -> None:
+    async with SimulatorThread(SimulatorConfig(TENANTS, latency=Latency(0.0, 0.0))) as platform:
+        # Opening the address blocks this loop until the response is there.
+        with pytest.raises(HTTPError, match="403") as refused:
+            urlopen(f"{platform.simulator.base_url('acme')}/api/v1/datasets", timeout=60)  # noqa: ASYNC210
+        refused.value.close()
+        await platform.run(platform.simulator.proxy("legacy").cut())
+        assert platform.simulator.proxy("legacy").is_cut

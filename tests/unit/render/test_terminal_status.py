@@ -30,18 +30,18 @@ ROWS = (
     a_row(None, "lab", token_state=TokenState.MISSING, token_fingerprint=None),
 )
 TABLE = """\
-tenant, probe       verdict                 responsible    server ms  network ms
+tenant, probe   verdict              responsible    server ms   network      own
 
-acme  production    ✓ token valid 1a2b3c4d
-  datasets          ✓ ok                    -                  150.0        87.7
-  sources           ? response_timeout      undecided              -           -
+acme  production  ✓ token valid 1a2b3c4d
+  datasets      ✓ ok                 -                  150.0      87.7      0.0
+  sources       ? response_timeout   undecided              -         -      0.0
 
 legacy  production  ✗ token rejected 1a2b3c4d
-  datasets          ✗ token_rejected        credential          37.7       462.3
-  sources           · paused (token rejected)
+  datasets      ✗ token_rejected     credential          37.7     462.3      0.0
+  sources       · paused (token rejected)
 
-lab  production     ! token missing
-  datasets          · waiting"""
+lab  production  ! token missing
+  datasets      · waiting"""
 
 
 def test_the_table_shows_each_tenant_with_its_token_and_its_probes() -> None:
@@ -51,8 +51,8 @@ def test_the_table_shows_each_tenant_with_its_token_and_its_probes() -> None:
 def test_a_long_name_gives_way_to_the_numbers() -> None:
     row = a_row(a_timed_answer(), probe="a-very-long-name-of-a-probe")
     lines = lines_of(StatusTable([row]), 80)
-    assert lines[-1].startswith("  a-very-long-nam")
-    assert lines[-1].endswith("150.0        87.7")
+    assert lines[-1].startswith("  a-very-long")
+    assert lines[-1].endswith("150.0      87.7      0.0")
     assert max(map(len, lines)) <= 80
 
 
@@ -73,11 +73,14 @@ def test_no_rows_make_a_table_of_titles() -> None:
 def test_each_row_has_a_plain_line() -> None:
     first = replace(ROWS[0], token_fingerprint="x")
     assert status_lines((first, *ROWS[1:])) == (
-        "acme (production) datasets: success: ok; server 150.0 ms, network 87.7 ms; token valid x",
+        (
+            "acme (production) datasets: success: ok;"
+            " server 150.0 ms, network 87.7 ms, own 0.0 ms; token valid x"
+        ),
         "acme (production) sources: platform or network: response_timeout; token valid 1a2b3c4d",
         (
             "legacy (production) datasets: credential: token_rejected;"
-            " server 37.7 ms, network 462.3 ms; token rejected 1a2b3c4d"
+            " server 37.7 ms, network 462.3 ms, own 0.0 ms; token rejected 1a2b3c4d"
         ),
         "legacy (production) sources: paused (token rejected); token rejected 1a2b3c4d",
         "lab (production) datasets: waiting; token missing",
