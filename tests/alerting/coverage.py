@@ -151,6 +151,12 @@ def began_at(cell: Cell) -> int:
     return 0 if cell.pattern in {"never ran", "never succeeded"} else BEGINS_AT
 
 
+def measured_inputs(inputs: Mapping[str, str]) -> dict[str, list[Sent]]:
+    """Return what is notified of each job in promtool's input series, from BEGINS_AT on."""
+    firing = _firing(inputs, Course(_RULES, UNTIL, STEP_SECONDS))
+    return {job: list(_sent(alerts, BEGINS_AT)) for job, alerts in firing.items()}
+
+
 def measured(row: tuple[str, str]) -> dict[Cell, list[Sent]]:
     """Return what is notified of the cells of one row: all of them in one run of promtool."""
     cells = [each for each in CELLS if (each.pattern, each.culprit) == row and not reason(each)]
@@ -282,8 +288,8 @@ def unexplained(cells: Mapping[Cell, list[Sent]]) -> list[Cell]:
     ]
 
 
-def page(cells: Mapping[Cell, list[Sent]]) -> str:
-    """Return the text of the page."""
+def page(cells: Mapping[Cell, list[Sent]], of_checks: str) -> str:
+    """Return the text of the page; `of_checks` is its last section."""
     lines = [_INTRODUCTION]
     for pattern, meaning in PATTERNS.items():
         lines += [f"## {pattern.capitalize()}", "", meaning, ""]
@@ -298,7 +304,8 @@ def page(cells: Mapping[Cell, list[Sent]]) -> str:
             lines.append(f"| {culprit} | " + " | ".join(words) + " |")
         lines += ["", *(f"{place}. {text}" for place, text in enumerate(notes, 1)), ""]
     more = [f"- {culprit}, {scope}: {text}" for (culprit, scope), text in MORE_THAN_ONE.items()]
-    return "\n".join([*lines, "## More than one notification", "", *more, ""])
+    lines += ["## More than one notification", "", *more, "", of_checks, ""]
+    return "\n".join(lines)
 
 
 def words(cell: Cell, sent: list[Sent], notes: list[str | None]) -> str:
@@ -306,6 +313,11 @@ def words(cell: Cell, sent: list[Sent], notes: list[str | None]) -> str:
     why = reason(cell)
     if why is not None:
         return f"({notes.index(why) + 1})"
+    return sent_words(sent)
+
+
+def sent_words(sent: list[Sent]) -> str:
+    """Return notifications in words."""
     return "<br>".join(
         f"{' and '.join(each.alerts)}: {each.severity}, {each.minutes} min" for each in sent
     ) + (f"; {len(sent)} notifications" if len(sent) > 1 else "")
@@ -331,7 +343,9 @@ def main() -> None:
     with ThreadPoolExecutor(2) as pool:  # promtool is a process of its own
         for found in pool.map(measured, ROWS):
             cells |= found
-    PAGE.write_text(page(cells))
+    from tests.alerting.coverage_of_checks import measured_checks, section  # noqa: PLC0415 -- it imports this
+
+    PAGE.write_text(page(cells, section(measured_checks())))
 
 
 if __name__ == "__main__":

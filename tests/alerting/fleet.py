@@ -22,6 +22,8 @@ REASONS = {
     "undecided": ("response_timeout", "network_failure"),
     "prober": ("internal_error", "prober_fault"),
 }
+CHECK_FAILED = "check failed: "
+"""Begins what a scenario says of a run whose check fails; the culprit follows."""
 NOT_RUN = "not run"
 REJECTED = "rejected"
 
@@ -36,7 +38,8 @@ class Place:
 
 
 Scenario = Callable[[Place, int], str]
-"""The culprit of a run ("none": a success), NOT_RUN, or REJECTED, by place and time."""
+"""The culprit of a run ("none": a success), CHECK_FAILED and a culprit, NOT_RUN, or REJECTED, by
+place and time."""
 
 
 @dataclass
@@ -48,6 +51,7 @@ class _Probe:
     succeeded_at: float = 0.0
     in_a_row: dict[str, int] = field(default_factory=lambda: dict.fromkeys(CULPRITS, 0))
     runs: dict[str, int] = field(default_factory=lambda: dict.fromkeys(REASONS, 0))
+    check_failures: dict[str, int] = field(default_factory=dict)
     skipped: int = 0
     token_rejected: bool = False
 
@@ -62,6 +66,11 @@ class _Probe:
         self.at, self.succeeded = at, culprit == "none"
         if self.succeeded:
             self.succeeded_at = at
+        if culprit.startswith(CHECK_FAILED):
+            culprit = culprit.removeprefix(CHECK_FAILED)
+            self.in_a_row = dict.fromkeys(CULPRITS, 0)
+            self.check_failures[culprit] = self.check_failures.get(culprit, 0) + 1
+            return
         known = self.in_a_row
         self.in_a_row = {each: known[each] + 1 if each == culprit else 0 for each in CULPRITS}
         self.runs[culprit] += 1
@@ -123,5 +132,9 @@ def _row(job: str, place: Place, probe: _Probe) -> dict[str, float]:
     for culprit, count in probe.runs.items():
         reason, outcome = REASONS[culprit]
         labels = f'culprit="{culprit}",reason="{reason}",outcome="{outcome}"'
+        row[f"prober_probe_runs_total{{{one},{labels}}}"] = count
+    for culprit in CULPRITS:
+        labels = f'culprit="{culprit}",reason="check_failed",outcome="api_error"'
+        count = probe.check_failures.get(culprit, 0)
         row[f"prober_probe_runs_total{{{one},{labels}}}"] = count
     return {name: float(value) for name, value in row.items()}

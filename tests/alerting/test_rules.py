@@ -16,6 +16,7 @@ from prober.metrics.definitions import METRIC_DEFINITIONS, MetricType
 from prober.outcomes import CLASSIFICATION, Culprit, Reason
 from prober.render.text import CULPRIT_LABELS
 from tests.alerting.cases import CASES, SERVER_ERROR, Case, runs, surroundings, tenant
+from tests.alerting.cases_of_checks import CHECK_CASES
 from tests.alerting.cases_of_probes import MORE_CASES
 from tests.alerting.cases_of_tokens import TOKEN_CASES
 from tools.grafana.panels import RUNBOOKS
@@ -26,7 +27,7 @@ PROMETHEUS = Path(__file__).parents[2] / "config" / "prometheus"
 PAGES = Path(__file__).parents[2] / "docs" / "runbooks"
 RULES = sorted((PROMETHEUS / "rules").glob("*.yml"))
 STEP_SECONDS = 30
-EVERY_CASE = (*CASES, *MORE_CASES, *TOKEN_CASES)
+EVERY_CASE = (*CASES, *MORE_CASES, *TOKEN_CASES, *CHECK_CASES)
 
 
 def groups() -> list[dict[str, Any]]:
@@ -54,8 +55,10 @@ ANY_CULPRIT = (
     "{{ else }}{{ $labels.culprit }}{{ end }}"
 )
 """How the summary of an alert begins whose culprit is known only when it fires."""
-OF_DAYS = {"ProberServerLatencyDrifts", "ProberNetworkLatencyDrifts", "ProberRetentionTooShort"}
-"""Alerts about days have their cases in test_drift.py and test_availability.py."""
+OF_DAYS = {"ProberServerLatencyDrifts", "ProberNetworkLatencyDrifts", "ProberRetentionTooShort"} | {
+    *("ProberModelRatingDrops", "ProberStreamNotConsumed", "ProberStreamSilent")
+}
+"""Alerts about days have their cases in test_drift.py, test_availability.py and test_values.py."""
 
 
 def seconds(text: str) -> int:
@@ -165,7 +168,8 @@ def test_an_alert_says_whose_it_is_and_where_to_read_on(rule: dict[str, Any]) ->
     if "severity" in labels:
         assert labels["severity"] in {"page", "ticket", "info", "none"}
     else:
-        assert "group_left (severity) tenant_probe:prober_probe_info:max" in expression
+        of_probe = "group_left (severity) tenant_probe:prober_probe_info:max" in expression
+        assert of_probe or "severity) (prober_probe_check_failed{" in expression
     assert labels["scope"] in {"prober", "shard", "location", "platform", "host", "tenant", "probe"}
     carries_environment = "group_left (environment)" in expression or "environment" in labels
     assert carries_environment
