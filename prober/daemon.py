@@ -39,6 +39,7 @@ from prober.sinks import EventSink, FanOutSink
 from prober.stats.status import TenantStatus
 from prober.status_service import StatusService
 from prober.systemd import SystemdNotifier, Watchdog, status_line
+from prober.tokens.permissions import PermissionTracker
 from prober.tokens.service import TokenService
 from prober.version import current_version
 from prober.web.app import create_app
@@ -97,8 +98,9 @@ class Daemon:
             configuration, environ, self._client.exchange, self.metrics, logger, sinks
         )
         self.tokens = self._token_service.manager
+        self._permissions = self._create_permission_tracker(sinks)
         self._runner = ProbeRunner(
-            ProbeDeps(self.tokens, self._client, classify, time.time, asyncio.to_thread),
+            self._create_probe_deps(),
             self.tokens,
             sinks,
             self.metrics,
@@ -216,6 +218,7 @@ class Daemon:
         self._stall_timeout_seconds = stall_timeout_seconds(in_force.tenants)
         self.status.apply(in_force)
         self._token_service.apply(in_force, saved)
+        self._permissions.apply(in_force.tenants)
         self._runner.apply(in_force.tenants, in_force.scheduler)
         self._scheduler.apply(in_force.tenants)
         self._outside.apply(in_force)
@@ -228,6 +231,27 @@ class Daemon:
         for name, sink in extra.items():
             sinks.add(name, sink)
         return sinks
+
+    def _create_probe_deps(self) -> ProbeDeps:
+        return ProbeDeps(
+            self.tokens,
+            self._client,
+            classify,
+            time.time,
+            asyncio.to_thread,
+            permissions=self._permissions,
+        )
+
+    def _create_permission_tracker(self, sinks: FanOutSink) -> PermissionTracker:
+        tracker = PermissionTracker(
+            self._configuration.tenants,
+            time.time,
+            self.metrics.permissions,
+            sinks,
+            lambda: self.tokens.statuses,
+        )
+        sinks.add("permissions", tracker)
+        return tracker
 
     def _build_reloader(self, load: LoadConfig) -> Reloader:
         return Reloader(

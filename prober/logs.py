@@ -39,7 +39,12 @@ _PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
 _DEFAULT_PRIORITY = 6
 _OWN_LOGGER = "prober"
 _WARNING_EVENTS = frozenset(
-    {TokenEventKind.REJECTED, TokenEventKind.EXPIRING, TokenEventKind.MISSING}
+    {
+        TokenEventKind.REJECTED,
+        TokenEventKind.EXPIRING,
+        TokenEventKind.MISSING,
+        TokenEventKind.PERMISSION_LOST,
+    }
 )
 
 

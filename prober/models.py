@@ -28,6 +28,7 @@ from prober.outcomes import (
     TokenEventKind,
     TokenState,
 )
+from prober.permissions import Need
 from prober.redaction import NO_SECRETS, Redactor
 
 
@@ -302,8 +303,8 @@ class Probe:
 
     `path` is percent-encoded, begins with `/`, and follows the tenant's `base_url`. It and the
     headers may contain `secrets`, which are removed from everything that is shown. `environment` is
-    that of the probe's `project`, None for the tenant's own; `permissions` are those that the
-    request needs, by their API names. Defaults are in `prober.config.schema` alone.
+    that of the probe's `project`, None for the tenant's own; `needs` are the permissions for the
+    request, None if they are not known. Defaults are in `prober.config.schema` alone.
     """
 
     name: str
@@ -323,7 +324,7 @@ class Probe:
     expectations: Expectations = Expectations()
     project: str | None = None
     environment: str | None = None
-    permissions: tuple[str, ...] = ()
+    needs: tuple[Need, ...] | None = None
     checks: tuple[Check, ...] = ()
 
     @property

@@ -141,6 +141,7 @@ class TokenEventKind(StrEnum):
     REJECTED = "token_rejected"
     EXPIRING = "token_expiring"
     MISSING = "token_missing"
+    PERMISSION_LOST = "token_permission_lost"
 
 
 class Endpoint(StrEnum):

@@ -2,26 +2,30 @@
 
 The platform shows a permission under one name in its user interface (`View labels`) and another in
 its API (`voc-readonly`). The names of the interface are documented for some routes; which API name
-belongs to which of them, and what the other routes need, is assumed and marked so. A permission
-counts as missing only if nothing that might include it is granted: whether one permission includes
-another is not documented either.
+belongs to which of them, and what the other routes need, is assumed and marked so. Which
+permissions a role includes is not documented: who has a role may have any of them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from types import MappingProxyType
+
+_EVERYTHING = frozenset({"root", "tenant-admin", "support-tenant-admin", "role-cm-tenant-admin"})
+"""Global permissions that are assumed to include all others."""
+_ROLE = "role-"
+"""What the names of roles begin with: which permissions a role includes is not documented."""
 
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """A permission: its API name, its name in the user interface, and what includes it.
+    """A permission: its API name and its name in the user interface.
 
     `is_global` is for a permission of the tenant, not of a project.
     """
 
     name: str
     title: str
-    included_in: frozenset[str] = frozenset()
     is_global: bool = False
 
     def __str__(self) -> str:
@@ -36,36 +40,15 @@ class Need:
     is_assumed: bool
 
 
-def _permission(name: str, title: str, *included_in: str, is_global: bool = False) -> Permission:
-    return Permission(name, title, frozenset(included_in), is_global)
-
-
-_LABELS = _permission(
-    "voc-readonly",
-    "View labels",
-    *("voc", "datasets-review", "datasets-model-admin", "datasets-export", "datasets-admin"),
-)
-_SOURCES = _permission(
-    "sources-read",
-    "View sources",
-    *("sources-read-sensitive", "sources-add-comments", "sources-translate", "sources-admin"),
-)
-_VIEW_STREAMS = _permission(
-    "triggers-read",
-    "View streams",
-    *("streams-read", "triggers-consume", "streams-consume", "triggers-write", "streams-write"),
-    *("triggers-admin", "streams-admin"),
-)
-_CONSUME_STREAMS = _permission(
-    "triggers-consume", "Consume streams", "streams-consume", "triggers-admin", "streams-admin"
-)
-_ADD_COMMENTS = _permission("sources-add-comments", "Add comments", "sources-admin")
-_BUCKETS = _permission(
-    "buckets-read", "View buckets", "buckets-write", "buckets-items-read", "buckets-append"
-)
-_INTEGRATIONS = _permission("integrations-read", "View integrations", "integrations-write")
-_QUOTAS = _permission("tenant-quota-read", "View quotas", "tenant-quota-write", is_global=True)
-_AUDIT = _permission("audit-read", "Read audit logs", is_global=True)
+_LABELS = Permission("voc-readonly", "View labels")
+_SOURCES = Permission("sources-read", "View sources")
+_VIEW_STREAMS = Permission("triggers-read", "View streams")
+_CONSUME_STREAMS = Permission("triggers-consume", "Consume streams")
+_ADD_COMMENTS = Permission("sources-add-comments", "Add comments")
+_BUCKETS = Permission("buckets-read", "View buckets")
+_INTEGRATIONS = Permission("integrations-read", "View integrations")
+_QUOTAS = Permission("tenant-quota-read", "View quotas", is_global=True)
+_AUDIT = Permission("audit-read", "Read audit logs", is_global=True)
 
 
 def _documented(*permissions: Permission) -> tuple[Need, ...]:
@@ -93,7 +76,6 @@ NEEDS: Mapping[str, tuple[Need, ...]] = MappingProxyType(
         "source-statistics": _assumed(_SOURCES),
         "dataset-statistics": _assumed(_LABELS, _SOURCES),
         "labels": _assumed(_LABELS),
-        "general-fields": _assumed(_LABELS),
         "models": _assumed(_LABELS),
         "model-tags": _assumed(_LABELS),
         "model-version": _assumed(_LABELS),
@@ -101,7 +83,6 @@ NEEDS: Mapping[str, tuple[Need, ...]] = MappingProxyType(
         "model-validation": _assumed(_LABELS),
         "buckets": _assumed(_BUCKETS),
         "bucket": _assumed(_BUCKETS),
-        "bucket-statistics": _assumed(_BUCKETS),
         "mailbox-sync": _assumed(_BUCKETS),
         "integrations": _assumed(_INTEGRATIONS),
         "integration-errors": _assumed(_INTEGRATIONS),
@@ -115,3 +96,95 @@ NEEDS: Mapping[str, tuple[Need, ...]] = MappingProxyType(
     }
 )
 """The permissions of each built-in probe. Of a probe that is not listed they are not known."""
+
+
+class Access(StrEnum):
+    """Whether a user has a permission."""
+
+    GRANTED = "granted"
+    MISSING = "missing"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Grants:
+    """The permissions of a user: in each project, and in the whole tenant."""
+
+    by_project: Mapping[str, frozenset[str]]
+    everywhere: frozenset[str]
+
+
+def parse_grants(document: object) -> Grants | None:
+    """Return the permissions in the body of `/auth/user`; None if it has none in a known form.
+
+    Besides what is granted by name it counts what is derived from roles and single sign-on.
+    """
+    user = document.get("user") if isinstance(document, Mapping) else None
+    if not isinstance(user, Mapping) or not isinstance(
+        user.get("organisation_permissions"), Mapping
+    ):
+        return None
+    by_project: dict[str, frozenset[str]] = {}
+    for key in ("organisation_permissions", "derived_organisation_permissions"):
+        granted = user.get(key)
+        for project, names in granted.items() if isinstance(granted, Mapping) else ():
+            by_project[str(project)] = by_project.get(str(project), frozenset()) | _names(names)
+    everywhere = frozenset[str]().union(
+        *(
+            _names(user.get(key))
+            for key in (
+                "global_permissions",
+                "sso_global_permissions",
+                "derived_global_permissions",
+                "derived_user_global_permissions",
+            )
+        )
+    )
+    return Grants(MappingProxyType(by_project), everywhere)
+
+
+def _names(given: object) -> frozenset[str]:
+    if not isinstance(given, list | tuple):
+        return frozenset()
+    return frozenset(each for each in given if isinstance(each, str))
+
+
+def access(grants: Grants, permission: Permission, project: str | None) -> Access:
+    """Return whether a user has a permission in `project`, or in any project if that is None.
+
+    It is unknown if the user has a role.
+    """
+    names = grants.everywhere
+    if not permission.is_global:
+        by_project = grants.by_project
+        of_projects = by_project.values() if project is None else [by_project.get(project, ())]
+        names = names.union(*of_projects)
+    # The API's document says `triggers-...`, the official client `streams-...`.
+    names = frozenset(name.replace("streams-", "triggers-", 1) for name in names)
+    if permission.name in names or names & _EVERYTHING:
+        return Access.GRANTED
+    has_role = any(name.startswith(_ROLE) for name in names)
+    return Access.UNKNOWN if has_role else Access.MISSING
+
+
+def missing(
+    grants: Grants, needs: Iterable[Need] | None, project: str | None
+) -> tuple[Permission, ...]:
+    """Return those needed permissions that are not granted to a user by their own name."""
+    return tuple(
+        need.permission
+        for need in needs or ()
+        if access(grants, need.permission, project) is not Access.GRANTED
+    )
+
+
+def missing_message(permissions: Iterable[Permission], project: str | None) -> str:
+    """Return in words which permissions are missing, and where: for evidence and events."""
+    parts = list(permissions)
+    if not parts:
+        return ""
+    where = "in any project" if project is None else f"in the project '{project}'"
+    if all(each.is_global for each in parts):
+        where = "in the tenant"
+    several = "s" if len(parts) > 1 else ""
+    return f"the token's user lacks the permission{several} {' and '.join(map(str, parts))} {where}"

@@ -30,6 +30,7 @@ from prober.models import (
     Verdict,
 )
 from prober.outcomes import Endpoint, FailureKind, Reason
+from prober.permissions import Permission, missing_message
 from prober.tokens.manager import TokenLease
 from prober.tokens.oauth_client import TokenUnavailable
 from prober.tokens.route_check import ROUTE_CHECK
@@ -160,6 +161,19 @@ class CheckStreaks:
         self._counts = {key: counts for key, counts in self._counts.items() if key in probes}
 
 
+class PermissionSource(Protocol):
+    """Knows which permissions the user of a tenant's token has."""
+
+    async def missing_for(
+        self, tenant: Tenant, probe: Probe, read: Callable[[], Awaitable[HttpExchange | None]]
+    ) -> tuple[Permission, ...] | None:
+        """Return what a refused probe lacks; None if that is not known.
+
+        `read` requests `/auth/user`, and returns None if that fails.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class ProbeDeps:
     """The dependencies of a run. `now` returns epoch seconds.
@@ -173,6 +187,7 @@ class ProbeDeps:
     now: Callable[[], float]
     in_thread: Callable[[Callable[[], Verdict]], Awaitable[Verdict]] | None = None
     check_streaks: CheckStreaks = field(default_factory=CheckStreaks)
+    permissions: PermissionSource | None = None
 
 
 async def run_probe(
@@ -193,8 +208,36 @@ async def run_probe(
             if refreshed.ref != lease.ref:
                 lease, result = refreshed, await _send(tenant, probe, refreshed, deps)
             result = await _confirmed(tenant, probe, lease, result, deps)
+    if result.verdict.reason is Reason.PERMISSION_DENIED:
+        result = await _with_missing_permissions(tenant, probe, lease, result, deps)
     _observe(tenant, probe, lease, result, deps.tokens)
     return deps.check_streaks.judge(result, is_recorded=is_recorded)
+
+
+async def _with_missing_permissions(
+    tenant: Tenant, probe: Probe, lease: TokenLease, result: ProbeResult, deps: ProbeDeps
+) -> ProbeResult:
+    """Return a result whose evidence names the permissions that are missing, if that is known."""
+    if deps.permissions is None:
+        return result
+
+    async def read() -> HttpExchange | None:
+        checked = await _send(tenant, _builtin("current-user", probe), lease, deps)
+        return checked.exchange if checked.verdict.succeeded else None
+
+    missing = await deps.permissions.missing_for(tenant, probe, read)
+    if not missing:
+        return result
+    text = missing_message(missing, probe.project)
+    assumed = any(need.is_assumed for need in probe.needs or () if need.permission in missing)
+    note = " (that this route needs it is assumed)" if assumed else ""
+    names = ", ".join(each.name for each in missing)
+    verdict = replace(
+        result.verdict,
+        evidence=f"{result.verdict.evidence}; {text}{note}",
+        facts={**result.verdict.facts, "missing_permission": names},
+    )
+    return replace(result, verdict=verdict)
 
 
 async def _confirmed(

@@ -28,6 +28,17 @@ COMMANDS: Mapping[str, _Entry] = MappingProxyType(
         "validate": _Entry(
             "prober.cli.validate", "validate", "Check a configuration and list all problems."
         ),
+        "init": _Entry("prober.cli.init", "init", "Write a first configuration, and try it."),
+        "discover": _Entry(
+            "prober.cli.discover",
+            "discover",
+            "List what a token can see, and add the probes that are possible.",
+        ),
+        "permissions": _Entry(
+            "prober.cli.permissions",
+            "permissions",
+            "Show which permissions the probes of a tenant need and have.",
+        ),
         "probe": _Entry("prober.cli.probe", "probe", "Probe a tenant once and show the evidence."),
         "tokens": _Entry(
             "prober.cli.tokens", "token", "Show the tokens of all tenants: state, times, sharing."

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from prober.cli.exit_codes import BY_OUTCOME
 from prober.config.environment import CONFIG_VARIABLE
-from prober.models import Probe, Shard, Tenant
+from prober.models import Probe, Shard, Tenant, Verdict
 from prober.outcomes import Outcome
 
 _LISTED = 10
@@ -144,6 +144,13 @@ def exit_code_for(outcomes: Iterable[Outcome]) -> int:
     """Return the exit code of the most severe outcome; 0 for none."""
     seen = set(outcomes)
     return next((BY_OUTCOME[outcome] for outcome in _BY_SEVERITY if outcome in seen), 0)
+
+
+def verdict_line(verdict: Verdict) -> str:
+    """Return a verdict in one line: the outcome, and for a failure the culprit and the evidence."""
+    if verdict.succeeded:
+        return "success"
+    return f"{verdict.outcome}, {verdict.culprit}: {verdict.evidence}"
 
 
 # Without a terminal rich would wrap lines at 80 columns; a pager wraps them itself.

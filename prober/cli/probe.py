@@ -23,6 +23,7 @@ from prober.render.documents import result_document
 from prober.render.terminal import VerdictView, deciding_rule
 from prober.sinks import EventSink
 from prober.tokens.manager import TokenManager
+from prober.tokens.permissions import PermissionTracker
 from prober.tokens.store import TokenStore
 from prober.version import current_version
 
@@ -56,7 +57,8 @@ async def run_probes(
         resources.push_async_callback(manager.close)
         restore_saved_state(manager, state_directory)
         await manager.load()
-        deps = ProbeDeps(manager, client, classify, time.time)
+        permissions = PermissionTracker([tenant], time.time)
+        deps = ProbeDeps(manager, client, classify, time.time, permissions=permissions)
         for probe in probes:
             yield await run_probe(tenant, probe, deps)
 

@@ -44,14 +44,21 @@ from prober.models import MAX_SHARDS, Tenant
     metavar="USER[:GROUP,...]",
     help="Also name the files that the daemon's user may not read; names or numbers.",
 )
+@click.option(
+    "--live",
+    is_flag=True,
+    help="Try the address and the token of each tenant once, with one request a second.",
+)
 def validate(
+    *,
     file: Path | None,
     config_file: Path | None,
     web_config_file: Path | None,
     shards: int | None,
     user_text: str | None,
+    live: bool,
 ) -> None:
-    """Check the configuration in FILE. Starts nothing and sends no request.
+    """Check the configuration in FILE. Starts nothing, and sends no request without --live.
 
     Lists all problems at once, each with file, line, key and what to write instead. Also checks
     web.config_file and its certificates. Does not read tokens, but warns of token files that are
@@ -63,8 +70,8 @@ def validate(
       prober validate config/prober.yaml --shards 3
       prober validate /etc/prober/prober.yaml --as-user nobody:prober-tokens
 
-    Exit status: 0 if the configuration is valid, 1 if not (or if --as-user may not read a file),
-    2 for a wrong command line.
+    Exit status: 0 if the configuration is valid; 1 if not, if --as-user may not read a file, or if
+    with --live a tenant does not accept its token; 2 for a wrong command line.
     """
     if file is not None and config_file is not None:
         raise click.UsageError("name one file, such as: prober validate config/prober.yaml")
@@ -90,6 +97,8 @@ def validate(
         click.echo(str(problem), err=True)
     if unreadable:
         click.get_current_context().exit(OTHER_ERROR)
+    if live:
+        _try_tenants(configuration)
 
 
 def _user(text: str) -> User:
@@ -97,6 +106,16 @@ def _user(text: str) -> User:
         return find_user(text)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--as-user") from error
+
+
+def _try_tenants(configuration: Config) -> None:
+    """Print whether each tenant accepts its token; ends with 1 if one does not."""
+    # Imported late: without --live, nothing of the HTTP client is needed.
+    from prober.cli.session import accepted_tokens  # noqa: PLC0415
+
+    click.echo("live:")
+    if not accepted_tokens(configuration):
+        click.get_current_context().exit(OTHER_ERROR)
 
 
 def _summary(configuration: Config) -> list[str]:

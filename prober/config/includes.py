@@ -9,6 +9,7 @@ import glob
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from prober.config.strict_model import EXTENSION
@@ -64,12 +65,13 @@ def empty_document(path: Path) -> ConfigDocument:
     return ConfigDocument({}, ConfigSources((path,)), (), main)
 
 
-def read_config(path: Path) -> ConfigDocument:
+def read_config(path: Path, texts: Mapping[Path, str] = MappingProxyType({})) -> ConfigDocument:
     """Return the file `path` with the files that it includes.
 
-    Raises SettingsError if one of them cannot be read, or is not YAML.
+    `texts` are used in place of the content of files, by their resolved paths. Raises
+    SettingsError if one of them cannot be read, or is not YAML.
     """
-    reader = _Reader()
+    reader = _Reader(texts)
     main = reader.read(path, ())
     if reader.unreadable:
         raise SettingsError(tuple(reader.unreadable))
@@ -90,7 +92,8 @@ def read_config(path: Path) -> ConfigDocument:
 class _Reader:
     """Reads files depth first, and joins what they have."""
 
-    def __init__(self) -> None:
+    def __init__(self, texts: Mapping[Path, str]) -> None:
+        self._texts = texts
         self.problems: list[ConfigProblem] = []
         self.unreadable: list[ConfigProblem] = []
         self.included: dict[KeyPath, tuple[_File, KeyPath]] = {}
@@ -106,7 +109,8 @@ class _Reader:
         """Read a file and those that it includes; `stack` are the files that include it."""
         self._files[path.resolve()] = path
         try:
-            document, problems = read_yaml(read_text(path), str(path))
+            text = self._texts.get(path.resolve())
+            document, problems = read_yaml(read_text(path) if text is None else text, str(path))
         except SettingsError as error:
             document, problems = YamlDocument({}, {}), error.problems
         self.unreadable += problems

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from os import environ
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -63,12 +64,17 @@ from prober.web.auth import AccessPolicy
 _Section = TypeVar("_Section", bound=BaseModel)
 
 
-def load(path: Path, web_config_file: Path | None = None) -> Config:
+def load(
+    path: Path,
+    web_config_file: Path | None = None,
+    texts: Mapping[Path, str] = MappingProxyType({}),
+) -> Config:
     """Return the configuration in `path` with PROBER_* variables over it.
 
-    `web_config_file` replaces `web.config_file`. Raises SettingsError with all problems.
+    `web_config_file` replaces `web.config_file`. `texts` are used in place of the content of files,
+    by their resolved paths. Raises SettingsError with all problems.
     """
-    return _Validator(read_config(path), path).config(web_config_file)
+    return _Validator(read_config(path, texts), path).config(web_config_file)
 
 
 def locate(path: Path, notes: Sequence[Note]) -> tuple[ConfigProblem, ...]:

@@ -11,7 +11,16 @@ from prober.config.yaml import KeyPath, Note
 _MAX_NAME = 63
 _NOT_IN_A_NAME = re.compile(r"[^a-z0-9_-]+")
 _PARAMETERS = frozenset(
-    {"dataset", "source", "stream", "comment", "uid", "bucket", "integration", "model_version"}
+    {
+        "dataset",
+        "source",
+        "integration",
+        "stream",
+        "comment",
+        "uid",
+        "bucket",
+        "model_version",
+    }
     | {"json_body"}
 )
 

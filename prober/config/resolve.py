@@ -206,7 +206,7 @@ def _in_project(probe: Probe, use: ProbeRef, entry: TenantEntry, builtin: str) -
         probe,
         project=project,
         environment=None if in_tenant is None else in_tenant.environment,
-        permissions=tuple(need.permission.name for need in NEEDS.get(builtin, ())),
+        needs=NEEDS.get(builtin),
     )
 
 

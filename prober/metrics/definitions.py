@@ -280,6 +280,12 @@ METRIC_DEFINITIONS = (
         ("tenant", "cause"),
     ),
     MetricDefinition(
+        "prober_token_permission_missing",
+        MetricType.GAUGE,
+        "Whether the token's user lacks a permission that the probe needs (1): lost, or refused.",
+        (*_PROBE, "permission"),
+    ),
+    MetricDefinition(
         "prober_maintenance_active",
         MetricType.GAUGE,
         "Whether a maintenance window of the tenant is open (1) or not (0).",

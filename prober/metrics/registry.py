@@ -357,7 +357,7 @@ HistogramScope = Literal["probe", "tenant", "off"]
 
 LOOP_LAG = "loop_lag"
 OWN = "own"
-SINK_NAMES = ("metrics", "log", "status", "history", "runner")
+SINK_NAMES = ("metrics", "log", "status", "history", "runner", "permissions")
 """The event sinks of the daemon itself; label values of `prober_sink_failures_total`."""
 GOOD_CODE, OTHER = "200", "other"
 
@@ -422,6 +422,7 @@ _ABSENT_AT_START = frozenset(
         "prober_probe_value",
         "prober_probe_value_timestamp_seconds",
         "prober_token_info",
+        "prober_token_permission_missing",
         "prober_token_expiry_timestamp_seconds",
         "prober_tls_certificate_expiry_timestamp_seconds",
         "prober_config_info",
@@ -527,7 +528,10 @@ def series_estimate(tenants: Sequence[Tenant], histograms: HistogramScope) -> in
         ("tenant", "probe"): sum(len(tenant.probes) for tenant in tenants),
     }
     probes = [probe for tenant in tenants for probe in tenant.probes]
-    of_probes = sum(len(each.expectations.culprits) + _check_series(each) for each in probes)
+    of_probes = sum(
+        len(each.expectations.culprits) + len(each.needs or ()) + _check_series(each)
+        for each in probes
+    )
     return of_probes + sum(
         _series_at_start(definition) * owner_counts.get(definition.owner_labels, 0)
         for definition in _definitions(histograms)

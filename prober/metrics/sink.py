@@ -609,6 +609,16 @@ class PrometheusSink(EventSink):
                 samples = self._metrics.samples(f"prober_status_page_{name}")
                 samples.replace(values.get(name, {}))
 
+    def permissions(self, tenant: str, missing: Mapping[str, Mapping[str, bool]]) -> None:
+        """Set which permissions are missing for each probe of a tenant, by their API names."""
+        with self._lock:
+            for probe, by_name in missing.items():
+                samples = self._metrics.samples("prober_token_permission_missing", (tenant, probe))
+                if samples.suffixes.keys() != by_name.keys():
+                    samples.redefine({name: (name,) for name in by_name}, 0.0)
+                for name, is_missing in by_name.items():
+                    samples.set(float(is_missing), name)
+
     def history_written(self, timestamp: float, size_bytes: int) -> None:
         """Record a write to the history at `timestamp` (epoch seconds) and the file's size."""
         with self._lock:

@@ -122,7 +122,10 @@ def documented_commands() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("arguments", list(documented_commands()))
-def test_a_documented_command_is_one_that_exists(arguments: str) -> None:
+def test_a_documented_command_is_one_that_exists(
+    arguments: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROBER_CONFIG", str(ROOT / "config" / "prober.yaml"))
     name, *rest = re.split(r" (?:[|;&>]|2>)", arguments, maxsplit=1)[0].split()
     assert name in COMMANDS
     parent = click.Context(main, info_name="prober")

@@ -142,10 +142,15 @@ def test_a_token_event_is_logged_under_its_kind(written: Written, kind: TokenEve
     status = TokenStatus("acme", TokenSource(TokenSourceKind.FILE, "/run/token"))
     a_recorder()[0].on_token_event(TokenEvent(kind, NOW, status, ("beta",)))
     (event,) = written.events()
-    names = {"loaded", "rotated", "accepted", "rejected", "expiring", "missing"}
+    names = {"loaded", "rotated", "accepted", "rejected", "expiring", "missing", "permission_lost"}
     assert event["event"] in {f"token.{name}" for name in names}
     assert event["event"].removeprefix("token.") == kind.value.removeprefix("token_")
-    is_bad = kind.value.removeprefix("token_") in {"rejected", "expiring", "missing"}
+    is_bad = kind.value.removeprefix("token_") in {
+        "rejected",
+        "expiring",
+        "missing",
+        "permission_lost",
+    }
     assert event["level"] == ("warning" if is_bad else "info")
     assert (event["tenant"], event["shared_with"]) == ("acme", ["beta"])
 

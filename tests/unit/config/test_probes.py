@@ -10,6 +10,7 @@ from prober.config.schema import CustomProbe, Defaults
 from prober.config.text_schema import is_name_of_secret
 from prober.models import AlertSeverity, ConnectionPolicy, Expectations, Probe
 from prober.outcomes import Culprit
+from prober.permissions import NEEDS
 from tests.builders import a_probe
 from tests.unit.config.factories import probe_and_problems
 
@@ -34,7 +35,7 @@ def test_a_built_in_probe_is_filled_and_tuned_by_default() -> None:
         network_objective_seconds=0.5,
         severity=AlertSeverity.TICKET,
         project="ops",
-        permissions=("triggers-read", "voc-readonly"),
+        needs=NEEDS["streams"],
     )
 
 

@@ -38,6 +38,7 @@ PUBLIC = {
     "prober_token_loaded_timestamp_seconds": ("gauge", "tenant"),
     "prober_token_rotations_total": ("counter", "tenant"),
     "prober_token_rejections_total": ("counter", "tenant cause"),
+    "prober_token_permission_missing": ("gauge", "tenant probe permission"),
     "prober_tls_certificate_expiry_timestamp_seconds": ("gauge", "host"),
     "prober_tenant_info": ("gauge", "tenant environment base_url"),
     "prober_reference_reachable": ("gauge", "reference"),

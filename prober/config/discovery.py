@@ -1,0 +1,327 @@
+"""What a token can see in a tenant, and which probes are possible there. Pure.
+
+An `Inventory` is built from the bodies of a few GET requests. Names are all that is kept of them.
+Names that do not have the form of the platform's names are left out: they would end up in paths.
+"""
+
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, TypeVar
+
+from prober.config.builtin_probes import DEFAULT_PROBES, check_project
+from prober.permissions import NEEDS, Grants, Need
+
+_T = TypeVar("_T")
+MAX_NAMES = 10_000
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,256}")
+_ID = re.compile(r"[0-9a-f]{16}")
+_NOT_IN_A_SLUG = re.compile(r"[^a-z0-9_-]+")
+_MAX_SLUG = 63
+_SHOWN_MODELS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """A dataset with the names of its streams and the versions of its models, newest first.
+
+    Both are None if they are not known.
+    """
+
+    project: str
+    name: str
+    streams: tuple[str, ...] | None = None
+    models: tuple[int, ...] | None = None
+
+    @property
+    def path(self) -> str:
+        """`project/name`."""
+        return f"{self.project}/{self.name}"
+
+    @property
+    def text(self) -> str:
+        """The dataset in one line."""
+        streams = "not listed" if self.streams is None else ", ".join(self.streams) or "none"
+        models = "not listed" if self.models is None else _first_numbers(self.models)
+        return f"{self.path} (streams: {streams}; models: {models})"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A source."""
+
+    project: str
+    name: str
+
+    @property
+    def path(self) -> str:
+        """`project/name`."""
+        return f"{self.project}/{self.name}"
+
+    @property
+    def text(self) -> str:
+        """The source in one line."""
+        return self.path
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """A bucket, to which mailboxes are synchronised."""
+
+    project: str
+    name: str
+    id: str
+
+    @property
+    def text(self) -> str:
+        """The bucket in one line."""
+        return f"{self.project}/{self.name} (id {self.id})"
+
+
+@dataclass(frozen=True, slots=True)
+class Integration:
+    """An integration and the number of its mailboxes."""
+
+    project: str
+    name: str
+    mailboxes: int
+
+    @property
+    def text(self) -> str:
+        """The integration in one line."""
+        return f"{self.project}/{self.name} (mailboxes: {self.mailboxes})"
+
+
+Item = Dataset | Source | Bucket | Integration
+"""What an inventory lists by project and name."""
+
+
+def _first_numbers(numbers: Sequence[int]) -> str:
+    shown = ", ".join(map(str, numbers[:_SHOWN_MODELS])) or "none"
+    return shown if len(numbers) <= _SHOWN_MODELS else f"{shown}, ..."
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """What a token can see; None for a list that could not be read."""
+
+    projects: tuple[str, ...] | None = None
+    datasets: tuple[Dataset, ...] | None = None
+    sources: tuple[Source, ...] | None = None
+    buckets: tuple[Bucket, ...] | None = None
+    integrations: tuple[Integration, ...] | None = None
+    grants: Grants | None = None
+
+    def in_project(self, project: str) -> "Inventory":
+        """Return the part of one project."""
+        return replace(
+            self,
+            projects=_those(self.projects, lambda each: each == project),
+            datasets=_those(self.datasets, lambda each: each.project == project),
+            sources=_those(self.sources, lambda each: each.project == project),
+            buckets=_those(self.buckets, lambda each: each.project == project),
+            integrations=_those(self.integrations, lambda each: each.project == project),
+        )
+
+
+def _those(items: tuple[_T, ...] | None, is_wanted: Callable[[_T], bool]) -> tuple[_T, ...] | None:
+    return None if items is None else tuple(filter(is_wanted, items))
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A probe that may be possible: its keys in the configuration, in order, and what it needs."""
+
+    keys: tuple[tuple[str, str], ...]
+    needs: tuple[Need, ...] | None
+
+    @property
+    def use(self) -> str:
+        """The name of the built-in probe."""
+        return self.keys[0][1]
+
+    @property
+    def name(self) -> str:
+        """The name of the probe."""
+        return dict(self.keys).get("name", self.use)
+
+    @property
+    def project(self) -> str | None:
+        """The project of the dataset or source."""
+        given = dict(self.keys)
+        path = given.get("dataset") or given.get("source") or given.get("integration") or ""
+        owner = path.rpartition("/")[0]
+        return owner or given.get("project")
+
+
+def projects_in(document: object) -> tuple[str, ...]:
+    """Return the names of projects in the body of `/api/v1/projects`."""
+    return tuple(
+        name
+        for each in _items(document, "projects")
+        if (name := _project(each.get("name"))) is not None
+    )
+
+
+def datasets_in(document: object) -> tuple[Dataset, ...]:
+    """Return the datasets in the body of `/api/v1/datasets`."""
+    return tuple(Dataset(owner, name) for owner, name, _ in _owned(document, "datasets"))
+
+
+def sources_in(document: object) -> tuple[Source, ...]:
+    """Return the sources in the body of `/api/v1/sources`."""
+    return tuple(Source(owner, name) for owner, name, _ in _owned(document, "sources"))
+
+
+def buckets_in(document: object) -> tuple[Bucket, ...]:
+    """Return the buckets in the body of `/api/_private/buckets`."""
+    return tuple(
+        Bucket(owner, name, str(each["id"]))
+        for owner, name, each in _owned(document, "buckets")
+        if _ID.fullmatch(str(each.get("id", "")))
+    )
+
+
+def integrations_in(document: object) -> tuple[Integration, ...]:
+    """Return the integrations in the body of `/api/_private/integrations`."""
+    found = []
+    for owner, name, each in _owned(document, "integrations"):
+        configuration = each.get("configuration")
+        mailboxes = configuration.get("mailboxes") if isinstance(configuration, Mapping) else None
+        count = len(mailboxes) if isinstance(mailboxes, list | dict) else 0
+        found.append(Integration(owner, name, count))
+    return tuple(found)
+
+
+def streams_in(document: object) -> tuple[str, ...]:
+    """Return the names of streams in the body of `.../streams`."""
+    names = (each.get("name") for each in _items(document, "streams"))
+    return tuple(name for name in names if isinstance(name, str) and _NAME.fullmatch(name))
+
+
+def models_in(document: object) -> tuple[int, ...]:
+    """Return the versions of models in the body of `.../labellers`, newest first."""
+    versions = (each.get("version") for each in _items(document, "labellers"))
+    numbers = {each for each in versions if isinstance(each, int) and not isinstance(each, bool)}
+    return tuple(sorted((each for each in numbers if 0 <= each < 10**9), reverse=True))
+
+
+def candidates(inventory: Inventory) -> tuple[Candidate, ...]:
+    """Return the probes that are possible without consent, each with a name of its own.
+
+    None of them is billed or writes. Those without a parameter come first.
+    """
+    written = [*_without_parameters(inventory), *_with_parameters(inventory)]
+    uses = [keys["use"] for keys in written]
+    taken: set[str] = set()
+    found = []
+    for keys in written:
+        use = keys["use"]
+        name = use if uses.count(use) == 1 else _slug(f"{use}-{_subject(keys)}")
+        name = unique(name, taken)
+        taken.add(name)
+        candidate = Candidate(tuple(keys.items()), NEEDS.get(use))
+        found.append(replace(candidate, keys=tuple(named(candidate, name).items())))
+    return tuple(found)
+
+
+def named(candidate: Candidate, name: str) -> dict[str, str]:
+    """Return the keys of a candidate with this name, in the order in which they are written."""
+    keys = {key: value for key, value in candidate.keys if key not in {"use", "name"}}
+    own = {} if name == candidate.use else {"name": name}
+    return {"use": candidate.use, **own, **keys}
+
+
+def _without_parameters(inventory: Inventory) -> Iterator[dict[str, str]]:
+    for use in DEFAULT_PROBES:
+        yield {"use": use}
+    if inventory.integrations:
+        yield {"use": "integrations"}
+    if inventory.buckets:
+        yield {"use": "buckets"}
+    yield {"use": "quotas"}
+    yield {"use": "audit-events"}
+
+
+def _with_parameters(inventory: Inventory) -> Iterator[dict[str, str]]:
+    for source in inventory.sources or ():
+        yield {"use": "source", "source": source.path}
+        yield {"use": "source-statistics", "source": source.path}
+    for dataset in inventory.datasets or ():
+        yield {"use": "dataset", "dataset": dataset.path}
+        yield {"use": "streams", "dataset": dataset.path}
+        if dataset.models:
+            yield {"use": "model-status", "dataset": dataset.path}
+            yield {"use": "model-validation", "dataset": dataset.path}
+        for stream in dataset.streams or ():
+            yield {"use": "stream", "dataset": dataset.path, "stream": stream}
+            yield {"use": "stream-results", "dataset": dataset.path, "stream": stream}
+            yield {"use": "stream-fetch", "dataset": dataset.path, "stream": stream}
+    for integration in inventory.integrations or ():
+        path = f"{integration.project}/{integration.name}"
+        yield {"use": "integration-errors", "integration": path}
+    for bucket in inventory.buckets or ():
+        keys = {"use": "mailbox-sync", "bucket": bucket.id}
+        yield keys | ({"project": bucket.project} if bucket.project else {})
+
+
+def _subject(keys: Mapping[str, str]) -> str:
+    """Return what tells a probe from others of the same kind."""
+    for key in ("stream", "dataset", "source", "integration", "bucket"):
+        if key in keys:
+            return keys[key].rpartition("/")[2]
+    return keys.get("project", "")
+
+
+def unique(name: str, taken: Collection[str]) -> str:
+    """Return a name that is not taken: with a number, if need be."""
+    if name not in taken:
+        return name
+    number = 2
+    while f"{name[: _MAX_SLUG - 6]}-{number}" in taken:
+        number += 1
+    return f"{name[: _MAX_SLUG - 6]}-{number}"
+
+
+def _slug(text: str) -> str:
+    return _NOT_IN_A_SLUG.sub("-", text.casefold()).strip("-_")[:_MAX_SLUG]
+
+
+def _owned(document: object, key: str) -> Iterator[tuple[str, str, Mapping[str, object]]]:
+    """Yield project, name and content of each item that has both in the platform's form."""
+    for each in _items(document, key):
+        owner, name = _project(each.get("owner")), each.get("name")
+        if owner is not None and isinstance(name, str) and _NAME.fullmatch(name):
+            yield owner, name, each
+
+
+def _project(name: object) -> str | None:
+    try:
+        check_project(str(name))
+    except ValueError:
+        return None
+    return name if isinstance(name, str) else None
+
+
+def _items(document: object, key: str) -> Sequence[Mapping[str, object]]:
+    given = document.get(key) if isinstance(document, Mapping) else None
+    if not isinstance(given, list):
+        return ()
+    return [each for each in given[:MAX_NAMES] if isinstance(each, Mapping)]
+
+
+def inventory_document(inventory: Inventory) -> dict[str, object]:
+    """Return an inventory as a JSON object, without permissions."""
+    return {
+        "projects": _as_list(inventory.projects),
+        "datasets": _as_list(inventory.datasets, asdict),
+        "sources": _as_list(inventory.sources, asdict),
+        "buckets": _as_list(inventory.buckets, asdict),
+        "integrations": _as_list(inventory.integrations, asdict),
+    }
+
+
+def _as_list(
+    items: Sequence[object] | None, convert: Callable[[Any], object] = lambda item: item
+) -> list[object] | None:
+    return None if items is None else [convert(item) for item in items]
