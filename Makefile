@@ -96,6 +96,13 @@ programs: ## install the Debian programs that tests use (prometheus, alertmanage
 image-check: $(VENV)/.development debootstrap ## build and run the image without Docker, on a plain Debian; needs root
 	$(BIN)/python -m tests.packaging.image_check
 
+system-test: $(VENV)/.development debootstrap ## boot a Debian with systemd and install by the guide, build and run the image; needs root, ten minutes
+	@{ command -v systemd-nspawn && command -v buildah && command -v podman && command -v crun; } >/dev/null \
+	  || ./.ci/install-programs systemd-container buildah podman crun
+	$(BIN)/python -m tests.system $(SYSTEM)
+
+SYSTEM ?=
+
 fresh: debootstrap ## make demo and make test, each on a bare Debian 12 and 13 (SUITES="bookworm trixie"); needs root, half an hour
 	$(PYTHON) -m tests.packaging.fresh $(SUITES)
 
