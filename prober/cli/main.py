@@ -43,6 +43,9 @@ COMMANDS: Mapping[str, _Entry] = MappingProxyType(
         "tokens": _Entry(
             "prober.cli.tokens", "token", "Show the tokens of all tenants: state, times, sharing."
         ),
+        "status": _Entry(
+            "prober.cli.status", "status", "Show what the running daemon knows of all tenants."
+        ),
         "report": _Entry(
             "prober.cli.report",
             "report_command",

@@ -86,7 +86,7 @@ def choose_tenant(tenants: Iterable[Tenant], name: str) -> Tenant:
     """Return the tenant of that name; raises click.BadParameter with suggestions."""
     by_name = {tenant.name: tenant for tenant in tenants}
     if name not in by_name:
-        raise click.BadParameter(_unknown("tenant", name, list(by_name)), param_hint="TENANT")
+        raise click.BadParameter(unknown("tenant", name, list(by_name)), param_hint="TENANT")
     return by_name[name]
 
 
@@ -96,12 +96,13 @@ def choose_probes(tenant: Tenant, name: str | None) -> Sequence[Probe]:
         return tenant.probes
     by_name = {probe.name: probe for probe in tenant.probes}
     if name not in by_name:
-        message = _unknown(f"probe of '{tenant.name}'", name, list(by_name))
+        message = unknown(f"probe of '{tenant.name}'", name, list(by_name))
         raise click.BadParameter(message, param_hint="PROBE")
     return [by_name[name]]
 
 
-def _unknown(what: str, name: str, known: list[str]) -> str:
+def unknown(what: str, name: str, known: list[str]) -> str:
+    """Return the message for a name that there is not, with the names that are like it."""
     near = get_close_matches(name, known)
     if near:
         return f"there is no {what} named '{name}'; did you mean {_listed(near)}?"

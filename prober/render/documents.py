@@ -123,6 +123,7 @@ class TokenDocument:
     fingerprint: str | None
     cause: RejectionCause | None
     problem: str | None
+    loaded_at: float | None
     rejected_since: float | None
     first_accepted_at: float | None
     last_accepted_at: float | None
@@ -374,6 +375,7 @@ def _token(tenant_status: TenantStatus) -> TokenDocument:
         fingerprint=token.fingerprint,
         cause=token.cause,
         problem=token.problem,
+        loaded_at=token.loaded_at,
         rejected_since=token.rejected_since,
         first_accepted_at=token.first_accepted_at,
         last_accepted_at=token.last_accepted_at,

@@ -23,13 +23,17 @@ tenants:
 """
 
 
-def answering(answer: bytes) -> type[socketserver.BaseRequestHandler]:
-    """Make a server that knows one path, and gives this answer there."""
+def answering(
+    answer: bytes, *, path: str = "/-/healthy", asked: list[bytes] | None = None
+) -> type[socketserver.BaseRequestHandler]:
+    """Make a server that knows one path, and gives this answer there; `asked` gets requests."""
 
     class Answering(socketserver.BaseRequestHandler):
         def handle(self) -> None:
-            asked = self.request.recv(4096)
-            known = asked.startswith(b"GET /-/healthy HTTP/1.1\r\nHost: ")
+            request = self.request.recv(4096)
+            if asked is not None:
+                asked.append(request)
+            known = request.startswith(f"GET {path} HTTP/1.1\r\nHost: ".encode())
             with suppress(OSError):  # it leaves when it has heard enough
                 self.request.sendall(answer if known else b"HTTP/1.1 404 Not Found\r\n\r\n")
                 self.request.recv(1)

@@ -49,7 +49,7 @@ class Machine:
 
     def succeeds(self, script: str) -> bool:
         """Return whether a script ends with status 0."""
-        return "\nstatus 0\n" in self.run(f"({script}) >/dev/null 2>&1; echo; echo status $?")
+        return self.run(f"if ( {script} ) >/dev/null 2>&1; then echo yes; fi") == "yes\n"
 
     def wait_for(self, what: str, script: str, limit_seconds: float = LIMIT_SECONDS) -> float:
         """Wait until a script ends with status 0; return the seconds that it took."""
@@ -75,7 +75,7 @@ class Machine:
         )
 
     def _command(self, command: Sequence[str]) -> list[str]:
-        return ["nsenter", "--target", str(self.init), *_INSIDE, "--wd=/", *command]
+        return ["nsenter", "--target", str(self.init), *_INSIDE, "--root", "--wd", *command]
 
 
 @contextmanager

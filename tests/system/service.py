@@ -185,9 +185,11 @@ class Service:
     def bad_reload(self) -> None:
         machine = self._machine
         machine.run("echo 'tenants: [' >>/etc/prober/prober.yaml; systemctl reload prober")
-        machine.wait_for("it is said", "systemctl status prober | grep 'reload failed'")
-        self.healthy()
-        machine.write("/etc/prober/prober.yaml", CONFIGURATION)
+        try:
+            machine.wait_for("it is said", "systemctl status prober | grep 'reload failed'")
+            self.healthy()
+        finally:
+            machine.write("/etc/prober/prober.yaml", CONFIGURATION)
         machine.run("systemctl reload prober")
         machine.wait_for("it is good again", "! systemctl status prober | grep 'reload failed'")
 
@@ -387,7 +389,8 @@ class Service:
         self.until_valid()
         machine.run("cp /etc/credstore.encrypted/acme-prod /root/credential")
         machine.run(
-            "truncate --size=40 /etc/credstore.encrypted/acme-prod; systemctl restart --no-block prober"
+            "truncate --size=40 /etc/credstore.encrypted/acme-prod;"
+            " systemctl restart --no-block prober"
         )
         machine.wait_until("it cannot be read", lambda: self.property("ExecMainStatus") == "243")
         machine.run("cp /root/credential /etc/credstore.encrypted/acme-prod")
