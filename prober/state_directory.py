@@ -53,8 +53,12 @@ class StateDirectory:
                 f"the state directory {path} is in use by another prober (process {owner}): stop"
                 " it, or set state.directory to another directory"
             ) from None
-        os.ftruncate(lock, 0)
-        os.write(lock, f"{os.getpid()}\n".encode())
+        try:
+            os.ftruncate(lock, 0)
+            os.write(lock, f"{os.getpid()}\n".encode())
+        except OSError:  # a full disk: without this the next try would find the lock taken
+            os.close(lock)
+            raise
         return cls(path, lock)
 
     def write_address(self, url: str) -> None:

@@ -13,7 +13,7 @@ import click
 from rich.console import Console
 
 from prober.cli.exit_codes import BY_OUTCOME
-from prober.config.environment import CONFIG_VARIABLE
+from prober.config.state_path import CONFIG_VARIABLE
 from prober.models import Probe, Shard, Tenant, Verdict
 from prober.outcomes import Outcome
 

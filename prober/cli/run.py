@@ -6,20 +6,16 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-import structlog
 
 from prober.cli import early_signals
 from prober.cli.options import SHARD, config_option, web_config_option
-from prober.config.limits import check_series_limit
-from prober.config.loader import load
-from prober.config.resolve import Config
-from prober.config.sharding import filter_shard
-from prober.daemon import run_daemon
-from prober.logs import configure_logging, is_journal
 from prober.models import Shard
+
+if TYPE_CHECKING:
+    from prober.config.resolve import Config
 
 _T = TypeVar("_T")
 
@@ -54,8 +50,16 @@ def run(config_file: Path, web_config_file: Path | None, shard: Shard) -> None:
     Exit status: 0; 1 if the port is in use; 2 if the configuration is invalid (all problems are
     listed).
     """
+    # Late: `--help`, `demo` and `simulate` import this module too.
+    import structlog  # noqa: PLC0415
 
-    def read() -> Config:
+    from prober.config.limits import check_series_limit  # noqa: PLC0415
+    from prober.config.loader import load  # noqa: PLC0415
+    from prober.config.sharding import filter_shard  # noqa: PLC0415
+    from prober.daemon import run_daemon  # noqa: PLC0415
+    from prober.logs import configure_logging, is_journal  # noqa: PLC0415
+
+    def read() -> "Config":
         return filter_shard(load(config_file, web_config_file), shard)
 
     configuration = check_series_limit(read())

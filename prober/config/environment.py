@@ -7,21 +7,14 @@ from types import NoneType
 from typing import Any
 
 from pydantic import BaseModel
-from pydantic_settings import (
-    BaseSettings,
-    InitSettingsSource,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
 
 from prober.config.error_messages import accepts_only_collections, annotations_at
 from prober.config.schema import ConfigFile
+from prober.config.state_path import CONFIG_VARIABLE
 from prober.config.yaml import KeyPath, Note, read_yaml
 from prober.errors import ConfigProblem
 
 _PREFIX = "PROBER_"
-CONFIG_VARIABLE = "PROBER_CONFIG"
-"""Names the configuration file, for the command line."""
 _SEPARATOR = "__"
 _WHOLE_NUMBER = re.compile(r"[0-9]{1,18}")
 _FILE_ONLY = frozenset({"tenants", "probes", "probe_sets", "maintenance", "include"})
@@ -50,6 +43,18 @@ def with_variables(
     in_file = {key: value for key, value in given.items() if key in SECTIONS}
     others = {key: value for key, value in content.items() if key not in SECTIONS}
     values, problems = _values(variables)
+    return {**others, **(_overlaid(in_file, values) if values else in_file)}, problems
+
+
+def _overlaid(in_file: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the sections of a file with the variables' values over them."""
+    # Late, since it takes a tenth of a second, and most configurations have no variables.
+    from pydantic_settings import (  # noqa: PLC0415
+        BaseSettings,
+        InitSettingsSource,
+        PydanticBaseSettingsSource,
+        SettingsConfigDict,
+    )
 
     class Overlay(BaseSettings):
         """The sections of the file, with the variables' values over them."""
@@ -66,9 +71,9 @@ def with_variables(
             file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         ) -> tuple[PydanticBaseSettingsSource, ...]:
             # The library's own source for variables knows JSON only, and not the passed ones.
-            return InitSettingsSource(settings_cls, values), init_settings
+            return InitSettingsSource(settings_cls, dict(values)), init_settings
 
-    return {**others, **Overlay(**in_file).model_dump()}, problems
+    return Overlay(**in_file).model_dump()
 
 
 def _values(variables: Mapping[str, str]) -> tuple[dict[str, Any], list[Note]]:

@@ -20,6 +20,7 @@ from prober.config.resolve import (
     Config,
     EntryOrigin,
     ProbeCatalog,
+    WebConfig,
     canonical_json,
     check_custom,
     check_defaults,
@@ -52,7 +53,6 @@ from prober.config.sections import (
 from prober.config.state_path import state_directory
 from prober.config.strict_model import EXTENSION, Slug
 from prober.config.texts import with_texts
-from prober.config.web_config import WebConfig, read_web_config
 from prober.config.yaml import KeyPath, Note, format_key_path
 from prober.errors import ConfigProblem, SettingsError
 from prober.formatting import Duration
@@ -202,6 +202,9 @@ class _Validator:
         """Return the contents of web.yml, None if it is invalid."""
         if path is None:
             return WebConfig(AccessPolicy(), ())
+        # Late, since TLS takes long to import, and many configurations have no web.yml.
+        from prober.config.web_config import read_web_config  # noqa: PLC0415
+
         try:
             return read_web_config(path)
         except SettingsError as error:

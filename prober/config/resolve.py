@@ -446,6 +446,14 @@ def outside_transport(defaults: Defaults, directory: Path) -> TransportOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class WebConfig:
+    """The contents of web.yml, with warnings about it."""
+
+    access: AccessPolicy
+    warnings: tuple[ConfigProblem, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """A complete, valid configuration. `hash` changes with any value that is written.
 

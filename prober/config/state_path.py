@@ -1,7 +1,10 @@
-"""Where the state directory is. Pure; light to import, since health checks run it often."""
+"""Where configuration and state are. Pure; light to import, since health checks run it often."""
 
 from collections.abc import Mapping
 from pathlib import Path
+
+CONFIG_VARIABLE = "PROBER_CONFIG"
+"""Names the configuration file, for the command line."""
 
 
 def state_directory(written: str | None, file: Path, environ: Mapping[str, str]) -> Path:

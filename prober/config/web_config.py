@@ -1,13 +1,12 @@
 """Reads web.yml and the certificates that it names, and reports all problems at once."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from prober.config.error_messages import format_validation_error, unknown_key
-from prober.config.resolve import Config
+from prober.config.resolve import Config, WebConfig
 from prober.config.web_schema import Headers, TlsServerConfig, WebConfigFile
 from prober.config.yaml import KeyPath, Note, format_key_path, read_text, read_yaml
 from prober.errors import ConfigProblem, SettingsError
@@ -143,14 +142,6 @@ def _warnings(written: TlsServerConfig) -> list[Note]:
 
 def _note(key: str, message: str) -> Note:
     return ((SECTION, key) if key else (SECTION,)), message
-
-
-@dataclass(frozen=True, slots=True)
-class WebConfig:
-    """The contents of web.yml, with warnings about it."""
-
-    access: AccessPolicy
-    warnings: tuple[ConfigProblem, ...]
 
 
 def read_web_config(path: Path) -> WebConfig:

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
-import structlog
 from pydantic import SecretStr
 
 from prober.classifier.oauth_rules import classify_token_response, issued_token, tokens_in
@@ -24,7 +23,6 @@ from prober.tokens.oauth import CachedToken, cached_token, retry_delay_seconds, 
 
 SendRequest = Callable[[Request, Probe, TransportOptions], Awaitable[HttpExchange]]
 
-_logger = structlog.get_logger("prober")
 _PROBE = Probe(
     name="token",
     path="",
@@ -137,7 +135,9 @@ class OAuthTokenClient:
         if isinstance(response, CachedToken):
             if response.problem and not self._problem_logged:
                 self._problem_logged = True
-                _logger.warning(
+                import structlog  # noqa: PLC0415 -- commands start without a log
+
+                structlog.get_logger("prober").warning(
                     "token.expiry_ignored", tenant=self._tenant.name, problem=response.problem
                 )
             self.cached, self._failures, self._retry_at = response, 0, 0.0

@@ -15,7 +15,7 @@ from prober.models import TokenSource, TokenSourceKind, TokenStatus
 from prober.outcomes import Reason, RejectionCause, TokenState
 from prober.state_directory import StateDirectory
 from tests.integration.test_health import answering, serving
-from tests.integration.web.app_factory import ACME, Installation, served
+from tests.integration.web.app_factory import ACME, NOW, Installation, served
 from tests.unit.metrics.factories import an_answer
 
 CONFIGURATION = """\
@@ -33,9 +33,12 @@ async def invoke(*arguments: str) -> Result:
 def in_trouble() -> Installation:
     installation = Installation(None)
     failing = an_answer(Reason.SERVER_ERROR, status=500)
-    installation.record(replace(failing, tenant="beta"))
-    installation.record(an_answer())
-    installation.record(replace(an_answer(), probe="sources"))
+    for result in (
+        replace(failing, tenant="beta"),
+        an_answer(),
+        replace(an_answer(), probe="sources"),
+    ):
+        installation.record(replace(result, started_at=NOW))
     return installation
 
 

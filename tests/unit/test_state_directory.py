@@ -40,6 +40,19 @@ def test_a_lock_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
         StateDirectory.acquire(tmp_path)
 
 
+def test_a_disk_that_was_full_can_be_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_file: int, _content: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(OSError, match="No space"):
+        StateDirectory.acquire(tmp_path)
+    monkeypatch.undo()
+    StateDirectory.acquire(tmp_path).close()
+
+
 URLS = ("http://127.0.0.1:9824", "https://[::1]:443", "http://prober.example.com:80")
 
 
