@@ -134,7 +134,7 @@ def outcomes_of(document: _Document) -> list[Outcome]:
         return []
     last_runs = [probe["last_run"] for probe in document["probes"]]
     outcomes = [Outcome(run["outcome"]) for run in last_runs if run is not None]
-    failures = [outcome for outcome in outcomes if outcome is not Outcome.SUCCESS]
+    failures: list[Outcome] = [each for each in outcomes if each is not Outcome.SUCCESS]
     return failures or [Outcome.PROBER_FAULT]
 
 

@@ -7,7 +7,13 @@ from prober.cli.main import COMMANDS, main
 
 def command_reference() -> str:
     """Return a heading and the help text of each command."""
-    parent = click.Context(main, info_name="prober", terminal_width=100, max_content_width=100)
+    parent = click.Context(
+        main,
+        info_name="prober",
+        terminal_width=100,
+        max_content_width=100,
+        **main.context_settings,
+    )
     parts = []
     for name in COMMANDS:
         command = main.get_command(parent, name)
