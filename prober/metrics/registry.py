@@ -457,9 +457,9 @@ class MetricRegistry:
         """The number of series (lines of the exposition) now."""
         return sum(family.series_count for family in self.families)
 
-    def refresh(self, max_owners: int) -> int:
-        """Render dirty text of at most `max_owners` owners; return how many owners are left."""
-        for _ in range(min(max_owners, len(self._dirty))):
+    def refresh(self) -> int:
+        """Render the dirty text of one owner; return how many owners are left."""
+        if self._dirty:
             # All families of one owner together, so that the numbers of one probe (its runs and
             # its durations, for example) are of the same time in every scrape. The owner that has
             # waited longest comes first: a probe that changes all the time cannot starve others.

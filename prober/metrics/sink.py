@@ -377,7 +377,6 @@ __all__ = ("HistogramScope", "PrometheusSink")
 
 _CERTIFICATE = "prober_tls_certificate_expiry_timestamp_seconds"
 _HTTPS_PORT = 443
-_OWNERS_PER_STEP = 2  # rendering five probes can block the event loop of a slow machine for 5 ms
 
 
 class PrometheusSink(EventSink):
@@ -452,18 +451,18 @@ class PrometheusSink(EventSink):
         """Yield the exposition in chunks; see `render`."""
         # Whatever has changed since the last `refresh` is rendered here. The chunks need no lock.
         with self._lock:
-            while self._metrics.refresh(_OWNERS_PER_STEP):
+            while self._metrics.refresh():
                 pass
         yield from iter_exposition(self._metrics.families, openmetrics=openmetrics)
 
     def refresh(self) -> int:
-        """Render a few owners' text; return how many more such steps are left.
+        """Render one owner's text; return how many owners are left.
 
         Called in small steps on the event loop before a scrape, so that `exposition` has little
         left to render while it holds the lock: the event loop waits for that lock.
         """
         with self._lock:
-            return -(-self._metrics.refresh(_OWNERS_PER_STEP) // _OWNERS_PER_STEP)
+            return self._metrics.refresh()
 
     def apply(self, tenants: Sequence[Tenant]) -> None:
         """Apply a configuration: series of removed tenants and probes go, others keep values."""

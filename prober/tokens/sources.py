@@ -155,7 +155,6 @@ def _reading(content: bytes, where: str, signature: Signature, changed_at: float
         return SourceReading(None, str(error), signature, None)
 
 
-_POLL_BATCH = 25
 _MAX_POLLS = 12
 """How often one source is read in a row while it keeps changing: for three seconds."""
 
@@ -244,26 +243,18 @@ class SourceWatcher:
                 self._on_reading(name, reading)
 
     async def poll_all(self, seconds: float) -> None:
-        """Read all sources in small batches, spread over about `seconds`.
-
-        All at once would delay the event loop, since the thread that reads holds the GIL. A file
-        whose change is notified meanwhile is read at once.
-        """
+        """Read all sources after `seconds`, or before if a change of a file is notified."""
         await self._file_changes.watch(self._files.values())
-        names = list(self._sources)
-        batches = max(1, -(-len(names) // _POLL_BATCH))
-        for number in range(batches):
-            changed = await self._file_changes.wait(seconds / batches)
-            if changed:
-                await self._read_changed(changed)
-            await self.poll(names[number::batches])
+        changed = await self._file_changes.wait(seconds)
+        if changed:
+            await self._read_changed(changed)
+        await self.poll()
 
     async def _read_changed(self, files: Collection[Path]) -> None:
         """Read the sources in these files until their present content is accepted."""
         names = [name for name, file in self._files.items() if file in files]
         for _ in range(_MAX_POLLS):
-            for first in range(0, len(names), _POLL_BATCH):
-                await self.poll(names[first : first + _POLL_BATCH])
+            await self.poll(names)
             names = [name for name in names if not self._is_accepted(name)]
             if not names:
                 return

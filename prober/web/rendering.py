@@ -1,6 +1,6 @@
 """Templates, their filters, and the cache of rendered tenants.
 
-Templates are rendered in a thread, so that no measurement waits for it.
+Templates are rendered in a thread, so that runs start on time meanwhile.
 """
 
 import asyncio

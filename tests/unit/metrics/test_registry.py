@@ -112,12 +112,12 @@ def test_an_info_is_one_series_with_its_present_labels_or_none() -> None:
     registry.set_info("prober_config_info", (), ("old",))
     registry.set_info("prober_config_info", (), ("new",))
     family = next(s for s in registry.families if s.definition.name == "prober_config_info")
-    while registry.refresh(1):
+    while registry.refresh():
         pass
     assert family.text_by_owner[()] == 'prober_config_info{hash="new"} 1.0\n'
 
     registry.set_info("prober_config_info", (), None)
-    assert not registry.refresh(1)
+    assert not registry.refresh()
     assert family.text_by_owner[()] == ""
 
 

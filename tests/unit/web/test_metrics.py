@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from prober.web.metrics import warm_up
 from tests.virtual_time import in_virtual_time, running_loop
 
@@ -32,16 +34,11 @@ async def turns_until_prepared(work: Work, others_seconds: float) -> int:
 
 
 @in_virtual_time
-async def test_on_an_idle_loop_everybody_has_a_turn_every_half_millisecond() -> None:
+@pytest.mark.parametrize("others_seconds", [0.0, 0.02])
+async def test_others_have_a_turn_every_two_milliseconds(others_seconds: float) -> None:
     work = Work(STEPS)
-    assert await turns_until_prepared(work, 0.0) >= STEPS / 5
-    assert work.left == 0
-
-
-@in_virtual_time
-async def test_on_a_busy_loop_it_comes_to_an_end() -> None:
-    work = Work(STEPS)
-    assert await turns_until_prepared(work, 0.02) <= STEPS / 4
+    turns = await turns_until_prepared(work, others_seconds)
+    assert turns == pytest.approx(STEPS * STEP_SECONDS / 0.002, abs=3)
     assert work.left == 0
 
 
