@@ -135,6 +135,8 @@ class LiveViews:
             "failure-list": ("tenant_failures.html", {}),
             "token-facts": ("tenant_token.html", {}),
         }
+        if any(probe.checks for probe in probes):
+            templates["check-list"] = ("tenant_checks.html", {})
         for probe in probes:
             context = {"probe": probe}
             templates[f"probe-{probe.name}"] = ("probe_row.html", context)

@@ -245,7 +245,8 @@ async def strips_of(site: WebContext, name: str) -> Mapping[str, tuple[TimeBucke
 class TenantPage:
     """Everything on a tenant's page: its status, and what the history has of it.
 
-    `last` are the last results by probe, in the form of `prober probe --json`.
+    `last` are the last results by probe, in the form of `prober probe --json`. `values` are drawn
+    over `period_span`: its start, its end, and the length of a step.
     """
 
     period: ChartPeriod
@@ -256,6 +257,8 @@ class TenantPage:
     failures: tuple[FailureRecord, ...]
     incidents: tuple[IncidentDocument, ...]
     events: EventsDocument
+    values: tuple[ValueSeries, ...]
+    period_span: tuple[float, float, int]
 
 
 _PAGE_SECONDS = 7 * 86_400.0
@@ -266,12 +269,13 @@ _PAGE_INCIDENTS = 50
 async def tenant_page(site: WebContext, name: str, period: ChartPeriod) -> TenantPage:
     """Return everything on a tenant's page."""
     document, last = tenant(site, name), last_runs(site, name)
-    series, strips, failures, incidents, events = await asyncio.gather(
+    series, strips, failures, incidents, events, values = await asyncio.gather(
         series_of(site, name, period),
         strips_of(site, name),
         failures_of(site, name, _PAGE_SECONDS, _PAGE_FAILURES),
         incidents_since(site, _PAGE_SECONDS, name, limit=_PAGE_INCIDENTS),
         events_of(site, name, _PAGE_SECONDS),
+        _values(site, name, period),
     )
     return TenantPage(
         period,
@@ -282,6 +286,8 @@ async def tenant_page(site: WebContext, name: str, period: ChartPeriod) -> Tenan
         failures.failures,
         incidents.incidents,
         events,
+        values.series,
+        (values.since, values.until, values.step_seconds),
     )
 
 
@@ -293,8 +299,12 @@ def with_current_status(site: WebContext, page: TenantPage) -> TenantPage:
 
 async def values_of(site: WebContext, name: str, range_name: str) -> ValuesDocument:
     """Return what the checks of a tenant's probes found over time."""
+    return await _values(site, name, ChartPeriod(range_name))
+
+
+async def _values(site: WebContext, name: str, period: ChartPeriod) -> ValuesDocument:
     probes = probe_names(site, name)
-    since, until, step = span(range_name, site.now())
+    since, until, step = period.span(site.now())
     # The history keeps one value of each quarter of an hour.
     step = max(step, BUCKET_SECONDS)
     found: tuple[ValueSeries, ...] = ()

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from prober import formatting
 from prober.outcomes import Culprit, TokenState
-from prober.render import elements, svg
+from prober.render import elements, svg, value_lines
 from prober.render.documents import TenantStatusDocument, rule_text, tenant_document
 from prober.render.overview import TROUBLE, SortKey, TenantState, tenant_state
 from prober.render.text import CAUSES, CULPRIT_LABELS, REASONS, SKIPS, symbol, token_symbol
@@ -54,6 +54,8 @@ def _register_filters(environment: jinja2.Environment) -> None:
             "max_latency": svg.max_latency,
             "latency_label": svg.latency_label,
             "chart": elements.chart_element,
+            "by_key": value_lines.by_key,
+            "value_line": lambda series, span: value_lines.value_line_svg(series, *span),
             "state": tenant_state,
             "link": overview_query.link,
             "toggle_culprit": overview_query.toggle_culprit,

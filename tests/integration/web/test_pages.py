@@ -8,7 +8,10 @@ from typing import Any
 import aiohttp
 import pytest
 
+from prober.history.writer import HistoryWriter, RunEntry
+from prober.models import Check, CheckKind, CheckResult
 from prober.outcomes import Reason
+from prober.stats.aggregates import summarize
 from tests.integration.web.app_factory import ACME, BETA, HOSTILE, Installation, served
 from tests.unit.metrics.factories import an_answer
 
@@ -247,3 +250,68 @@ async def test_who_watches_does_not_hold_up_the_end() -> None:
             feed = await client.get("/live")
             await parts(feed)
         feed.close()
+
+
+AGE = Check("age", CheckKind.TIMESTAMP, "at", each="rows", item="name", max_age_seconds=3600.0)
+
+
+def aged(item: str, at: float, *, failed: bool = True) -> CheckResult:
+    return CheckResult(AGE, item, at, failed, f"{item}: age: 3 h ago, limit 1 h")
+
+
+def record_values(installation: Installation, directory: Path, *items: str) -> None:
+    file = HistoryWriter.open(directory, lambda _path, _why: None)
+    for minutes in (60, 30, 1):
+        at = installation.now - 60 * minutes
+        results = tuple(aged(item, at - 60 * minutes) for item in items)
+        answer = an_answer(Reason.CHECK_FAILED)
+        verdict = replace(answer.verdict, checks=results)
+        result = replace(answer, started_at=at, verdict=verdict)
+        file.write([RunEntry(summarize(result), result, checks=results)])
+        installation.record(result)
+    file.close()
+
+
+async def test_a_tenants_page_has_the_values_of_its_checks(tmp_path: Path) -> None:
+    installation = Installation(tmp_path)
+    record_values(installation, tmp_path, "mailbox a@b")
+    async with served(installation.site()) as client:
+        text = await page(client, "/tenants/acme")
+        async with client.get("/api/v1/tenants/acme/values?range=24h") as answer:
+            document = await answer.json()
+        async with client.get("/api/v1/tenants/acme") as answer:
+            status = await answer.json()
+    assert "mailbox a@b: age: 3 h ago, limit 1 h" in text
+    assert 'aria-label="age mailbox a@b: from' in text
+    (series,) = document["series"]
+    assert (series["probe"], series["check"], series["item"]) == ("datasets", "age", "mailbox a@b")
+    assert len(series["points"]) == 3
+    (check,) = status["probes"][0]["checks"]
+    assert (check["failed"], check["culprit"]) == (True, "tenant")
+    assert status["verdict"] == "tenant's set-up: a check of the content failed on 1 of 2 probes"
+
+
+async def test_names_of_items_cannot_act_on_a_page(tmp_path: Path) -> None:
+    installation = Installation(tmp_path)
+    record_values(installation, tmp_path, HOSTILE, '" onload="x')
+    async with served(installation.site()) as client:
+        text = await page(client, "/tenants/acme")
+    assert HOSTILE not in text
+    assert '" onload="x' not in text
+
+
+async def test_of_many_values_a_page_shows_the_failed_ones_first(tmp_path: Path) -> None:
+    installation = Installation(tmp_path)
+    results = tuple(aged(f"item-{n}", 1.0, failed=n > 40) for n in range(50))
+    answer = an_answer(Reason.CHECK_FAILED)
+    installation.record(replace(answer, verdict=replace(answer.verdict, checks=results)))
+    async with served(installation.site()) as client:
+        text = await page(client, "/tenants/acme")
+    assert "item-49: age" in text
+    assert "item-30: age" not in text
+    assert "and 30 more values" in text
+
+
+async def test_a_page_without_checks_has_no_values(tmp_path: Path) -> None:
+    async with served(Installation(tmp_path).site()) as client:
+        assert "Values in responses" not in await page(client, "/tenants/acme")

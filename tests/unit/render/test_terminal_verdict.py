@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from prober.classifier.rules import classify
-from prober.models import Expectations, HttpExchange
+from prober.classifier.checks import evaluate, with_failures
+from prober.classifier.rules import CHECK_FAILED_RULE, classify
+from prober.models import Check, CheckKind, Expectations, HttpExchange
 from prober.outcomes import FailureKind
 from prober.render.terminal import VerdictView, deciding_rule
 from tests.unit.classifier.factories import (
@@ -116,3 +117,21 @@ def test_the_row_shown_is_the_row_that_decided(specimen: Specimen) -> None:
     row = deciding_rule(specimen.exchange, specimen.expectations)
     verdict = classify(specimen.exchange, specimen.expectations)
     assert (row.number, row.reason) == (verdict.rule, verdict.reason)
+
+
+def test_checks_are_listed_with_their_values_the_failed_ones_first() -> None:
+    checks = (
+        Check("rows", CheckKind.COUNT, "rows", min=1),
+        Check("age", CheckKind.TIMESTAMP, "at", max_age_seconds=3600.0, phrase="last seen"),
+    )
+    exchange = a_timed_answer()
+    found = evaluate(checks, {"rows": [1], "at": 0}, 10_800.0)
+    verdict = with_failures(classify(exchange, Expectations()), found)
+    view = VerdictView("acme / datasets", exchange, verdict, CHECK_FAILED_RULE)
+    lines = [" ".join(line.split()) for line in lines_of(view)]
+    assert lines[0].endswith("acme / datasets")
+    assert "check_failed" in lines[0]
+    age = next(n for n, line in enumerate(lines) if "age last seen 3 h ago, limit 1 h" in line)
+    rows = next(n for n, line in enumerate(lines) if "rows rows is 1" in line)
+    assert age < rows
+    assert any(line.startswith("rule 13a: ") for line in lines)
