@@ -288,8 +288,8 @@ def unexplained(cells: Mapping[Cell, list[Sent]]) -> list[Cell]:
     ]
 
 
-def page(cells: Mapping[Cell, list[Sent]], of_checks: str) -> str:
-    """Return the text of the page; `of_checks` is its last section."""
+def page(cells: Mapping[Cell, list[Sent]], more_sections: str) -> str:
+    """Return the text of the page; `more_sections` are its last sections."""
     lines = [_INTRODUCTION]
     for pattern, meaning in PATTERNS.items():
         lines += [f"## {pattern.capitalize()}", "", meaning, ""]
@@ -304,7 +304,7 @@ def page(cells: Mapping[Cell, list[Sent]], of_checks: str) -> str:
             lines.append(f"| {culprit} | " + " | ".join(words) + " |")
         lines += ["", *(f"{place}. {text}" for place, text in enumerate(notes, 1)), ""]
     more = [f"- {culprit}, {scope}: {text}" for (culprit, scope), text in MORE_THAN_ONE.items()]
-    lines += ["## More than one notification", "", *more, "", of_checks, ""]
+    lines += ["## More than one notification", "", *more, "", more_sections, ""]
     return "\n".join(lines)
 
 
@@ -343,9 +343,15 @@ def main() -> None:
     with ThreadPoolExecutor(2) as pool:  # promtool is a process of its own
         for found in pool.map(measured, ROWS):
             cells |= found
-    from tests.alerting.coverage_of_checks import measured_checks, section  # noqa: PLC0415 -- it imports this
+    # These import this module.
+    from tests.alerting import coverage_of_checks as checks  # noqa: PLC0415
+    from tests.alerting import coverage_of_permissions as permissions  # noqa: PLC0415
 
-    PAGE.write_text(page(cells, section(measured_checks())))
+    sections = (
+        checks.section(checks.measured_checks()),
+        permissions.section(permissions.measured_permissions()),
+    )
+    PAGE.write_text(page(cells, "\n\n".join(sections)))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from prober.outcomes import CLASSIFICATION, Culprit, Reason
 from prober.render.text import CULPRIT_LABELS
 from tests.alerting.cases import CASES, SERVER_ERROR, Case, runs, surroundings, tenant
 from tests.alerting.cases_of_checks import CHECK_CASES
+from tests.alerting.cases_of_permissions import PERMISSION_CASES
 from tests.alerting.cases_of_probes import MORE_CASES
 from tests.alerting.cases_of_tokens import TOKEN_CASES
 from tools.grafana.panels import RUNBOOKS
@@ -27,7 +28,7 @@ PROMETHEUS = Path(__file__).parents[2] / "config" / "prometheus"
 PAGES = Path(__file__).parents[2] / "docs" / "runbooks"
 RULES = sorted((PROMETHEUS / "rules").glob("*.yml"))
 STEP_SECONDS = 30
-EVERY_CASE = (*CASES, *MORE_CASES, *TOKEN_CASES, *CHECK_CASES)
+EVERY_CASE = (*CASES, *MORE_CASES, *TOKEN_CASES, *CHECK_CASES, *PERMISSION_CASES)
 
 
 def groups() -> list[dict[str, Any]]:
