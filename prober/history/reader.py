@@ -5,9 +5,10 @@ result is empty. Each query opens a connection of its own and sees one state of 
 """
 
 import json
+import math
 import sqlite3
 from collections import defaultdict
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import chain
@@ -43,7 +44,14 @@ from prober.stats.aggregates import (
     TimeBucket,
     merge_aggregates,
 )
-from prober.stats.incidents import FailureStreak, Incident, IncidentKey, newest_incidents
+from prober.stats.incidents import (
+    FailureStreak,
+    Incident,
+    IncidentId,
+    IncidentKey,
+    find_incident,
+    newest_incidents,
+)
 
 
 class HistoryConnection:
@@ -233,14 +241,21 @@ class HistoryReader:
         *,
         limit: int,
         before: IncidentKey | None = None,
+        wanted: Callable[[FailureStreak], bool] = lambda _streak: True,
     ) -> tuple[Incident, ...]:
         """Return the newest incidents that were ongoing at some time in a range.
 
-        With `before`, only those that follow this one in the order from new to old. Streaks are
-        read one by one: the memory that this takes does not grow with their number.
+        Only those of `wanted` streaks. With `before`, only those that follow this one in the order
+        from new to old. Streaks are read one by one: the memory that this takes does not grow with
+        their number.
         """
         with closing(self.stream_streaks(since, until, tenant)) as streaks:
-            return newest_incidents(streaks, limit, before)
+            return newest_incidents(filter(wanted, streaks), limit, before)
+
+    def incident(self, wanted: IncidentId, since: float, until: float) -> Incident | None:
+        """Return the incident of an id among those that were ongoing at some time in a range."""
+        with closing(self.stream_streaks(since, until, wanted.tenant)) as streaks:
+            return find_incident(streaks, wanted)
 
     def stream_streaks(
         self, since: float, until: float, tenant: str | None
@@ -261,16 +276,27 @@ class HistoryReader:
             yield from decode_rows(rows, streak_from_row)
 
     def failures(
-        self, tenant: str, since: float, *, limit: int, probe: str | None = None
+        self,
+        tenant: str,
+        since: float,
+        until: float = math.inf,
+        *,
+        limit: int,
+        probe: str | None = None,
+        before: tuple[float, int] | None = None,
     ) -> tuple[FailureRecord, ...]:
-        """Return the last failures since a time, the newest first."""
+        """Return the last failures in a range, the newest first.
+
+        With `before` (a time and a number), only those that follow this one in this order.
+        """
+        last_at, last_number = (until, 0) if before is None else before
         rows = self._connection.rows(
             "SELECT failure.id, probe.tenant, probe.name, at, reason, culprit, document"
             " FROM failure JOIN probe ON probe.id = failure.probe"
             " WHERE failure.probe IN"
             " (SELECT id FROM probe WHERE tenant = ? AND (? IS NULL OR name = ?))"
-            " AND at >= ? ORDER BY at DESC LIMIT ?",
-            (tenant, probe, probe, since, limit),
+            " AND at >= ? AND (at, failure.id) < (?, ?) ORDER BY at DESC, failure.id DESC LIMIT ?",
+            (tenant, probe, probe, since, last_at, last_number, limit),
         )
         return tuple(decode_rows(rows, _failure))
 
@@ -321,14 +347,14 @@ class HistoryReader:
         return tuple(decode_rows(rows, _slow_request))
 
     def verdict_changes(
-        self, tenant: str, since: float, *, limit: int
+        self, tenant: str, since: float, until: float = math.inf, *, limit: int
     ) -> tuple[VerdictChange, ...]:
-        """Return the last changes of verdicts since a time, the newest first."""
+        """Return the last changes of verdicts in a range, the newest first."""
         rows = self._connection.rows(
             "SELECT probe.name, at, before, reason FROM verdict_change"
             " JOIN probe ON probe.id = verdict_change.probe"
-            " WHERE probe.tenant = ? AND at >= ? ORDER BY at DESC LIMIT ?",
-            (tenant, since, limit),
+            " WHERE probe.tenant = ? AND at >= ? AND at < ? ORDER BY at DESC LIMIT ?",
+            (tenant, since, until, limit),
         )
         return tuple(decode_rows(rows, _verdict_change))
 

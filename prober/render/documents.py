@@ -49,7 +49,7 @@ from prober.redaction import Redactor
 from prober.render.checks import CheckDocument, check_document, check_results
 from prober.render.text import maintenance_text, status_text
 from prober.stats.aggregates import BUCKET_SECONDS, TimeBucket, bucket_start, sum_buckets
-from prober.stats.incidents import Incident
+from prober.stats.incidents import Incident, incident_id
 from prober.stats.slo import Availability, availability_from_bucket, budget_left
 from prober.stats.status import ProbeStatus, TenantStatus
 
@@ -197,9 +197,11 @@ class TenantStatusDocument:
 class IncidentDocument(Incident):
     """One incident. Its duration is up to now, or up to a report's end, while it is ongoing.
 
-    `number` is its number in a report, and null elsewhere.
+    `id` identifies it for good: its page is `/incidents/ID`. `number` is its number in a report,
+    and null elsewhere.
     """
 
+    id: str
     environment: str | None
     duration_seconds: float
     number: int | None = None
@@ -426,6 +428,7 @@ def incident_document(
     """Return an incident's document; an ongoing one has lasted up to `until` (epoch seconds)."""
     return IncidentDocument(
         **{each.name: getattr(incident, each.name) for each in fields(Incident)},
+        id=incident_id(incident),
         environment=environment,
         duration_seconds=incident.seconds(until),
         number=number,

@@ -5,6 +5,7 @@ failure streaks with the same culprit that overlap or follow each other closely.
 """
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush
@@ -70,6 +71,52 @@ class Incident:
     def seconds(self, now: float) -> float:
         """Return how long it lasted, up to `now` (epoch seconds) while it is ongoing."""
         return (now if self.ended_at is None else self.ended_at) - self.started_at
+
+
+_CULPRITS = "|".join(culprit.value for culprit in Culprit)
+INCIDENT_ID = re.compile(rf"([a-z0-9_-]{{1,63}})\.([0-9]{{1,11}})\.({_CULPRITS})(\.maintenance)?")
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentId:
+    """What an incident's id says: it was ongoing in the second that begins `at`."""
+
+    tenant: str
+    at: int
+    culprit: Culprit
+    in_maintenance: bool = False
+
+    def __str__(self) -> str:
+        suffix = ".maintenance" if self.in_maintenance else ""
+        return f"{self.tenant}.{self.at}.{self.culprit}{suffix}"
+
+    def is_of(self, incident: Incident) -> bool:
+        """Return whether this is an id of an incident."""
+        end = math.inf if incident.ended_at is None else incident.ended_at
+        return (
+            (incident.tenant, incident.culprit, incident.in_maintenance)
+            == (self.tenant, self.culprit, self.in_maintenance)
+        ) and math.floor(incident.started_at) <= self.at <= end
+
+
+def incident_id(incident: Incident) -> str:
+    """Return the id of an incident, which stays the same however it goes on."""
+    return str(
+        IncidentId(
+            incident.tenant,
+            math.floor(incident.started_at),
+            incident.culprit,
+            incident.in_maintenance,
+        )
+    )
+
+
+def read_incident_id(text: str) -> IncidentId:
+    """Return what an id says; raises ValueError."""
+    found = INCIDENT_ID.fullmatch(text)
+    if found is None:
+        raise ValueError("write an incident's id, such as 'acme.1763942400.platform'")
+    return IncidentId(found[1], int(found[2]), Culprit(found[3]), found[4] is not None)
 
 
 def advance(
@@ -173,6 +220,25 @@ def _completed(ordered: Iterable[FailureStreak]) -> Iterator[Incident]:
                 yield before.incident()
     for each in current.values():
         yield each.incident()
+
+
+def find_incident(ordered: Iterable[FailureStreak], wanted: IncidentId) -> Incident | None:
+    """Return the incident of an id, None if there is none.
+
+    `ordered` must be in the order of their start; no more of it is read than needed.
+    """
+    group = (wanted.tenant, wanted.culprit, wanted.in_maintenance)
+    own = (each for each in ordered if (each.tenant, each.culprit, each.in_maintenance) == group)
+    current: _OpenIncident | None = None
+    for each, is_first in _fold(own):
+        if is_first and current is not None and wanted.is_of(current.incident()):
+            break
+        if is_first and math.floor(each.key[0]) > wanted.at:
+            return None
+        current = each
+    if current is None or not wanted.is_of(current.incident()):
+        return None
+    return current.incident()
 
 
 def _fold(ordered: Iterable[FailureStreak]) -> Iterator[tuple["_OpenIncident", bool]]:

@@ -1,237 +1,41 @@
 """The JSON API: one table of operations, from which routes and OpenAPI description are made.
 
-Parameters are defined once, for parsing and for the description (OpenAPI 3.1). Schemas are those of
-the types that the operations return.
+Schemas are those of the types that the operations return.
 """
 
-import asyncio
-import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
 
 from aiohttp import web
 from pydantic import TypeAdapter
 
-from prober.formatting import duration_seconds
+from prober.outcomes import Culprit
 from prober.render.documents import FailureRecord, TenantStatusDocument
-from prober.render.svg import RANGES, badge_svg
-from prober.stats.incidents import IncidentKey
-from prober.web import queries
+from prober.render.overview import OverviewFilter, TenantState
+from prober.render.svg import badge_svg
+from prober.stats.incidents import IncidentId, IncidentKey
+from prober.web import parameters, queries
+from prober.web.compression import packed_response
 from prober.web.context import SITE, WebContext
+from prober.web.openapi import OperationSpec, description
+from prober.web.parameters import BadParameterError, Parameter
 from prober.web.queries import (
-    DEFAULT_RANGE,
     ChartPeriod,
     ErrorDocument,
     EventsDocument,
     FailuresDocument,
+    IncidentDetail,
+    IncidentFilter,
     IncidentsDocument,
     NotFoundError,
     OutsideDocument,
     OverviewDocument,
     ProberDocument,
     SeriesDocument,
+    TenantsDocument,
     ValuesDocument,
 )
-
-_SINCE_PATTERN = "^[1-9][0-9]{0,3}(s|m|h|d)$"
-_CURSOR = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)~([a-z]{1,16})~([01])~([a-z0-9_-]{1,63})")
-_MAX_ITEMS = 200
-_MAX_NUMBER = 2**63 - 1
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """`read` parses its text, and raises ValueError with a hint at what is valid."""
-
-    name: str
-    where: Literal["path", "query"]
-    description: str
-    schema: Mapping[str, object]
-    read: Callable[[str], object]
-    default: str | None = None
-
-    @property
-    def is_required(self) -> bool:
-        """Whether it must be given."""
-        return self.where == "path"
-
-
-def _range(text: str) -> str:
-    if text not in RANGES:
-        raise ValueError(f"must be one of {', '.join(RANGES)}")
-    return text
-
-
-def _since(text: str) -> float:
-    if not re.fullmatch(_SINCE_PATTERN, text):
-        raise ValueError("write how long ago, such as 90m, 24h or 30d")
-    return duration_seconds(text)
-
-
-def _limit(text: str) -> int:
-    if not re.fullmatch("[0-9]{1,3}", text) or not 0 < int(text) <= _MAX_ITEMS:
-        raise ValueError(f"write a number from 1 to {_MAX_ITEMS}")
-    return int(text)
-
-
-def _number(text: str) -> int:
-    if not re.fullmatch("[0-9]{1,19}", text) or int(text) > _MAX_NUMBER:
-        raise ValueError("write a number")
-    return int(text)
-
-
-def _cursor(text: str) -> IncidentKey:
-    found = _CURSOR.fullmatch(text)
-    if found is None:
-        raise ValueError("write the 'next_cursor' of a response")
-    return float(found[1]), found[4], found[2], found[3] == "1"
-
-
-TENANT = Parameter("tenant", "path", "The tenant's name.", {"type": "string"}, str)
-PROBE = Parameter("probe", "path", "The probe's name.", {"type": "string"}, str)
-OF_PROBE = Parameter("probe", "query", "This probe only.", {"type": "string"}, str)
-NUMBER = Parameter(
-    "number",
-    "path",
-    "The failure's number.",
-    {"type": "integer", "minimum": 0, "maximum": _MAX_NUMBER},
-    _number,
-)
-RANGE = Parameter(
-    "range",
-    "query",
-    "How far back.",
-    {"type": "string", "enum": list(RANGES), "default": DEFAULT_RANGE},
-    _range,
-    DEFAULT_RANGE,
-)
-SINCE = Parameter(
-    "since",
-    "query",
-    "How long ago.",
-    {"type": "string", "pattern": _SINCE_PATTERN, "default": "7d", "examples": ["24h", "30d"]},
-    _since,
-    "7d",
-)
-LIMIT = Parameter(
-    "limit",
-    "query",
-    "How many at most.",
-    {"type": "integer", "minimum": 1, "maximum": _MAX_ITEMS, "default": 50},
-    _limit,
-    "50",
-)
-
-
-CURSOR = Parameter(
-    "cursor",
-    "query",
-    "The `next_cursor` of a response: returns what follows it.",
-    {"type": "string", "pattern": f"^{_CURSOR.pattern}$"},
-    _cursor,
-)
-INCIDENTS_LIMIT = replace(
-    LIMIT, schema={**LIMIT.schema, "default": _MAX_ITEMS}, default=str(_MAX_ITEMS)
-)
-
-
-class BadParameterError(ValueError):
-    """A parameter is invalid; the message says what is valid."""
-
-
-def read(
-    parameters: tuple[Parameter, ...], path: Mapping[str, str], query: Mapping[str, str]
-) -> dict[str, object]:
-    """Return the value of each parameter; raises BadParameterError."""
-    values: dict[str, object] = {}
-    for each in parameters:
-        text = (path if each.where == "path" else query).get(each.name, each.default)
-        try:
-            values[each.name] = None if text is None else each.read(text)
-        except ValueError as error:
-            raise BadParameterError(f"{each.name}: {error}") from error
-    return values
-
-
-_API_DESCRIPTION = (
-    "The prober's data, read-only. Durations are in seconds, times in seconds since the epoch"
-    " (UTC), what is unknown is null. Within v1, fields and enumeration values may be added, and"
-    " none is removed or renamed."
-)
-
-
-@dataclass(frozen=True, slots=True)
-class OperationSpec:
-    """One operation and the type of its response."""
-
-    name: str
-    path: str
-    description: str
-    parameters: tuple[Parameter, ...]
-    response_schema: type
-
-
-def description(
-    operations: Sequence[OperationSpec], error: type, version: str
-) -> dict[str, object]:
-    """Return the description of operations that may all respond with an `error`."""
-    types = dict.fromkeys([*(operation.response_schema for operation in operations), error])
-    schemas, definitions = TypeAdapter.json_schemas(
-        [(each, "serialization", TypeAdapter(each)) for each in types],
-        ref_template="#/components/schemas/{model}",
-    )
-    by_type = {each: schemas[(each, "serialization")] for each in types}
-    return {
-        "openapi": "3.1.0",
-        "info": {"title": "prober", "version": version, "description": _API_DESCRIPTION},
-        "paths": {each.path: {"get": _operation(each, by_type, error)} for each in operations},
-        "security": [{}, {"password": []}],  # as web.config_file has it
-        "components": {
-            "schemas": definitions.get("$defs", {}),
-            "securitySchemes": {"password": {"type": "http", "scheme": "basic"}},
-        },
-    }
-
-
-def _operation(
-    operation: OperationSpec, schemas: Mapping[type, object], error: type
-) -> dict[str, object]:
-    failures = {
-        "401": "User and password are missing or wrong.",
-        "429": "Too many failed logins, or over the rate limit.",
-        "400": "A parameter is invalid." if operation.parameters else None,
-        "404": "Not found." if _has_path(operation) else None,
-        "503": "The history cannot be read.",
-    }
-    return {
-        "operationId": operation.name,
-        "summary": operation.description,
-        "parameters": [_parameter(each) for each in operation.parameters],
-        "responses": {
-            "200": _response("The response.", schemas[operation.response_schema]),
-            **{code: _response(text, schemas[error]) for code, text in failures.items() if text},
-        },
-    }
-
-
-def _has_path(operation: OperationSpec) -> bool:
-    return any(each.where == "path" for each in operation.parameters)
-
-
-def _parameter(each: Parameter) -> dict[str, object]:
-    return {
-        "name": each.name,
-        "in": each.where,
-        "description": each.description,
-        "required": each.is_required,
-        "schema": dict(each.schema),
-    }
-
-
-def _response(text: str, schema: object) -> dict[str, object]:
-    return {"description": text, "content": {"application/json": {"schema": schema}}}
-
 
 _ERROR = TypeAdapter(ErrorDocument)
 
@@ -264,9 +68,14 @@ async def _values(site: WebContext, tenant: str, range: str) -> ValuesDocument: 
 
 
 async def _failures(
-    site: WebContext, tenant: str, probe: str | None, since: float, limit: int
+    site: WebContext,
+    tenant: str,
+    probe: str | None,
+    since: float,
+    limit: int,
+    cursor: tuple[float, int] | None,
 ) -> FailuresDocument:
-    return await queries.failures_of(site, tenant, since, limit, probe)
+    return await queries.failures_of(site, tenant, since, limit, probe=probe, cursor=cursor)
 
 
 async def _failure(site: WebContext, number: int) -> FailureRecord:
@@ -277,22 +86,81 @@ async def _events(site: WebContext, tenant: str, since: float) -> EventsDocument
     return await queries.events_of(site, tenant, since)
 
 
-async def _incidents(
+async def _tenant_incidents(
     site: WebContext,
+    tenant: str,
     since: float,
     limit: int,
     cursor: IncidentKey | None,
-    tenant: str | None = None,
+    culprit: tuple[Culprit, ...],
 ) -> IncidentsDocument:
-    return await queries.incidents_since(site, since, tenant, limit=limit, cursor=cursor)
+    queries.probe_names(site, tenant)
+    wanted = IncidentFilter(frozenset({tenant}), frozenset(culprit))
+    return await queries.incidents_since(site, since, wanted, limit=limit, cursor=cursor)
 
 
-_TENANT, _SINCE = TENANT, SINCE
-_PAGE = (_SINCE, INCIDENTS_LIMIT, CURSOR)
+async def _incidents(  # noqa: PLR0913 -- one argument for each parameter
+    site: WebContext,
+    *,
+    since: float,
+    limit: int,
+    cursor: IncidentKey | None,
+    culprit: tuple[Culprit, ...],
+    tenant: tuple[str, ...],
+    environment: tuple[str, ...],
+) -> IncidentsDocument:
+    for each in tenant:
+        queries.probe_names(site, each)
+    wanted = IncidentFilter(frozenset(tenant), frozenset(culprit), frozenset(environment))
+    return await queries.incidents_since(site, since, wanted, limit=limit, cursor=cursor)
+
+
+async def _tenants(
+    site: WebContext,
+    limit: int,
+    cursor: str | None,
+    **wanted: Any,  # noqa: ANN401
+) -> TenantsDocument:
+    return await queries.tenants_page(site, _filter(**wanted), limit, cursor)
+
+
+async def _overview(site: WebContext, **wanted: Any) -> OverviewDocument:  # noqa: ANN401
+    return await queries.overview(site, _filter(**wanted))
+
+
+def _filter(
+    q: tuple[str, ...] | None,
+    state: tuple[TenantState, ...],
+    culprit: tuple[Culprit, ...],
+    environment: tuple[str, ...],
+    label: tuple[tuple[str, str], ...],
+) -> OverviewFilter:
+    return OverviewFilter(
+        q or (), frozenset(state), frozenset(culprit), frozenset(environment), label
+    )
+
+
+async def _incident(site: WebContext, incident: IncidentId) -> IncidentDetail:
+    return await queries.incident(site, incident)
+
+
+_TENANT, _SINCE = parameters.TENANT, parameters.SINCE
+_FILTER = (
+    parameters.SEARCH,
+    parameters.STATES,
+    parameters.CULPRITS,
+    parameters.ENVIRONMENTS,
+    parameters.LABELS,
+)
+_PAGE = (_SINCE, parameters.INCIDENTS_LIMIT, parameters.CURSOR, parameters.CULPRITS)
 OPERATIONS = (
     Operation(
-        "overview", "/api/v1/overview", "Status of all tenants.", (), OverviewDocument,
-        queries.overview,
+        "overview", "/api/v1/overview", "Status of all tenants, in full.", _FILTER,
+        OverviewDocument, _overview,
+    ),
+    Operation(
+        "tenants", "/api/v1/tenants", "All tenants in short, by name.",
+        (*_FILTER, parameters.INCIDENTS_LIMIT, parameters.NAME_CURSOR), TenantsDocument, _tenants,
     ),
     Operation(
         "tenant", "/api/v1/tenants/{tenant}", "Status of one tenant.", (_TENANT,),
@@ -300,19 +168,21 @@ OPERATIONS = (
     ),
     Operation(
         "series", "/api/v1/tenants/{tenant}/series", "Time series of its probes.",
-        (_TENANT, RANGE), SeriesDocument, _series,
+        (_TENANT, parameters.RANGE), SeriesDocument, _series,
     ),
     Operation(
         "values", "/api/v1/tenants/{tenant}/values", "What its probes' checks found over time.",
-        (_TENANT, RANGE), ValuesDocument, _values,
+        (_TENANT, parameters.RANGE), ValuesDocument, _values,
     ),
     Operation(
         "tenant_incidents", "/api/v1/tenants/{tenant}/incidents", "A tenant's incidents.",
-        (_TENANT, *_PAGE), IncidentsDocument, _incidents,
+        (_TENANT, *_PAGE), IncidentsDocument, _tenant_incidents,
     ),
     Operation(
         "failures", "/api/v1/tenants/{tenant}/failures", "A tenant's last failures, with evidence.",
-        (_TENANT, OF_PROBE, _SINCE, LIMIT), FailuresDocument, _failures,
+        (
+            _TENANT, parameters.OF_PROBE, _SINCE, parameters.LIMIT, parameters.FAILURE_CURSOR,
+        ), FailuresDocument, _failures,
     ),
     Operation(
         "events", "/api/v1/tenants/{tenant}/events", "Events of its token, and verdict changes.",
@@ -320,11 +190,15 @@ OPERATIONS = (
     ),
     Operation(
         "failure", "/api/v1/failures/{number}", "One failure, with evidence.",
-        (NUMBER,), FailureRecord, _failure,
+        (parameters.NUMBER,), FailureRecord, _failure,
     ),
     Operation(
-        "incidents", "/api/v1/incidents", "All tenants' incidents.", _PAGE,
-        IncidentsDocument, _incidents,
+        "incidents", "/api/v1/incidents", "All tenants' incidents.",
+        (*_PAGE, parameters.TENANTS, parameters.ENVIRONMENTS), IncidentsDocument, _incidents,
+    ),
+    Operation(
+        "incident", "/api/v1/incidents/{incident}", "One incident, with all that belongs to it.",
+        (parameters.INCIDENT,), IncidentDetail, _incident,
     ),
     Operation(
         "outside", "/api/v1/outside",
@@ -352,7 +226,9 @@ def error_response(status: int, text: str) -> web.Response:
 
 def wants_json(request: web.Request) -> bool:
     """Return whether the response should be JSON."""
-    return request.path.startswith("/api/")
+    site = request.app.get(SITE)
+    prefix = "" if site is None else site.route_prefix
+    return request.path.startswith(f"{prefix}/api/")
 
 
 def _handler(operation: Operation) -> Callable[[web.Request], Awaitable[web.Response]]:
@@ -369,14 +245,15 @@ def _handler(operation: Operation) -> Callable[[web.Request], Awaitable[web.Resp
         except OSError as error:
             return error_response(503, f"cannot read the history: {error.strerror or error}")
         # Encoding a long document takes longer than a measurement may wait.
-        body = await asyncio.to_thread(adapter.dump_json, document)
-        return web.Response(body=body, content_type="application/json")
+        return await packed_response(
+            request, lambda: adapter.dump_json(document), "application/json"
+        )
 
     return handle
 
 
 def _read(wanted: tuple[Parameter, ...], request: web.Request) -> dict[str, object]:
-    return read(wanted, request.match_info, request.query)
+    return parameters.read(wanted, request.match_info, request.query)
 
 
 def _json(adapter: TypeAdapter[Any], document: object, status: int = 200) -> web.Response:
@@ -387,7 +264,8 @@ def _json(adapter: TypeAdapter[Any], document: object, status: int = 200) -> web
 
 async def _openapi(request: web.Request) -> web.Response:
     version = request.app[SITE].self_health().version
-    return web.json_response(description(OPERATIONS, ErrorDocument, version))
+    prefix = request.app[SITE].route_prefix
+    return web.json_response(description(OPERATIONS, ErrorDocument, version, prefix))
 
 
 async def _badge(request: web.Request) -> web.Response:

@@ -4,7 +4,7 @@ from importlib.resources import files
 
 from aiohttp import web
 
-from prober.web import actions, api, pages, sse
+from prober.web import actions, api, feeds, pages, sse
 from prober.web.context import SITE, WebContext
 from prober.web.metrics import MetricsEndpoint
 from prober.web.middleware import AuthMiddleware
@@ -24,7 +24,7 @@ def create_app(site: WebContext, web_config: WebConfigReloader | None = None) ->
     )
     app.router.add_get("/-/healthy", _healthy)
     app.router.add_get("/-/ready", _ready)
-    for module in (pages, sse, api):
+    for module in (feeds, pages, sse, api):
         module.add_routes(app)
     actions.add_run_now_routes(app)
     actions.add_reload_route(app)

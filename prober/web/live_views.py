@@ -13,8 +13,8 @@ from markupsafe import Markup
 
 from prober.render.overview import Overview, OverviewFilter, overview
 from prober.web import actions, overview_query, queries
-from prober.web.api import BadParameterError
 from prober.web.context import SITE
+from prober.web.parameters import BadParameterError
 from prober.web.queries import ChartPeriod, TenantPage
 from prober.web.rendering import TENANTS, RenderedTenant, element_id
 

@@ -3,17 +3,18 @@
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from typing import cast
+from typing import Any
+from urllib.parse import urlencode
 
 from aiohttp import web
+from multidict import MultiDict
 
 from prober.outcomes import Culprit
 from prober.render.overview import overview
 from prober.render.svg import favicon_svg
-from prober.stats.incidents import IncidentKey
-from prober.web import actions, api, live_views, overview_query, queries
-from prober.web.api import BadParameterError
+from prober.web import actions, api, live_views, overview_query, parameters, queries
 from prober.web.context import SITE
+from prober.web.parameters import BadParameterError
 from prober.web.queries import ChartPeriod, NotFoundError
 from prober.web.rendering import TENANTS, render_page
 
@@ -26,6 +27,7 @@ def add_routes(app: web.Application) -> None:
     app.router.add_get("/", _overview)
     app.router.add_get("/tenants/{tenant}", _tenant)
     app.router.add_get("/incidents", _incidents)
+    app.router.add_get("/incidents/{incident}", _incident)
     app.router.add_get("/failures/{number}", _failure)
     app.router.add_get("/favicon.svg", _favicon)
 
@@ -101,19 +103,59 @@ async def _favicon(request: web.Request) -> web.Response:
     )
 
 
+_INCIDENT_PARAMETERS = (
+    parameters.SINCE,
+    parameters.CURSOR,
+    parameters.TENANTS,
+    parameters.CULPRITS,
+    parameters.ENVIRONMENTS,
+)
+_INCIDENTS_ON_PAGE = 100
+
+
 async def _incidents(request: web.Request) -> web.Response:
-    values = api.read((api.SINCE, api.CURSOR), {}, request.query)
-    seconds, cursor = values["since"], values["cursor"]
-    assert isinstance(seconds, float)  # noqa: S101 -- as its parameter reads it
-    found = await queries.incidents_since(
-        request.app[SITE], seconds, cursor=cast("IncidentKey | None", cursor)
+    site, pairs = request.app[SITE], [(k, v) for k, v in request.query.items() if v]
+    values: dict[str, Any] = parameters.read(_INCIDENT_PARAMETERS, {}, MultiDict(pairs))
+    wanted = queries.IncidentFilter(
+        frozenset(values["tenant"]), frozenset(values["culprit"]), frozenset(values["environment"])
     )
-    since = request.query.get("since", api.SINCE.default)
-    return await render_page(request, "incidents.html", found=found, since=since)
+    found = await queries.incidents_since(
+        site, values["since"], wanted, limit=_INCIDENTS_ON_PAGE, cursor=values["cursor"]
+    )
+
+    def link(**changes: str) -> str:
+        kept = [(k, v) for k, v in pairs if k not in changes and k != "cursor"]
+        return urlencode([*kept, *changes.items()])
+
+    return await render_page(
+        request,
+        "incidents.html",
+        found=found,
+        since=request.query.get("since", parameters.SINCE.default),
+        wanted=wanted,
+        tenants=sorted(site.tenants),
+        link=link,
+    )
+
+
+async def _incident(request: web.Request) -> web.Response:
+    values: dict[str, Any] = parameters.read((parameters.INCIDENT,), request.match_info, {})
+    detail = await queries.incident(request.app[SITE], values["incident"])
+    if detail.incident.id != str(values["incident"]):
+        # The start was not known when this id was made: it is older than what was listed.
+        raise web.HTTPPermanentRedirect(
+            f"{request.app[SITE].route_prefix}/incidents/{detail.incident.id}"
+        )
+    timeline = [
+        *(("verdict", each.at, each) for each in detail.verdict_changes),
+        *(("token", each.at, each) for each in detail.token_events),
+    ]
+    timeline.sort(key=lambda entry: entry[1])
+    return await render_page(request, "incident.html", detail=detail, timeline=timeline)
 
 
 async def _failure(request: web.Request) -> web.Response:
-    number = api.read((api.NUMBER,), request.match_info, {})["number"]
+    number = parameters.read((parameters.NUMBER,), request.match_info, {})["number"]
     assert isinstance(number, int)  # noqa: S101 -- as its parameter reads it
     failure = await queries.failure(request.app[SITE], number)
     return await render_page(request, "failure.html", failure=failure, document=failure.document)

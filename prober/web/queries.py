@@ -11,12 +11,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
+from prober.history.reader import HistoryReader
 from prober.metrics.sink import SelfHealth
+from prober.outcomes import CLASSIFICATION, Culprit, TokenState
 from prober.references import ReferenceStatus
 from prober.render.checks import ValueSeries
 from prober.render.documents import (
     BUCKETS_PER_DAY,
     FailureRecord,
+    FailureSummary,
     IncidentDocument,
     TenantStatusDocument,
     TimeBucketDocument,
@@ -28,10 +31,15 @@ from prober.render.documents import (
     sort_by_severity,
     tenant_document,
 )
+from prober.render.overview import OverviewFilter, TenantState, tenant_state
 from prober.render.svg import RANGES, TimeSeries, series, span
 from prober.stats.aggregates import BUCKET_SECONDS, bucket_from_aggregate, bucket_start
-from prober.stats.incidents import Incident, IncidentKey
-from prober.stats.status import TenantStatus
+from prober.stats.incidents import (
+    FailureStreak,
+    Incident,
+    IncidentId,
+    IncidentKey,
+)
 from prober.status_page import SupplierStatus, confirmation
 from prober.web.context import WebContext, iter_tenant_status
 
@@ -67,6 +75,38 @@ class OutsideDocument:
 
 
 @dataclass(frozen=True, slots=True)
+class TenantSummary:
+    """One tenant in short; the fields are as of the tenant's own document."""
+
+    name: str
+    environment: str
+    labels: Mapping[str, str]
+    state: TenantState
+    culprit: Culprit
+    verdict: str
+    since: float | None
+    maintenance_ends_at: float | None
+    server_p95_seconds: float | None
+    network_p95_seconds: float | None
+    platform_month_ratio: float | None
+    token: TokenState
+    token_expires_at: float | None
+    certificate_expires_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class TenantsDocument:
+    """Tenants by name; `total` counts all that match, on all pages.
+
+    `next_cursor` is the parameter for the following ones; it is null when there are no more.
+    """
+
+    total: int
+    tenants: tuple[TenantSummary, ...]
+    next_cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SeriesDocument:
     """A time series for each of a tenant's probes."""
 
@@ -99,9 +139,13 @@ class IncidentsDocument:
 
 @dataclass(frozen=True, slots=True)
 class FailuresDocument:
-    """The last failures of a tenant, the newest first."""
+    """The last failures of a tenant, the newest first.
+
+    `next_cursor` is the parameter for the following ones; it is null when there are no more.
+    """
 
     failures: tuple[FailureRecord, ...]
+    next_cursor: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +154,39 @@ class EventsDocument:
 
     token_events: tuple[TokenEventRecord, ...]
     verdict_changes: tuple[VerdictChange, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentDetail:
+    """One incident with what happened to its tenant meanwhile, each the oldest first.
+
+    Failures are those of its culprit, without those that are not listed.
+    """
+
+    incident: IncidentDocument
+    verdict_changes: tuple[VerdictChange, ...]
+    failures: tuple[FailureSummary, ...]
+    token_events: tuple[TokenEventRecord, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentFilter:
+    """Which incidents are wanted; an empty set allows all."""
+
+    tenants: frozenset[str] = frozenset()
+    culprits: frozenset[Culprit] = frozenset()
+    environments: frozenset[str] = frozenset()
+
+    def matches(self, streak: FailureStreak, environments: Mapping[str, str]) -> bool:
+        """Return whether a streak is part of a wanted incident; `environments` are by tenant."""
+        return (
+            (not self.tenants or streak.tenant in self.tenants)
+            and (not self.culprits or streak.culprit in self.culprits)
+            and (not self.environments or environments.get(streak.tenant) in self.environments)
+        )
+
+
+ALL_INCIDENTS = IncidentFilter()
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,12 +206,57 @@ class NotFoundError(Exception):
     """There is no such tenant, probe or failure; the message says which there are."""
 
 
-async def overview(site: WebContext) -> OverviewDocument:
-    """Return the status of all tenants."""
+async def overview(
+    site: WebContext,
+    wanted: OverviewFilter = OverviewFilter(),  # noqa: B008 -- it is frozen
+) -> OverviewDocument:
+    """Return the status of the tenants that a filter matches."""
+    documents = await _matching(site, wanted)
+    return OverviewDocument(site.now(), sort_by_severity(documents), self_health(site))
+
+
+async def tenants_page(
+    site: WebContext, wanted: OverviewFilter, limit: int, cursor: str | None
+) -> TenantsDocument:
+    """Return the tenants that a filter matches in short, by name; `cursor` is the last known."""
+    found = sorted(await _matching(site, wanted), key=lambda each: each.name)
+    following = [each for each in found if cursor is None or each.name > cursor]
+    shown = following[:limit]
+    return TenantsDocument(
+        len(found),
+        tuple(map(_summary, shown)),
+        shown[-1].name if len(following) > limit else None,
+    )
+
+
+async def _matching(site: WebContext, wanted: OverviewFilter) -> list[TenantStatusDocument]:
     every = [tenant_status async for tenant_status in iter_tenant_status(site, site.tenants)]
     now = site.now()
-    documents = await asyncio.to_thread(_documents, every, now)
-    return OverviewDocument(now, documents, self_health(site))
+
+    def documents() -> list[TenantStatusDocument]:
+        found = (tenant_document(each, now) for each in every)
+        return [each for each in found if wanted.matches(each)]
+
+    return await asyncio.to_thread(documents)
+
+
+def _summary(document: TenantStatusDocument) -> TenantSummary:
+    return TenantSummary(
+        name=document.name,
+        environment=document.environment,
+        labels=document.labels,
+        state=tenant_state(document),
+        culprit=document.culprit,
+        verdict=document.verdict,
+        since=document.since,
+        maintenance_ends_at=document.maintenance_ends_at,
+        server_p95_seconds=document.server_p95_seconds,
+        network_p95_seconds=document.network_p95_seconds,
+        platform_month_ratio=document.availability.month.platform_ratio,
+        token=document.token.state,
+        token_expires_at=document.token.expires_at,
+        certificate_expires_at=document.certificate_expires_at,
+    )
 
 
 def outside(site: WebContext) -> OutsideDocument:
@@ -273,7 +395,9 @@ async def tenant_page(site: WebContext, name: str, period: ChartPeriod) -> Tenan
         series_of(site, name, period),
         strips_of(site, name),
         failures_of(site, name, _PAGE_SECONDS, _PAGE_FAILURES),
-        incidents_since(site, _PAGE_SECONDS, name, limit=_PAGE_INCIDENTS),
+        incidents_since(
+            site, _PAGE_SECONDS, IncidentFilter(frozenset({name})), limit=_PAGE_INCIDENTS
+        ),
         events_of(site, name, _PAGE_SECONDS),
         _values(site, name, period),
     )
@@ -317,30 +441,78 @@ async def _values(site: WebContext, name: str, period: ChartPeriod) -> ValuesDoc
 async def incidents_since(
     site: WebContext,
     seconds: float,
-    name: str | None = None,
+    wanted: IncidentFilter = ALL_INCIDENTS,
     *,
     limit: int = MAX_INCIDENTS,
     cursor: IncidentKey | None = None,
 ) -> IncidentsDocument:
-    """Return the newest incidents of one tenant, or of all; `cursor` is the last known one."""
-    if name is not None:
-        probe_names(site, name)
+    """Return the newest incidents that a filter matches; `cursor` is the last known one."""
     now = site.now()
     found: tuple[Incident, ...] = ()
     limit = min(limit, MAX_INCIDENTS)
+    environments = {each.name: each.environment for each in site.tenants.values()}
+    only = next(iter(wanted.tenants)) if len(wanted.tenants) == 1 else None
     history = site.history
     if history is not None:
         # One more than asked for shows whether there is a next page.
         found = await site.in_thread(
-            lambda: history.incidents(now - seconds, now, name, limit=limit + 1, before=cursor)
+            lambda: history.incidents(
+                now - seconds,
+                now,
+                only,
+                limit=limit + 1,
+                before=cursor,
+                wanted=lambda streak: wanted.matches(streak, environments),
+            )
         )
-    environments = {each.name: each.environment for each in site.tenants.values()}
     shown = found[:limit]
     return IncidentsDocument(
         now - seconds,
         now,
         tuple(incident_document(each, environments.get(each.tenant), now) for each in shown),
         cursor_text(shown[-1].key) if len(found) > limit else None,
+    )
+
+
+_LOOKBACK_SECONDS = 3 * 86_400.0
+_AROUND_SECONDS = 60.0
+_INCIDENT_FAILURES = 50
+
+
+async def incident(site: WebContext, wanted: IncidentId) -> IncidentDetail:
+    """Return one incident; raises NotFoundError."""
+    history, now = site.history, site.now()
+    found = None
+    if history is not None:
+        found = await site.in_thread(lambda: _read_incident(history, wanted, now))
+    if found is None:
+        raise NotFoundError(f"there is no incident '{wanted}', or it was deleted")
+    return found
+
+
+def _read_incident(history: HistoryReader, wanted: IncidentId, now: float) -> IncidentDetail | None:
+    # From days before: what an id of a shorter list calls the start may be the middle.
+    found = history.incident(wanted, wanted.at - _LOOKBACK_SECONDS, now)
+    if found is None:
+        return None
+    since = found.started_at
+    until = now if found.ended_at is None else found.ended_at + 1.0
+    changes = history.verdict_changes(
+        found.tenant, since - _AROUND_SECONDS, until + _AROUND_SECONDS, limit=_MAX_EVENTS
+    )
+    failures = history.failure_summaries(found.tenant, since, until, limit=MAX_FAILURES)
+    events = history.token_events(found.tenant, limit=_MAX_EVENTS)
+    return IncidentDetail(
+        incident_document(found, None, now),
+        tuple(reversed(changes)),
+        tuple(each for each in failures if CLASSIFICATION[each.reason].culprit is found.culprit)[
+            :_INCIDENT_FAILURES
+        ],
+        tuple(
+            each
+            for each in reversed(events)
+            if since - _AROUND_SECONDS <= each.at <= until + _AROUND_SECONDS
+        ),
     )
 
 
@@ -351,20 +523,28 @@ def cursor_text(key: IncidentKey) -> str:
 
 
 async def failures_of(
-    site: WebContext, name: str, seconds: float, limit: int, probe: str | None = None
+    site: WebContext,
+    name: str,
+    seconds: float,
+    limit: int,
+    *,
+    probe: str | None = None,
+    cursor: tuple[float, int] | None = None,
 ) -> FailuresDocument:
-    """Return a tenant's last failures, or those of one probe."""
+    """Return a tenant's last failures, or those of one probe; `cursor` is the last known one."""
     probes = probe_names(site, name)
     if probe is not None and probe not in probes:
         raise NotFoundError(f"{name} has no probe '{probe}'; there are {', '.join(probes)}")
     if site.history is None:
         return FailuresDocument(())
     since = site.now() - seconds
-    history = site.history
+    history, limit = site.history, min(limit, MAX_FAILURES)
     found = await site.in_thread(
-        lambda: history.failures(name, since, limit=min(limit, MAX_FAILURES), probe=probe)
+        lambda: history.failures(name, since, limit=limit + 1, probe=probe, before=cursor)
     )
-    return FailuresDocument(found)
+    shown = found[:limit]
+    last = f"{shown[-1].at!r}~{shown[-1].number}" if len(found) > limit else None
+    return FailuresDocument(shown, last)
 
 
 async def failure(site: WebContext, number: int) -> FailureRecord:
@@ -419,7 +599,3 @@ def _known_tenants(site: WebContext, name: str) -> str:
     similar = get_close_matches(name, site.tenants, n=3)
     hint = f"did you mean {' or '.join(similar)}? " if similar else ""
     return f"{hint}/api/v1/tenants lists all {len(site.tenants)}"
-
-
-def _documents(statuses: list[TenantStatus], now: float) -> tuple[TenantStatusDocument, ...]:
-    return sort_by_severity([tenant_document(each, now) for each in statuses])

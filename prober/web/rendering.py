@@ -20,6 +20,7 @@ from prober.render.overview import TROUBLE, SortKey, TenantState, tenant_state
 from prober.render.text import CAUSES, CULPRIT_LABELS, REASONS, SKIPS, symbol, token_symbol
 from prober.stats.status import TenantStatus
 from prober.web import overview_query, queries
+from prober.web.compression import packed_response
 from prober.web.context import SITE, WebContext, iter_tenant_status
 
 
@@ -42,6 +43,7 @@ def _register_filters(environment: jinja2.Environment) -> None:
         {
             "duration": formatting.format_duration,
             "ago": formatting.format_ago,
+            "exactly": formatting.format_exact_duration,
             "budget": formatting.format_budget,
             "latency": formatting.format_latency,
             "rounded_latency": formatting.format_rounded_latency,
@@ -91,12 +93,13 @@ async def render_page(
         "outside": queries.outside(site),
         "path": request.path,
     }
-    text = await asyncio.to_thread(
-        aiohttp_jinja2.render_string, template, request, {**context, **shared}
+    values = {**context, **shared}
+    return await packed_response(
+        request,
+        lambda: aiohttp_jinja2.render_string(template, request, values).encode(),
+        "text/html",
+        http_status,
     )
-    response = web.Response(text=text, status=http_status, content_type="text/html")
-    response.enable_compression()
-    return response
 
 
 _MAX_AGE_SECONDS = 30.0  # "14 min ago" may be this late

@@ -11,13 +11,14 @@ may be old, whether the connection, a proxy or the prober is at fault.
 import asyncio
 import json
 import zlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 import structlog
 from aiohttp import web
 
 from prober.web import live_views
+from prober.web.compression import accepts_gzip
 from prober.web.context import SITE
 from prober.web.live_views import LiveView, Subject
 from prober.web.queries import NotFoundError
@@ -243,13 +244,3 @@ async def _send(response: web.StreamResponse, client: _SseClient, *, packs: bool
     if packs:
         trailer = checksum.to_bytes(4, "little") + (length % 2**32).to_bytes(4, "little")
         await response.write(_LAST_BLOCK + trailer)
-
-
-def accepts_gzip(header: str) -> bool:
-    """Return whether an Accept-Encoding header allows gzip (RFC 9110, 12.5.3)."""
-    codings: Mapping[str, str] = {
-        name.strip().lower(): weight.replace(" ", "")
-        for name, _, weight in (part.partition(";") for part in header.split(","))
-    }
-    weight = codings.get("gzip", codings.get("*"))
-    return weight is not None and weight not in {"q=0", "q=0.0", "q=0.00", "q=0.000"}

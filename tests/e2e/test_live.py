@@ -51,7 +51,7 @@ def test_everything_on_a_tenants_page_moves(site: LiveSite, chromium: Browser) -
     with watched(chromium, site.url) as seen:
         seen.open("/tenants/cust-000")
         is_live(seen.page)
-        lines = seen.page.locator("#chart-datasets path.line").first
+        lines = seen.page.locator("#chart-datasets path.line.server.p50")
         before = lines.get_attribute("d")
         site.do(lambda: site.fleet.fail("cust-000", Reason.SERVER_ERROR, 3))
         site.do(lambda: site.fleet.succeed("cust-000", 1, server=0.9))

@@ -24,6 +24,7 @@ from tests.unit.metrics.factories import an_answer
 
 MOST_CPU_SECONDS = 0.05
 MOST_BYTES = 64 * 1024 * 1024
+INCIDENT = f"t0.{NOW - 20 * 86_400:.0f}.network"
 TENANTS = {f"t{n}": replace(ACME, name=f"t{n}", probes=ACME.probes) for n in range(200)}
 
 
@@ -73,7 +74,7 @@ async def client_of(month: Path) -> AsyncIterator[aiohttp.ClientSession]:
 def paths() -> list[str]:
     asked = []
     for operation in OPERATIONS:
-        path = operation.path.format(tenant="t0", number=1)
+        path = operation.path.format(tenant="t0", number=1, incident=INCIDENT)
         names = {each.name for each in operation.parameters}
         query = "&".join(
             f"{name}={value}"
@@ -82,6 +83,7 @@ def paths() -> list[str]:
         )
         asked.append(f"{path}?{query}")
     pages = ["/", "/incidents?since=30d", "/tenants/t0?range=30d", "/tenants/t0?range=24h"]
+    pages += [f"/incidents/{INCIDENT}", "/incidents.atom", "/incidents.json"]
     return [*asked, *pages, "/tenants/t1", "/badge/t0.svg", "/metrics", "/api/v1/openapi.json"]
 
 

@@ -50,8 +50,10 @@ def ask_everything(url: str, *, examples: int) -> None:
     """Ask all that is described, rightly and wrongly; fail if an answer is not as described."""
     schema = schemathesis.openapi.from_url(f"{url}/api/v1/openapi.json")
     operations = [each.ok() for each in schema.get_all_operations() if isinstance(each, Ok)]
-    assert len(operations) == 11
+    assert len(operations) == 23
     for operation in operations:
+        if operation.path == "/live":  # it does not end
+            continue
         for mode in schemathesis.GenerationMode:
             _ask(operation, mode, examples)
 

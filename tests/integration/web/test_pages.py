@@ -1,9 +1,11 @@
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import aiohttp
 import pytest
@@ -12,7 +14,7 @@ from prober.history.writer import HistoryWriter, RunEntry
 from prober.models import Check, CheckKind, CheckResult
 from prober.outcomes import Reason
 from prober.stats.aggregates import summarize
-from tests.integration.web.app_factory import ACME, BETA, HOSTILE, Installation, served
+from tests.integration.web.app_factory import ACME, BETA, HOSTILE, NOW, Installation, served
 from tests.unit.metrics.factories import an_answer
 
 
@@ -60,8 +62,50 @@ async def test_what_a_server_said_cannot_act_on_a_page(tmp_path: Path) -> None:
 async def test_incidents_are_folded(tmp_path: Path) -> None:
     async with served(Installation(tmp_path).site()) as client:
         text = await page(client, "/incidents?since=24h")
-    assert text.count("<tr><td>") == 2
+    assert text.count('<tr id="incident-') == 2
     assert "network path" in text
+
+
+async def test_an_incident_has_an_address(tmp_path: Path) -> None:
+    async with served(Installation(tmp_path).site()) as client:
+        listed = await page(client, "/incidents?since=24h&culprit=platform")
+        [address] = re.findall(r'href="(/incidents/acme\.[^"]+)"', listed)
+        text = await page(client, address)
+    assert "acme: platform" in text
+    assert "DNS failure → server errors" in text
+    assert re.findall(r'href="(/failures/\d+)"', text) == ["/failures/2"]
+
+
+async def test_an_address_from_within_an_incident_leads_to_it(tmp_path: Path) -> None:
+    async with served(Installation(tmp_path).site()) as client:
+        start = int(NOW - 300)
+        async with client.get(f"/incidents/acme.{start + 30}.platform") as answer:
+            assert answer.status == 200
+            assert answer.url.path == f"/incidents/acme.{start}.platform"
+        for wrong, status in (("acme.1.platform", 404), ("acme", 400), ("acme.1.nobody", 400)):
+            await page(client, f"/incidents/{wrong}", status)
+
+
+async def test_incidents_can_be_filtered(tmp_path: Path) -> None:
+    async with served(Installation(tmp_path).site()) as client:
+        text = await page(client, "/incidents?since=24h&tenant=beta&culprit=")
+        assert 'id="incident-acme' not in text
+        await page(client, "/incidents?state=failing", 400)
+
+
+async def test_incidents_are_fed(tmp_path: Path) -> None:
+    async with served(Installation(tmp_path).site()) as client:
+        async with client.get("/incidents.atom") as answer:
+            assert answer.content_type == "application/atom+xml"
+            feed = ET.fromstring(await answer.read())  # noqa: S314 -- our own
+        async with client.get("/incidents.json") as answer:
+            assert answer.content_type == "application/feed+json"
+            document = await answer.json(content_type=None)
+        titles = [each.text for each in feed.iter("{http://www.w3.org/2005/Atom}title")]
+        assert titles[1:] == [each["title"] for each in document["items"]]
+        assert titles[1] == "acme: platform: server errors, over"
+        async with client.get(document["items"][0]["url"]) as answer:
+            assert answer.status == 200
 
 
 async def test_without_a_history_pages_say_so() -> None:

@@ -48,6 +48,7 @@ def an_incident(number: int, began: float, ended: float | None, **more: object) 
     facts = {
         "tenant": "acme",
         "environment": "production",
+        "id": f"acme.{number}.platform",
         "culprit": Culprit.PLATFORM,
         "duration_seconds": 60.0,
         "failures": 1,

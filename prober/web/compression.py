@@ -1,0 +1,42 @@
+"""Compressed responses, encoded in a thread: a long one would otherwise delay measurements."""
+
+import asyncio
+import gzip
+from collections.abc import Callable, Mapping
+
+from aiohttp import web
+
+_MIN_BYTES = 1000
+_LEVEL = 5
+
+
+def accepts_gzip(header: str) -> bool:
+    """Return whether an Accept-Encoding header allows gzip (RFC 9110, 12.5.3)."""
+    codings: Mapping[str, str] = {
+        name.strip().lower(): weight.replace(" ", "")
+        for name, _, weight in (part.partition(";") for part in header.split(","))
+    }
+    weight = codings.get("gzip", codings.get("*"))
+    return weight is not None and weight not in {"q=0", "q=0.0", "q=0.00", "q=0.000"}
+
+
+async def packed_response(
+    request: web.Request, encode: Callable[[], bytes], content_type: str, status: int = 200
+) -> web.Response:
+    """Return a response whose body `encode` makes, compressed if the client accepts it."""
+    packs = accepts_gzip(request.headers.get("Accept-Encoding", ""))
+
+    def make() -> tuple[bytes, bool]:
+        body = encode()
+        if not packs or len(body) < _MIN_BYTES:
+            return body, False
+        return gzip.compress(body, _LEVEL, mtime=0), True
+
+    body, is_packed = await asyncio.to_thread(make)
+    response = web.Response(status=status, body=body, content_type=content_type)
+    response.headers["Vary"] = "Accept-Encoding"
+    if content_type.startswith("text/"):
+        response.charset = "utf-8"
+    if is_packed:
+        response.headers["Content-Encoding"] = "gzip"
+    return response
