@@ -102,4 +102,7 @@ def _print(saved: RecordedExchange, expectations: Expectations, verdict: Verdict
 def _change(saved: RecordedExchange, verdict: Verdict) -> tuple[str, ...]:
     if saved.reason is None or saved.reason is verdict.reason:
         return ()
+    if saved.reason is Reason.CHECK_FAILED:
+        why = "checks are not repeated, since they read the body, which is not saved"
+        return (f"when it was saved, the reason was {saved.reason}; {why}",)
     return (f"when it was saved, the reason was {saved.reason}",)

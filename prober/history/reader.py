@@ -27,7 +27,7 @@ from prober.history.schema import FILE_NAME, FORMAT
 from prober.history.writer import BUCKET_COLUMNS, HOUR_SECONDS, MINUTE_SECONDS, STREAK_COLUMNS
 from prober.models import CheckKind
 from prober.outcomes import Reason, RejectionCause, SkipCause, TokenEventKind
-from prober.render.checks import ValueSeries
+from prober.render.checks import ValueRange, ValueSeries
 from prober.render.documents import (
     FailureRecord,
     FailureSummary,
@@ -227,6 +227,28 @@ class HistoryReader:
             ]
         return tuple(sorted(found, key=lambda each: (each.probe, each.check, each.item)))
 
+    def value_ranges(self, tenant: str, since: float, until: float) -> tuple[ValueRange, ...]:
+        """Return the range of what each check found, by probe, check and item.
+
+        At most `MAX_VALUE_SERIES` series, those that got a value last; without texts, whose values
+        say nothing by themselves.
+        """
+        rows = self._connection.rows(
+            # With max(start), SQLite takes the last value from the row that has it.
+            "SELECT probe.name, check_name, item, kind, least, greatest, value FROM value_series"
+            " JOIN probe ON probe.id = value_series.probe"
+            " JOIN (SELECT series, min(value) AS least, max(value) AS greatest FROM probe_value"
+            "  WHERE start >= ? AND start < ? GROUP BY series) AS bounds"
+            "  ON bounds.series = value_series.id"
+            " JOIN (SELECT series, value, max(start) FROM probe_value"
+            "  WHERE start >= ? AND start < ? GROUP BY series) AS newest"
+            "  ON newest.series = value_series.id"
+            " WHERE tenant = ? AND kind != ? ORDER BY last_at DESC LIMIT ?",
+            (since, until, since, until, tenant, CheckKind.TEXT.value, MAX_VALUE_SERIES),
+        )
+        found = decode_rows(rows, _value_range)
+        return tuple(sorted(found, key=lambda each: (each.probe, each.check, each.item)))
+
     def streaks(
         self, since: float, until: float, tenant: str | None = None
     ) -> tuple[FailureStreak, ...]:
@@ -407,6 +429,19 @@ _AggregateRow = tuple[str, int, Aggregate]
 def _value_series(row: tuple[int, str, str, str, str]) -> tuple[int, str, str, str, CheckKind]:
     series, probe, check, item, kind = row
     return series, str(probe), str(check), str(item), CheckKind(kind)
+
+
+def _value_range(row: tuple[str, str, str, str, float, float, float]) -> ValueRange:
+    probe, check, item, kind, least, greatest, last = row
+    return ValueRange(
+        str(probe),
+        str(check),
+        str(item),
+        CheckKind(kind),
+        float(least),
+        float(greatest),
+        float(last),
+    )
 
 
 def _value_points(

@@ -34,6 +34,19 @@ class ValueSeries:
     points: tuple[tuple[float, float], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class ValueRange:
+    """The least, the greatest and the last value of a check in a period; see `CheckDocument`."""
+
+    probe: str
+    check: str
+    item: str
+    kind: CheckKind
+    least: float
+    greatest: float
+    last: float
+
+
 def check_document(result: CheckResult) -> CheckDocument:
     """Return the document of a check's result."""
     return CheckDocument(

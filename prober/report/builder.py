@@ -180,6 +180,7 @@ def build_report(
         unknown_seconds=unknown_seconds,
         token_events=history.token_events,
         supplier_incidents=history.supplier_incidents,
+        values=history.values,
         method=text.METHOD,
         strip_step_seconds=step,
         strip=_strip_buckets(history.buckets, time_range, step),

@@ -44,6 +44,7 @@ def _register_filters(environment: jinja2.Environment, zone: tzinfo) -> None:
             "percent": formatting.format_percent,
             "timestamp": partial(formatting.format_timestamp, zone=zone),
             "number": "{:,}".format,
+            "check_value": lambda value, kind: text.format_check_value(kind, value, zone),
             "describe_gaps": text.describe_gaps,
             "describe_incident": text.describe_incident,
             "describe_token_event": text.describe_token_event,

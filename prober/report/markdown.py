@@ -26,6 +26,7 @@ from prober.report.text import (
     describe_incident,
     describe_listed_failures,
     describe_token_event,
+    format_check_value,
     format_probes,
     notes,
 )
@@ -50,6 +51,7 @@ def render_markdown(report: Report, charts: Sequence[tuple[str, str]] = ()) -> s
         _data_gaps(report, zone),
         _token(report, zone),
         _supplier(report, zone),
+        _values(report, zone),
         _method(report),
     )
     return "\n".join(line for part in parts for line in part) + "\n"
@@ -355,6 +357,27 @@ def _supplier(report: Report, zone: tzinfo) -> Iterator[str]:
         )
         since = format_timestamp(each.started_at, zone)
         yield f"- {since}, {until}: {code(each.name)}, impact {each.impact}"
+
+
+def _values(report: Report, zone: tzinfo) -> Iterator[str]:
+    if not report.values:
+        return
+    yield from ("", "## Values in responses", "")
+    yield from table(
+        ("probe", "check", "item", "least", "greatest", "last"),
+        [
+            (
+                each.probe,
+                each.check,
+                code(each.item) if each.item else "-",
+                *(
+                    format_check_value(each.kind, value, zone)
+                    for value in (each.least, each.greatest, each.last)
+                ),
+            )
+            for each in report.values
+        ],
+    )
 
 
 def _method(report: Report) -> Iterator[str]:

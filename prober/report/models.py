@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from prober.history.supplier_incidents import RecordedIncident
 from prober.outcomes import Culprit, Outcome, Reason, SkipCause
+from prober.render.checks import ValueRange
 from prober.render.documents import (
     FailedRequest,
     IncidentDocument,
@@ -103,7 +104,8 @@ class Report:
     `failure_count` include what is not listed, as do `gap_count` and `unknown_seconds`; shorter
     gaps than `min_gap_seconds` are none. Failures from before `failures_known_since` were deleted
     for lack of room; it is null where none were. `supplier_incidents` are what the supplier's
-    status page said; their texts are the supplier's own.
+    status page said; their texts are the supplier's own. `values` are what checks found in
+    responses.
     """
 
     schema_version: int
@@ -133,6 +135,7 @@ class Report:
     unknown_seconds: float
     token_events: tuple[TokenEventRecord, ...]
     supplier_incidents: tuple[RecordedIncident, ...]
+    values: tuple[ValueRange, ...]
     method: tuple[str, ...]
     strip_step_seconds: int
     strip: tuple[TimeBucketDocument, ...]

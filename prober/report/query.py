@@ -7,6 +7,7 @@ from pathlib import Path
 
 from prober.history.reader import Aggregates, HistoryReader, RetentionHorizon
 from prober.history.supplier_incidents import RecordedIncident, overlapping, read_records
+from prober.render.checks import ValueRange
 from prober.render.documents import FailureRecord, SlowRequest, TokenEventRecord
 from prober.report.samples import MAX_SLOW_REQUESTS, MaintenanceFailures, select_samples
 from prober.report.time_range import TimeRange
@@ -48,6 +49,7 @@ class HistoryExtract:
     slow_requests: tuple[SlowRequest, ...]
     token_events: tuple[TokenEventRecord, ...]
     supplier_incidents: tuple[RecordedIncident, ...] = ()
+    values: tuple[ValueRange, ...] = ()
 
 
 def read_history(directory: Path, tenant: str, time_range: TimeRange, now: float) -> HistoryExtract:
@@ -94,6 +96,7 @@ def read_history(directory: Path, tenant: str, time_range: TimeRange, now: float
         slow_requests=history.slow_requests(tenant, since, until, limit=MAX_SLOW_REQUESTS),
         token_events=tuple(each for each in reversed(events) if since <= each.at < until),
         supplier_incidents=overlapping(read_records(directory), since, until),
+        values=history.value_ranges(tenant, first_bucket, until),
     )
 
 

@@ -1,9 +1,11 @@
 """The sentences of a report. Pure."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, tzinfo
 from types import MappingProxyType
 
-from prober.formatting import format_exact_duration, format_percent
+from prober.formatting import format_exact_duration, format_percent, format_timestamp
+from prober.models import CheckKind
 from prober.render.documents import TokenEventRecord
 from prober.render.text import CAUSES, CULPRIT_LABELS, REASONS
 from prober.report.models import CulpritShare, GapCause, Report
@@ -151,3 +153,12 @@ def _share(share: CulpritShare) -> str:
     incidents = pluralize(share.incidents, "incident")
     failures = pluralize(share.failures, "failed run")
     return f"{label[0].upper()}{label[1:]}: {incidents}{duration}, {failures}."
+
+
+def format_check_value(kind: CheckKind, value: float, zone: tzinfo = UTC) -> str:
+    """Return the value of a check for people."""
+    if kind is CheckKind.TIMESTAMP:
+        return format_timestamp(value, zone)
+    if kind is CheckKind.BOOLEAN:
+        return "true" if value else "false"
+    return f"{value:.6g}"

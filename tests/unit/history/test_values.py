@@ -5,6 +5,7 @@ from prober.history.retention import Retention
 from prober.history.values import MAX_SERIES_PER_PROBE
 from prober.history.writer import HistoryWriter, RunEntry
 from prober.models import Check, CheckKind, CheckResult
+from prober.render.checks import ValueRange
 from tests.unit.history.test_writer import a_file, written
 from tests.unit.stats.factories import NOW, a_run
 
@@ -87,6 +88,20 @@ def test_a_series_that_retention_deleted_can_come_back(tmp_path: Path) -> None:
     file.close()
     found = HistoryReader(tmp_path).values("acme", NOW + 39 * DAY, NOW + 41 * DAY, 900)
     assert [each.points for each in found] == [((NOW + 40 * DAY, 2.0),)]
+
+
+def test_the_range_of_each_value_is_read_without_texts(tmp_path: Path) -> None:
+    file = a_file(tmp_path)
+    file.write([valued(900 * n, a=value) for n, value in enumerate((3, 1, 5, 2))])
+    text = CheckResult(Check("text", CheckKind.TEXT, "t"), "", 7.0, False, "")
+    file.write([RunEntry(a_run(3600.0), None, checks=(text,))])
+    file.close()
+    reader = HistoryReader(tmp_path)
+    assert reader.value_ranges("acme", NOW, NOW + DAY) == (
+        ValueRange("datasets", "rows", "a", CheckKind.COUNT, 1.0, 5.0, 2.0),
+    )
+    assert reader.value_ranges("acme", NOW, NOW + 1800)[0].greatest == 3.0
+    assert reader.value_ranges("other", NOW, NOW + DAY) == ()
 
 
 def _count(file: HistoryWriter, table: str) -> int:

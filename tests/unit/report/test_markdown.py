@@ -13,7 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prober.history.supplier_incidents import RecordedIncident
+from prober.models import CheckKind
 from prober.outcomes import RejectionCause, TokenEventKind
+from prober.render.checks import ValueRange
 from prober.render.documents import TokenEventRecord
 from prober.report.markdown import code, render_markdown, table
 from prober.report.models import Report
@@ -84,6 +86,23 @@ def test_the_supplier_s_own_incidents_are_listed(tmp_path: Path) -> None:
     assert "- 2025-03-05 00:00:00Z, open: " in text
     assert "- 2025-03-05 00:00:00Z, until 2025-03-05 00:10:00Z: " in text
     outside = re.sub(r"(`+)(?!`).*?(?<!`)\1(?!`)", "", text)
+    assert "onerror" not in outside
+
+
+def test_the_values_of_checks_are_a_table(tmp_path: Path) -> None:
+    values = (
+        ValueRange("quotas", "quota-used", f"a|b {HOSTILE}", CheckKind.NUMBER, 0.5, 0.925, 0.9),
+        ValueRange("status", "stuck", "", CheckKind.BOOLEAN, 0.0, 1.0, 1.0),
+        ValueRange("sync", "age", "x", CheckKind.TIMESTAMP, DAY, DAY, DAY + 60),
+    )
+    text = render_markdown(replace(morning(tmp_path), values=values))
+    table = text.partition("## Values in responses")[2].partition("## Method")[0]
+    words = " ".join(table.split())
+    assert "| status | stuck | - | false | true | true |" in words
+    assert "| 0.5 | 0.925 | 0.9 |" in words
+    assert "2025-03-05 00:01:00Z |" in words
+    assert len(table.strip().splitlines()) == 5
+    outside = re.sub(r"(`+)(?!`).*?(?<!`)\1(?!`)", "", table)
     assert "onerror" not in outside
 
 
