@@ -65,6 +65,11 @@ COMMANDS: Mapping[str, _Entry] = MappingProxyType(
         "hash-password": _Entry(
             "prober.cli.hash_password", "hash_password", "Hash a password for web.yml."
         ),
+        "kubernetes": _Entry(
+            "prober.cli.kubernetes",
+            "kubernetes",
+            "Print Kubernetes objects, so that a pod holds only its own tokens.",
+        ),
         "simulate": _Entry(
             "prober.cli.simulate", "simulate", "Run a simulated platform with faults on demand."
         ),

@@ -11,7 +11,7 @@ import yaml
 
 Resource = dict[str, Any]
 _HEADER = {"apiVersion", "kind"}
-_KNOWN = _HEADER | {"namespace", "resources", "configMapGenerator", "patches"}
+_KNOWN = _HEADER | {"namespace", "resources", "configMapGenerator", "components", "patches"}
 _WITHOUT_NAMESPACE = {"Namespace"}
 
 
@@ -32,13 +32,30 @@ def rendered(directory: Path) -> dict[tuple[str, str], Resource]:
     for resource in found.values():
         if "namespace" in content and resource["kind"] not in _WITHOUT_NAMESPACE:
             resource["metadata"]["namespace"] = content["namespace"]
+    for name in content.get("components", []):
+        with_component(found, directory / name)
+    _patch(content, found)
+    return found
+
+
+def with_component(
+    found: dict[tuple[str, str], Resource], directory: Path
+) -> dict[tuple[str, str], Resource]:
+    """Apply a component to resources, and return them."""
+    content = yaml.safe_load((directory / "kustomization.yaml").read_text())
+    assert content["kind"] == "Component"
+    assert set(content) == _HEADER | {"patches"}, content
+    _patch(content, found)
+    return found
+
+
+def _patch(content: dict[str, Any], found: dict[tuple[str, str], Resource]) -> None:
     for patch in content.get("patches", []):
         assert set(patch) == {"target", "patch"}, patch
         assert set(patch["target"]) == {"kind", "name"}, patch
         target = found[patch["target"]["kind"], patch["target"]["name"]]
         for operation in yaml.safe_load(patch["patch"]):
             _apply(operation, target)
-    return found
 
 
 def _key(resource: Resource) -> tuple[str, str]:

@@ -110,7 +110,7 @@ def test_the_prober_is_found_where_it_listens_and_called_as_the_rules_have_it(
     configuration = load(file)
     container = container_of(manifests)
     (port,) = container["ports"]
-    assert (configuration.web.host, configuration.web.port) == ("0.0.0.0", port["containerPort"])
+    assert (configuration.web.host, configuration.web.port) == ("", port["containerPort"])
     for name, path in {
         "startupProbe": "/-/healthy",
         "livenessProbe": "/-/healthy",

@@ -1,4 +1,8 @@
-"""`make system-test`: the prober in real runtimes. `python -m tests.system service image`."""
+"""`make system-test`: the prober in real runtimes.
+
+`make system-test SYSTEM="service --only=stuck"` runs one part, and of that the checks with this in
+their names.
+"""
 
 import os
 import signal
@@ -16,8 +20,10 @@ def main() -> None:
     if os.geteuid() != 0:
         sys.exit("this needs root: it boots a machine, and builds an image")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))  # not without removing the trees
-    protocol = Protocol()
-    for name in sys.argv[1:] or PARTS:
+    only = [each.removeprefix("--only=") for each in sys.argv[1:] if each.startswith("--only=")]
+    names = [each for each in sys.argv[1:] if not each.startswith("--")]
+    protocol = Protocol(only=only[-1] if only else "")
+    for name in names or PARTS:
         PARTS[name](protocol)
     table = protocol.table()
     (ROOT / "build" / "system" / "protocol.txt").write_text(f"{table}\n")

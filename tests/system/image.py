@@ -108,10 +108,12 @@ class Image:
 
     def check(self, protocol: Protocol) -> None:
         """Build the image and check it."""
-        if not protocol.run("image: build", self.build):
+        if not protocol.run("image: build", self.build, is_needed=True):
             return
         protocol.run("image: what is in it", self.content)
-        protocol.run("image: runs read-only as 65532 without capabilities", self.runs)
+        protocol.run(
+            "image: runs read-only as 65532 without capabilities", self.runs, is_needed=True
+        )
         protocol.run("image: listens on IPv4 and IPv6", self.both_families)
         protocol.run("image: HUP reloads", self.hangup)
         protocol.run("image: a refused edit leaves it healthy", self.refused_edit)
@@ -126,7 +128,7 @@ class Image:
         self._engine.buildah(
             "build", "--isolation=chroot", "--network=host", "--format=docker", "--tag=prober",
             "--build-arg=BASE=localhost/base", f"--build-arg=SOURCE_REVISION={git_revision(ROOT)}",
-            *([f"--secret=id=pip.conf,src={secret}"] if secret.exists() else []), ".",
+            *([f"--secret=id=pip.conf,src={secret}"] if secret.exists() else []), str(ROOT),
         )  # fmt: skip
 
     def content(self) -> str:

@@ -112,10 +112,10 @@ class Service:
 
     def check(self, protocol: Protocol) -> None:
         """Run all checks in their order; those after the installation leave it as it was."""
-        if not protocol.run("install by the guide", self.install):
+        if not protocol.run("install by the guide", self.install, is_needed=True):
             return
         protocol.run("a tenant in trouble is in systemctl status", self.trouble_in_status)
-        protocol.run("reload: a good file", self.good_reload)
+        protocol.run("reload: a good file", self.good_reload, is_needed=True)
         protocol.run("a new token in the directory, without restart", self.rotation)
         protocol.run("reload: a bad file changes no health", self.bad_reload)
         protocol.run("journald has priorities", self.priorities)
