@@ -155,8 +155,8 @@ def main() -> None:
 
     \b
     Start with:
-      prober demo                                           see it work
-      prober validate config/prober.yaml                    check your configuration
-      prober probe acme-prod --config config/prober.yaml    probe once
-      prober run --config config/prober.yaml                run the daemon
+      prober demo                see it work, against a simulated platform
+      prober init                write a configuration for your first tenant
+      prober probe acme-prod     run its probes once
+      prober run                 run the daemon: http://127.0.0.1:9824/
     """
