@@ -8,6 +8,7 @@ from tests.alerting.cases import (
     PLATFORM,
     PROBER,
     REJECTED,
+    SERVER_ERROR,
     STATE,
     SUPERSEDED,
     Case,
@@ -561,6 +562,37 @@ OF_RATE_LIMITS = (
         {probe("prober_probe_skipped_total", 'cause="overlap"'): "0+0.5x300"},
     ),
 )
+PLATFORM_DOWN = 'ALERTS{alertname="ProberPlatformDown",alertstate="firing",job="prober"}'
+OF_BUDGETS = (
+    Case(
+        "ProberErrorBudgetBurnsSlowly",
+        "an hour's outage that paged, and two failures the next day",
+        {
+            SERVER_ERROR: "0x120 0.5+0.5x119 60x2160 61 62x600",
+            PLATFORM_DOWN: "_x125 1x128 _x3000",
+        },
+        until="24h",
+    ),
+    Case(
+        "ProberErrorBudgetBurnsFast",
+        "one failure within the hour after an outage that paged",
+        {
+            SERVER_ERROR: "0x120 0.5+0.5x49 25x40 26x200",
+            PLATFORM_DOWN: "_x125 1x58 _x300",
+        },
+        until="3h",
+    ),
+    Case(
+        "ProberErrorBudgetBurnsFast",
+        "every run fails again within the hour after an outage that paged",
+        {
+            SERVER_ERROR: "0x120 0.5+0.5x49 25x40 25.5+0.5x200",
+            PLATFORM_DOWN: "_x125 1x58 _x300",
+        },
+        "1h48m30s",
+        labels={"severity": "page", **PLATFORM},
+    ),
+)
 OF_SINKS = (
     Case(
         "ProberSinkFails",
@@ -585,4 +617,5 @@ MORE_CASES = (
     *OF_THE_SCHEDULE,
     *OF_RATE_LIMITS,
     *OF_SINKS,
+    *OF_BUDGETS,
 )
