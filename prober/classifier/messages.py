@@ -87,14 +87,14 @@ def _certificate(observation: Observation) -> str:
     if certificate is None:
         return ""
     return (
-        f". It was issued by {certificate.issuer or 'nobody'} to {certificate.subject or 'nobody'},"
-        f" and is valid {_validity(certificate)}"
+        f". Issuer: {certificate.issuer or 'none'}; subject: {certificate.subject or 'none'};"
+        f" {_validity(certificate)}"
     )
 
 
 def _validity(certificate: PresentedCertificate) -> str:
     since, until = certificate.not_before_timestamp_seconds, certificate.not_after_timestamp_seconds
-    return f"from {format_timestamp(since)} until {format_timestamp(until)}"
+    return f"not before {format_timestamp(since)}, not after {format_timestamp(until)}"
 
 
 def _stale(observation: Observation) -> str:

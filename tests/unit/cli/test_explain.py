@@ -50,13 +50,13 @@ SPECIMENS = {
         "certificate_expired",
         "platform",
         12,
-        "until 2026-02-01",
+        "not after 2026-02-01",
     ),
     "results/certificate-not-yet-valid.json": (
         "certificate_expired",
         "platform",
         12,
-        "from 2026-04-01",
+        "not before 2026-04-01",
     ),
     "results/certificate-of-an-inspecting-proxy.json": (
         "tls_certificate",
