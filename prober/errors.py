@@ -58,6 +58,10 @@ class TlsConfigurationError(ProberError):
     """A CA bundle or a client certificate cannot be loaded."""
 
 
+class ReportChangedError(ProberError):
+    """A report is not as it was written."""
+
+
 class HistoryError(ProberError):
     """There is no history to read; the text says where it was expected, and why it is missing."""
 

@@ -55,6 +55,7 @@ from prober.stats.status import ProbeStatus, TenantStatus
 
 BUCKETS_PER_DAY = 86_400 // BUCKET_SECONDS
 _MAX_FACT_CHARACTERS = 500
+_MAX_HEADERS = 40
 _P95 = 0.95
 
 
@@ -252,6 +253,7 @@ class FailedRequest:
     server_seconds: float | None
     network_seconds: float | None
     own_seconds: float | None
+    response_headers: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -461,6 +463,10 @@ def failed_request(failure: FailureRecord, incident: int | None) -> FailedReques
         server_seconds=latency["server_seconds"],
         network_seconds=latency["network_seconds"],
         own_seconds=latency.get("own_seconds"),
+        response_headers=tuple(
+            (_bounded_line(name), _bounded_line(value))
+            for name, value in (response.get("headers") or ())[:_MAX_HEADERS]
+        ),
     )
 
 

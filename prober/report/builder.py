@@ -1,9 +1,13 @@
 """Builds the report from what the history holds: one function behind all formats. Pure."""
 
+import hashlib
+import json
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from itertools import pairwise
+from typing import Any
 
 from prober.models import Tenant
 from prober.outcomes import CLASSIFICATION, Culprit, SkipCause
@@ -19,13 +23,16 @@ from prober.render.svg import TimeSeries, series
 from prober.report import text
 from prober.report.models import (
     SCHEMA_VERSION,
+    Cadence,
     CulpritShare,
     Gap,
     GapCause,
     OutcomeCount,
     Percentiles,
+    PeriodFigures,
     ProbeFigures,
     Report,
+    Vantage,
 )
 from prober.report.query import HistoryExtract
 from prober.report.samples import CULPRIT_PRIORITY, incident_number
@@ -133,14 +140,57 @@ class ReportContext:
 
     now: float
     time_zone: str
-    prober_version: str
+    vantage: Vantage
     retention_seconds: float
 
 
 def build_report(
-    tenant: Tenant, history: HistoryExtract, time_range: TimeRange, context: ReportContext
+    tenant: Tenant,
+    history: HistoryExtract,
+    time_range: TimeRange,
+    context: ReportContext,
+    previous: PeriodFigures | None = None,
 ) -> Report:
-    """Return the report of a tenant in a time range."""
+    """Return the report of a tenant in a time range; `previous` is the period before it."""
+    return with_digest(_report(tenant, history, time_range, context, previous))
+
+
+def digest(document: Mapping[str, Any]) -> str:
+    """Return the SHA-256 (hexadecimal) of a report's document, without that field itself."""
+    content = json.dumps({**document, "data_sha256": ""}, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def with_digest(report: Report) -> Report:
+    """Return a report with the digest of its data."""
+    return replace(report, data_sha256=digest(asdict(report)))
+
+
+def period_figures(
+    time_range: TimeRange, totals: Mapping[str, Aggregate], incidents: int
+) -> PeriodFigures:
+    """Return the main figures of a period."""
+    total = merge_aggregates(totals.values())
+    availability = availability_from_aggregate(total, 0.0)
+    return PeriodFigures(
+        time_range.since,
+        time_range.until,
+        availability.runs,
+        availability.platform_ratio,
+        availability.end_to_end_ratio,
+        incidents,
+        total.server.quantile(0.95),
+        total.network.quantile(0.95),
+    )
+
+
+def _report(
+    tenant: Tenant,
+    history: HistoryExtract,
+    time_range: TimeRange,
+    context: ReportContext,
+    previous: PeriodFigures | None,
+) -> Report:
     objective = tenant.availability_objective_ratio
     total = merge_aggregates(history.totals.values())
     availability = availability_from_aggregate(total, objective)
@@ -152,16 +202,8 @@ def build_report(
     min_gap_seconds = max(_GAP_INTERVALS * _shortest_interval(tenant), _MINUTE_SECONDS)
     gaps = find_gaps(time_range, _coverage(history, context), min_gap_seconds)
     unknown_seconds = sum(gap.seconds for gap in gaps)
-    return Report(
-        schema_version=SCHEMA_VERSION,
-        tenant=tenant.name,
-        environment=tenant.environment,
-        base_url=tenant.base_url,
-        since=time_range.since,
-        until=time_range.until,
-        time_zone=context.time_zone,
-        generated_at=context.now,
-        prober_version=context.prober_version,
+    return _header(tenant, history, time_range, context)(
+        previous=previous,
         summary=text.summary(availability, shares, unknown_seconds),
         availability=availability,
         shares=shares,
@@ -186,6 +228,34 @@ def build_report(
         strip=_strip_buckets(history.buckets, time_range, step),
         series=together,
         series_by_probe=by_probe,
+    )
+
+
+def _header(
+    tenant: Tenant, history: HistoryExtract, time_range: TimeRange, context: ReportContext
+) -> Callable[..., Report]:
+    """Return the report that lacks what is computed of the history."""
+    return partial(
+        Report,
+        schema_version=SCHEMA_VERSION,
+        tenant=tenant.name,
+        environment=tenant.environment,
+        base_url=tenant.base_url,
+        since=time_range.since,
+        until=time_range.until,
+        time_zone=context.time_zone,
+        generated_at=context.now,
+        prober_version=context.vantage.version,
+        vantage=context.vantage,
+        cadence=_cadence(tenant),
+        current=period_figures(time_range, history.totals, history.incidents.count),
+    )
+
+
+def _cadence(tenant: Tenant) -> tuple[Cadence, ...]:
+    return tuple(
+        Cadence(each.name, each.method, each.path, each.interval_seconds, each.timeout_seconds)
+        for each in tenant.probes
     )
 
 

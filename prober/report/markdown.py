@@ -20,12 +20,15 @@ from prober.render.documents import FailedRequest, IncidentDocument, SlowRequest
 from prober.render.text import CULPRIT_LABELS, REASONS, SKIPS
 from prober.report.models import Percentiles, Report
 from prober.report.text import (
+    COMPARED_FIGURES,
     GAPS,
     INDICATORS,
+    describe_comparison,
     describe_gaps,
     describe_incident,
     describe_listed_failures,
     describe_token_event,
+    describe_vantage,
     format_check_value,
     format_probes,
     notes,
@@ -42,6 +45,7 @@ def render_markdown(report: Report, charts: Sequence[tuple[str, str]] = ()) -> s
     parts = (
         _heading(report, zone),
         _availability(report),
+        _comparison(report),
         _incidents(report, zone),
         _outcomes(report),
         _latency(report),
@@ -53,6 +57,7 @@ def render_markdown(report: Report, charts: Sequence[tuple[str, str]] = ()) -> s
         _supplier(report, zone),
         _values(report, zone),
         _method(report),
+        _appendix(report),
     )
     return "\n".join(line for part in parts for line in part) + "\n"
 
@@ -94,8 +99,9 @@ def _heading(report: Report, zone: tzinfo) -> Iterator[str]:
         f"- From {format_timestamp(report.since, zone)} to {format_timestamp(report.until, zone)}"
         f" ({format_exact_duration(report.until - report.since)})"
     )
-    generated_at = format_timestamp(report.generated_at, zone)
-    yield f"- Reported by prober {report.prober_version} on {generated_at}"
+    yield f"- Reported on {format_timestamp(report.generated_at, zone)}"
+    yield f"- {describe_vantage(report.vantage)}"
+    yield f"- SHA-256 of the data: {code(report.data_sha256)}"
     yield ""
     for sentence in report.summary:
         yield f"- {sentence}"
@@ -132,6 +138,20 @@ def _availability(report: Report) -> Iterator[str]:
     )
     yield ""
     yield from (f"- {sentence}" for sentence in (*INDICATORS, *notes(report)))
+
+
+def _comparison(report: Report) -> Iterator[str]:
+    yield from ("", "## This period and the last", "", describe_comparison(report))
+    if report.previous is None:
+        return
+    yield ""
+    yield from table(
+        ("figure", "this period", "the one before"),
+        [
+            (name, show(report.current), show(report.previous))
+            for name, show in COMPARED_FIGURES.items()
+        ],
+    )
 
 
 def _incidents(report: Report, zone: tzinfo) -> Iterator[str]:
@@ -383,3 +403,32 @@ def _values(report: Report, zone: tzinfo) -> Iterator[str]:
 def _method(report: Report) -> Iterator[str]:
     yield from ("", "## Method", "")
     yield from report.method
+    yield ""
+    yield from table(
+        ("probe", "request", "interval", "timeout"),
+        [
+            (
+                each.probe,
+                f"{each.method} {each.path}",
+                format_exact_duration(each.interval_seconds),
+                format_exact_duration(each.timeout_seconds),
+            )
+            for each in report.cadence
+        ],
+    )
+
+
+def _appendix(report: Report) -> Iterator[str]:
+    shown = [
+        (number, each)
+        for number, each in enumerate(report.failed_requests, 1)
+        if each.response_headers
+    ]
+    if not shown:
+        return
+    yield from ("", "## Appendix: response headers", "")
+    for number, request in shown:
+        yield f"Failed request {number}:"
+        yield ""
+        yield from (f"- {code(f'{name}: {value}')}" for name, value in request.response_headers)
+        yield ""

@@ -96,6 +96,55 @@ class Gap:
         return self.ended_at - self.started_at
 
 
+class ClockState(StrEnum):
+    """What the kernel says of the clock when the report is made."""
+
+    SYNCHRONIZED = "synchronized"
+    UNSYNCHRONIZED = "unsynchronized"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Vantage:
+    """Where the report was made, and by which build.
+
+    `location` is in the words of whoever asked for the report. `clock_error_seconds` is the
+    kernel's bound on the error of the clock.
+    """
+
+    host: str
+    location: str | None
+    clock: ClockState
+    clock_error_seconds: float | None
+    version: str
+    revision: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cadence:
+    """What a probe requests, and how often."""
+
+    probe: str
+    method: str
+    path: str
+    interval_seconds: float
+    timeout_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodFigures:
+    """The main figures of a period, to compare it with another."""
+
+    since: float
+    until: float
+    runs: int
+    platform_ratio: float | None
+    end_to_end_ratio: float | None
+    incidents: int
+    server_p95_seconds: float | None
+    network_p95_seconds: float | None
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """A tenant's report from `since` to before `until`.
@@ -117,6 +166,10 @@ class Report:
     time_zone: str
     generated_at: float
     prober_version: str
+    vantage: Vantage
+    cadence: tuple[Cadence, ...]
+    current: PeriodFigures
+    previous: PeriodFigures | None
     summary: tuple[str, ...]
     availability: Availability
     shares: tuple[CulpritShare, ...]
@@ -141,3 +194,4 @@ class Report:
     strip: tuple[TimeBucketDocument, ...]
     series: TimeSeries
     series_by_probe: Mapping[str, TimeSeries]
+    data_sha256: str = ""

@@ -100,6 +100,18 @@ def read_history(directory: Path, tenant: str, time_range: TimeRange, now: float
     )
 
 
+def read_figures(
+    directory: Path, tenant: str, time_range: TimeRange, now: float
+) -> tuple[Mapping[str, Aggregate], IncidentDigest]:
+    """Read only what the main figures of a period need; raises OSError."""
+    history = HistoryReader(directory)
+    since, until = time_range.since, time_range.until
+    with closing(history.stream_streaks(since, until, tenant)) as streaks:
+        counted = _counted(streaks, MaintenanceFailures(), since, now)
+        incidents = digest_incidents(counted, since, min(until, now), 1)
+    return history.totals(tenant, since, until), incidents
+
+
 def _counted(
     streaks: Iterable[FailureStreak], planned: MaintenanceFailures, since: float, now: float
 ) -> Iterator[FailureStreak]:

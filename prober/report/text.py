@@ -1,14 +1,26 @@
 """The sentences of a report. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, tzinfo
 from types import MappingProxyType
 
-from prober.formatting import format_exact_duration, format_percent, format_timestamp
+from prober.formatting import (
+    format_exact_duration,
+    format_latency,
+    format_percent,
+    format_timestamp,
+)
 from prober.models import CheckKind
 from prober.render.documents import TokenEventRecord
 from prober.render.text import CAUSES, CULPRIT_LABELS, REASONS
-from prober.report.models import CulpritShare, GapCause, Report
+from prober.report.models import (
+    ClockState,
+    CulpritShare,
+    GapCause,
+    PeriodFigures,
+    Report,
+    Vantage,
+)
 from prober.report.samples import MAX_ALIKE
 from prober.stats.incidents import Incident
 from prober.stats.slo import Availability
@@ -27,7 +39,13 @@ _TIMES = (
     " nobody else is responsible; percentiles are over all responses outside maintenance with a"
     " server time, accurate to 1 % (own time: to 5 %)."
 )
-METHOD = (_OUTCOMES, _TIMES)
+_KERNEL = (
+    "Times are those of the operating system's kernel where it gives them: packets are stamped when"
+    " they are sent and received (SO_TIMESTAMPING), so that a busy prober does not make a server or"
+    " a network look slow; for a request without a response, the kernel's state of the connection"
+    " (TCP_INFO) says whether the far end acknowledged it."
+)
+METHOD = (_OUTCOMES, _TIMES, _KERNEL)
 _END_TO_END = (
     "End-to-end availability: the share of runs in which a caller would have got a correct"
     " response; runs that were paused because the token was rejected count as failed."
@@ -119,6 +137,45 @@ def describe_listed_failures(report: Report) -> str:
         f" {MAX_ALIKE} for each hour, probe and reason, and only a few of those that the platform"
         " is not responsible for."
     )
+
+
+def describe_vantage(vantage: Vantage) -> str:
+    """Return where the measurements were made, by which build, and how right its clock is."""
+    where = f" ({vantage.location})" if vantage.location else ""
+    error = (
+        ""
+        if vantage.clock_error_seconds is None
+        else f", off by {format_latency(vantage.clock_error_seconds)} at most"
+    )
+    clock = {
+        ClockState.SYNCHRONIZED: f"synchronised{error}",
+        ClockState.UNSYNCHRONIZED: "not synchronised",
+        ClockState.UNKNOWN: "in an unknown state",
+    }[vantage.clock]
+    return (
+        f"Measured on {vantage.host}{where} by prober {vantage.version}, commit"
+        f" {vantage.revision[:12]}; when this report was made, the clock was {clock}."
+    )
+
+
+COMPARED_FIGURES: Mapping[str, Callable[[PeriodFigures], str]] = MappingProxyType(
+    {
+        "runs": lambda figures: f"{figures.runs:,}",
+        "platform availability": lambda figures: format_percent(figures.platform_ratio),
+        "end-to-end availability": lambda figures: format_percent(figures.end_to_end_ratio),
+        "incidents": lambda figures: f"{figures.incidents:,}",
+        "server time, p95": lambda figures: format_latency(figures.server_p95_seconds),
+        "network time, p95": lambda figures: format_latency(figures.network_p95_seconds),
+    }
+)
+
+
+def describe_comparison(report: Report) -> str:
+    """Return that there is no earlier period to compare with, or how long it is."""
+    if report.previous is None:
+        return "Nothing is known of the period before this one."
+    length = format_exact_duration(report.previous.until - report.previous.since)
+    return f"This period beside the {length} before it."
 
 
 def describe_gaps(report: Report) -> str:

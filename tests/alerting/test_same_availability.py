@@ -26,6 +26,7 @@ from tests.alerting.cases import probe, surroundings
 from tests.alerting.test_rules import run
 from tests.builders import a_tenant
 from tests.unit.render.status_factory import a_tenant_standing
+from tests.unit.report.report_factory import VANTAGE
 from tests.unit.stats.factories import NOW, a_run
 
 pytestmark = pytest.mark.prometheus
@@ -102,7 +103,7 @@ def of_the_prober(directory: Path) -> tuple[Availability, Availability]:
         a_tenant(name="acme"),
         read_history(directory, "acme", week, end),
         week,
-        ReportContext(end, "UTC", "1.2.3", 30 * 86_400),
+        ReportContext(end, "UTC", VANTAGE, 30 * 86_400),
     )
     return page, report.availability
 

@@ -182,7 +182,7 @@ def test_the_page_is_one_file_that_everybody_can_read_and_print(
     assert found.violations_count == 0, found.generate_report()
     for culprit in ("platform", "network", "undecided", "credential", "paused", "nothing"):
         assert page.locator(f".strip rect.{culprit}").count() > 0
-    assert page.locator(".chart path.line").count() == 3 * 4
+    assert page.locator(".chart path.line").count() == 3 * 6
     assert page.locator("tbody.incident").count() == len(INCIDENTS)
     assert page.locator("b").count() == 0
     ground = "getComputedStyle(document.body).backgroundColor"

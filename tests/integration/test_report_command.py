@@ -42,11 +42,15 @@ def run(settings: Path, *arguments: str) -> Result:
         (("acme-prod", "--since", "1h", "--until", "2h"), 2, "the span is empty"),
         (("acme-prod", "--since", "9999-01-01"), 2, "the span begins in the future"),
         (("acme-prod", "--timezone", "Mars"), 2, "there is no time zone 'Mars'"),
-        (("acme-prod", "--format", "pdf"), 2, "'pdf' is not one of 'md', 'html', 'json'"),
+        (("acme-prod", "--format", "xml"), 2, "'xml' is not one of 'md', 'html', 'json', 'pdf'"),
         (("acme-prod", "--since", "2025-01-01", "--until", "2025-01-02"), 1, "no data for"),
         (("other", *SPAN), 1, "the history begins at 2025-03-05 09:30:00Z"),
-        (("acme-prod", *SPAN, "--output", "r.pdf"), 2, "'r.pdf': the suffix is of no format: use"),
-        (("acme-prod", *SPAN, "--output", "r.htlm"), 2, "or add --format md|html|json"),
+        (("acme-prod", *SPAN, "--format", "pdf"), 2, "a PDF goes to a file"),
+        ((), 2, "write the name of a tenant, or --all"),
+        (("acme-prod", "--all"), 2, "write the name of a tenant, or --all"),
+        (("--verify", __file__), 2, "it is no JSON report"),
+        (("acme-prod", *SPAN, "--output", "r.xml"), 2, "'r.xml': the suffix is of no format: use"),
+        (("acme-prod", *SPAN, "--output", "r.htlm"), 2, "or add --format md|html|json|pdf"),
         (("acme-prod", *SPAN, "--output", "/nowhere/x.md"), 2, "No such file or directory"),
     ],
 )
@@ -100,6 +104,53 @@ def test_the_charts_of_markdown_are_files_beside_it(settings: Path) -> None:
         drawing = ET.fromstring((settings.parent / unquote(link)).read_text())  # noqa: S314 -- ours
         assert drawing.tag == "{http://www.w3.org/2000/svg}svg"
     assert len(links) == 4
+
+
+def test_a_report_that_was_changed_is_found(settings: Path) -> None:
+    file = settings.parent / "a.json"
+    run(settings, "acme-prod", *SPAN, "--output", str(file))
+    assert "unchanged, SHA-256 of the data" in run(settings, "--verify", str(file)).stdout
+    file.write_text(file.read_text().replace('"platform_failures": 12', '"platform_failures": 2'))
+    done = run(settings, "--verify", str(file))
+    assert done.exit_code == 1
+    assert "was changed since it was written" in done.stderr
+
+
+def test_the_digest_is_the_same_in_every_format(settings: Path) -> None:
+    document = json.loads(run(settings, "acme-prod", *SPAN, "--format", "json").stdout)
+    assert re.fullmatch("[0-9a-f]{64}", document["data_sha256"])
+    assert document["vantage"]["host"]
+    assert [each["interval_seconds"] for each in document["cadence"]] == [60.0]
+
+
+def test_all_tenants_are_ranked_in_one_document(settings: Path) -> None:
+    span = (*SPAN, "--location", "Frankfurt")
+    text = run(settings, "--all", *span).stdout
+    assert "| acme-prod" in text
+    assert "Without data in this period: other." in text
+    assert "(Frankfurt)" in text
+    document = json.loads(run(settings, "--all", *span, "--format", "json").stdout)
+    assert [each["tenant"] for each in document["tenants"]] == ["acme-prod"]
+    assert document["tenants"][0]["main_culprit"] == "platform"
+    file = settings.parent / "all.html"
+    assert run(settings, "--all", *span, "--output", str(file)).exit_code == 0
+    assert '<th scope="row">acme-prod</th>' in file.read_text()
+
+
+def test_without_chromium_a_pdf_says_what_to_do(
+    settings: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    done = run(settings, "acme-prod", *SPAN, "--output", str(settings.parent / "a.pdf"))
+    assert done.exit_code == 2
+    assert "write --output FILE.html" in " ".join(done.stderr.replace("│", "").split())
+
+
+@pytest.mark.chromium
+def test_a_pdf_is_printed_by_chromium(settings: Path) -> None:
+    file = settings.parent / "a.pdf"
+    assert run(settings, "acme-prod", *SPAN, "--output", str(file)).exit_code == 0
+    assert file.read_bytes().startswith(b"%PDF-")
 
 
 def test_a_format_that_is_named_needs_no_suffix(settings: Path) -> None:

@@ -15,9 +15,9 @@ from prober.stats.aggregates import Aggregate
 from prober.stats.incidents import FailureStreak, digest_incidents
 from prober.stats.slo import availability_from_aggregate
 from tests.unit.report.factories import DAY, TENANT, write_the_day
-from tests.unit.report.report_factory import NOW, a_report
+from tests.unit.report.report_factory import NOW, VANTAGE, a_report
 
-MADE = ReportContext(NOW, "UTC", "1.2.3", 30 * 86_400.0)
+MADE = ReportContext(NOW, "UTC", VANTAGE, 30 * 86_400.0)
 MORNING = TimeRange(DAY + 9 * 3600, DAY + 10 * 3600)
 
 

@@ -44,10 +44,10 @@ def test_a_kept_objective_is_said_to_be_kept() -> None:
     assert first.startswith("The platform met its objective of 99.50 %: it was available in 100")
 
 
-def test_the_method_is_two_sentences() -> None:
-    assert [text.count(". ") for text in METHOD] == [0, 0]
+def test_the_method_is_three_sentences() -> None:
+    assert [text.count(". ") for text in METHOD] == [0, 0, 0]
     assert all(text.endswith(".") for text in METHOD)
-    assert len(METHOD) == 2
+    assert len(METHOD) == 3
 
 
 def test_every_gap_has_words() -> None:
