@@ -15,6 +15,7 @@ from types import MappingProxyType
 
 import structlog
 
+from prober.canary import Pacing
 from prober.classifier.rules import classify
 from prober.config.addresses import is_loopback
 from prober.config.diff import ConfigDiff, config_diff, with_restart_only_settings
@@ -240,6 +241,7 @@ class Daemon:
             time.time,
             asyncio.to_thread,
             permissions=self._permissions,
+            pacing=Pacing(asyncio.sleep, time.monotonic),
         )
 
     def _create_permission_tracker(self, sinks: FanOutSink) -> PermissionTracker:

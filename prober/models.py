@@ -297,6 +297,33 @@ class CheckResult:
     message: str
 
 
+CANARY_STAGES = ("readable", "predicted", "streamed")
+"""What a canary waits for, in order; also the names of its checks."""
+
+
+@dataclass(frozen=True, slots=True)
+class CanaryTarget:
+    """Where a canary looks for what it has written: paths that follow the tenant's `base_url`."""
+
+    comment_path: str
+    predict_path: str
+    stream_path: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CanaryStep:
+    """One step of a canary's run: the write, or a stage that was awaited.
+
+    `started_after_seconds` is counted from the end of the write, in which the first step is.
+    """
+
+    name: str
+    started_after_seconds: float
+    seconds: float
+    requests: int
+    succeeded: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Probe:
     """One request to a tenant, how often it is sent, and what its response must look like.
@@ -326,6 +353,7 @@ class Probe:
     environment: str | None = None
     needs: tuple[Need, ...] | None = None
     checks: tuple[Check, ...] = ()
+    canary: CanaryTarget | None = None
 
     @property
     def check_culprits(self) -> frozenset[Culprit]:
@@ -571,7 +599,8 @@ class ProbeResult:
     """One run of a probe: what event sinks get. `started_at` is in epoch seconds.
 
     With the identity server as `endpoint` there was no token for the API: `exchange` shows why, and
-    is no measurement of the API. A run `in_maintenance` does not count for objectives.
+    is no measurement of the API. A run `in_maintenance` does not count for objectives. A canary has
+    `steps`.
     """
 
     tenant: str
@@ -582,6 +611,7 @@ class ProbeResult:
     token: TokenRef | None = None
     endpoint: Endpoint = Endpoint.API
     in_maintenance: bool = False
+    steps: tuple[CanaryStep, ...] = ()
 
 
 KEPT_BODY_BYTES = 4096  # an error envelope is far shorter

@@ -89,6 +89,7 @@ NEEDS: Mapping[str, tuple[Need, ...]] = MappingProxyType(
         "quotas": _assumed(_QUOTAS),
         "audit-events": _documented(_AUDIT),
         "predict-comments": _assumed(_LABELS, _SOURCES),
+        "canary": _assumed(_ADD_COMMENTS, _LABELS, _SOURCES),
         "predict": _documented(_LABELS, _SOURCES),
         "predict-raw-emails": _documented(_LABELS, _SOURCES),
         "sync": _assumed(_SOURCES, _ADD_COMMENTS),

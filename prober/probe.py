@@ -14,6 +14,7 @@ from typing import Protocol
 
 from pydantic import SecretStr
 
+from prober.canary import Pacing, run_canary
 from prober.classifier.checks import RunCounts, check_response, count_runs, with_failures
 from prober.classifier.rules import route_unauthorized
 from prober.config.builtin_probes import CATALOGUE
@@ -188,6 +189,8 @@ class ProbeDeps:
     in_thread: Callable[[Callable[[], Verdict]], Awaitable[Verdict]] | None = None
     check_streaks: CheckStreaks = field(default_factory=CheckStreaks)
     permissions: PermissionSource | None = None
+    pacing: Pacing | None = None
+    """How a canary waits; without it none can run."""
 
 
 async def run_probe(
@@ -197,6 +200,21 @@ async def run_probe(
 
     A run that is not recorded does not count for the checks that have to fail several times.
     """
+    if probe.canary is not None and deps.pacing is not None:
+        result = await run_canary(
+            probe,
+            probe.canary,
+            lambda step: _run_once(tenant, step, deps),
+            deps.pacing,
+            deps.now(),
+        )
+    else:
+        result = await _run_once(tenant, probe, deps)
+    return deps.check_streaks.judge(result, is_recorded=is_recorded)
+
+
+async def _run_once(tenant: Tenant, probe: Probe, deps: ProbeDeps) -> ProbeResult:
+    """Send a request, and again if its token was rejected and the source has another by now."""
     lease = await deps.tokens.lease(tenant)
     if isinstance(lease, TokenUnavailable):
         return _without_token(tenant, probe, lease, deps)
@@ -211,7 +229,7 @@ async def run_probe(
     if result.verdict.reason is Reason.PERMISSION_DENIED:
         result = await _with_missing_permissions(tenant, probe, lease, result, deps)
     _observe(tenant, probe, lease, result, deps.tokens)
-    return deps.check_streaks.judge(result, is_recorded=is_recorded)
+    return result
 
 
 async def _with_missing_permissions(

@@ -60,7 +60,7 @@ class ProbeRunner(EventSink):
         self._logger = logger
         self.annotate: Callable[[ProbeResult], ProbeResult] = lambda result: result
         """Adds to a result what is known outside the run; see `Daemon`."""
-        self._running: dict[asyncio.Task[None], tuple[str, str]] = {}
+        self._running: dict[asyncio.Task[None], tuple[str | tuple[str, str], ...]] = {}
         self._in_flight: Counter[str | tuple[str, str]] = Counter()
         self._busy_tenants = 0  # those with a run in flight
         # Until when each tenant is not probed, since a response said so; on `loop.time()`.
@@ -128,7 +128,8 @@ class ProbeRunner(EventSink):
         if not self.is_enabled or tenant not in self.tenants:
             return
         for probe in self.tenants[tenant].probes:
-            if self._skip_reason(tenant, probe.name, 0.0) is None:
+            # A canary is billed: it runs when it is due, and not to try a token.
+            if probe.canary is None and self._skip_reason(tenant, probe.name, 0.0) is None:
                 self._start_run(tenant, probe.name, 0.0)
                 return
 
@@ -176,12 +177,15 @@ class ProbeRunner(EventSink):
         self._metrics.run_started(delay_seconds)
         self._tokens.on_run_started(self.tenants[tenant])
         key = (tenant, probe)
-        self._in_flight[key] += 1
-        self._in_flight[tenant] += 1
-        self._busy_tenants += self._in_flight[tenant] == 1
+        # A canary waits for minutes: it must not take the place of its tenant's other probes.
+        is_canary = self._probes[key].canary is not None
+        counted: tuple[str | tuple[str, str], ...] = (key,) if is_canary else (key, tenant)
+        for each in counted:
+            self._in_flight[each] += 1
+        self._busy_tenants += not is_canary and self._in_flight[tenant] == 1
         run = self._run(self.tenants[tenant], self._probes[key])
         task = asyncio.create_task(run, name=f"probe {tenant}/{probe}")
-        self._running[task] = key
+        self._running[task] = counted
         task.add_done_callback(self._on_run_done)
 
     async def _run(self, tenant: Tenant, probe: Probe) -> None:
@@ -200,12 +204,11 @@ class ProbeRunner(EventSink):
         self._sink.on_result(result)
 
     def _on_run_done(self, task: asyncio.Task[None]) -> None:
-        key = self._running.pop(task)
-        for counted in (key, key[0]):  # the probe, and all probes of the tenant
+        for counted in self._running.pop(task):  # the probe, and all probes of the tenant
             self._in_flight[counted] -= 1
             if not self._in_flight[counted]:
                 del self._in_flight[counted]
-                self._busy_tenants -= counted == key[0]
+                self._busy_tenants -= isinstance(counted, str)
         self._metrics.run_finished()
 
     def _internal_error_result(self, tenant: Tenant, probe: Probe, error: Exception) -> ProbeResult:

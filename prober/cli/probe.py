@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from prober.canary import Pacing
 from prober.classifier.rules import classify
 from prober.cli import options
 from prober.cli.options import choose_probes, choose_tenant, config_option, console, print_json
@@ -57,8 +58,14 @@ async def run_probes(
         resources.push_async_callback(manager.close)
         restore_saved_state(manager, state_directory)
         await manager.load()
-        permissions = PermissionTracker([tenant], time.time)
-        deps = ProbeDeps(manager, client, classify, time.time, permissions=permissions)
+        deps = ProbeDeps(
+            manager,
+            client,
+            classify,
+            time.time,
+            permissions=PermissionTracker([tenant], time.time),
+            pacing=Pacing(asyncio.sleep, time.monotonic),
+        )
         for probe in probes:
             yield await run_probe(tenant, probe, deps)
 
@@ -131,5 +138,7 @@ def _print(out: Console, result: ProbeResult, probe: Probe) -> None:
     reason = result.verdict.reason
     row = deciding_rule(result.exchange, probe.expectations, result.endpoint, reason)
     subject = f"{result.tenant} / {result.probe}"
-    out.print(VerdictView(subject, result.exchange, result.verdict, row, result.token))
+    out.print(
+        VerdictView(subject, result.exchange, result.verdict, row, result.token, steps=result.steps)
+    )
     out.print()

@@ -128,7 +128,22 @@ def _summary(configuration: Config) -> list[str]:
         rates = ", ".join(f"{count} every {interval}" for interval, count in intervals.items())
         lines.append(f"  {tenant.name} ({tenant.environment}) {tenant.base_url}: probes {rates}")
     lines.append(f"  total: {per_second:.3g} requests per second, {series:,} time series at start")
-    return lines + _undecided_timeouts(tenants)
+    return lines + _costs(tenants) + _undecided_timeouts(tenants)
+
+
+_DAY_SECONDS = 86_400
+
+
+def _costs(tenants: Sequence[Tenant]) -> list[str]:
+    """Name the canaries, with what each writes and costs a day."""
+    return [
+        f"  {tenant.name}: {probe.name} writes one comment every {probe.interval_seconds:g}s:"
+        f" {_DAY_SECONDS / probe.interval_seconds:,.3g} a day, each billed as 1 AI Unit or 0.2"
+        " Platform Units"
+        for tenant in tenants
+        for probe in tenant.probes
+        if probe.canary is not None
+    ]
 
 
 def _undecided_timeouts(tenants: Sequence[Tenant]) -> list[str]:

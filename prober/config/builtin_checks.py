@@ -33,6 +33,24 @@ CURRENT_USER = (
         phrase="number of keys of the user is",
     ),
 )
+
+
+def _stage(name: str, limit_seconds: float, phrase: str) -> Check:
+    return Check(
+        name,
+        CheckKind.NUMBER,
+        f"seconds.{name}",  # of the run, not of a response: see `prober.canary`
+        max=limit_seconds,
+        culprit=Culprit.PLATFORM,
+        phrase=phrase,
+    )
+
+
+CANARY = (
+    _stage("readable", _MINUTE, "seconds until the comment is readable are"),
+    _stage("predicted", 5 * _MINUTE, "seconds until the comment is predicted are"),
+    _stage("streamed", 10 * _MINUTE, "seconds until the comment is in the stream are"),
+)
 PROJECTS = _at_least_one("projects", "projects", "projects")
 DATASETS = _at_least_one("datasets", "datasets", "datasets")
 SOURCES = _at_least_one("sources", "sources", "sources")

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from urllib.parse import quote
 
 from prober.config import builtin_checks as checks
-from prober.models import Check, Expectations
+from prober.models import CanaryTarget, Check, Expectations
 from prober.outcomes import Culprit
 
 _PROJECT = re.compile(r"[A-Za-z0-9_.-]{1,1024}")
@@ -37,6 +37,8 @@ _SYNC_BODY = {
 assumption: it is not in the documents above."""
 
 
+CANARY_COMMENT = "prober-canary"
+"""The ID of the one comment that a canary writes, again and again."""
 ANY_OK = Expectations()
 
 
@@ -45,7 +47,7 @@ class BuiltinProbe:
     """A built-in probe. `path` has parameters in braces.
 
     `body` is a JSON value, or `{json}` or `{uid}` for the value of that parameter. Probes with
-    `is_billable` or `is_write` run only with consent.
+    `is_billable` or `is_write` run only with consent. The paths of a `canary` have parameters too.
     """
 
     name: str
@@ -57,11 +59,21 @@ class BuiltinProbe:
     is_official: bool = True
     is_billable: bool = False
     is_write: bool = False
+    canary: CanaryTarget | None = None
+    interval_seconds: float | None = None
+    """The interval unless the probe's use sets another, in place of that of `defaults`."""
+
+    @property
+    def optional_parameters(self) -> tuple[str, ...]:
+        """Return the names of the parameters that may be given."""
+        return () if self.canary is None else ("stream",)
 
     @property
     def parameters(self) -> tuple[str, ...]:
         """Return the names of the parameters that must be given."""
         found = re.findall(r"\{(\w+)\}", self.path)
+        if self.canary is not None:
+            found += re.findall(r"\{(\w+)\}", self.canary.predict_path)
         if self.body == "{uid}":
             found.append("uid")
         if self.body == "{json}":
@@ -284,6 +296,20 @@ CATALOGUE: Mapping[str, BuiltinProbe] = MappingProxyType(
             ),
             BuiltinProbe(
                 "sync", _SOURCE + "/sync", "POST", _SYNC_BODY, is_billable=True, is_write=True
+            ),
+            BuiltinProbe(
+                "canary",
+                _SOURCE + "/sync",
+                "POST",
+                checks=checks.CANARY,
+                is_billable=True,
+                is_write=True,
+                canary=CanaryTarget(
+                    f"{_SOURCE}/comments/{CANARY_COMMENT}",
+                    _MODEL + "/predict-comments",
+                    _STREAM + "/fetch",
+                ),
+                interval_seconds=3600.0,
             ),
             BuiltinProbe(
                 "sync-raw-emails",

@@ -24,6 +24,7 @@ from prober.config.builtin_probes import (
     check_project,
     path_segment,
 )
+from prober.config.canary import canary_problems, with_canary
 from prober.config.check_schema import Checked
 from prober.config.checks import resolve_checks
 from prober.config.config_checks import tenant_warnings
@@ -174,7 +175,7 @@ def resolve_probe(
         # Problems of the definition itself are reported once: see `check_custom`.
         base, _ = resolve_checks((), custom.checks)
     elif builtin is not None:
-        layers = OptionLayers.of(entry, catalog.defaults, use)
+        layers = OptionLayers.of(entry, catalog.defaults, use, *_own_options(builtin))
         path, problems = _builtin_path(builtin, use)
         problems += _missing_consents(
             use,
@@ -191,9 +192,13 @@ def resolve_probe(
         return None, [(("use",), _unknown(use.use, known))]
     checks, check_problems = _checks(use, base)
     problems += check_problems + _project_problems(use)
+    if builtin is not None and builtin.canary is not None and custom is None and not problems:
+        problems += canary_problems(checks, float(layers.value("interval")))
     probe, problems = _build_probe(replace(request, checks=checks), layers, problems)
     if probe is None:
         return None, problems
+    if builtin is not None and builtin.canary is not None and custom is None:
+        probe = with_canary(probe, builtin.canary, use)
     # What a custom probe needs is not known, whatever its name.
     return _in_project(probe, use, entry, "" if custom is not None else use.use), []
 
@@ -326,8 +331,23 @@ def _secrets(custom: CustomProbe) -> list[str]:
     return [each for each in dict.fromkeys(found) if each]
 
 
+def _own_options(builtin: BuiltinProbe) -> tuple[ProbeOptions, ...]:
+    """Return the options that a built-in probe sets itself, below those of its use."""
+    if builtin.interval_seconds is None:
+        return ()
+    return (ProbeOptions.model_construct({"interval"}, interval=builtin.interval_seconds),)
+
+
 def _builtin_path(builtin: BuiltinProbe, use: ProbeRef) -> tuple[str, Problems]:
-    problems = _unexpected_parameters(use, builtin.parameters)
+    allowed = (*builtin.parameters, *builtin.optional_parameters)
+    problems = _unexpected_parameters(use, allowed)
+    for parameter in builtin.optional_parameters:
+        value = getattr(use, parameter)
+        if value is not None:
+            try:
+                path_segment(parameter, str(value), use.project)
+            except ValueError as error:
+                problems.append(((parameter,), str(error)))
     path = builtin.path
     for parameter in builtin.parameters:
         value = use.json_body if parameter == "json" else getattr(use, parameter)

@@ -310,6 +310,12 @@ METRIC_DEFINITIONS = (
         ("tenant", "environment", "base_url"),
     ),
     MetricDefinition(
+        "prober_canary_seconds",
+        MetricType.GAUGE,
+        "Time from a canary's last write to each stage, absent for one that was not reached.",
+        (*_PROBE, "stage"),
+    ),
+    MetricDefinition(
         "prober_reference_reachable",
         MetricType.GAUGE,
         "Whether the last check of a reference reached it (1) or not (0).",

@@ -29,7 +29,7 @@ from prober.metrics.definitions import (
     MetricDefinition,
     MetricType,
 )
-from prober.models import MAX_ITEMS, PHASE_NAMES, Probe, Tenant
+from prober.models import CANARY_STAGES, MAX_ITEMS, PHASE_NAMES, Probe, Tenant
 from prober.outcomes import (
     CLASSIFICATION,
     Culprit,
@@ -409,6 +409,7 @@ _SUFFIXES: Mapping[str, _Suffixes] = MappingProxyType(
         "prober_maintenance_runs_total": _label_values(Outcome),
         "prober_history_dropped_total": _label_values(HistoryDropReason),
         "prober_sink_failures_total": _label_values(SINK_NAMES),  # other sinks: once they fail
+        "prober_canary_seconds": _label_values(CANARY_STAGES),
         "prober_status_page_incidents": _label_values(IMPACTS),
         "prober_shard_active": _label_values(("0",)),  # redefined where there are more shards
         "prober_probe_check_failed": MappingProxyType({}),  # as the probe's checks have it
@@ -426,6 +427,7 @@ _ABSENT_AT_START = frozenset(
         "prober_token_expiry_timestamp_seconds",
         "prober_tls_certificate_expiry_timestamp_seconds",
         "prober_config_info",
+        "prober_canary_seconds",
         "prober_status_page_readable",
         "prober_status_page_read_timestamp_seconds",
         "prober_status_page_incidents",

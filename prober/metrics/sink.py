@@ -31,6 +31,7 @@ from prober.metrics.registry import (
     verdict_labels,
 )
 from prober.models import (
+    CANARY_STAGES,
     SINGLE_SHARD,
     HttpExchange,
     Probe,
@@ -158,6 +159,14 @@ class ProbeMetrics:
         """
         exchange, verdict = result.exchange, result.verdict
         self._record_verdict(result)
+        if self._probe.canary is not None:
+            self._registry.samples("prober_canary_seconds", self._owner).replace(
+                {
+                    step.name: step.started_after_seconds + step.seconds
+                    for step in result.steps
+                    if step.succeeded and step.name in CANARY_STAGES
+                }
+            )
         # "Last" gauges are emptied when this run has no value for them: an old value would look
         # like a measurement of this run.
         if result.endpoint is not Endpoint.API:

@@ -526,6 +526,7 @@ def result_document(
         "started_at_timestamp_seconds": result.started_at,
         "token": _token_ref(result.token),
         "endpoint": result.endpoint.value,
+        "steps": [asdict(step) for step in result.steps],
         **_classified(result.exchange, result.verdict, expectations),
     }
 
@@ -545,6 +546,7 @@ def explanation_document(
         "started_at_timestamp_seconds": None,
         "token": None,
         "endpoint": Endpoint.API.value,
+        "steps": [],
         **_classified(exchange, verdict, expectations),
     }
 

@@ -27,6 +27,7 @@ from prober.classifier.rules import (
 )
 from prober.formatting import one_line
 from prober.models import (
+    CanaryStep,
     Expectations,
     HttpExchange,
     Latency,
@@ -47,6 +48,7 @@ from prober.outcomes import (
     ServerTimingAnomaly,
     TokenState,
 )
+from prober.render.steps import step_lines
 from prober.render.text import (
     CAUSES,
     CULPRIT_LABELS,
@@ -474,6 +476,7 @@ class VerdictView:
     rule: RuleDescription
     token: TokenRef | None = None
     notes: tuple[str, ...] = ()
+    steps: tuple[CanaryStep, ...] = ()
 
     def __rich_console__(
         self, console: Console, options: ConsoleOptions
@@ -500,6 +503,9 @@ class VerdictView:
         if self.verdict.checks:
             yield Text()
             yield Padding(self._checks(ascii_only=options.ascii_only), (0, 2), expand=False)
+        if self.steps:
+            yield Text()
+            yield Padding(Text("\n".join(step_lines(self.steps))), (0, 2), expand=False)
         if self.exchange.phases.as_pairs():
             yield Text()
             yield Waterfall(self.exchange, self.verdict.latency)

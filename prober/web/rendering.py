@@ -17,6 +17,7 @@ from prober.outcomes import Culprit, TokenState
 from prober.render import elements, svg, value_lines
 from prober.render.documents import TenantStatusDocument, rule_text, tenant_document
 from prober.render.overview import TROUBLE, SortKey, TenantState, tenant_state
+from prober.render.steps import steps_element
 from prober.render.text import CAUSES, CULPRIT_LABELS, REASONS, SKIPS, symbol, token_symbol
 from prober.stats.status import TenantStatus
 from prober.web import overview_query, queries
@@ -78,6 +79,7 @@ def _register_filters(environment: jinja2.Environment) -> None:
         "token_symbol": lambda state: token_symbol(TokenState(state)),
         "rule_text": rule_text,
         "waterfall": elements.waterfall_element,
+        "steps": steps_element,
     }
     environment.globals.update(globals_)
 

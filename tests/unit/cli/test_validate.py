@@ -182,3 +182,29 @@ def test_control_characters_of_a_file_never_reach_the_terminal(file: Path, templ
     result = CliRunner().invoke(validate, [str(file)])
     assert result.exit_code == 1
     assert all(line.isprintable() for line in result.output.splitlines())
+
+
+CANARY = """\
+tenants:
+  - name: acme
+    domain: acme
+    token: {env: TOKEN}
+    probes:
+      - use: canary
+        source: ops/mailbox
+        dataset: ops/mail
+        model_version: 7
+        allow_billable: true
+        allow_writes: true
+"""
+
+
+def test_the_costs_of_a_canary_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "prober.yaml"
+    path.write_text(CANARY)
+    done = CliRunner().invoke(validate, [str(path)])
+    assert done.exit_code == 0
+    assert (
+        "acme: canary writes one comment every 3600s: 24 a day, each billed as 1 AI Unit or 0.2"
+        " Platform Units" in done.output
+    )

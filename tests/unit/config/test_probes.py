@@ -8,7 +8,7 @@ from prober.config.builtin_probes import CATALOGUE
 from prober.config.resolve import check_custom, check_defaults
 from prober.config.schema import CustomProbe, Defaults
 from prober.config.text_schema import is_name_of_secret
-from prober.models import AlertSeverity, ConnectionPolicy, Expectations, Probe
+from prober.models import AlertSeverity, CanaryTarget, ConnectionPolicy, Expectations, Probe
 from prober.outcomes import Culprit
 from prober.permissions import NEEDS
 from tests.builders import a_probe
@@ -197,6 +197,87 @@ def test_a_wrong_time_out_says_whose_word_it_is() -> None:
     )
     reported = "is 6s (from 'probes'): write more than 0 and at most the interval, 5s"
     assert problems == [(("timeout",), reported)]
+
+
+CANARY_USE = {
+    "use": "canary",
+    "project": "ops",
+    "source": "mailbox",
+    "dataset": "mail",
+    "model_version": 7,
+    "allow_billable": True,
+    "allow_writes": True,
+}
+
+
+def test_a_canary_runs_once_an_hour_and_has_its_paths() -> None:
+    probe, problems = probe_and_problems({**CANARY_USE, "stream": "triage"})
+    assert problems == []
+    assert probe is not None
+    assert probe.interval_seconds == 3600.0
+    assert probe.path == "/api/v1/sources/ops/mailbox/sync"
+    assert probe.canary == CanaryTarget(
+        "/api/v1/sources/ops/mailbox/comments/prober-canary",
+        "/api/v1/datasets/ops/mail/labellers/7/predict-comments",
+        "/api/v1/datasets/ops/mail/streams/triage/fetch",
+    )
+    assert [check.name for check in probe.checks] == ["readable", "predicted", "streamed"]
+
+
+def test_a_canary_without_a_stream_has_two_stages() -> None:
+    probe, problems = probe_and_problems({**CANARY_USE, "interval": "20m"})
+    assert (probe is not None, problems) == (True, [])
+    assert probe is not None
+    assert probe.interval_seconds == 1200.0
+    assert probe.canary is not None
+    assert probe.canary.stream_path is None
+    assert [check.name for check in probe.checks] == ["readable", "predicted"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        (
+            {"allow_writes": False},
+            ((), "'canary' writes data: add 'allow_writes: true' to allow it"),
+        ),
+        (
+            {"stream": "a/b"},
+            (("stream",), "'stream' must be a name of letters, digits, '_' and '-'"),
+        ),
+        ({"comment": "x"}, (("comment",), "is not a parameter of 'canary', which takes")),
+        ({"model_version": None}, (("model_version",), "is missing: 'canary' needs it")),
+        (
+            {"interval": "10m", "stream": "triage"},
+            (("interval",), "is 600s: write more than the longest limit, 600s"),
+        ),
+        (
+            {"checks": [{"name": "readable", "enabled": False}]},
+            (("checks",), "'readable' cannot be off: it finds what the other stages ask for"),
+        ),
+        (
+            {"checks": [{"name": "other", "value": "x", "kind": "number"}]},
+            (("checks",), "'other' is no stage of a canary: readable, predicted, streamed"),
+        ),
+    ],
+)
+def test_a_canary_that_cannot_be_is_told(
+    changes: dict[str, Any], problem: tuple[tuple[str, ...], str]
+) -> None:
+    use = {key: value for key, value in {**CANARY_USE, **changes}.items() if value is not None}
+    probe, problems = probe_and_problems(use)
+    assert probe is None
+    [(path, message)] = problems
+    assert path == problem[0]
+    assert message.startswith(problem[1])
+
+
+def test_the_limits_of_a_canary_can_be_changed() -> None:
+    checks = [{"name": "predicted", "max": 900}, {"name": "streamed", "enabled": False}]
+    probe, problems = probe_and_problems({**CANARY_USE, "stream": "triage", "checks": checks})
+    assert problems == []
+    assert probe is not None
+    assert {check.name: check.max for check in probe.checks} == {"readable": 60, "predicted": 900}
 
 
 def test_defaults_that_cannot_be_are_told_by_themselves() -> None:

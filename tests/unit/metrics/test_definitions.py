@@ -41,6 +41,7 @@ PUBLIC = {
     "prober_token_permission_missing": ("gauge", "tenant probe permission"),
     "prober_tls_certificate_expiry_timestamp_seconds": ("gauge", "host"),
     "prober_tenant_info": ("gauge", "tenant environment base_url"),
+    "prober_canary_seconds": ("gauge", "tenant probe stage"),
     "prober_reference_reachable": ("gauge", "reference"),
     "prober_reference_check_timestamp_seconds": ("gauge", "reference"),
     "prober_status_page_readable": ("gauge", ""),

@@ -20,6 +20,7 @@ KEYS = [
     "started_at_timestamp_seconds",
     "token",
     "endpoint",
+    "steps",
     "verdict",
     "checks",
     "latency",

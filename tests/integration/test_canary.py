@@ -1,0 +1,163 @@
+"""The canary against the simulator, by the daemon: durations, faults of each stage, consents."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiohttp
+import pytest
+import structlog
+import yaml
+
+from prober.config.loader import load
+from prober.daemon import Daemon
+from prober.models import ProbeResult
+from prober.outcomes import Culprit, Reason
+from prober.simulator.platform import Latency, TenantAddress
+from prober.simulator.simulator import Simulator, SimulatorConfig
+from prober.simulator.state import SimulatedTenant
+from prober.sinks import EventSink
+
+SILENT = structlog.wrap_logger(
+    structlog.PrintLogger(), wrapper_class=structlog.make_filtering_bound_logger(50)
+)
+CANARY = {
+    "use": "canary",
+    "source": "ops/mailbox",
+    "dataset": "ops/mail",
+    "model_version": 7,
+    "stream": "triage",
+    "allow_billable": True,
+    "allow_writes": True,
+    "timeout": "5s",
+}
+
+
+class Results(EventSink):
+    def __init__(self) -> None:
+        self.seen: list[ProbeResult] = []
+
+    def on_result(self, result: ProbeResult) -> None:
+        self.seen.append(result)
+
+
+@dataclass
+class Installation:
+    simulator: Simulator
+    directory: Path
+    resources: AsyncExitStack
+    results: Results = field(default_factory=Results)
+
+    async def run(self, **changes: object) -> tuple[Daemon, ProbeResult]:
+        """Start a daemon and let the canary run once, without waiting for its hour."""
+        tenant = {
+            "name": "acme",
+            "base_url": self.simulator.base_url("acme"),
+            "token": {"file": "acme.token"},
+            "probes": ["datasets", {**CANARY, **changes}],
+        }
+        settings = {
+            "web": {"listen": "127.0.0.1:0"},
+            "state": {"directory": "state"},
+            "defaults": {"proxy": "none", "interval": "1h", "timeout": "5s"},
+            "tenants": [tenant],
+        }
+        file = self.directory / "prober.yaml"
+        file.write_text(yaml.safe_dump(settings))
+        daemon = Daemon(load(file), {}, SILENT, {"results": self.results})
+        await daemon.start()
+        self.resources.push_async_callback(daemon.stop)
+        daemon._runner.on_due("acme", "canary", asyncio.get_running_loop().time())
+        await until(lambda: any(each.probe == "canary" for each in self.results.seen))
+        return daemon, next(each for each in self.results.seen if each.probe == "canary")
+
+    @property
+    def writes(self) -> int:
+        return sum(each.path.endswith("/sync") for each in self.simulator.state.requests)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(60):
+        while not condition():  # noqa: ASYNC110 -- nothing signals what is waited for
+            await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+async def installation(tmp_path: Path) -> AsyncIterator[Installation]:
+    tenants = (SimulatedTenant("acme", TenantAddress("acme", "prod")),)
+    config = SimulatorConfig(tenants, latency=Latency(0.0, 0.0), token_directory=tmp_path)
+    async with AsyncExitStack() as resources:
+        simulator = await resources.enter_async_context(Simulator(config))
+        yield Installation(simulator, tmp_path, resources)
+
+
+def metric(daemon: Daemon, name: str) -> dict[str, float]:
+    lines = daemon.metrics.render(False).decode().splitlines()
+    pairs = (line.rpartition(" ") for line in lines if line.startswith(f"{name}{{"))
+    return {re.findall('stage="([a-z]+)"', labels)[0]: float(value) for labels, _, value in pairs}
+
+
+async def test_a_canary_measures_each_stage(installation: Installation) -> None:
+    processing = installation.simulator.state.resources["acme"].processing
+    processing.readable_seconds, processing.predicted_seconds = 0.0, 0.5
+    processing.streamed_seconds = 1.5
+    daemon, result = await installation.run()
+    assert result.verdict.succeeded, result.verdict.evidence
+    seconds = metric(daemon, "prober_canary_seconds")
+    assert set(seconds) == {"readable", "predicted", "streamed"}
+    assert seconds["predicted"] >= 0.5
+    assert seconds["streamed"] >= 1.5
+    assert [step.name for step in result.steps] == ["write", "readable", "predicted", "streamed"]
+    assert installation.writes == 1
+    assert daemon.listening is not None
+    url = f"{daemon.listening.url}/api/v1/tenants/acme"
+    async with aiohttp.ClientSession() as session, session.get(url) as response:
+        assert "a comment was written, readable after" in await response.text()
+    stored = installation.simulator.state.resources["acme"].comments["ops/mailbox"]
+    assert sorted(stored) == ["c0ffee0123456789", "prober-canary"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "stage"),
+    [
+        ("comment_outdated", "readable"),
+        ("predictions_empty", "predicted"),
+        ("results_empty", "streamed"),
+    ],
+)
+async def test_each_stage_that_does_not_come_is_the_platform_s_fault(
+    installation: Installation, fault: str, stage: str
+) -> None:
+    await installation.simulator.set_fault(fault)
+    checks = [{"name": name, "max": 1.5} for name in ("readable", "predicted", "streamed")]
+    daemon, result = await installation.run(checks=checks)
+    assert (result.verdict.reason, result.verdict.culprit) == (
+        Reason.CHECK_FAILED,
+        Culprit.PLATFORM,
+    )
+    assert "within 1.5 s" in result.verdict.evidence
+    assert result.steps[-1].name == stage
+    assert stage not in metric(daemon, "prober_canary_seconds")
+    text = daemon.metrics.render(False).decode()
+    failed = [line for line in text.splitlines() if line.startswith("prober_probe_check_failed{")]
+    assert [f'check="{stage}"' in line for line in failed if line.endswith(" 1.0")] == [True]
+
+
+async def test_a_write_that_is_refused_awaits_nothing(installation: Installation) -> None:
+    installation.simulator.state.resources["acme"].permissions.set_project(
+        "ops", ["sources-read", "voc-readonly"]
+    )
+    _, result = await installation.run()
+    assert result.verdict.reason is Reason.PERMISSION_DENIED
+    assert [step.name for step in result.steps] == ["write"]
+
+
+async def test_a_new_token_is_not_tried_by_a_canary(installation: Installation) -> None:
+    daemon, _ = await installation.run()
+    writes = installation.writes
+    daemon._runner.run_now("acme")
+    await until(lambda: not daemon._runner.in_flight)
+    assert installation.writes == writes
