@@ -20,6 +20,7 @@ from prometheus_client.registry import CollectorRegistry
 from prober.classifier.observation import is_trustworthy, slow_components
 from prober.metrics.checks import CheckMetrics
 from prober.metrics.exposition import RegistryCollector, iter_exposition
+from prober.metrics.outside import set_references, set_status_page
 from prober.metrics.registry import (
     LOOP_LAG,
     NO_LABELS,
@@ -59,7 +60,7 @@ from prober.outcomes import (
 from prober.references import ReferenceStatus
 from prober.sinks import EventSink
 from prober.stats.aggregates import run_kind
-from prober.status_page import IMPACTS, SupplierStatus
+from prober.status_page import SupplierStatus
 from prober.version import Build
 
 MAX_CODES = 8
@@ -586,36 +587,12 @@ class PrometheusSink(EventSink):
     def references(self, statuses: Sequence[ReferenceStatus]) -> None:
         """Set the last checks of all references; those of others go."""
         with self._lock:
-            self._metrics.keep_only({("reference",): {(each.url,) for each in statuses}})
-            for each in statuses:
-                owner = (each.url,)
-                reachable = self._metrics.samples("prober_reference_reachable", owner)
-                reachable.set(float(each.is_reachable))
-                at = self._metrics.samples("prober_reference_check_timestamp_seconds", owner)
-                at.set(each.checked_at)
+            set_references(self._metrics, statuses)
 
     def status_page(self, status: SupplierStatus | None) -> None:
         """Set what the supplier's status page says; None removes all its series."""
-        values: dict[str, dict[str, float]] = {}
-        # Not yet read is not the same as without incidents: then there are no series.
-        if status is not None and (status.read_at is not None or status.problem is not None):
-            values["readable"] = {NO_LABELS: float(status.problem is None)}
-        if status is not None and status.read_at is not None:
-            values["read_timestamp_seconds"] = {NO_LABELS: status.read_at}
-            counts = Counter(incident.impact for incident in status.incidents)
-            values["incidents"] = {impact: float(counts[impact]) for impact in IMPACTS}
-            if status.incidents:
-                oldest = status.incidents[0].started_at
-                values["incident_start_timestamp_seconds"] = {NO_LABELS: oldest}
         with self._lock:
-            for name in (
-                "readable",
-                "read_timestamp_seconds",
-                "incidents",
-                "incident_start_timestamp_seconds",
-            ):
-                samples = self._metrics.samples(f"prober_status_page_{name}")
-                samples.replace(values.get(name, {}))
+            set_status_page(self._metrics, status)
 
     def permissions(self, tenant: str, missing: Mapping[str, Mapping[str, bool]]) -> None:
         """Set which permissions are missing for each probe of a tenant, by their API names."""
