@@ -8,9 +8,9 @@ ARG BASE=debian:trixie-slim
 FROM ${BASE} AS python
 # Debian's security updates are wanted more than the same bytes.
 # hadolint ignore=DL3008
-RUN { command -v python3 \
+RUN { { command -v python3 && command -v tini; } \
     || { apt-get update \
-      && apt-get install --yes --no-install-recommends ca-certificates python3 \
+      && apt-get install --yes --no-install-recommends ca-certificates python3 tini \
       && rm -rf /var/lib/apt/lists/*; }; } \
     && install --directory --owner=65532 --group=65532 --mode=0700 /var/lib/prober
 
@@ -36,7 +36,7 @@ ARG SOURCE_REVISION=unknown
 RUN tools/bin/python -m hatchling build --target wheel \
     && tools/bin/pip --python /opt/prober/bin/python install --no-cache-dir --no-index --no-deps dist/*.whl \
     && tools/bin/pip --python /opt/prober/bin/python check \
-    && find /opt/prober/bin -type f ! -name prober -delete
+    && find /opt/prober/bin -mindepth 1 ! -name prober ! -name "python*" -delete
 
 FROM python
 COPY --from=build /opt/prober /opt/prober
@@ -54,5 +54,7 @@ EXPOSE 9824
 USER 65532:65532
 HEALTHCHECK --interval=30s --timeout=10s --start-period=30s --retries=3 \
     CMD ["/opt/prober/bin/prober", "health", "--config", "/etc/prober/prober.yaml"]
-ENTRYPOINT ["/opt/prober/bin/prober"]
+# The kernel drops signals to a first process without handlers, and Python needs a while to set them.
+# A prober that is ended before it has begun (143) is ended well.
+ENTRYPOINT ["/usr/bin/tini", "-e", "143", "--", "/opt/prober/bin/prober"]
 CMD ["run", "--config", "/etc/prober/prober.yaml"]

@@ -65,6 +65,10 @@ COMMANDS: Mapping[str, _Entry] = MappingProxyType(
         "hash-password": _Entry(
             "prober.cli.hash_password", "hash_password", "Hash a password for web.yml."
         ),
+        "completion": _Entry(
+            "prober.cli.manual", "completion", "Print a script for the shell to complete commands."
+        ),
+        "man": _Entry("prober.cli.manual", "man", "Print the manual page."),
         "kubernetes": _Entry(
             "prober.cli.kubernetes",
             "kubernetes",

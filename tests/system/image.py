@@ -12,7 +12,7 @@ from prober.version import VERSION, git_revision
 from tests.packaging.bare_debian import ROOT, copied, plain
 from tests.system.protocol import Protocol
 
-PACKAGES = ("python3", "python3-venv", "ca-certificates")
+PACKAGES = ("python3", "python3-venv", "ca-certificates", "tini")
 LIMIT_SECONDS = 600
 HEALTH = ("/opt/prober/bin/prober", "health", "--config", "/etc/prober/prober.yaml")
 EARLY_SECONDS = (0.0, 0.1, 0.2, 0.4, 0.8, 1.6)

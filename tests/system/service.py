@@ -144,6 +144,7 @@ class Service:
         machine.run(f"cp --archive {WHEELS}-old {CLONE}/dist")
         self.guide("Install", 0)
         self.guide("Install", 1)
+        self.guide("Install", 2)
         self.guide("Give it tokens", 0)
         self.guide("Give it tokens", 1, stdin="a-token-of-nobody\n")
         self.guide("Start")
