@@ -7,6 +7,7 @@ classified (`probe`), and its result goes to the event sinks (`sinks`).
 import asyncio
 import gc
 import os
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -28,6 +29,7 @@ from prober.config.web_config import web_config_reader
 from prober.http_client.client import ProbeHttpClient
 from prober.http_client.timing import EventLoopLagMonitor
 from prober.logs import LogSink
+from prober.metrics.otlp import OtlpPusher
 from prober.metrics.sink import PrometheusSink
 from prober.models import TransportOptions
 from prober.monitors import OutsideMonitor
@@ -157,6 +159,7 @@ class Daemon:
         self._outside.start()
         self._resources.push_async_callback(self._outside.close)
         self._scheduler.start(configuration.tenants, self.status.last_runs)
+        self._start_otlp()
         # The first scrape would otherwise have to render the text of every series.
         warming_up = asyncio.create_task(warm_up(self.metrics.refresh), name="warm up metrics")
         self._resources.callback(warming_up.cancel)
@@ -254,6 +257,20 @@ class Daemon:
         )
         sinks.add("permissions", tracker)
         return tracker
+
+    def _start_otlp(self) -> None:
+        settings = self._configuration.metrics.otlp
+        if settings is None:
+            return
+        host, shard = socket.gethostname(), self._configuration.shard
+        instance = host if shard.count == 1 else f"{host}/{shard.index}"
+        pusher = OtlpPusher(
+            settings.endpoint,
+            settings.interval_seconds,
+            lambda: self.metrics.otlp_data(current_version(), instance),
+        )
+        pusher.start()
+        self._resources.push_async_callback(pusher.close)
 
     def _build_reloader(self, load: LoadConfig) -> Reloader:
         return Reloader(

@@ -41,7 +41,9 @@ def with_restart_only_settings(before: Config, after: Config) -> Config:
         after,
         web=before.web,
         web_config_file=before.web_config_file,
-        metrics=after.metrics.model_copy(update={"histograms": before.metrics.histograms}),
+        metrics=after.metrics.model_copy(
+            update={"histograms": before.metrics.histograms, "otlp": before.metrics.otlp}
+        ),
         log=before.log,
         history=after.history.model_copy(update={"enabled": before.history.enabled}),
         state_directory=before.state_directory,
@@ -55,6 +57,7 @@ def _changed_restart_only_keys(before: Config, after: Config) -> tuple[str, ...]
     } | {
         # The resolved path, as the command line may set it in place of the file.
         "web.config_file": before.web_config_file != after.web_config_file,
+        "metrics.otlp": before.metrics.otlp != after.metrics.otlp,
         "metrics.histograms": before.metrics.histograms != after.metrics.histograms,
         "log": before.log != after.log,
         "history.enabled": before.history.enabled != after.history.enabled,

@@ -95,6 +95,37 @@ StatusPage = Annotated[
 ]
 
 
+class OtlpSettings(StrictModel):
+    """Pushing the metrics by OTLP over HTTP, beside `/metrics`. Needs the extra `prober[otlp]`.
+
+    OpenTelemetry's variables apply, such as OTEL_EXPORTER_OTLP_HEADERS for credentials.
+    """
+
+    endpoint: str
+    """The receiver's URL, such as `https://otel.example.com/v1/metrics`."""
+    interval: Duration = default("60s")
+    """How often the metrics are pushed; at least 1s."""
+
+    @field_validator("endpoint")
+    @classmethod
+    def _validate_endpoint(cls, value: str) -> str:
+        if not is_url(value, BASE_URL):
+            raise ValueError("write a URL such as https://otel.example.com/v1/metrics")
+        return value
+
+    @field_validator("interval")
+    @classmethod
+    def _validate_interval(cls, value: float) -> float:
+        if value < 1:
+            raise ValueError("must be at least 1s")
+        return value
+
+    @property
+    def interval_seconds(self) -> float:
+        """`interval` in seconds."""
+        return self.interval
+
+
 class MetricsSettings(StrictModel):
     """What `/metrics` exports."""
 
@@ -103,6 +134,8 @@ class MetricsSettings(StrictModel):
     histograms: Literal["probe", "tenant", "off"] = "probe"
     """Keep latency histograms for each probe, for each tenant, or not at all. They are most of all
     series."""
+    otlp: OtlpSettings | None = None
+    """Push the metrics too. Default: not at all."""
 
 
 class SchedulerSettings(StrictModel):

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from prometheus_client.registry import CollectorRegistry
@@ -20,6 +21,7 @@ from prometheus_client.registry import CollectorRegistry
 from prober.classifier.observation import is_trustworthy, slow_components
 from prober.metrics.checks import CheckMetrics
 from prober.metrics.exposition import RegistryCollector, iter_exposition
+from prober.metrics.otlp import metrics_data
 from prober.metrics.outside import set_references, set_status_page
 from prober.metrics.registry import (
     LOOP_LAG,
@@ -62,6 +64,9 @@ from prober.sinks import EventSink
 from prober.stats.aggregates import run_kind
 from prober.status_page import SupplierStatus
 from prober.version import Build
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.metrics.export import MetricsData
 
 MAX_CODES = 8
 """How many status codes of a probe get a series of their own; the others count as `other`."""
@@ -446,6 +451,11 @@ class PrometheusSink(EventSink):
     def registry(self) -> CollectorRegistry:
         """A prometheus-client registry with the same values; for tests, since it is slow."""
         return self._client_registry
+
+    def otlp_data(self, build: Build, instance: str) -> "MetricsData":
+        """Return all values for OpenTelemetry's exporter; from any thread."""
+        families = self._metrics.families
+        return metrics_data(families, self._lock, build, instance, self._started_at)
 
     @property
     def series_count(self) -> int:
