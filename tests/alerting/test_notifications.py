@@ -98,3 +98,29 @@ def test_a_page_replaces_the_ticket_of_the_same_culprit() -> None:
 
 def test_the_watchdog_goes_elsewhere() -> None:
     assert sent(firing("Watchdog"))[0] == ("deadman", 1)
+
+
+def test_a_check_that_pages_explains_no_other_check() -> None:
+    labels = {"tenant": "acme", "culprit": "tenant", "probe": "x"}
+    quota = firing("ProberCheckFailing", severity="page", check="quota-used", **labels)
+    mailbox = firing("ProberCheckFailing", severity="ticket", check="sync-age", **labels)
+    silent = firing("ProberStreamSilent", tenant="acme", probe="y")
+    assert sent(quota, mailbox, silent) == [("pager", 1), ("tickets", 1), ("tickets", 1)]
+
+
+def test_many_checks_that_fail_at_once_are_one_ticket() -> None:
+    alerts = [
+        firing(
+            "ProberCheckFailing",
+            at,
+            tenant=tenant,
+            culprit="tenant",
+            severity="ticket",
+            probe="x",
+            check=check,
+        )
+        for at, (tenant, check) in enumerate(
+            (tenant, check) for tenant in ("acme", "two") for check in ("enabled", "sync-age")
+        )
+    ]
+    assert sent(*alerts) == [("tickets", 4)]
