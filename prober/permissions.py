@@ -73,6 +73,7 @@ NEEDS: Mapping[str, tuple[Need, ...]] = MappingProxyType(
         "stream-results": _documented(_CONSUME_STREAMS, _LABELS, _SOURCES),
         "stream-fetch": _documented(_CONSUME_STREAMS, _LABELS, _SOURCES),
         "messages": _assumed(_SOURCES),
+        "attachment": _assumed(_SOURCES),
         "source-statistics": _assumed(_SOURCES),
         "dataset-statistics": _assumed(_LABELS, _SOURCES),
         "labels": _assumed(_LABELS),

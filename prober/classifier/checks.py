@@ -315,7 +315,8 @@ def _text(check: Check, found: object) -> _Value:
     known = {*check.known_texts, *check.one_of}
     if isinstance(check.equals, str):
         known.add(check.equals)
-    return _Value(number, found if found in known else "another text", found)
+    hidden = "another text" if check.has_limits else "not shown"
+    return _Value(number, found if found in known else hidden, found)
 
 
 def _ratio(check: Check, document: object) -> _Value:
@@ -352,6 +353,9 @@ def _epoch_seconds(text: str) -> float | None:
 def _message(check: Check, parts: Sequence[str], value: _Value, *, failed: bool) -> str:
     """Return a sentence: the item, the value, the limit."""
     subject = _subject(check, parts)
+    if value is _ABSENT and not failed:
+        words = f"no {check.name}"
+        return one_line(f"{subject}: {words}" if subject else words, MESSAGE_CHARACTERS)
     verb = ":" if check.kind is CheckKind.TIMESTAMP else " is"
     phrase = check.phrase or f"{check.name}{verb}"
     limit = limit_text(check)

@@ -320,6 +320,8 @@ def _intermediary(observation: Observation) -> str:
 def _platform(observation: Observation) -> str:
     if observation.body.status is not None:
         return f"HTTP {observation.status} with an {observation.body.status} envelope"
+    if not observation.has_body:
+        return f"HTTP {observation.status} with Server-Timing, to a HEAD request"
     intermediary = observation.body.intermediary or EMPTY
     return (
         f"HTTP {observation.status} with Server-Timing and {intermediary.description}, no envelope"

@@ -276,7 +276,8 @@ class Observation:
     response, by lower-case name. `unmet_expectation` is set only if the response has the status and
     envelope that the probe expects. `silence` is the reason for a timeout after the request was
     sent, None without one. `far_end` describes the other end of the TCP connection.
-    `certificate` is the one that failed verification.
+    `certificate` is the one that failed verification. A response to HEAD has no body, and so no
+    envelope: `has_body` is False.
     """
 
     host: str
@@ -292,6 +293,7 @@ class Observation:
     stale_connection_retries: int = 0
     far_end: str = "the far end"
     certificate: PresentedCertificate | None = None
+    has_body: bool = True
     headers: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: _NO_HEADERS)
     redactor: Redactor = field(default=NO_SECRETS, repr=False, compare=False)
 
@@ -312,8 +314,9 @@ class Observation:
 
     @property
     def is_ok(self) -> bool:
-        """Whether this is a 2xx with an `ok` envelope."""
-        return self.body.status == "ok" and self.has_class(2)
+        """Whether this is a 2xx with an `ok` envelope; to HEAD, a 2xx with a server time."""
+        is_good = self.body.status == "ok" if self.has_body else self.has_server_time
+        return is_good and self.has_class(2)
 
     @property
     def is_expected_error(self) -> bool:
@@ -454,6 +457,7 @@ def _observe(exchange: HttpExchange, expectations: Expectations) -> Observation:
         redactor=exchange.redactor,
         server=server,
         expected_status=expectations.status,
+        has_body=exchange.method != "HEAD",
         headers=headers,
     )
     return (
@@ -483,6 +487,7 @@ def _with_latency_and_expectations(
         server=observation.server,
         expected_status=observation.expected_status,
         unmet_expectation=unmet,
+        has_body=observation.has_body,
         headers=observation.headers,
         redactor=observation.redactor,
     )

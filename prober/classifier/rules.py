@@ -165,6 +165,8 @@ def _gateway_rejected_token(observation: Observation) -> bool:
 
 
 def _inconsistent(observation: Observation) -> bool:
+    if not observation.has_body:
+        return not any(observation.has_class(hundreds) for hundreds in (2, 4, 5))
     if observation.body.status == "ok":
         return not observation.has_class(2)
     return not (observation.has_class(4) or observation.has_class(5))
@@ -344,7 +346,7 @@ _PLATFORM_RULES = (
         "12",
         "Server-Timing without an envelope",
         Reason.MALFORMED_ENVELOPE,
-        lambda observation: observation.body.status is None,
+        lambda observation: observation.has_body and observation.body.status is None,
         messages.malformed_envelope_message,
     ),
     _platform(
@@ -385,7 +387,7 @@ _PLATFORM_RULES = (
     ),
     _platform(
         "15",
-        "2xx with an ok envelope",
+        "2xx with an ok envelope; to HEAD, a 2xx with Server-Timing",
         Reason.OK,
         lambda observation: observation.is_ok,
         messages.success_message,

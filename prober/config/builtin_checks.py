@@ -223,7 +223,7 @@ INTEGRATIONS = (
         CheckKind.TEXT,
         "disabled_reason || `null`",
         each="integrations[].configuration.[mailboxes[], mailboxes.*][][]",
-        item="mailbox_name || name",
+        item="mailbox_name || email || name",
         one_of=("none",),
         is_optional=True,
         phrase="disabled, and the reason is",

@@ -22,6 +22,7 @@ _BY_ID = re.compile(r"id:[0-9a-f]{16}")
 _ID = re.compile(r"[0-9a-f]{16}")
 _COMMENT = re.compile(r"[\w\x21-\x2e\x3a-\x40\x5b-\x60\x7b-\x7e]{1,1024}")
 _UID = re.compile(r"[0-9a-f]{16}\.[\w\x21-\x2e\x3a-\x40\x5b-\x60\x7b-\x7e]{1,1024}")
+_REFERENCE = re.compile(r"[A-Za-z0-9_.~=-]{1,512}")  # its form is not documented
 _VERSION = re.compile(r"[0-9]{1,9}")
 
 _SYNC_BODY = {
@@ -199,6 +200,8 @@ CATALOGUE: Mapping[str, BuiltinProbe] = MappingProxyType(
             BuiltinProbe(
                 "messages", _SOURCE + "/comments/{comment}", expectations=_object_at("comment")
             ),
+            # An attachment is a customer's file, without an envelope: its head is enough.
+            BuiltinProbe("attachment", "/api/v1/attachments/{attachment}", "HEAD"),
             BuiltinProbe(
                 "source-statistics",
                 _SOURCE + "/statistics",
@@ -349,6 +352,7 @@ _FORMS = {
     "stream": (_NAME, "a name of letters, digits, '_' and '-'"),
     "comment": (_COMMENT, "a comment's id, without '/'"),
     "uid": (_UID, "a comment's uid: 16 hex digits, a dot, the comment's id"),
+    "attachment": (_REFERENCE, "a reference of letters, digits, '_', '.', '~', '=' and '-'"),
     "bucket": (_ID, "a bucket's id: 16 hex digits"),
     "model_version": (_VERSION, "a version number"),
 }

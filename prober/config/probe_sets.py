@@ -21,7 +21,7 @@ _PARAMETERS = frozenset(
         "bucket",
         "model_version",
     }
-    | {"json_body"}
+    | {"attachment", "json_body"}
 )
 
 

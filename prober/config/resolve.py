@@ -78,7 +78,8 @@ Problems = list[Note]
 _T = TypeVar("_T")
 
 _PARAMETERS = (
-    "dataset", "source", "stream", "comment", "uid", "bucket", "integration", "model_version",
+    "dataset", "source", "stream", "comment", "uid", "bucket", "attachment", "integration",
+    "model_version",
 )  # fmt: skip
 _MIN_INTERVAL_SECONDS = 1.0
 

@@ -247,6 +247,8 @@ class ProbeRef(ProbeOptions, Consents, Checked):
     """Parameter: a comment's uid: the source's id, a dot, the comment's id."""
     bucket: str | None = None
     """Parameter: a bucket's id, 16 hex digits."""
+    attachment: str | None = None
+    """Parameter: an attachment's reference."""
     integration: str | None = None
     """Parameter: the integration's name, or `project/name`."""
     model_version: Annotated[
@@ -319,8 +321,8 @@ _DOT_SEGMENT = re.compile(r"/(\.|%2e){1,2}(/|$)", re.IGNORECASE)
 class CustomProbe(ProbeOptions, Consents, Checked):
     """A custom probe."""
 
-    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "GET"
-    """The HTTP method."""
+    method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"] = "GET"
+    """The HTTP method. A response to HEAD has no body: it needs a `Server-Timing` header."""
     path: str
     """What follows the tenant's base URL, percent-encoded: `/api/v1/...`."""
     json_body: JsonBody = Field(default=None, alias="json")

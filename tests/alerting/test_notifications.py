@@ -101,9 +101,17 @@ def test_the_watchdog_goes_elsewhere() -> None:
 
 
 def test_a_check_that_pages_explains_no_other_check() -> None:
-    labels = {"tenant": "acme", "culprit": "tenant", "probe": "x"}
-    quota = firing("ProberCheckFailing", severity="page", check="quota-used", **labels)
-    mailbox = firing("ProberCheckFailing", severity="ticket", check="sync-age", **labels)
+    quota, mailbox = (
+        firing(
+            "ProberCheckFailing",
+            tenant="acme",
+            culprit="tenant",
+            probe="x",
+            severity=severity,
+            check=check,
+        )
+        for severity, check in (("page", "quota-used"), ("ticket", "sync-age"))
+    )
     silent = firing("ProberStreamSilent", tenant="acme", probe="y")
     assert sent(quota, mailbox, silent) == [("pager", 1), ("tickets", 1), ("tickets", 1)]
 

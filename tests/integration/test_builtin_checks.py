@@ -12,7 +12,7 @@ from prober.cli.probe import run_probes
 from prober.config.builtin_probes import CATALOGUE
 from prober.models import Probe, ProbeResult, Tenant
 from prober.outcomes import Culprit, Outcome, Reason, Responder
-from prober.simulator.fixtures import COMMENT, identifier
+from prober.simulator.fixtures import ATTACHMENT, COMMENT, identifier
 from prober.simulator.platform import Latency, TenantAddress
 from prober.simulator.simulator import Simulator, SimulatorConfig
 from prober.simulator.state import SimulatedTenant
@@ -23,6 +23,7 @@ VALUES: dict[str, Any] = {
     "source": "ops/mailbox",
     "stream": "triage",
     "comment": COMMENT,
+    "attachment": ATTACHMENT,
     "uid": f"{identifier('acme', 'source')}.{COMMENT}",
     "bucket": identifier("acme", "bucket"),
     "integration": "ops/exchange",
@@ -37,7 +38,7 @@ FAULTS = (
     ),
     ("integration_disabled_by_user", "integrations", "the reason is user"),
     ("integration_disabled_by_quota", "integrations", "the reason is quota"),
-    ("mailbox_disabled", "integrations", "disabled, and the reason is sync_error"),
+    ("mailbox_disabled", "integrations", "mailbox support@example.com: disabled, and the reason"),
     (
         "mailbox_stale",
         "mailbox-sync",
@@ -136,3 +137,12 @@ async def test_what_needs_the_past_is_a_value_and_no_verdict(tmp_path: Path, fau
         assert values["stream-results", "unread", ""] == 0.0
     if fault != "quota_nearly_used_up":
         assert values["stream-fetch", "position", ""] is not None
+
+
+async def test_an_attachment_that_is_gone_is_the_requests(tmp_path: Path) -> None:
+    async with simulated(tmp_path) as (_, tenant):
+        probe = next(each for each in tenant.probes if each.name == "attachment")
+        gone = replace(probe, path=probe.path + "-gone")
+        verdict = (await run(tenant, gone, tmp_path)).verdict
+    assert (verdict.reason, verdict.culprit) == (Reason.CLIENT_ERROR, Culprit.REQUEST)
+    assert verdict.evidence.startswith("HTTP 404 with Server-Timing, to a HEAD request: ")

@@ -1,4 +1,5 @@
 from collections import Counter
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -364,3 +365,26 @@ def test_trying_only_what_may_apply_finds_what_the_whole_table_says(specimen: Sp
     first = next(rule for rule in RULES if rule.applies(seen))
     verdict = _judged(specimen.exchange, specimen.expectations)
     assert (verdict.rule, verdict.reason) == (first.number, first.reason)
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        (200, Reason.OK),
+        (204, Reason.OK),
+        (302, Reason.INCONSISTENT_ENVELOPE),
+        (401, Reason.TOKEN_REJECTED),
+        (403, Reason.PERMISSION_DENIED),
+        (404, Reason.CLIENT_ERROR),
+        (429, Reason.RATE_LIMITED),
+        (500, Reason.SERVER_ERROR),
+    ],
+)
+def test_a_response_to_head_is_judged_by_its_status(status: int, reason: Reason) -> None:
+    exchange = replace(an_answer(status, b"", (SERVER_TIMING,)), method="HEAD")
+    assert _judged(exchange).reason is reason
+
+
+def test_a_response_to_head_without_server_timing_is_not_the_platforms() -> None:
+    exchange = replace(an_answer(200, b"", ()), method="HEAD")
+    assert _judged(exchange).reason is Reason.FOREIGN_RESPONSE

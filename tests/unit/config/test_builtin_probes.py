@@ -27,6 +27,7 @@ PARAMETERS = {
     "stream-results": ("dataset", "stream"),
     "stream-fetch": ("dataset", "stream"),
     "messages": ("source", "comment"),
+    "attachment": ("attachment",),
     "source-statistics": ("source",),
     "model-status": DATASET,
     "model-validation": DATASET,
@@ -80,7 +81,7 @@ def test_what_runs_by_default_needs_no_parameter_and_no_consent() -> None:
 
 @built_ins
 def test_a_built_in_reads_or_asks(built_in: BuiltinProbe) -> None:
-    assert built_in.method in {"GET", "POST"}
+    assert built_in.method in {"GET", "HEAD", "POST"}
     # A canary's body is new in every run.
     has_body = built_in.body is not None or built_in.canary is not None
     assert has_body == (built_in.method == "POST")
