@@ -85,6 +85,7 @@ class DemoSink(EventSink):
         self.unexpected: list[str] = []
         self._report = report
         self._began_at = 0.0
+        self._seen: set[tuple[str, str]] = set()
         self._heard: Counter[str] = Counter()
         self._most_own_seconds: defaultdict[str, float] = defaultdict(float)
         self._most_network_seconds = 0.0
@@ -112,6 +113,7 @@ class DemoSink(EventSink):
             ]
         self.phase = None
         self._heard.clear()
+        self._seen.clear()
         self._most_own_seconds.clear()
         self._most_network_seconds = 0.0
 
@@ -130,6 +132,8 @@ class DemoSink(EventSink):
         own_ms = self._most_own_seconds[tenant] * 1000
         if expected.own_ms is not None and own_ms < expected.own_ms:
             return f"{tenant}: at most {own_ms:.0f} ms of own time, {expected.own_ms:g} expected"
+        if expected.must_see is not None and (tenant, expected.must_see) not in self._seen:
+            return f"{tenant}: no result is {expected.must_see}"
         return None
 
     def on_result(self, result: ProbeResult) -> None:
@@ -143,6 +147,7 @@ class DemoSink(EventSink):
         if expected is None:
             return
         self._heard[result.tenant] += 1
+        self._seen.add((result.tenant, result.verdict.reason.value))
         own_seconds = result.verdict.latency.own_seconds
         if result.exchange.timing_fallback is not None:  # this system does not tell own time apart
             own_seconds = inf

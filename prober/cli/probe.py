@@ -119,7 +119,10 @@ async def _next_step(results: AsyncIterator[ProbeResult], probe: Probe) -> Probe
     done, _ = await asyncio.wait({asking}, timeout=SLOW_SECONDS)
     if done:
         return asking.result()
-    with _waiting(f"{probe.name}: no response yet, waiting up to {probe.timeout_seconds:g} s"):
+    seconds, what = probe.timeout_seconds, "no response yet"
+    if probe.canary is not None:
+        seconds, what = max(check.max or 0.0 for check in probe.checks), "the canary is under way"
+    with _waiting(f"{probe.name}: {what}, waiting up to {seconds:g} s"):
         return await asking
 
 

@@ -34,6 +34,9 @@ PUT    /tenants/NAME/processing     {"readable_ms": 0, "predicted_ms": 300, "str
 PUT    /latency                     {"median_ms": 120, "sigma": 0, "tenant": "acme-prod"}
 PUT    /tenants/NAME/network        {"delay_ms": 80} or {"cut": true}
 GET    /requests[?tenant=NAME]      logged requests, with token fingerprints
+PUT    /status-page                 {"incidents": [{"id": "a", "name": "Errors", "impact": "major",
+                                     "status": "investigating"}]}
+GET    /status-page/api/v2/summary.json   the status page, for status_page in prober.yaml
 """
 
 Body = Mapping[str, Any]
@@ -60,6 +63,8 @@ def create_admin_api(simulator: Simulator) -> web.Application:
             web.put("/tenants/{tenant}/network", control.network),
             web.put("/latency", control.latency),
             web.get("/requests", control.requests),
+            web.put("/status-page", control.set_status_page),
+            web.get("/status-page/api/v2/summary.json", control.status_page),
         ]
     )
     return app
@@ -97,6 +102,7 @@ async def _body(request: web.Request) -> Body:
 class _Control:
     def __init__(self, simulator: Simulator) -> None:
         self._simulator = simulator
+        self._incidents: list[object] = []
 
     async def help(self, _: web.Request) -> web.Response:
         return web.Response(text=HELP)
@@ -208,6 +214,17 @@ class _Control:
 
     def _client_id(self, tenant: str) -> str:
         return self._simulator.state.identity.client_id(tenant)
+
+    async def set_status_page(self, request: web.Request) -> web.Response:
+        """Set the incidents of the status page, whatever they are: hostile ones too."""
+        incidents = (await _body(request)).get("incidents", [])
+        if not isinstance(incidents, list):
+            raise ValueError("'incidents' must be a list")  # noqa: TRY004 -- becomes a 400
+        self._incidents = incidents
+        return await self.status_page(request)
+
+    async def status_page(self, _: web.Request) -> web.Response:
+        return web.json_response({"page": {"name": "Simulator"}, "incidents": self._incidents})
 
     async def requests(self, request: web.Request) -> web.Response:
         tenant = request.query.get("tenant")

@@ -78,6 +78,8 @@ class Expected(_Strict):
     """The latency component over its objective."""
     own_ms: float | None = None
     """At least one result has so much of the prober's own time."""
+    must_see: str | None = None
+    """At least one result has this one of `reasons`."""
 
 
 class Phase(_Strict):

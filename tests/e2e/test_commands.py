@@ -49,6 +49,7 @@ def test_the_demo_ends_with_every_verdict_as_expected(tmp_path: Path) -> None:
     assert "ok, slow network" in done.stdout
     assert re.search(r"busy prober: own time up to \d.*, network time at most \d", done.stdout)
     assert "platform: server_error" in done.stdout
+    assert "check_failed" in done.stdout
     assert "credential: token_rejected" in done.stdout
     assert "Traceback" not in (tmp_path / "prober.log").read_text()
 

@@ -418,6 +418,17 @@ async def test_a_fault_can_have_a_message_of_its_own(
         assert (await control.put("/faults", json=wrong)).status == 400
 
 
+async def test_the_supplier_s_status_page_can_be_simulated(
+    control: TestClient[Request, Application],
+) -> None:
+    summary = "/status-page/api/v2/summary.json"
+    assert (await (await control.get(summary)).json())["incidents"] == []
+    incident = {"id": "a", "name": "Errors", "impact": "major", "status": "investigating"}
+    assert (await control.put("/status-page", json={"incidents": [incident]})).status == 200
+    assert (await (await control.get(summary)).json())["incidents"] == [incident]
+    assert (await control.put("/status-page", json={"incidents": 1})).status == 400
+
+
 def claims_of(token: str) -> dict[str, Any]:
     part = token.split(".")[1]
     found: dict[str, Any] = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))

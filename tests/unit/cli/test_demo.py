@@ -47,5 +47,14 @@ def test_a_system_that_does_not_tell_own_time_apart_is_not_held_to_it() -> None:
     assert played(answered(0.0, TimingFallback.UNSUPPORTED))[1] == []
 
 
+def test_a_reason_that_must_be_seen_is_missed() -> None:
+    expected = Expected(reasons=("ok", "check_failed"), must_see="check_failed")
+    sink = DemoSink([TENANT], None)
+    sink.begin(Phase(name="unread", description="", seconds=5, expect={"acme": expected}), 5.0, 1.0)
+    sink.on_result(answered(0.0))
+    sink.end()
+    assert sink.unexpected == ["unread: acme: no result is check_failed"]
+
+
 def test_a_phase_without_results_is_not_as_expected() -> None:
     assert played()[1] == ["busy prober: no result of acme"]
