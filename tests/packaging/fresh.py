@@ -1,4 +1,4 @@
-"""`make demo` and `make test` on bare machines: what the README promises, where it promises it.
+"""`make demo`, the getting-started page and `make test` on bare machines, as the README promises.
 
 `python3 -m tests.packaging.fresh bookworm trixie`, or `make fresh`. Each suite gets a Debian with
 the README's four packages alone, and a clone of what is committed here.
@@ -22,6 +22,8 @@ LOGS = ROOT / "build" / "fresh"
 DEMO_SECONDS = 1200
 TEST_SECONDS = 5400
 LAST_LINES = 60
+GUIDE = ROOT / "docs" / "getting-started.md"
+GUIDE_SECONDS = 600
 _COUNTS = re.compile(r"^=+ ((?:\d+ [a-z]+(?:, )?)+) in [\d.]+s.*=+$", re.MULTILINE)
 
 
@@ -32,6 +34,7 @@ class Protocol:
     suite: str
     python: str = "?"
     demo: str = "not run"
+    guide: str = "not run"
     tests: str = "not run"
     counts: str = ""
     began: float = field(default_factory=time.monotonic)
@@ -40,14 +43,16 @@ class Protocol:
     @property
     def is_green(self) -> bool:
         """Tell whether all was well."""
-        return (self.demo, self.tests) == ("ok", "ok")
+        return (self.demo, self.guide, self.tests) == ("ok", "ok", "ok")
 
 
 def table(protocols: Sequence[Protocol]) -> str:
     """Return a table for people."""
-    lines = [f"{'suite':10} {'Python':8} {'make demo':12} {'make test':12} {'minutes':>7}  tests"]
+    header = f"{'suite':10} {'Python':8} {'make demo':12} {'guide':12} {'make test':12}"
+    lines = [f"{header} {'minutes':>7}  tests"]
     lines += [
-        f"{each.suite:10} {each.python:8} {each.demo:12} {each.tests:12} {each.minutes:7.1f}"
+        f"{each.suite:10} {each.python:8} {each.demo:12} {each.guide:12} {each.tests:12}"
+        f" {each.minutes:7.1f}"
         f"  {each.counts}"
         for each in protocols
     ]
@@ -80,6 +85,61 @@ def execute(tree: Path, command: Sequence[str], log: Path, limit_seconds: float)
     return "ok" if status == 0 else f"exit {status}"
 
 
+def step(tree: Path, command: Sequence[str], log: Path, limit_seconds: float) -> str:
+    """Execute a step, and print what came of it, and the end of its log if it failed."""
+    result = execute(tree, command, log, limit_seconds)
+    say(f"{log.parent.name}: {log.stem}: {result}")
+    if result != "ok":
+        say("\n".join(log.read_text(errors="replace").splitlines()[-LAST_LINES:]))
+    return result
+
+
+_BEFORE_GUIDE = f"""
+mkdir /tmp/newcomer /tmp/platform && cd /tmp/newcomer && ln -s {CLONE}/.venv .venv
+.venv/bin/prober simulate --port 18080 --control-port 18081 --token-directory /tmp/platform &
+platform=$!
+until test -s /tmp/platform/acme-prod.token; do sleep 0.2; done
+ACME_TOKEN=$(cat /tmp/platform/acme-prod.token)
+export ACME_TOKEN
+"""
+_ASK_DAEMON = """ &
+daemon=$!
+python3 - <<'END'
+import time, urllib.request
+for _ in range(600):
+    try:
+        text = urllib.request.urlopen("http://127.0.0.1:9824/metrics", timeout=5).read().decode()
+    except OSError:
+        text = ""
+    if 'prober_probe_success{tenant="acme-prod",probe="datasets"} 1' in text:
+        break
+    time.sleep(0.2)
+else:
+    raise SystemExit("no successful probe in /metrics")
+END
+kill $daemon
+wait $daemon
+kill $platform
+"""
+
+
+def guide_script(guide: str) -> str:
+    """Return the prober commands of the getting-started page, with the simulator as the platform.
+
+    `prober init` without options asks questions, so the other form of it is executed.
+    """
+    lines = re.findall(r"^\.venv/bin/prober .*$", guide, re.MULTILINE)
+    commands = [
+        line.replace(
+            "https://cloud.uipath.com/acme/prod", "http://127.0.0.1:18080/acme/prod/reinfer_"
+        )
+        for line in lines
+        if not line.endswith(" init")
+    ]
+    assert commands[-1].endswith(" run"), commands
+    return _BEFORE_GUIDE + "\n".join(commands) + _ASK_DAEMON
+
+
 def check(suite: str) -> Protocol:
     """Run demo and tests on a bare machine."""
     protocol = Protocol(suite)
@@ -98,21 +158,14 @@ def check(suite: str) -> Protocol:
         subprocess.run(cloned, check=True)
         execute(tree, ["python3", "--version"], directory / "python.log", DEMO_SECONDS)
         protocol.python = (directory / "python.log").read_text().removeprefix("Python ").strip()
-        for target, arguments, limit_seconds in (
-            ("demo", ["DEMO=--once --port 0"], DEMO_SECONDS),
-            ("test", [], TEST_SECONDS),
-        ):
-            log = directory / f"{target}.log"
-            command = ["make", "-C", CLONE, target, *arguments]
-            became = execute(tree, command, log, limit_seconds)
-            say(f"{suite}: make {target}: {became}")
-            said = log.read_text(errors="replace")
-            if became != "ok":
-                say("\n".join(said.splitlines()[-LAST_LINES:]))
-            if target == "demo":
-                protocol.demo = became
-            else:
-                protocol.tests, protocol.counts = became, counts_in(said)
+        make = ["make", "-C", CLONE]
+        demo = [*make, "demo", "DEMO=--once --port 0"]
+        guide = ["/bin/sh", "-eux", "-c", guide_script(GUIDE.read_text())]
+        protocol.demo = step(tree, demo, directory / "demo.log", DEMO_SECONDS)
+        protocol.guide = step(tree, guide, directory / "guide.log", GUIDE_SECONDS)
+        log = directory / "test.log"
+        protocol.tests = step(tree, [*make, "test"], log, TEST_SECONDS)
+        protocol.counts = counts_in(log.read_text(errors="replace"))
     protocol.minutes = (time.monotonic() - protocol.began) / 60
     return protocol
 

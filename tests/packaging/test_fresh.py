@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.packaging.bare_debian import command_in, environment
-from tests.packaging.fresh import Protocol, counts_in, table
+from tests.packaging.fresh import GUIDE, Protocol, counts_in, guide_script, table
 
 LOG = """\
 collecting ...
@@ -27,13 +27,14 @@ def test_the_last_count_of_a_log_counts(log: str, counts: str) -> None:
     assert counts_in(log) == counts
 
 
-def test_a_suite_is_green_when_both_are() -> None:
-    green = Protocol("bookworm", "3.11.2", "ok", "ok", "9 passed")
+def test_a_suite_is_green_when_every_step_is() -> None:
+    green = Protocol("bookworm", "3.11.2", "ok", "ok", "ok", "9 passed")
     assert green.is_green
-    assert not Protocol("trixie", demo="ok", tests="exit 2").is_green
+    assert not Protocol("trixie", demo="ok", guide="ok", tests="exit 2").is_green
+    assert not Protocol("trixie", demo="ok", guide="exit 1", tests="ok").is_green
     assert not Protocol("trixie").is_green
     assert table([green]).splitlines()[1].split() == (
-        ["bookworm", "3.11.2", "ok", "ok", "0.0", "9", "passed"]
+        ["bookworm", "3.11.2", "ok", "ok", "ok", "0.0", "9", "passed"]
     )
 
 
@@ -48,3 +49,10 @@ def test_whatever_is_begun_in_a_tree_ends_with_the_command(tmp_path: Path) -> No
     command = command_in(tmp_path, ["make", "test"])
     assert "--kill-child" in command
     assert command[-2:] == ["make", "test"]
+
+
+def test_the_guide_is_followed_with_the_simulator_as_the_platform() -> None:
+    script = guide_script(GUIDE.read_text())
+    assert "cloud.uipath.com" not in script
+    for command in ("init --address", "validate --live", "discover acme-prod --write", "run &"):
+        assert f".venv/bin/prober {command}" in script
