@@ -152,6 +152,10 @@ class CheckStreaks:
         if checks is None:
             return result
         key = result.tenant, result.probe
+        if not any(each.failed for each in checks):  # nearly always
+            if is_recorded:
+                self._counts.pop(key, None)
+            return result
         judged, counts = count_runs(checks, self._counts.get(key, {}))
         if is_recorded:
             self._counts[key] = counts

@@ -96,10 +96,13 @@ class PermissionTracker(EventSink):
             return
         if result.verdict.reason is Reason.PERMISSION_DENIED:
             known.refused.add(probe.name)
-        elif result.verdict.succeeded:
+        elif result.verdict.succeeded and probe.path == CURRENT_USER_PATH:
             known.refused.discard(probe.name)
-            if probe.path == CURRENT_USER_PATH:
-                self._observe(result.tenant, grants_in(result.exchange))
+            self._observe(result.tenant, grants_in(result.exchange))
+        elif result.verdict.succeeded and probe.name in known.refused:
+            known.refused.discard(probe.name)
+        else:  # nearly all results say nothing new
+            return
         self._report(result.tenant)
 
     async def missing_for(

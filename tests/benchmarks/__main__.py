@@ -35,6 +35,7 @@ from tests.conventions.test_docs import PERFORMANCE, with_bench_table
 
 Measure = Callable[[Path, bool], list[Figure]]
 
+_MEASURED = (cpu_per_probe, real_pace, timing_accuracy, schedule_delay, size, history_size)
 MODULES: Mapping[str, Measure] = {
     "cpu": cpu_per_probe.measure,
     "pace": real_pace.measure,
@@ -75,7 +76,8 @@ def _with_others(figures: list[Figure]) -> list[Figure]:
     """Return figures, and of the groups that were not measured now those of the last time."""
     _, before = from_document(json.loads(JSON_FILE.read_text()))
     now = {each.group for each in figures}
-    return [*(each for each in before if each.group not in now), *figures]
+    kept = {module.GROUP for module in _MEASURED} - now
+    return [*(each for each in before if each.group in kept), *figures]
 
 
 def surroundings() -> Surroundings:

@@ -2,9 +2,11 @@
 
 All ask the same nginx in one run, by turns, at the same pace: the one that users have, since a loop
 that sleeps in between pays two to three times for the same work. cloudprober and Gatus take part
-where they are on the path.
+where they are on the path. PROBER_BENCH_PYTHON names another Python that has the runtime
+dependencies (requirements/runtime.txt): then the daemon is measured with that one as well.
 """
 
+import os
 import subprocess
 import sys
 import time
@@ -53,6 +55,8 @@ _BEST_OF_GATUS = 1.5
 _NAMES = {"blackbox": "blackbox_exporter", "gatus": "Gatus", "bare": "a bare aiohttp loop"}
 _BEST_OF_BARE = 2.0
 
+OTHER_PYTHON = os.environ.get("PROBER_BENCH_PYTHON")
+
 _Costs = dict[tuple[str, str], list[float]]
 
 
@@ -74,6 +78,10 @@ def _round(
     for way in WAYS:
         url = platform.url(tls=way.tls)
         costs["daemon", way.name].append(_of_daemon(directory / way.name, platform, way, pace))
+        if OTHER_PYTHON is not None:
+            place = directory / f"other {way.name}"
+            cost = _of_daemon(place, platform, way, pace, OTHER_PYTHON)
+            costs["other", way.name].append(cost)
         costs["bare", way.name].append(_of_bare_loop(platform, way, pace))
         if not way.reuse:  # blackbox_exporter always opens connections of its own
             cost = exporter.cpu_seconds_per_probe(url, pace.rate, _number(pace))
@@ -84,14 +92,16 @@ def _round(
                 costs[name, way.name].append(_of_peer(peer, place, platform, way, pace))
 
 
-def _of_daemon(directory: Path, platform: StaticPlatform, way: Way, pace: Pace) -> float:
+def _of_daemon(
+    directory: Path, platform: StaticPlatform, way: Way, pace: Pace, python: str | None = None
+) -> float:
     load = Load(
         platform.url(tls=way.tls),
         probes=pace.rate,
         connection="reuse" if way.reuse else "fresh",
         ca_file=platform.ca_file if way.tls else None,
     )
-    with measured_daemon(directory, load) as daemon:
+    with measured_daemon(directory, load, python) as daemon:
         time.sleep(_WARM_UP_SECONDS)
         before, cpu_before = daemon.metrics(), daemon.cpu_seconds
         time.sleep(pace.seconds)
@@ -142,4 +152,17 @@ def _figures(costs: dict[tuple[str, str], float]) -> list[Figure]:
             name = f"{way.name}, beside {_NAMES.get(other, other)}"
             remark = f"{formatted(daemon * 1e6, 'µs')} to {formatted(cost * 1e6, 'µs')}"
             figures.append(Figure(GROUP, name, daemon / cost, "x", targets.get(other), remark))
+        other_cost = costs.get(("other", way.name))
+        if other_cost is not None:
+            name = (
+                f"{way.name}, on {_version(OTHER_PYTHON or '')} beside {_version(sys.executable)}"
+            )
+            remark = f"{formatted(other_cost * 1e6, 'µs')} to {formatted(daemon * 1e6, 'µs')}"
+            figures.append(Figure(GROUP, name, other_cost / daemon, "x", None, remark))
     return figures
+
+
+def _version(python: str) -> str:
+    """Return which Python it is: `Python 3.13.0`."""
+    command = [python, "--version"]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()

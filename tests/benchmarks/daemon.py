@@ -15,6 +15,7 @@ from tests.benchmarks.processes import cpu_seconds, running
 from tests.programs import get, started, wait_for_line
 
 PROBES_PER_TENANT = 10
+ROOT = Path(__file__).parents[2]
 _Samples = dict[str, list[tuple[dict[str, str], float]]]
 
 
@@ -115,15 +116,23 @@ class Samples:
 
 
 @contextmanager
-def measured_daemon(directory: Path, load: Load) -> Iterator[MeasuredDaemon]:
-    """Start `prober run` under a load."""
+def measured_daemon(
+    directory: Path, load: Load, python: str | None = None
+) -> Iterator[MeasuredDaemon]:
+    """Start `prober run` under a load, with another Python if one is given."""
     directory.mkdir(parents=True, exist_ok=True)
     settings = directory / "prober.yaml"
     # JSON is YAML, and ten thousand probes are written in no time.
     settings.write_text(json.dumps(load.settings(directory)))
-    command = ("run", "--config", str(settings))
-    with started(*command, until=r'"listening": "([^"]+)"', log=directory / "log") as daemon:
-        yield MeasuredDaemon(daemon[0].pid, daemon[1])
+    arguments = ("run", "--config", str(settings))
+    log, until = directory / "log", r'"listening": "([^"]+)"'
+    if python is None:
+        with started(*arguments, until=until, log=log) as daemon:
+            yield MeasuredDaemon(daemon[0].pid, daemon[1])
+        return
+    command = [python, "-c", "from prober.cli.main import main; main()", *arguments]
+    with running(command, log, cwd=ROOT) as process:
+        yield MeasuredDaemon(process.pid, wait_for_line(process, log, until))
 
 
 @dataclass(slots=True)

@@ -14,11 +14,11 @@ _END_SECONDS = 10.0
 
 @contextmanager
 def running(
-    command: Sequence[str], log: Path, port: int | None = None
+    command: Sequence[str], log: Path, port: int | None = None, cwd: Path | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Start a program, wait until it accepts connections on `port`, and end it afterwards."""
     with log.open("wb") as out:
-        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, cwd=cwd)
     try:
         if port is not None:
             _wait_for_port(process, port, log)
