@@ -26,6 +26,7 @@ from prober.config.loader import locate
 from prober.config.machine_limits import current_limits, limit_warnings
 from prober.config.resolve import Config
 from prober.config.web_config import web_config_reader
+from prober.history.annotations import StartedMaintenance
 from prober.http_client.client import ProbeHttpClient
 from prober.http_client.timing import EventLoopLagMonitor
 from prober.logs import LogSink
@@ -154,6 +155,7 @@ class Daemon:
         await self._token_service.start(self.listening.local_url)
         self._resources.push_async_callback(self.status.close)
         await self.status.start()
+        await self._restore_annotations()
         self.metrics.configuration_loaded(time.time(), configuration.hash)
         self._runner.enable()
         self._outside.start()
@@ -298,9 +300,26 @@ class Daemon:
             stuck_reason=self._stuck_reason,
             run_once=self._runner.run_once if web.enable_run_now else None,
             reload=reloader.reload if web.enable_reload and reloader is not None else None,
+            annotations=self.status.annotations if web.enable_annotations else None,
+            start_maintenance=self._start_maintenance,
+            links=web.links,
+            route_prefix=web.route_prefix,
             allowed_hosts=web.allowed_hosts,
             is_loopback=is_loopback(web.host),
         )
+
+    def _start_maintenance(self, started: StartedMaintenance) -> None:
+        self._runner.start_maintenance(started)
+        self.status.tracker.changes[started.tenant] += 1
+
+    async def _restore_annotations(self) -> None:
+        try:
+            annotations = await self.status.annotations.load()
+        except OSError as error:
+            self._logger.warning("annotations.unreadable", error=error.strerror or str(error))
+            return
+        for started in annotations.maintenance:
+            self._runner.start_maintenance(started)
 
     def _status(self, tenant: str) -> TenantStatus:
         now = time.time()
@@ -319,7 +338,8 @@ class Daemon:
         self._watchdog.tick(health, self._stall_timeout_seconds, time.monotonic())
         self._update_service_status()
         for tenant in self._configuration.tenants:
-            if tenant.maintenance:  # few have windows, and this must not block the loop for long
+            started = self._runner.started_maintenance.get(tenant.name)
+            if tenant.maintenance or started:  # few have any: this must not block the loop
                 is_active = self._runner.maintenance(tenant.name, now).is_active
                 self.metrics.maintenance(tenant.name, is_active=is_active)
 

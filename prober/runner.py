@@ -13,6 +13,7 @@ import structlog
 
 from prober.classifier.retry_after import retry_after_seconds
 from prober.config.sections import SchedulerSettings
+from prober.history.annotations import StartedMaintenance
 from prober.maintenance import MaintenanceSchedule, MaintenanceStatus
 from prober.metrics.sink import PrometheusSink
 from prober.models import (
@@ -52,6 +53,7 @@ class ProbeRunner(EventSink):
         self.is_enabled = False
         self._probes: dict[tuple[str, str], Probe] = {}
         self._maintenance: dict[str, MaintenanceSchedule] = {}
+        self.started_maintenance: dict[str, StartedMaintenance] = {}
         self._limits: dict[str, ConcurrencyLimits] = {}
         self._deps = deps
         self._tokens = tokens
@@ -105,7 +107,14 @@ class ProbeRunner(EventSink):
 
     def maintenance(self, tenant: str, now: float) -> MaintenanceStatus:
         """Return the maintenance status of a tenant at `now` (epoch seconds)."""
-        return self._maintenance[tenant].at(now)
+        scheduled, started = self._maintenance[tenant].at(now), self.started_maintenance.get(tenant)
+        if started is None or not started.started_at <= now < started.ends_at:
+            return scheduled
+        return replace(scheduled, ends_at=max(started.ends_at, scheduled.ends_at or 0.0))
+
+    def start_maintenance(self, started: StartedMaintenance) -> None:
+        """Apply maintenance that somebody started, beside the windows of the configuration."""
+        self.started_maintenance[started.tenant] = started
 
     def on_due(self, tenant: str, probe: str, due_at: float) -> None:
         """Start a run that is due at `due_at` (as of `loop.time()`), or skip and count it."""
@@ -199,7 +208,7 @@ class ProbeRunner(EventSink):
             return
         self._apply_retry_after(result)
         result = self.annotate(result)
-        if self._maintenance[tenant.name].at(result.started_at).is_active:
+        if self.maintenance(tenant.name, result.started_at).is_active:
             result = replace(result, in_maintenance=True)
         self._sink.on_result(result)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import structlog
 
 from prober.config.resolve import Config
+from prober.history.annotations import AnnotationStore
 from prober.history.reader import HistoryReader
 from prober.history.retention import Retention
 from prober.history.schema import migrate
@@ -61,6 +62,7 @@ class StatusService:
         self.tracker = StatusTracker(configuration.tenants, time.time())
         self.history: HistoryReader | None = None
         self.last_runs: Mapping[ProbeKey, float] = {}
+        self.annotations = AnnotationStore(configuration.state_directory)
         self._intervals_seconds = {
             (tenant.name, probe.name): probe.interval_seconds
             for tenant in configuration.tenants

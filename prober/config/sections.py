@@ -16,6 +16,22 @@ _DAY_SECONDS = 86_400.0
 _MIN_HISTORY_BYTES = 8 * 1024 * 1024
 
 
+_PLACEHOLDERS = ("tenant", "environment")
+
+
+def _link_template(value: str) -> str:
+    if not re.fullmatch(r"https?://[^\s<>\"']+", value):
+        raise ValueError("write http(s)://..., such as 'https://grafana.example/?var={tenant}'")
+    for name in re.findall(r"\{([^}]*)\}", value):
+        if name not in _PLACEHOLDERS:
+            raise ValueError(f"'{{{name}}}' stands for nothing: use {{tenant}} or {{environment}}")
+    return value
+
+
+LinkName = Annotated[str, Field(min_length=1, max_length=40)]
+LinkTemplate = Annotated[str, AfterValidator(_link_template)]
+
+
 class WebSettings(StrictModel):
     """The daemon's HTTP server: pages, API, metrics and health."""
 
@@ -31,6 +47,15 @@ class WebSettings(StrictModel):
     """Allow authenticated clients to run a probe immediately."""
     enable_reload: bool = False
     """Allow authenticated clients to reload this file with `POST /-/reload`, as SIGHUP does."""
+    enable_annotations: bool = False
+    """Allow authenticated clients to add notes to incidents, to acknowledge them, and to start
+    maintenance of a tenant."""
+    links: dict[LinkName, LinkTemplate] = Field(default_factory=dict, max_length=8)
+    """Addresses of other pages on a tenant, by the names that its page shows them under, such as
+    `Grafana: https://grafana.example/d/prober-tenant?var-tenant={tenant}`. `{tenant}` and
+    `{environment}` stand for its name and environment."""
+    route_prefix: str = Field(default="", pattern=r"^(/[A-Za-z0-9._~-]+)*$", max_length=100)
+    """The path before all addresses, such as `/prober`, for a proxy that does not remove it."""
     allowed_hosts: tuple[str, ...] = ()
     """Host names that clients may use besides `localhost` and IP addresses. Requests under other
     names are rejected with 421, except for health checks. If empty: any name may be used, unless

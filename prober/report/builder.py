@@ -9,6 +9,7 @@ from functools import partial
 from itertools import pairwise
 from typing import Any
 
+from prober.history.annotations import IncidentNote
 from prober.models import Tenant
 from prober.outcomes import CLASSIFICATION, Culprit, SkipCause
 from prober.render.documents import (
@@ -209,6 +210,7 @@ def _report(
         shares=shares,
         incident_count=history.incidents.count,
         incidents=listed,
+        notes=_notes(history, listed),
         outcomes=_outcomes(total),
         skipped={cause: n for cause in SkipCause if (n := total.count(SKIPPED + cause))},
         figures=_figures(history.totals, total, objective),
@@ -257,6 +259,11 @@ def _cadence(tenant: Tenant) -> tuple[Cadence, ...]:
         Cadence(each.name, each.method, each.path, each.interval_seconds, each.timeout_seconds)
         for each in tenant.probes
     )
+
+
+def _notes(history: HistoryExtract, listed: Sequence[IncidentDocument]) -> tuple[IncidentNote, ...]:
+    known = {each.id for each in listed}
+    return tuple(note for note in history.notes if note.incident in known)
 
 
 def _failed_requests(

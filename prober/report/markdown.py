@@ -27,6 +27,7 @@ from prober.report.text import (
     describe_gaps,
     describe_incident,
     describe_listed_failures,
+    describe_note,
     describe_token_event,
     describe_vantage,
     format_check_value,
@@ -176,6 +177,12 @@ def _incidents(report: Report, zone: tzinfo) -> Iterator[str]:
         yield from ("", f"The {len(report.incidents)} longest of {report.incident_count:,}.")
     yield from ("", "First evidence of each:", "")
     yield from (f"{each.number}. {code(each.evidence)}" for each in report.incidents)
+    if report.notes:
+        yield from ("", "Notes:", "")
+    for note in report.notes:
+        text = f": {code(note.text)}" if note.text else ""
+        about = one_line(describe_note(report, note), _MOST_CHARACTERS)
+        yield f"- {format_timestamp(note.at, zone)}, {code(about)}{text}"
 
 
 def _incident(each: IncidentDocument, zone: tzinfo) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from prober.history.annotations import IncidentNote
 from prober.history.supplier_incidents import RecordedIncident
 from prober.outcomes import Culprit, Outcome, Reason, SkipCause
 from prober.render.checks import ValueRange
@@ -175,6 +176,7 @@ class Report:
     shares: tuple[CulpritShare, ...]
     incident_count: int
     incidents: tuple[IncidentDocument, ...]
+    notes: tuple[IncidentNote, ...]
     outcomes: tuple[OutcomeCount, ...]
     skipped: Mapping[SkipCause, int]
     figures: tuple[ProbeFigures, ...]

@@ -5,6 +5,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from prober.history.annotations import IncidentNote, read_annotations
 from prober.history.reader import Aggregates, HistoryReader, RetentionHorizon
 from prober.history.supplier_incidents import RecordedIncident, overlapping, read_records
 from prober.render.checks import ValueRange
@@ -49,6 +50,7 @@ class HistoryExtract:
     slow_requests: tuple[SlowRequest, ...]
     token_events: tuple[TokenEventRecord, ...]
     supplier_incidents: tuple[RecordedIncident, ...] = ()
+    notes: tuple[IncidentNote, ...] = ()
     values: tuple[ValueRange, ...] = ()
 
 
@@ -96,6 +98,7 @@ def read_history(directory: Path, tenant: str, time_range: TimeRange, now: float
         slow_requests=history.slow_requests(tenant, since, until, limit=MAX_SLOW_REQUESTS),
         token_events=tuple(each for each in reversed(events) if since <= each.at < until),
         supplier_incidents=overlapping(read_records(directory), since, until),
+        notes=read_annotations(directory).notes,
         values=history.value_ranges(tenant, first_bucket, until),
     )
 

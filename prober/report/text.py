@@ -10,6 +10,7 @@ from prober.formatting import (
     format_percent,
     format_timestamp,
 )
+from prober.history.annotations import IncidentNote
 from prober.models import CheckKind
 from prober.render.documents import TokenEventRecord
 from prober.render.text import CAUSES, CULPRIT_LABELS, REASONS
@@ -137,6 +138,13 @@ def describe_listed_failures(report: Report) -> str:
         f" {MAX_ALIKE} for each hour, probe and reason, and only a few of those that the platform"
         " is not responsible for."
     )
+
+
+def describe_note(report: Report, note: IncidentNote) -> str:
+    """Return who noted what on which incident, without the note's text."""
+    number = next((each.number for each in report.incidents if each.id == note.incident), None)
+    verb = "acknowledged by" if note.acknowledges else "note by"
+    return f"Incident {number}, {verb} {note.author}"
 
 
 def describe_vantage(vantage: Vantage) -> str:

@@ -47,6 +47,22 @@ def csrf_token(app: web.Application) -> str | None:
     return None if app[SITE].run_once is None else app[_RUN_NOW].csrf_token
 
 
+def process_token(app: web.Application) -> str:
+    """Return the CSRF token of this process."""
+    return app[_RUN_NOW].csrf_token
+
+
+def browser_objection(request: web.Request) -> str | None:
+    """Return why a browser's request is rejected, None if it is not."""
+    headers = request.headers
+    return csrf_error(
+        headers.get("Host", ""),
+        headers.get("Origin"),
+        headers.get("Sec-Fetch-Site"),
+        request.app[SITE].allowed_hosts,
+    )
+
+
 def csrf_error(
     host: str, origin: str | None, fetch_site: str | None, hosts: tuple[str, ...]
 ) -> str | None:
@@ -100,13 +116,7 @@ async def _run(request: web.Request) -> ProbeResult:
 
 
 def _authorized(request: web.Request, site: WebContext) -> tuple[str, str]:
-    headers = request.headers
-    refused = csrf_error(
-        headers.get("Host", ""),
-        headers.get("Origin"),
-        headers.get("Sec-Fetch-Site"),
-        site.allowed_hosts,
-    )
+    refused = browser_objection(request)
     if refused is not None:
         raise web.HTTPForbidden(text=refused)
     tenant, probe = request.match_info["tenant"], request.match_info["probe"]
@@ -128,13 +138,8 @@ def add_reload_route(app: web.Application) -> None:
 
 
 async def _reload(request: web.Request) -> web.Response:
-    site, headers = request.app[SITE], request.headers
-    refused = csrf_error(
-        headers.get("Host", ""),
-        headers.get("Origin"),
-        headers.get("Sec-Fetch-Site"),
-        site.allowed_hosts,
-    )
+    site = request.app[SITE]
+    refused = browser_objection(request)
     if refused is not None:
         return web.Response(status=403, text=f"{refused}\n")
     if site.reload is None:

@@ -4,7 +4,7 @@ from importlib.resources import files
 
 from aiohttp import web
 
-from prober.web import actions, api, feeds, pages, sse
+from prober.web import actions, annotate, api, feeds, pages, sse
 from prober.web.context import SITE, WebContext
 from prober.web.metrics import MetricsEndpoint
 from prober.web.middleware import AuthMiddleware
@@ -24,14 +24,29 @@ def create_app(site: WebContext, web_config: WebConfigReloader | None = None) ->
     )
     app.router.add_get("/-/healthy", _healthy)
     app.router.add_get("/-/ready", _ready)
-    for module in (feeds, pages, sse, api):
+    for module in (annotate, feeds, pages, sse, api):
         module.add_routes(app)
     actions.add_run_now_routes(app)
     actions.add_reload_route(app)
     app.router.add_static("/static/", str(files("prober.web").joinpath("static")))
     app.middlewares.append(pages.errors_as_pages)
-    AuthMiddleware(web_config or WebConfigReloader()).install(app)
-    return app
+    outer = _below_prefix(app, site) if site.route_prefix else app
+    AuthMiddleware(web_config or WebConfigReloader()).install(outer)
+    return outer
+
+
+def _below_prefix(app: web.Application, site: WebContext) -> web.Application:
+    """Return an application that has all routes of another below the route prefix."""
+    outer = web.Application(client_max_size=MAX_REQUEST_BYTES)
+    outer[SITE] = site
+
+    async def to_overview(_request: web.Request) -> web.Response:
+        raise web.HTTPFound(f"{site.route_prefix}/")
+
+    for path in ("/", site.route_prefix):
+        outer.router.add_get(path, to_overview)
+    outer.add_subapp(site.route_prefix, app)
+    return outer
 
 
 async def _healthy(request: web.Request) -> web.Response:

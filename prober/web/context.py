@@ -8,6 +8,7 @@ from typing import TypeVar
 from aiohttp import web
 
 from prober.errors import ConfigProblem
+from prober.history.annotations import AnnotationStore, StartedMaintenance
 from prober.history.reader import HistoryReader
 from prober.metrics.sink import SelfHealth
 from prober.models import ProbeResult, Tenant
@@ -54,6 +55,12 @@ class WebContext:
     allowed_hosts: tuple[str, ...] = ()
     is_loopback: bool = False
     """Whether only this machine can reach the server."""
+    annotations: AnnotationStore | None = None
+    """Notes and maintenance that clients may add; None if that is not allowed."""
+    start_maintenance: Callable[[StartedMaintenance], None] = lambda _started: None
+    links: Mapping[str, str] = field(default_factory=dict)
+    """Addresses of other pages on a tenant by their names; `{tenant}` and `{environment}` stand for
+    its name and environment."""
     route_prefix: str = ""
     """The path before all addresses, such as `/prober`; "" for none."""
     refresh_metrics: Callable[[], int] = lambda: 0

@@ -107,8 +107,9 @@ class AuthMiddleware:
 
     async def _refusal(self, request: web.Request) -> web.Response | None:
         access, resource = self._web_config.access, request.match_info.route.resource
-        route = None if resource is None else resource.canonical
         context = request.app.get(SITE)
+        prefix = "" if context is None else context.route_prefix
+        route = None if resource is None else resource.canonical.removeprefix(prefix)
         if context is not None and route not in HEALTH:
             objection = host_objection(
                 request.headers.get("Host"),

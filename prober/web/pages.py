@@ -2,17 +2,18 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from aiohttp import web
 from multidict import MultiDict
 
 from prober.outcomes import Culprit
+from prober.render.documents import TenantStatusDocument
 from prober.render.overview import overview
 from prober.render.svg import favicon_svg
-from prober.web import actions, api, live_views, overview_query, parameters, queries
+from prober.web import actions, annotate, api, live_views, overview_query, parameters, queries
 from prober.web.context import SITE
 from prober.web.parameters import BadParameterError
 from prober.web.queries import ChartPeriod, NotFoundError
@@ -90,8 +91,16 @@ async def _tenant(request: web.Request) -> web.Response:
         "tenant.html",
         tenant=page.tenant,
         page=page,
+        links=_links(site.links, document),
+        form_token=annotate.form_token(request.app),
         csrf_token=actions.csrf_token(request.app),
     )
+
+
+def _links(templates: Mapping[str, str], tenant: TenantStatusDocument) -> dict[str, str]:
+    values = {"tenant": tenant.name, "environment": tenant.environment}
+    quoted = {name: quote(value, safe="") for name, value in values.items()}
+    return {name: template.format_map(quoted) for name, template in templates.items()}
 
 
 async def _favicon(request: web.Request) -> web.Response:
@@ -151,7 +160,15 @@ async def _incident(request: web.Request) -> web.Response:
         *(("token", each.at, each) for each in detail.token_events),
     ]
     timeline.sort(key=lambda entry: entry[1])
-    return await render_page(request, "incident.html", detail=detail, timeline=timeline)
+    store = request.app[SITE].annotations
+    return await render_page(
+        request,
+        "incident.html",
+        detail=detail,
+        timeline=timeline,
+        notes=() if store is None else store.current.of(detail.incident.id),
+        form_token=annotate.form_token(request.app),
+    )
 
 
 async def _failure(request: web.Request) -> web.Response:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from prober.history.annotations import IncidentNote
 from prober.history.supplier_incidents import RecordedIncident
 from prober.models import CheckKind
 from prober.outcomes import RejectionCause, TokenEventKind
@@ -103,6 +104,15 @@ def test_the_values_of_checks_are_a_table(tmp_path: Path) -> None:
     assert "2025-03-05 00:01:00Z |" in words
     assert len(table.strip().splitlines()) == 5
     outside = re.sub(r"(`+)(?!`).*?(?<!`)\1(?!`)", "", table)
+    assert "onerror" not in outside
+
+
+def test_notes_are_listed_with_their_incident(tmp_path: Path) -> None:
+    made = morning(tmp_path)
+    note = IncidentNote(made.incidents[0].id, DAY, "alice", HOSTILE, acknowledges=True)
+    text = render_markdown(replace(made, notes=(note,)))
+    assert "`Incident 1, acknowledged by alice`: " in text
+    outside = re.sub(r"(`+)(?!`).*?(?<!`)\1(?!`)", "", text)
     assert "onerror" not in outside
 
 

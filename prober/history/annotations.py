@@ -1,0 +1,115 @@
+"""What people add to the history: notes on incidents, and maintenance that they start.
+
+They are in a small file of the state directory, beside the history: they outlive a restart, and
+reports read them. Times are in epoch seconds.
+"""
+
+import asyncio
+import json
+import os
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+FILE_NAME = "annotations.json"
+MAX_NOTES = 1000
+MAX_NOTE_CHARACTERS = 2000
+_MAX_FILE_BYTES = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentNote:
+    """A note on an incident (by its id), or its acknowledgement; the text may be empty then."""
+
+    incident: str
+    at: float
+    author: str
+    text: str
+    acknowledges: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StartedMaintenance:
+    """Maintenance of a tenant that somebody started."""
+
+    tenant: str
+    started_at: float
+    ends_at: float
+    author: str
+
+
+@dataclass(frozen=True, slots=True)
+class Annotations:
+    """All notes, the oldest first, and the last maintenance that was started of each tenant."""
+
+    notes: tuple[IncidentNote, ...] = ()
+    maintenance: tuple[StartedMaintenance, ...] = ()
+
+    def with_note(self, note: IncidentNote) -> "Annotations":
+        """Return this with one more note; of too many, the oldest are left out."""
+        return replace(self, notes=(*self.notes, note)[-MAX_NOTES:])
+
+    def with_maintenance(self, started: StartedMaintenance) -> "Annotations":
+        """Return this with other maintenance of one tenant."""
+        others = (each for each in self.maintenance if each.tenant != started.tenant)
+        return replace(self, maintenance=(*others, started))
+
+    def of(self, incident: str) -> tuple[IncidentNote, ...]:
+        """Return the notes on an incident."""
+        return tuple(note for note in self.notes if note.incident == incident)
+
+
+_ADAPTER = TypeAdapter(Annotations)
+
+
+def read_annotations(directory: Path) -> Annotations:
+    """Return what the file has; nothing if it is missing or damaged. Raises OSError."""
+    file = directory / FILE_NAME
+    try:
+        if file.stat().st_size > _MAX_FILE_BYTES:
+            return Annotations()
+        return _ADAPTER.validate_json(file.read_bytes())
+    except (FileNotFoundError, ValidationError):
+        return Annotations()
+
+
+def write_annotations(directory: Path, annotations: Annotations) -> None:
+    """Write the file, whole or not at all. Raises OSError."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file = directory / FILE_NAME
+    new = file.with_suffix(".new")
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "w") as opened:
+        json.dump(asdict(annotations), opened)
+        opened.flush()
+        os.fsync(opened.fileno())
+    new.replace(file)
+
+
+class AnnotationStore:
+    """The annotations of a running daemon; changes are written before they are known."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._lock = asyncio.Lock()
+        self.current = Annotations()
+
+    async def load(self) -> Annotations:
+        """Read the file. Raises OSError."""
+        self.current = await asyncio.to_thread(read_annotations, self._directory)
+        return self.current
+
+    async def add_note(self, note: IncidentNote) -> None:
+        """Add a note. Raises OSError."""
+        async with self._lock:
+            await self._write(self.current.with_note(note))
+
+    async def set_maintenance(self, started: StartedMaintenance) -> None:
+        """Set the maintenance of a tenant. Raises OSError."""
+        async with self._lock:
+            await self._write(self.current.with_maintenance(started))
+
+    async def _write(self, annotations: Annotations) -> None:
+        await asyncio.to_thread(write_annotations, self._directory, annotations)
+        self.current = annotations
