@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 .PHONY: $(shell sed -nE 's/^([a-z0-9-]+):.*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 help: ## list the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 demo: $(VENV)/.runtime ## see it work: a simulated platform, faults, and live verdicts
 	$(BIN)/prober demo $(DEMO)
@@ -23,6 +23,10 @@ unit: $(VENV)/.development ## run the pure tests alone, in half a minute; ARGS="
 
 e2e: $(VENV)/.development programs ## the full run alone: faults, Prometheus, Alertmanager, who is told what
 	E2E_EVERY_CELL=1 $(BIN)/pytest tests/e2e/test_alerting.py -v
+
+e2e-newest: $(VENV)/.development programs ## the full run and the rules on Prometheus 3 and Alertmanager, built by Go; says so where Go is missing
+	./.ci/build-newest-prometheus
+	PATH="$(CURDIR)/build/newest/bin:$$PATH" $(BIN)/pytest tests/e2e/test_alerting.py tests/e2e/test_cluster.py tests/e2e/test_dashboards.py tests/alerting/test_rules.py $(ARGS)
 
 faults: $(VENV)/.development programs ## every fault of network, servers and machine, each with its verdict
 	$(BIN)/pytest tests/faults -q

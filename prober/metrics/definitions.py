@@ -30,11 +30,18 @@ class MetricDefinition:
     buckets: tuple[float, ...] = ()
 
     @property
+    def unit(self) -> str:
+        """The unit in the name, as OpenMetrics wants it: its last word, empty without one."""
+        last = self.name.removesuffix("_total").rpartition("_")[2]
+        return last if last in _UNITS else ""
+
+    @property
     def owner_labels(self) -> tuple[str, ...]:
         """The labels that name the owner of a series, such as a probe; it may have none."""
         return tuple(label for label in self.labels if label in _OWNERS)
 
 
+_UNITS = frozenset({"seconds", "bytes", "ratio"})
 _OWNERS = frozenset({"tenant", "probe", "host", "reference"})
 _PROBE = ("tenant", "probe")
 _RESPONSE_BUCKETS = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0, 60.0)

@@ -43,7 +43,8 @@ def _heading(definition: MetricDefinition, *, openmetrics: bool) -> str:
         # In OpenMetrics the name of a counter family has no `_total`, only its samples have, and
         # quotes in a help text are escaped. The text format 0.0.4 does neither.
         name, text = name.removesuffix("_total"), text.replace('"', r"\"")
-    return f"# HELP {name} {text}\n# TYPE {name} {definition.kind.value}\n"
+    unit = f"# UNIT {name} {definition.unit}\n" if openmetrics and definition.unit else ""
+    return f"# HELP {name} {text}\n# TYPE {name} {definition.kind.value}\n{unit}"
 
 
 class RegistryCollector(Collector):
@@ -68,7 +69,7 @@ def _collect(family: MetricFamily) -> Metric:
     if definition.kind is MetricType.HISTOGRAM:
         return _collect_histogram(family)
     kind = CounterMetricFamily if definition.kind is MetricType.COUNTER else GaugeMetricFamily
-    metric = kind(definition.name, definition.help, labels=family.labels)
+    metric = kind(definition.name, definition.help, labels=family.labels, unit=definition.unit)
     for samples in family.samples_by_owner.values():
         if not isinstance(samples, Histogram):
             for key, value in samples.values.items():
@@ -78,7 +79,10 @@ def _collect(family: MetricFamily) -> Metric:
 
 def _collect_histogram(family: MetricFamily) -> Metric:
     metric = HistogramMetricFamily(
-        family.definition.name, family.definition.help, labels=family.labels
+        family.definition.name,
+        family.definition.help,
+        labels=family.labels,
+        unit=family.definition.unit,
     )
     for samples in family.samples_by_owner.values():
         if isinstance(samples, Histogram):

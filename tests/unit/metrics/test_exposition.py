@@ -1,5 +1,6 @@
 """The ready texts are what prometheus-client writes for the same numbers, byte for byte."""
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
@@ -152,6 +153,16 @@ def test_the_clients_own_parser_reads_every_family_and_its_help(
     assert read == {
         family.name.removesuffix("_total"): family.help for family in METRIC_DEFINITIONS
     }
+
+
+def test_openmetrics_has_the_unit_that_is_in_the_name() -> None:
+    text = metrics_after_a_day().render(True).decode()
+    units = dict(re.findall(r"^# UNIT (\S+) (\S+)$", text, re.MULTILINE))
+    assert units["prober_probe_duration_seconds"] == "seconds"
+    assert units["prober_history_size_bytes"] == "bytes"
+    assert "prober_probe_success" not in units
+    assert all(name.endswith(f"_{unit}") for name, unit in units.items())
+    assert "# UNIT" not in metrics_after_a_day().render(False).decode()
 
 
 @pytest.mark.parametrize("openmetrics", [False, True])
