@@ -346,10 +346,12 @@ def main() -> None:
     # These import this module.
     from tests.alerting import coverage_of_checks as checks  # noqa: PLC0415
     from tests.alerting import coverage_of_permissions as permissions  # noqa: PLC0415
+    from tests.alerting import coverage_of_references as references  # noqa: PLC0415
 
     sections = (
         checks.section(checks.measured_checks()),
         permissions.section(permissions.measured_permissions()),
+        references.section(references.measured_references()),
     )
     PAGE.write_text(page(cells, "\n\n".join(sections)))
 
