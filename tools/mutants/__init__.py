@@ -1,0 +1,1 @@
+"""Mutation tests of the pure packages: tests that notice no change of the code are missing."""
