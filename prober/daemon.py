@@ -10,7 +10,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from types import MappingProxyType
 
@@ -32,7 +32,7 @@ from prober.http_client.timing import EventLoopLagMonitor
 from prober.logs import LogSink
 from prober.metrics.otlp import OtlpPusher
 from prober.metrics.sink import PrometheusSink
-from prober.models import TransportOptions
+from prober.models import TransportOptions, Verdict
 from prober.monitors import OutsideMonitor
 from prober.probe import ProbeDeps
 from prober.reload import LoadConfig, Reloader
@@ -244,7 +244,7 @@ class Daemon:
             self._client,
             classify,
             time.time,
-            asyncio.to_thread,
+            one_at_a_time(),
             permissions=self._permissions,
             pacing=Pacing(asyncio.sleep, time.monotonic),
         )
@@ -365,6 +365,21 @@ class Daemon:
 def _transports(configuration: Config) -> Iterator[TransportOptions]:
     yield from (tenant.transport for tenant in configuration.tenants)
     yield configuration.outside_transport
+
+
+def one_at_a_time() -> Callable[[Callable[[], Verdict]], Awaitable[Verdict]]:
+    """Return what classifies large bodies in a thread, one after another.
+
+    The JSON parser does not give up the interpreter while it reads a body: with several of them,
+    the event loop would have to wait until all of them were read.
+    """
+    turn = asyncio.Semaphore()
+
+    async def classify_in_thread(work: Callable[[], Verdict]) -> Verdict:
+        async with turn:
+            return await asyncio.to_thread(work)
+
+    return classify_in_thread
 
 
 def _create_metrics(configuration: Config) -> PrometheusSink:

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -37,6 +37,7 @@ from prober.http_client.errors import (
     proxy_auth_failure,
 )
 from prober.http_client.kernel_timing import StampingEnabled
+from prober.http_client.loop_budget import LoopBudget
 from prober.http_client.protocol import (
     BodyCorruptError,
     LimitedBodyReader,
@@ -184,11 +185,20 @@ class _Done:
     certificate: PresentedCertificate | None = None
 
 
+@dataclass(slots=True)
+class _Partial:
+    """The response of an attempt as far as it was received, and the budget for reading it."""
+
+    budget: LoopBudget
+    response: Response | None = None
+
+
 class ProbeHttpClient:
     """Holds the sessions of all tenants; use as an asynchronous context manager."""
 
     def __init__(self, loop_lag: EventLoopLagMonitor) -> None:
         self._loop_lag = loop_lag
+        self._budget = LoopBudget()
         self._resolver = ThreadResolver()
         self._proxies = ProxyResolver()
         self._contexts: dict[TransportOptions, ssl.SSLContext] = {}
@@ -281,6 +291,8 @@ class ProbeHttpClient:
             self._users[session] -= 1
             if session in self._retired:
                 await self._close_when_idle(session)
+        if done.response is not None:
+            done.response = await self._budget.run(partial(_redacted, done.response, redactor))
         return self._build_exchange(request, redactor, done)
 
     def _secrets_of(self, proxy: str | None) -> tuple[SecretStr, ...]:
@@ -318,13 +330,13 @@ class ProbeHttpClient:
                 needs_new_connection=stale_connection_retries > 0,
             )
             attempt.via_proxy = proxy is not None
-            partial: list[Response] = []
+            received = _Partial(self._budget)
             try:
-                response = await _send(session, request, probe, proxy, limits, partial)
+                response = await _send(session, request, probe, proxy, limits, received)
             except asyncio.CancelledError:
                 raise
             except Exception as error:  # noqa: BLE001 -- whatever it was becomes a verdict
-                done = _failed(attempt, error, partial)
+                done = _failed(attempt, error, received)
             else:
                 progress = AttemptProgress("wait", proxy is not None)
                 done = _Done(attempt, response, proxy_auth_failure(response.status, progress))
@@ -337,13 +349,13 @@ class ProbeHttpClient:
         return done
 
     def _build_exchange(self, request: Request, redactor: Redactor, done: _Done) -> HttpExchange:
-        attempt, response, failure = done.attempt, done.response, done.failure
+        attempt, failure = done.attempt, done.failure
         return HttpExchange(
             method=request.method,
             url=redactor.remembered(request.url),
             total_seconds=done.total_seconds,
             phases=phases_of(attempt.timing, done.total_seconds),
-            response=None if response is None else _redacted(response, redactor),
+            response=done.response,
             failure=None
             if failure is None
             else Failure(failure.kind, one_line(failure.detail, _DETAIL_CHARACTERS, redactor)),
@@ -452,14 +464,14 @@ def failed_before_send(
     return HttpExchange(request.method, url, 0.0, failure=Failure(kind, detail), redactor=redactor)
 
 
-def _failed(attempt: Attempt, error: Exception, partial: list[Response]) -> _Done:
+def _failed(attempt: Attempt, error: Exception, received: _Partial) -> _Done:
     """Return an attempt that ended by `error`, with the response as far as it was received."""
     timing = attempt.timing
     failure = map_exception(error, AttemptProgress(timing.phase, attempt.via_proxy))
     if isinstance(error, aiohttp.ClientHttpProxyError):
-        partial.append(_proxy_response(error))
+        received.response = received.response or _proxy_response(error)
     is_stale = timing.reused and not attempt.has_response_bytes and is_disconnect(error)
-    return _Done(attempt, partial[0] if partial else None, failure, is_stale)
+    return _Done(attempt, received.response, failure, is_stale)
 
 
 def _proxy_response(error: aiohttp.ClientHttpProxyError) -> Response:
@@ -474,7 +486,7 @@ async def _send(
     probe: Probe,
     proxy: str | None,
     limits: aiohttp.ClientTimeout,
-    partial: list[Response],
+    received: _Partial,
 ) -> Response:
     headers = list(request.headers)
     if request.authorization is not None:
@@ -489,9 +501,9 @@ async def _send(
         timeout=limits,
     )
     head = Response(answer.status, tuple(answer.headers.items()), b"")
-    partial.append(head)
+    received.response = head
     try:
-        return await _read(answer, head, probe.max_response_bytes)
+        return await _read(answer, head, probe.max_response_bytes, received.budget)
     finally:
         _release_connection(answer, probe.connection)
 
@@ -521,11 +533,15 @@ def _remaining_limits(probe: Probe, used_seconds: float) -> aiohttp.ClientTimeou
     return _limits.__wrapped__(total_seconds, probe.connect_timeout_seconds)
 
 
-async def _read(response: aiohttp.ClientResponse, head: Response, limit_bytes: int) -> Response:
+async def _read(
+    response: aiohttp.ClientResponse, head: Response, limit_bytes: int, budget: LoopBudget
+) -> Response:
     codings = content_codings(response.headers.getall("Content-Encoding", ()))
     body = LimitedBodyReader(codings, limit_bytes)
     while chunk := await response.content.readany():
-        if not body.feed(chunk):
+        # To decode a chunk may take long, however short it is; else it is only appended.
+        goes_on = await budget.run(partial(body.feed, chunk)) if codings else body.feed(chunk)
+        if not goes_on:
             response.close()
             break
     content, whole = body.finish()

@@ -50,6 +50,11 @@ async def a_handler() -> tuple[LimitedResponseHandler, Wire]:
     return handler, wire
 
 
+async def all_passed_on(handler: LimitedResponseHandler) -> None:
+    while handler._pending:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+
+
 HONEST = {
     "an answer": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}",
     "some interim answers": INTERIM * MAX_INTERIM_RESPONSES,
@@ -69,6 +74,7 @@ async def test_what_is_within_bounds_is_passed_on(data: bytes) -> None:
     handler, wire = await a_handler()
     for start in range(0, len(data), 65_536):
         handler.data_received(data[start : start + 65_536])
+        await all_passed_on(handler)
     assert handler.exception() is None
     assert not wire.hung_up
 
@@ -77,9 +83,44 @@ async def test_what_is_within_bounds_is_passed_on(data: bytes) -> None:
 async def test_what_is_beyond_them_is_hung_up_on(data: bytes) -> None:
     handler, wire = await a_handler()
     handler.data_received(data)
+    await all_passed_on(handler)
     assert "more than" in str(handler.exception())
     assert wire.hung_up
     assert len(handler) < 1000  # heads that wait to be read
+
+
+async def test_much_is_passed_on_in_turns_and_in_order() -> None:
+    handler, _ = await a_handler()
+    body = bytes(range(256)) * 4096
+    chunks = b"".join(b"8\r\n%b\r\n" % body[n : n + 8] for n in range(0, len(body), 8))
+    handler.data_received(CHUNKED)
+    message, reader = await handler.read()
+    assert message.code == 200
+    handler.data_received(chunks[:90_001])
+    assert handler._pending
+    assert handler.should_close
+    handler.data_received(chunks[90_001:] + b"0\r\n\r\n")
+    assert await reader.read() == body
+    assert not handler._pending
+    assert not handler.should_close
+
+
+async def test_what_waits_for_its_turn_is_passed_on_when_the_connection_ends() -> None:
+    handler, _ = await a_handler()
+    handler.data_received(b"HTTP/1.1 200 OK\r\n\r\n")
+    _, reader = await handler.read()
+    handler._pending += b"x" * 9000
+    handler.data_received(b"y")
+    handler.connection_lost(None)
+    assert await reader.read() == b"x" * 9000 + b"y"
+
+
+async def test_nothing_is_passed_on_once_hung_up() -> None:
+    for end in (LimitedResponseHandler.close, LimitedResponseHandler.abort):
+        handler, _ = await a_handler()
+        handler._pending += b"x" * 9000
+        end(handler)
+        assert not handler._pending
 
 
 async def test_each_answer_of_a_connection_counts_anew() -> None:

@@ -1,0 +1,36 @@
+"""Shares the event loop among responses that take long to read.
+
+Each step is short. But when the responses of many tenants come at once, all of their steps would be
+done in one iteration of the loop, and whatever else is due would wait for the last of them.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+_T = TypeVar("_T")
+MAX_STEPS_SECONDS = 0.02
+"""Processor time of steps in one iteration of the event loop; further ones wait for the next."""
+
+
+class LoopBudget:
+    """Lets steps run one after another, and the event loop do other work in between."""
+
+    def __init__(self) -> None:
+        self._spent_seconds = 0.0
+
+    async def run(self, step: Callable[[], _T]) -> _T:
+        """Return what a step returns, once there is time for it; raises what it raises."""
+        while self._spent_seconds >= MAX_STEPS_SECONDS:  # noqa: ASYNC110 -- reset by the loop
+            await asyncio.sleep(0)
+        if not self._spent_seconds:
+            asyncio.get_running_loop().call_soon(self._reset)
+        began = time.thread_time()
+        try:
+            return step()
+        finally:
+            self._spent_seconds += max(time.thread_time() - began, 1e-9)
+
+    def _reset(self) -> None:
+        self._spent_seconds = 0.0
