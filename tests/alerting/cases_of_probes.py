@@ -566,12 +566,12 @@ PLATFORM_DOWN = 'ALERTS{alertname="ProberPlatformDown",alertstate="firing",job="
 OF_BUDGETS = (
     Case(
         "ProberErrorBudgetBurnsSlowly",
-        "an hour's outage that paged, and two failures the next day",
+        "an hour's outage that paged, and two failures seven hours later",
         {
-            SERVER_ERROR: "0x120 0.5+0.5x119 60x2160 61 62x600",
-            PLATFORM_DOWN: "_x125 1x128 _x3000",
+            SERVER_ERROR: "0x20 0.5+0.5x119 60x840 61 62x300",
+            PLATFORM_DOWN: "_x25 1x128 _x1000",
         },
-        until="24h",
+        until="10h",
     ),
     Case(
         "ProberErrorBudgetBurnsFast",

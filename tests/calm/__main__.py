@@ -49,7 +49,7 @@ def main() -> int:
     causes = [
         cause
         for cause in world.CAUSES
-        if start <= _time(cause.begins_at) < _time(cause.ends_at) <= end
+        if start <= _time(cause.begins_at) and _time(cause.ends_at) <= end
     ]
     return report(sent, causes)
 
@@ -109,13 +109,20 @@ def _world_version() -> str:
 
 
 def report(sent: Sequence[Sent], causes: Sequence[Cause]) -> int:
-    """Print notifications by cause; return the exit status."""
+    """Print notifications by cause; return the exit status.
+
+    `causes` are those that must be notified; a notification may have another one that was there
+    before or after these days.
+    """
     say = Console(width=160, highlight=False).print
     by_cause: dict[Cause, list[Sent]] = {cause: [] for cause in causes}
     false: list[Sent] = []
     for each in sent:
-        cause = _cause_of(each, causes)
-        (false if cause is None else by_cause[cause]).append(each)
+        cause = _cause_of(each)
+        if cause is None:
+            false.append(each)
+        elif cause in by_cause:
+            by_cause[cause].append(each)
     say(f"{'cause':52} {'notifications':>13} {'delay':>9}  alerts")
     for cause, found in by_cause.items():
         delay = f"{(found[0].at - _time(cause.begins_at)) / 60:.0f} min" if found else "-"
@@ -132,12 +139,12 @@ def report(sent: Sequence[Sent], causes: Sequence[Cause]) -> int:
     return int(bool(false or missed or twice))
 
 
-def _cause_of(sent: Sent, causes: Sequence[Cause]) -> Cause | None:
+def _cause_of(sent: Sent) -> Cause | None:
     names = {each["alertname"] for each in sent.alerts}
     return next(
         (
             cause
-            for cause in causes
+            for cause in world.CAUSES
             if names <= set(cause.alerts)
             and _time(cause.begins_at) <= sent.at <= _time(cause.ends_at + GRACE_MINUTES)
         ),
