@@ -52,7 +52,7 @@ def evaluate(
     allowed = _allot([len(each) for each in found])
     # The worst are chosen, and shown in the order of the response.
     return tuple(
-        measured.result
+        measured.result()
         for each, limit in zip(found, allowed, strict=True)
         for measured in _worst(each, limit)
     )
@@ -128,11 +128,34 @@ def _evidence(failures: Sequence[CheckResult]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Measured:
-    """A result and how bad it is: the greater of two tuples is the worse one."""
+    """A value, whether its limits are broken, and where it was found.
 
-    result: CheckResult
-    badness: tuple[bool, float]
+    Of two with the same check, the one with the greater `badness` is the worse one.
+    """
+
+    check: Check
+    parts: Sequence[str]
     position: int
+    value: "_Value"
+    failed: bool
+
+    @property
+    def item(self) -> str:
+        """The item's name."""
+        return one_line("/".join(self.parts), ITEM_CHARACTERS)
+
+    @property
+    def badness(self) -> tuple[bool, float]:
+        """How bad it is."""
+        return self.failed, _badness(self.check, self.value.number)
+
+    def result(self) -> CheckResult:
+        """Return the result; its message is made only for what is kept."""
+        number = self.value.number
+        if self.value.text is not None and self.check.has_limits:
+            number = float(not self.failed)
+        message = _message(self.check, self.parts, self.value, failed=self.failed)
+        return CheckResult(self.check, self.item, number, self.failed, message)
 
 
 def _allot(wanted: Sequence[int]) -> list[int]:
@@ -163,7 +186,7 @@ def _results(check: Check, document: object, now: float, redactor: Redactor) -> 
     for position, element in enumerate(elements[:MAX_ELEMENTS]):
         parts = _name_parts(check, element, position, redactor)
         measured = _measure(check, element, parts, position, now)
-        name = measured.result.item
+        name = measured.item
         # Two elements may have one name: it can be in an exposition only once.
         if name not in by_name or by_name[name].badness < measured.badness:
             by_name[name] = measured
@@ -233,13 +256,7 @@ def _measured(
         failed = check.has_limits and not (check.is_optional and value is _ABSENT)
     else:
         failed = _breaks_limits(check, value, now)
-    number = value.number
-    if value.text is not None and check.has_limits:
-        number = float(not failed)
-    message = _message(check, parts, value, failed=failed)
-    item = one_line("/".join(parts), ITEM_CHARACTERS)
-    result = CheckResult(check, item, number, failed, message)
-    return _Measured(result, (failed, _badness(check, value.number)), position)
+    return _Measured(check, parts, position, value, failed)
 
 
 def _badness(check: Check, number: float | None) -> float:

@@ -38,6 +38,10 @@ def failing(culprit: str, probe: str = "datasets", instance: str = "a") -> str:
     return series("prober_probe_consecutive_failures", probe, instance, culprit=culprit)
 
 
+def check_failed(check: str) -> str:
+    return series("prober_probe_check_failed", culprit="tenant", check=check, severity="ticket")
+
+
 def token(state: str) -> str:
     return series("prober_token_state", None, state=state)
 
@@ -94,6 +98,21 @@ CASES = (
         {token("rejected"): "1", failing("credential", "sources"): "3"},
         "✗ credential",
         "· paused (token rejected)",
+    ),
+    Case(
+        "a failed check is named, though no request failed",
+        {check_failed("sync-age"): "1", check_failed("mailboxes"): "1"},
+        *["✗ tenant's set-up"] * 2,
+    ),
+    Case(
+        "of a failed check and a failed request, that of most probes",
+        {
+            check_failed("sync-age"): "1",
+            failing("platform", "sources"): "1",
+            failing("platform", "projects"): "1",
+        },
+        "✗ platform",
+        "✗ tenant's set-up",
     ),
     Case("no token at all is the prober's", {token("missing"): "1"}, "! prober", OK),
     Case(

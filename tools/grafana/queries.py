@@ -63,9 +63,12 @@ def _of_probes(by: str, scope: str) -> list[str]:
 
 
 def _of_failures(by: str, scope: str) -> list[str]:
+    # A failed check is no failure of the request, and has a gauge of its own.
     return [
         f"count by ({by}, culprit)"
-        f' (prober_probe_consecutive_failures{{{scope}, culprit="{culprit}"}} > 0)'
+        f' (prober_probe_consecutive_failures{{{scope}, culprit="{culprit}"}} > 0'
+        f" or max without (check, severity)"
+        f' (prober_probe_check_failed{{{scope}, culprit="{culprit}"}} == 1))'
         f" * {_PROBE_WEIGHT} + {code}"
         for culprit, code in CULPRIT_CODES.items()
     ]

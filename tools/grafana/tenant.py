@@ -56,6 +56,7 @@ def tenant() -> Dashboard:
         [
             Row("", [*_glance(), _probes(), alerts(of_tenant_or_all, (9, 9)), _runs(), _reasons()]),
             Row("Latency", latency()),
+            Row("Values in responses", [_failed_checks(), _values(), _ages()]),
             Row("Token and responses", [_token(), _token_events(), _codes()]),
         ],
     )
@@ -170,6 +171,55 @@ def _reasons() -> AnyPanel:
         ],
         _HALF,
         "-Runs",
+    )
+
+
+def _failed_checks() -> AnyPanel:
+    failed = f"max by (job, probe, check, culprit) (prober_probe_check_failed{{{PROBE}}}) == 1"
+    return listing(
+        About(
+            "Failed checks",
+            "The platform responds, and a value in its response is beyond its limit.",
+            ("ProberCheckFailing",),
+            nothing="No check fails.",
+        ),
+        [Query(failed, "failed")],
+        [
+            Column("culprit", "Responsible", CULPRIT),
+            Column("probe", "Probe"),
+            Column("check", "Check"),
+            Column("failed", "Failed", COUNT, hidden=True),
+        ],
+        _THIRD,
+        "Probe",
+    )
+
+
+def _values() -> AnyPanel:
+    return lines(
+        About(
+            "Values",
+            "What checks read in responses: counts, ratios, and 1 or 0 for true or false.",
+            ("ProberQuotaNearlyUsedUp", "ProberModelRatingDrops"),
+        ),
+        [
+            Query(
+                f"max by (probe, check, item) (prober_probe_value{{{PROBE}}})",
+                "{{probe}} {{check}} {{item}}",
+            )
+        ],
+        _THIRD,
+        "none",
+    )
+
+
+def _ages() -> AnyPanel:
+    at = f"max by (probe, check, item) (prober_probe_value_timestamp_seconds{{{PROBE}}})"
+    return lines(
+        About("Ages", "How old the timestamps are that checks read in responses."),
+        [Query(f"time() - {at}", "{{probe}} {{check}} {{item}}")],
+        _THIRD,
+        "s",
     )
 
 
