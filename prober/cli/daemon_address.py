@@ -48,6 +48,16 @@ def daemon_url(config_file: Path, environ: Mapping[str, str]) -> str:
     return saved_url(config_file, environ) or _configured_url(config_file, environ)
 
 
+def existing_state(directory: Path, config_file: Path, services: Path = Path("/var/lib")) -> Path:
+    """Return the state directory to read: the configured one, or that of the service.
+
+    systemd gives a service its directory by a variable that commands typed by hand do not have. It
+    is taken only if the other one does not exist. The service is named like the file.
+    """
+    service = services / config_file.stem
+    return service if not directory.exists() and service.is_dir() else directory
+
+
 def _configured_url(config_file: Path, environ: Mapping[str, str]) -> str:
     # Late, since a daemon that has saved its address is found without all of this.
     from prober.config.addresses import listen_address  # noqa: PLC0415

@@ -3,13 +3,14 @@
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import tzinfo
 from pathlib import Path
 from types import MappingProxyType
 
 import click
 
+from prober.cli.daemon_address import existing_state
 from prober.cli.options import choose_tenant, config_option, json_text
 from prober.cli.pdf import print_pdf
 from prober.cli.vantage import read_vantage
@@ -113,7 +114,7 @@ def report_command(  # noqa: PLR0913 -- one argument for each option
     if every is (tenant is not None):
         raise click.UsageError("write the name of a tenant, or --all")
     chosen_format = _format(format_name, output)
-    configuration, now, vantage = load(config_file), time.time(), read_vantage(location)
+    configuration, now, vantage = _load(config_file), time.time(), read_vantage(location)
     span = _time_range(since, until, zone_name, now)
     if tenant is None:
         fleet = _fleet_report(configuration, span, FleetContext(now, zone_name, vantage))
@@ -240,6 +241,13 @@ def _time_range(since: str, until: str, zone_name: str, now: float) -> TimeRange
         return time_range(first, last, now)
     except ValueError as error:
         raise click.BadParameter(f"the span {error}", param_hint="--since, --until") from error
+
+
+def _load(config_file: Path) -> Config:
+    """Return the configuration, with the state directory that there is."""
+    configuration = load(config_file)
+    directory = existing_state(configuration.state_directory, config_file)
+    return replace(configuration, state_directory=directory)
 
 
 def _parse_time(option: str, text: str, now: float, zone: tzinfo) -> float:

@@ -26,6 +26,7 @@ from tests.benchmarks import (
     real_pace,
     schedule_delay,
     size,
+    start,
     timing_accuracy,
 )
 from tests.benchmarks.blackbox import blackbox_version
@@ -35,7 +36,9 @@ from tests.conventions.test_docs import PERFORMANCE, with_bench_table
 
 Measure = Callable[[Path, bool], list[Figure]]
 
-_MEASURED = (cpu_per_probe, real_pace, timing_accuracy, schedule_delay, size, history_size)
+_MEASURED = (
+    cpu_per_probe, real_pace, timing_accuracy, schedule_delay, size, history_size, start,
+)  # fmt: skip
 MODULES: Mapping[str, Measure] = {
     "cpu": cpu_per_probe.measure,
     "pace": real_pace.measure,
@@ -43,6 +46,7 @@ MODULES: Mapping[str, Measure] = {
     "punctuality": schedule_delay.measure,
     "size": size.measure,
     "history": history_size.measure,
+    "start": start.measure,
 }
 
 

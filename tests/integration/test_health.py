@@ -11,7 +11,7 @@ import pytest
 import trustme
 from click.testing import CliRunner, Result
 
-from prober.cli.daemon_address import local_url
+from prober.cli.daemon_address import existing_state, local_url
 from prober.cli.main import main
 from prober.state_directory import StateDirectory
 
@@ -209,3 +209,13 @@ def test_tls_may_have_been_turned_on_since_the_address_was_saved(tmp_path: Path)
 )
 def test_a_daemon_is_found_where_it_listens(host: str, url: str) -> None:
     assert local_url(host, 9824) == url
+
+
+def test_a_command_typed_by_hand_finds_the_state_of_the_service(tmp_path: Path) -> None:
+    mine, services, file = tmp_path / "mine", tmp_path / "lib", tmp_path / "prober.yaml"
+    assert existing_state(mine, file, services) == mine  # there is none: the message names this
+    (services / "prober").mkdir(parents=True)
+    assert existing_state(mine, file, services) == services / "prober"
+    assert existing_state(mine, tmp_path / "other.yaml", services) == mine
+    mine.mkdir()
+    assert existing_state(mine, file, services) == mine

@@ -1,0 +1,49 @@
+"""What it costs to start a command: CPU seconds, nearly all of them for imports."""
+
+import resource
+import subprocess
+from pathlib import Path
+
+from tests.benchmarks.results import Figure
+from tests.programs import PROBER
+
+GROUP = "start"
+_MOST_CPU_SECONDS = 0.6
+CONFIGURATION = """\
+state: {directory: state}
+web: {listen: "127.0.0.1:0"}
+tenants:
+  - {name: lab, base_url: "http://127.0.0.1:1/x", token: {env: PATH}, probes: [datasets]}
+"""
+
+
+def measure(directory: Path, quick: bool) -> list[Figure]:
+    """Return the least of several starts of each command: others share the machine."""
+    file = directory / "start.yaml"
+    file.write_text(CONFIGURATION)
+    configured = ["--config", str(file)]
+    commands = {
+        "prober --help": ["--help"],
+        "prober health, without a daemon": ["health", *configured],
+        "prober validate": ["validate", str(file)],
+        "prober probe": ["probe", "lab", *configured],
+    }
+    times = 1 if quick else 5
+    return [
+        Figure(
+            GROUP,
+            name,
+            min(cpu_seconds([PROBER, *arguments]) for _ in range(times)),
+            "CPU s",
+            _MOST_CPU_SECONDS,
+        )
+        for name, arguments in commands.items()
+    ]
+
+
+def cpu_seconds(command: list[str]) -> float:
+    """Return what a command takes of the processor, in user and system mode."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(command, check=False, capture_output=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
