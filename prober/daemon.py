@@ -36,6 +36,7 @@ from prober.models import TransportOptions, Verdict
 from prober.monitors import OutsideMonitor
 from prober.probe import ProbeDeps
 from prober.reload import LoadConfig, Reloader
+from prober.report.page import recent_report_html
 from prober.runner import ProbeRunner
 from prober.scheduler.scheduler import HEARTBEAT_SECONDS, Scheduler
 from prober.scheduler.stall import stall_timeout_seconds
@@ -302,10 +303,21 @@ class Daemon:
             reload=reloader.reload if web.enable_reload and reloader is not None else None,
             annotations=self.status.annotations if web.enable_annotations else None,
             start_maintenance=self._start_maintenance,
+            report=self._report if self._configuration.history.enabled else None,
             links=web.links,
             route_prefix=web.route_prefix,
             allowed_hosts=web.allowed_hosts,
             is_loopback=is_loopback(web.host),
+        )
+
+    def _report(self, tenant: str, seconds: float) -> str:
+        configuration = self._configuration
+        return recent_report_html(
+            configuration.state_directory,
+            self._runner.tenants[tenant],
+            seconds,
+            time.time(),
+            configuration.history.retention_seconds,
         )
 
     def _start_maintenance(self, started: StartedMaintenance) -> None:

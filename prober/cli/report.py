@@ -13,7 +13,6 @@ import click
 from prober.cli.daemon_address import existing_state
 from prober.cli.options import choose_tenant, config_option, json_text
 from prober.cli.pdf import print_pdf
-from prober.cli.vantage import read_vantage
 from prober.config.loader import load
 from prober.config.resolve import Config
 from prober.errors import HistoryError, ReportChangedError
@@ -33,6 +32,7 @@ from prober.report.markdown import render_markdown
 from prober.report.models import PeriodFigures, Report
 from prober.report.query import HistoryExtract, read_figures, read_history
 from prober.report.time_range import TimeRange, parse_time, parse_time_zone, time_range
+from prober.report.vantage import read_vantage
 
 FORMATS = ("md", "html", "json", "pdf")
 _BY_SUFFIX: Mapping[str, str] = MappingProxyType(

@@ -6,8 +6,10 @@ it, everything can be read.
 """
 
 import json
+import shlex
 from collections.abc import Mapping
 from datetime import UTC, datetime, tzinfo
+from typing import Any
 
 from markupsafe import Markup, escape
 
@@ -96,6 +98,17 @@ def waterfall_element(
     return Markup(  # noqa: S704 -- foreign text in it was escaped
         f'<div class="waterfall" role="img" aria-label="{escape(label)}">{"".join(rows)}</div>'
     )
+
+
+def curl_command(document: Mapping[str, Any]) -> str:
+    """Return a request as a command of curl; the token is a variable, and stays a secret."""
+    request = document["request"]
+    method = str(request["method"])
+    parts = ["curl", "--include"]
+    if method != "GET":
+        parts += ["--request", shlex.quote(method)]
+    header = '"Authorization: Bearer $TOKEN"'  # in double quotes: the shell fills it in
+    return " ".join([*parts, "--header", header, shlex.quote(str(request["url"]))])
 
 
 def _time(timestamp: float, form: str, text: str) -> Markup:

@@ -58,6 +58,8 @@ class WebContext:
     annotations: AnnotationStore | None = None
     """Notes and maintenance that clients may add; None if that is not allowed."""
     start_maintenance: Callable[[StartedMaintenance], None] = lambda _started: None
+    report: Callable[[str, float], str] | None = None
+    """Makes the HTML report of the last seconds of a tenant, in a thread; may raise OSError."""
     links: Mapping[str, str] = field(default_factory=dict)
     """Addresses of other pages on a tenant by their names; `{tenant}` and `{environment}` stand for
     its name and environment."""

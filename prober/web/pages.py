@@ -14,11 +14,13 @@ from prober.render.documents import TenantStatusDocument
 from prober.render.overview import overview
 from prober.render.svg import favicon_svg
 from prober.web import actions, annotate, api, live_views, overview_query, parameters, queries
+from prober.web.compression import packed_response
 from prober.web.context import SITE
 from prober.web.parameters import BadParameterError
 from prober.web.queries import ChartPeriod, NotFoundError
 from prober.web.rendering import TENANTS, render_page
 
+REPORT_RANGES: Mapping[str, float] = {"24h": 86_400.0, "7d": 7 * 86_400.0, "30d": 30 * 86_400.0}
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _NEW_TENANT_SECONDS = 2 * 3600.0
 
@@ -27,6 +29,7 @@ def add_routes(app: web.Application) -> None:
     """Add the pages."""
     app.router.add_get("/", _overview)
     app.router.add_get("/tenants/{tenant}", _tenant)
+    app.router.add_get("/tenants/{tenant}/report", _report)
     app.router.add_get("/incidents", _incidents)
     app.router.add_get("/incidents/{incident}", _incident)
     app.router.add_get("/failures/{number}", _failure)
@@ -92,6 +95,7 @@ async def _tenant(request: web.Request) -> web.Response:
         tenant=page.tenant,
         page=page,
         links=_links(site.links, document),
+        reports=() if site.report is None else tuple(REPORT_RANGES),
         form_token=annotate.form_token(request.app),
         csrf_token=actions.csrf_token(request.app),
     )
@@ -101,6 +105,24 @@ def _links(templates: Mapping[str, str], tenant: TenantStatusDocument) -> dict[s
     values = {"tenant": tenant.name, "environment": tenant.environment}
     quoted = {name: quote(value, safe="") for name, value in values.items()}
     return {name: template.format_map(quoted) for name, template in templates.items()}
+
+
+async def _report(request: web.Request) -> web.Response:
+    site, tenant = request.app[SITE], request.match_info["tenant"]
+    queries.probe_names(site, tenant)
+    range_name = request.query.get("range", queries.DEFAULT_RANGE)
+    if range_name not in REPORT_RANGES:
+        raise BadParameterError(f"range: must be one of {', '.join(REPORT_RANGES)}")
+    make = site.report
+    if make is None:
+        raise NotFoundError("there is no report: the history is disabled (history.enabled)")
+    seconds = REPORT_RANGES[range_name]
+    html = await site.in_thread(lambda: make(tenant, seconds).encode())
+    response = await packed_response(request, lambda: html, "text/html")
+    # A file, and no page: the policy of pages would forbid its style.
+    name = f"{tenant}-{range_name}.html"
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
 
 
 async def _favicon(request: web.Request) -> web.Response:

@@ -57,6 +57,7 @@ def _register_filters(environment: jinja2.Environment) -> None:
             "max_latency": svg.max_latency,
             "latency_label": svg.latency_label,
             "chart": elements.chart_element,
+            "curl": elements.curl_command,
             "by_key": value_lines.by_key,
             "value_line": lambda series, span: value_lines.value_line_svg(series, *span),
             "state": tenant_state,

@@ -45,17 +45,24 @@ def tenant_name(number: int) -> str:
 class Fleet:
     """Some tenants that have run for a day; `record` lets something happen."""
 
-    def __init__(self, size: int, directory: Path | None = None, *, probes: int = 5) -> None:
-        names = PROBES[:probes]
+    def __init__(
+        self,
+        size: int,
+        directory: Path | None = None,
+        *,
+        probes: int = 5,
+        names: tuple[str, ...] = (),
+    ) -> None:
+        probe_names, tenant_names = PROBES[:probes], names or tuple(map(tenant_name, range(size)))
         self.tenants: dict[str, Tenant] = {
-            tenant_name(number): replace(
-                a_tenant(tenant_name(number), *map(a_probe, names)),
+            tenant_names[number]: replace(
+                a_tenant(tenant_names[number], *map(a_probe, probe_names)),
                 environment=ENVIRONMENTS[number % len(ENVIRONMENTS)],
                 labels={"team": TEAMS[number % len(TEAMS)]},
             )
             for number in range(size)
         }
-        self.probes = names
+        self.probes = probe_names
         every = tuple(self.tenants.values())
         self.now: Callable[[], float] = time.time
         self.directory = directory
@@ -79,7 +86,7 @@ class Fleet:
         )
         self._restore_a_day()
         for number, name in enumerate(self.tenants):
-            for at in range(len(names)):
+            for at in range(len(self.probes)):
                 self.succeed(name, at, server=0.08 + (number * 37 % 90) / 400)
 
     def succeed(self, tenant: str, probe: int = 0, server: float = 0.1) -> None:

@@ -111,7 +111,9 @@ async def test_everything_that_is_served_to_programs_is_described(tmp_path: Path
     async with served(site) as client:
         described = (await asked(client, "/api/v1/openapi.json"))["paths"]
     pages = {"/", "/tenants/{tenant}", "/incidents", "/incidents/{incident}", "/failures/{number}"}
+    pages |= {"/tenants/{tenant}/report"}
     forms = {"/tenants/{tenant}/probes/{probe}/run"}
+    forms |= {"/incidents/{incident}/notes", "/tenants/{tenant}/maintenance"}
     routes = {
         (route.method.lower(), route.resource.canonical)
         for route in create_app(site).router.routes()

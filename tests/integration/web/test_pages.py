@@ -66,6 +66,25 @@ async def test_incidents_are_folded(tmp_path: Path) -> None:
     assert "network path" in text
 
 
+async def test_a_report_is_a_file(tmp_path: Path) -> None:
+    site = Installation(tmp_path).site()
+
+    def make(tenant: str, seconds: float) -> str:
+        return f"{tenant}, {seconds:.0f} s"
+
+    async with served(replace(site, report=make)) as client:
+        assert "/tenants/acme/report?range=30d" in await page(client, "/tenants/acme")
+        async with client.get("/tenants/acme/report?range=7d") as answer:
+            assert await answer.text() == "acme, 604800 s"
+            found = answer.headers["Content-Disposition"]
+            assert found == 'attachment; filename="acme-7d.html"'
+        await page(client, "/tenants/acme/report?range=2d", 400)
+        await page(client, "/tenants/nobody/report", 404)
+    async with served(site) as client:
+        assert "/report?range" not in await page(client, "/tenants/acme")
+        await page(client, "/tenants/acme/report", 404)
+
+
 async def test_an_incident_has_an_address(tmp_path: Path) -> None:
     async with served(Installation(tmp_path).site()) as client:
         listed = await page(client, "/incidents?since=24h&culprit=platform")

@@ -5,7 +5,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from prober.outcomes import SkipCause
-from prober.render.elements import chart_element, time_element, waterfall_element
+from prober.render.elements import chart_element, curl_command, time_element, waterfall_element
 from prober.render.svg import series
 from prober.stats.aggregates import Aggregate, add_skip
 from tests.unit.render.status_factory import NOW
@@ -103,6 +103,20 @@ def test_a_waterfall_ends_with_the_phase_that_failed() -> None:
 
 def test_without_phases_there_is_no_waterfall() -> None:
     assert waterfall_element({"resolve": None}, 0.0, None, failed=True) == ""
+
+
+@pytest.mark.parametrize(
+    ("method", "url", "command"),
+    [
+        ("GET", "https://a/b", "https://a/b"),
+        ("GET", "https://a/b?c=$(d)&e='f", """'https://a/b?c=$(d)&e='"'"'f'"""),
+        ("POST", "https://a/b", "https://a/b"),
+    ],
+)
+def test_a_request_can_be_repeated_by_curl(method: str, url: str, command: str) -> None:
+    shown = curl_command({"request": {"method": method, "url": url}})
+    request = " --request POST" if method == "POST" else ""
+    assert shown == f'curl --include{request} --header "Authorization: Bearer $TOKEN" {command}'
 
 
 def test_what_is_foreign_cannot_leave_its_place() -> None:

@@ -1,0 +1,24 @@
+"""The report that a status page offers: of the last hours or days, as one HTML file."""
+
+from pathlib import Path
+
+from prober.models import Tenant
+from prober.report.builder import ReportContext, build_report, period_figures
+from prober.report.html import render_html
+from prober.report.query import read_figures, read_history
+from prober.report.time_range import TimeRange, time_range
+from prober.report.vantage import read_vantage
+
+
+def recent_report_html(
+    directory: Path, tenant: Tenant, seconds: float, now: float, retention_seconds: float
+) -> str:
+    """Return the report of the last `seconds` of a tenant; raises OSError."""
+    period = time_range(now - seconds, now, now)
+    before = TimeRange(period.since - period.seconds, period.since)
+    history = read_history(directory, tenant.name, period, now)
+    totals, incidents = read_figures(directory, tenant.name, before, now)
+    figures = period_figures(before, totals, incidents.count)
+    context = ReportContext(now, "UTC", read_vantage(None), retention_seconds)
+    previous = figures if figures.runs else None
+    return render_html(build_report(tenant, history, period, context, previous))
