@@ -11,7 +11,6 @@ that is detected, and the jobs are moved.
 
 import asyncio
 import time
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
@@ -21,6 +20,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
 from prober.models import Tenant
+from prober.scheduler.due_timers import DueTimers
 from prober.scheduler.planner import (
     ProbeKey,
     ScheduleGroup,
@@ -72,7 +72,7 @@ class Scheduler:
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
         self._groups: dict[_Key, ScheduleGroup] = {}
-        self._timers: defaultdict[_Key, set[asyncio.TimerHandle]] = defaultdict(set)
+        self._timers = DueTimers(self._on_timer)
         self._planned_until: dict[_Key, float] = {}
         self._started_at = 0.0
         self._started_at_epoch = 0.0
@@ -129,9 +129,6 @@ class Scheduler:
             self._scheduler.shutdown(wait=False)
         if self._clock_check is not None:
             self._clock_check.cancel()
-        for timers in self._timers.values():
-            for timer in timers:
-                timer.cancel()
         self._timers.clear()
         for timer in self._catching_up.values():
             timer.cancel()
@@ -155,8 +152,7 @@ class Scheduler:
 
     def _remove_group(self, key: _Key) -> None:
         self._scheduler.remove_job(_job_id(key))
-        for timer in self._timers.pop(key, ()):
-            timer.cancel()
+        self._timers.drop(key)
         group = self._groups.pop(key)
         del self._planned_until[key]
         for probe in group.probes:
@@ -193,17 +189,11 @@ class Scheduler:
             return
         self._planned_until[group.key] = until
         for due_at, probe in due_times(group, self._anchor_of(group), since, until):
-            self._set_timer(due_at, group, probe)
+            self._timers.add(due_at, group.key, probe)
 
-    def _set_timer(self, due_at: float, group: ScheduleGroup, probe: str) -> None:
-        timers = self._timers[group.key]
-
-        def fire() -> None:
-            timers.discard(timer)
-            self._on_due(group.tenant, probe, due_at)
-
-        timer = asyncio.get_running_loop().call_at(due_at, fire)
-        timers.add(timer)
+    def _on_timer(self, key: _Key, probe: str, due_at: float) -> None:
+        tenant, _ = key
+        self._on_due(tenant, probe, due_at)
 
     def _schedule_clock_check(self) -> None:
         loop = asyncio.get_running_loop()

@@ -193,7 +193,7 @@ async def after(daemon: Daemon, configurations: list[Config]) -> tuple[dict[str,
         "tasks": len(asyncio.all_tasks()),
         "descriptors": len(os.listdir("/proc/self/fd")),  # noqa: PTH208
         "series": daemon.metrics.series_count,
-        "timers": sum(map(len, daemon._scheduler._timers.values())),
+        "timers": len(daemon._scheduler._timers),
         "jobs": len(daemon._scheduler._scheduler.get_jobs()),
     }
     return counted, len(gc.get_objects())
