@@ -36,10 +36,12 @@ class _Known:
 
     `held` and `lost` are permissions with their project: those that were there at some time, and
     those of them that are not there any more. `refused` are the probes whose last run was refused.
+    `read_at` is when `grants` were read, `asked_at` when they were last read because of a refusal.
     """
 
     grants: Grants | None = None
     read_at: float = -math.inf
+    asked_at: float = -math.inf
     held: set[tuple[str, str | None]] = field(default_factory=set)
     lost: set[tuple[str, str | None]] = field(default_factory=set)
     refused: set[str] = field(default_factory=set)
@@ -110,20 +112,26 @@ class PermissionTracker(EventSink):
     ) -> tuple[Permission, ...] | None:
         """Return what a refused probe lacks; None if that is not known.
 
-        `read` requests `/auth/user`; it is called if what is known is a minute old or older.
+        `read` requests `/auth/user`. It is called if what is known does not explain the refusal or
+        is a minute old, at most once a minute.
         """
         known = self._known.get(tenant.name)
         if known is None or probe.needs is None:
             return None
         async with known.reading:
-            if not 0 <= self._now() - known.read_at < REREAD_SECONDS:
-                known.read_at = self._now()
+            lacking = known.grants and missing(known.grants, probe.needs, probe.project)
+            is_explained = bool(lacking) and self._is_recent(known.read_at)
+            if not is_explained and not self._is_recent(known.asked_at):
+                known.asked_at = self._now()
                 exchange = await read()
                 if exchange is not None:
                     self._observe(tenant.name, grants_in(exchange))
         if known.grants is None:
             return None
         return missing(known.grants, probe.needs, probe.project)
+
+    def _is_recent(self, at: float) -> bool:
+        return 0 <= self._now() - at < REREAD_SECONDS
 
     def _observe(self, tenant: str, grants: Grants | None) -> None:
         """Note the permissions of a user, and send an event if some were there before."""

@@ -136,6 +136,28 @@ def test_a_bad_file_changes_nothing_and_is_told_everywhere(installation: Running
         assert installation.runs("acme") > before
 
 
+def test_included_files_are_watched_too(installation: Running) -> None:
+    included = installation.directory / "tenants.d"
+    included.mkdir()
+    beta = {"tenants": settings("beta")["tenants"]}
+    beta["tenants"][0]["token"] = {"file": "../token"}  # type: ignore[index]
+    installation.write("acme", include="tenants.d/*.yaml")
+    with installation.running():
+        installation.until(lambda: installation.runs("acme") >= 1)
+        (included / "b.yaml").write_text(yaml.safe_dump(beta))
+        installation.until(lambda: installation.runs("beta") >= 1)
+        before = installation.runs("acme")
+        (included / "b.yaml").write_text("tenants: [{name: beta, colour: red}]")
+        installation.until(
+            lambda: installation.value("prober_config_last_reload_successful") == 0.0
+        )
+        assert "tenants.d/b.yaml:1: tenants[0].colour: unknown key" in installation.log.read_text()
+        (included / "b.yaml").unlink()
+        installation.until(lambda: 'tenant="beta"' not in installation.get("/metrics"))
+        assert installation.value("prober_config_last_reload_successful") == 1.0
+        assert installation.runs("acme") >= before
+
+
 def post(url: str, headers: dict[str, str]) -> tuple[int, str]:
     try:
         with urlopen(Request(url, method="POST", headers=headers), timeout=10) as answer:

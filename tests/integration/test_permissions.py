@@ -1,0 +1,119 @@
+"""A running daemon notices that the user of a token has lost a permission."""
+
+import asyncio
+import os
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import structlog
+import yaml
+from structlog.testing import LogCapture
+
+from prober.config.loader import load
+from prober.daemon import Daemon
+from prober.outcomes import Outcome
+from prober.simulator.platform import Latency, TenantAddress
+from prober.simulator.simulator import Simulator, SimulatorConfig
+from prober.simulator.state import SimulatedTenant
+
+PATIENCE_SECONDS = 30.0
+PROBES: list[object] = [
+    "current-user",
+    "sources",
+    {"use": "dataset", "dataset": "ops/mail"},
+]
+LABELS, SOURCES = (
+    'prober_token_permission_missing{permission="voc-readonly",probe="dataset",tenant="acme"}',
+    'prober_token_permission_missing{permission="sources-read",probe="sources",tenant="acme"}',
+)
+
+
+@pytest.fixture
+async def simulator(tmp_path: Path) -> AsyncIterator[Simulator]:
+    tenants = (SimulatedTenant("acme", TenantAddress("acme", "prod")),)
+    config = SimulatorConfig(tenants, latency=Latency(0.0, 0.0), token_directory=tmp_path)
+    async with Simulator(config) as started:
+        yield started
+
+
+@pytest.fixture
+def log() -> LogCapture:
+    return LogCapture()
+
+
+@pytest.fixture
+async def daemon(simulator: Simulator, tmp_path: Path, log: LogCapture) -> AsyncIterator[Daemon]:
+    file = tmp_path / "prober.yaml"
+    settings = {
+        "web": {"listen": "127.0.0.1:0"},
+        "state": {"directory": "state"},
+        "reload": {"on_change": False},
+        "defaults": {"interval": "1h", "timeout": "5s", "proxy": "none"},
+        "tenants": [
+            {
+                "name": "acme",
+                "base_url": simulator.base_url("acme"),
+                "token": {"file": "acme.token"},
+                "probes": PROBES,
+            }
+        ],
+    }
+    file.write_text(yaml.safe_dump(settings))
+    started = Daemon(load(file), os.environ, structlog.wrap_logger(None, processors=[log]))
+    await started.start()
+    yield started
+    await started.stop()
+
+
+async def run(daemon: Daemon, probe: str) -> tuple[Outcome, str]:
+    daemon._runner.on_due("acme", probe, asyncio.get_running_loop().time())
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while daemon._runner.in_flight:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)  # the end of the tasks themselves
+    result = daemon.status.tracker.result("acme", probe)
+    assert result is not None
+    return result.verdict.outcome, result.verdict.evidence
+
+
+def metric(daemon: Daemon, series: str) -> float | None:
+    text = daemon.metrics.render(openmetrics=False).decode()
+    found = re.search(rf"^{re.escape(series)} (\S+)$", text, re.MULTILINE)
+    return float(found[1]) if found else None
+
+
+async def test_a_lost_permission_is_an_event_and_a_metric_though_the_list_is_only_empty(
+    daemon: Daemon, simulator: Simulator, log: LogCapture
+) -> None:
+    await run(daemon, "current-user")
+    assert (metric(daemon, LABELS), metric(daemon, SOURCES)) == (0.0, 0.0)
+    simulator.state.resources["acme"].permissions.set_project("ops", ["voc-readonly"])
+    await run(daemon, "current-user")
+    assert (metric(daemon, LABELS), metric(daemon, SOURCES)) == (0.0, 1.0)
+    (event,) = [each for each in log.entries if each["event"] == "token.permission_lost"]
+    assert event["log_level"] == "warning"
+    assert event["problem"] == (
+        "the token's user lacks the permission 'View sources' (sources-read) in any project"
+    )
+    simulator.state.resources["acme"].permissions.grant_all("ops")
+    await run(daemon, "current-user")
+    assert metric(daemon, SOURCES) == 0.0
+
+
+async def test_a_refused_probe_names_what_it_lacks_and_asks_once_a_minute(
+    daemon: Daemon, simulator: Simulator
+) -> None:
+    await run(daemon, "current-user")
+    simulator.state.resources["acme"].permissions.set_project("ops", ["sources-read"])
+    before = len(simulator.state.requests)
+    for _ in range(2):
+        outcome, evidence = await run(daemon, "dataset")
+        assert outcome is Outcome.AUTH_FAILURE
+        assert evidence.endswith(
+            "lacks the permission 'View labels' (voc-readonly) in the project 'ops'"
+        )
+        assert (metric(daemon, LABELS), metric(daemon, SOURCES)) == (1.0, 0.0)
+    paths = [each.path.removeprefix("/acme/prod/reinfer_") for each in simulator.state.requests]
+    dataset = "/api/v1/datasets/ops/mail"
+    assert paths[before:] == [dataset, "/auth/user", dataset]
