@@ -10,7 +10,7 @@ from typing import Any
 import click
 from rich.table import Table
 
-from prober.cli.options import choose_tenant, config_option, console, print_json
+from prober.cli.options import CONFIG_FILES, choose_tenant, config_option, console, print_json
 from prober.cli.session import Session, builtin_probe, document_of, session
 from prober.config import discovery
 from prober.config.discovery import Candidate, Dataset, Inventory
@@ -97,6 +97,9 @@ def discover(
         print_json(_document(chosen, inventory, tried))
     else:
         _print(chosen, inventory, tried)
+        if not write:
+            named = "" if config_file in CONFIG_FILES else f" --config {config_file}"
+            click.echo(f"\nNext: prober discover {tenant}{named} --write adds those that succeed")
     if write:
         _write(configuration, chosen, tried)
 
@@ -258,9 +261,6 @@ def _print(tenant: Tenant, inventory: Inventory, tried: Sequence[Tried]) -> None
         needs = needs_text(candidate.needs, inventory.grants, candidate.project)
         probes.add_row(f"  {candidate.name}", subject, needs, _expected(each, inventory.grants))
     out.print(probes)
-    if not _was_run(tried):
-        out.print()
-        out.print(f"Next: prober discover {tenant.name} --write adds those that succeed")
 
 
 def _inventory_rows(inventory: Inventory) -> list[tuple[str, str]]:

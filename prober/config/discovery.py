@@ -19,6 +19,8 @@ _ID = re.compile(r"[0-9a-f]{16}")
 _NOT_IN_A_SLUG = re.compile(r"[^a-z0-9_-]+")
 _MAX_SLUG = 63
 _SHOWN_MODELS = 5
+_SHOWN_MAILBOXES = 20
+_EMAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]{1,255}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,16 +82,20 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class Integration:
-    """An integration and the number of its mailboxes."""
+    """An integration and the addresses of its mailboxes; `?` for one of an unknown form."""
 
     project: str
     name: str
-    mailboxes: int
+    mailboxes: tuple[str, ...]
 
     @property
     def text(self) -> str:
         """The integration in one line."""
-        return f"{self.project}/{self.name} (mailboxes: {self.mailboxes})"
+        shown = ", ".join(self.mailboxes[:_SHOWN_MAILBOXES]) or "none"
+        more = len(self.mailboxes) - _SHOWN_MAILBOXES
+        return (
+            f"{self.project}/{self.name} (mailboxes: {shown}{f', {more} more' if more > 0 else ''})"
+        )
 
 
 Item = Dataset | Source | Bucket | Integration
@@ -184,13 +190,25 @@ def buckets_in(document: object) -> tuple[Bucket, ...]:
 
 def integrations_in(document: object) -> tuple[Integration, ...]:
     """Return the integrations in the body of `/api/_private/integrations`."""
-    found = []
-    for owner, name, each in _owned(document, "integrations"):
-        configuration = each.get("configuration")
-        mailboxes = configuration.get("mailboxes") if isinstance(configuration, Mapping) else None
-        count = len(mailboxes) if isinstance(mailboxes, list | dict) else 0
-        found.append(Integration(owner, name, count))
-    return tuple(found)
+    return tuple(
+        Integration(owner, name, _mailboxes(each.get("configuration")))
+        for owner, name, each in _owned(document, "integrations")
+    )
+
+
+def _mailboxes(configuration: object) -> tuple[str, ...]:
+    """Return the addresses of mailboxes; whether they are a list or a mapping is not documented."""
+    given = configuration.get("mailboxes") if isinstance(configuration, Mapping) else None
+    if isinstance(given, Mapping):
+        addresses = list(given)
+    elif isinstance(given, list):
+        addresses = [each.get("email") if isinstance(each, Mapping) else each for each in given]
+    else:
+        return ()
+    return tuple(
+        each if isinstance(each, str) and _EMAIL.fullmatch(each) else "?"
+        for each in addresses[:MAX_NAMES]
+    )
 
 
 def streams_in(document: object) -> tuple[str, ...]:

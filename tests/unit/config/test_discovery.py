@@ -15,11 +15,16 @@ def test_names_are_read_from_the_platforms_lists() -> None:
     assert discovery.buckets_in({"buckets": [owned]}) == (Bucket("ops", "mail", ID),)
     assert discovery.streams_in({"streams": [{"name": "triage"}]}) == ("triage",)
     assert discovery.models_in({"labellers": [{"version": 5}, {"version": 7}]}) == (7, 5)
-    with_mailboxes = {**owned, "configuration": {"mailboxes": ["a@b", "c@d"]}}
+    with_mailboxes = {**owned, "configuration": {"mailboxes": ["a@b.example", "\x1b[31m"]}}
     assert discovery.integrations_in({"integrations": [with_mailboxes, owned]}) == (
-        Integration("ops", "mail", 2),
-        Integration("ops", "mail", 0),
+        Integration("ops", "mail", ("a@b.example", "?")),
+        Integration("ops", "mail", ()),
     )
+    by_address = {**owned, "configuration": {"mailboxes": {"a@b.example": {}}}}
+    as_objects = {**owned, "configuration": {"mailboxes": [{"email": "a@b.example"}, 3]}}
+    assert [
+        each.text for each in discovery.integrations_in({"integrations": [by_address, as_objects]})
+    ] == ["ops/mail (mailboxes: a@b.example)", "ops/mail (mailboxes: a@b.example, ?)"]
 
 
 @pytest.mark.parametrize("name", ["../x", "a/b", "a b", "\x1b[31m", "", 3, None, {}, "x" * 2000])
@@ -49,7 +54,7 @@ INVENTORY = Inventory(
     ),
     sources=(Source("ops", "mailbox"),),
     buckets=(Bucket("ops", "inbox", ID),),
-    integrations=(Integration("ops", "exchange", 1),),
+    integrations=(Integration("ops", "exchange", ("a@b.example",)),),
 )
 
 
