@@ -93,8 +93,8 @@ METRIC_DEFINITIONS = (
     MetricDefinition(
         "prober_probe_info",
         MetricType.GAUGE,
-        "Always 1; the label is the severity of alerts about this probe alone, for joins.",
-        (*_PROBE, "severity"),
+        "Always 1; labels are the severity of alerts about this probe alone, and its environment.",
+        (*_PROBE, "severity", "environment"),
     ),
     MetricDefinition(
         "prober_probe_interval_seconds",

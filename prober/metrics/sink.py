@@ -106,11 +106,13 @@ class ProbeMetrics:
         "_slow",
         "_stale_connections",
         "_success",
+        "_tenant_environment",
     )
 
     def __init__(self, registry: MetricRegistry, tenant: Tenant, probe: Probe) -> None:
         self._registry = registry
         self._owner = owner = (tenant.name, probe.name)
+        self._tenant_environment = tenant.environment
         self._runs = registry.samples("prober_probe_runs_total", owner)
         self._success = registry.samples("prober_probe_success", owner)
         self._consecutive = registry.samples("prober_probe_consecutive_failures", owner)
@@ -139,7 +141,8 @@ class ProbeMetrics:
     def configure(self, probe: Probe) -> None:
         """Apply the probe's configuration; its counters stay."""
         self._probe = probe
-        self._registry.set_info("prober_probe_info", self._owner, (probe.severity.value,))
+        info = (probe.severity.value, probe.environment or self._tenant_environment)
+        self._registry.set_info("prober_probe_info", self._owner, info)
         self._interval.set(probe.interval_seconds)
         for culprit in sorted(probe.expectations.culprits):
             self._run_kind(Reason.EXPECTATION_FAILED, culprit)

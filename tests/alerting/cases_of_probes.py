@@ -52,6 +52,12 @@ def token(fingerprint: str, source: str = "file") -> tuple[str, str]:
     return (f'fingerprint="{fingerprint}"', f'source="{source}"')
 
 
+def of_project(environment: str, severity: str, name: str = "sources") -> dict[str, str]:
+    """Return what a probe exports whose project has an environment of its own."""
+    labels = (f'severity="{severity}"', f'environment="{environment}"')
+    return {probe("prober_probe_info", *labels, name=name): "1x400"}
+
+
 def severity(value: str, name: str = "sources") -> dict[str, str]:
     return {probe("prober_probe_info", f'severity="{value}"', name=name): "1x400"}
 
@@ -80,6 +86,32 @@ OF_ONE_PROBE = (
         {**well(), **failing("request"), **severity("page")},
         "17m",
         labels={"severity": "page", **REQUEST},
+    ),
+    Case(
+        "ProberProbeFailing",
+        "a probe whose project has an environment of its own",
+        {**well(), **failing("request"), **of_project("development", "page")},
+        "17m",
+        labels={"severity": "page", "environment": "development", **REQUEST},
+    ),
+    Case(
+        "ProberProbeFailing",
+        "a probe of the tenant's own environment",
+        {**well(), **failing("request"), **severity("ticket")},
+        "17m",
+        labels={"severity": "ticket", "environment": "production", **REQUEST},
+    ),
+    Case(
+        "ProberProbeFailing",
+        "one location has other settings than another",
+        {
+            **well(),
+            **failing("request"),
+            **of_project("development", "ticket"),
+            **{name.replace('"a"', '"b"'): "1x400" for name in of_project("production", "ticket")},
+        },
+        "17m",
+        labels={"severity": "ticket", **REQUEST},
     ),
     Case(
         "ProberProbeFailing",

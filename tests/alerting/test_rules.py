@@ -169,11 +169,12 @@ def test_an_alert_says_whose_it_is_and_where_to_read_on(rule: dict[str, Any]) ->
     if "severity" in labels:
         assert labels["severity"] in {"page", "ticket", "info", "none"}
     else:
-        of_probe = "group_left (severity) tenant_probe:prober_probe_info:max" in expression
+        joined = r"group_left \(severity(, environment)?\) tenant_probe:prober_probe_info:max"
+        of_probe = re.search(joined, expression)
         assert of_probe or "severity) (prober_probe_check_failed{" in expression
     assert labels["scope"] in {"prober", "shard", "location", "platform", "host", "tenant", "probe"}
-    carries_environment = "group_left (environment)" in expression or "environment" in labels
-    assert carries_environment
+    carries_environment = re.search(r"group_left \((severity, )?environment\)", expression)
+    assert carries_environment or "environment" in labels
     if "culprit" in labels:
         assert labels["culprit"] in {culprit.value for culprit in Culprit}
         label = CULPRIT_LABELS[Culprit(labels["culprit"])]

@@ -6,7 +6,7 @@ PUBLIC = {
     "prober_probe_runs_total": ("counter", "tenant probe outcome reason culprit"),
     "prober_probe_success": ("gauge", "tenant probe"),
     "prober_probe_consecutive_failures": ("gauge", "tenant probe culprit"),
-    "prober_probe_info": ("gauge", "tenant probe severity"),
+    "prober_probe_info": ("gauge", "tenant probe severity environment"),
     "prober_probe_interval_seconds": ("gauge", "tenant probe"),
     "prober_probe_last_run_timestamp_seconds": ("gauge", "tenant probe"),
     "prober_probe_last_success_timestamp_seconds": ("gauge", "tenant probe"),
