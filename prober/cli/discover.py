@@ -10,7 +10,14 @@ from typing import Any
 import click
 from rich.table import Table
 
-from prober.cli.options import CONFIG_FILES, choose_tenant, config_option, console, print_json
+from prober.cli.options import (
+    CONFIG_FILES,
+    choose_tenant,
+    config_option,
+    console,
+    print_json,
+    unknown,
+)
 from prober.cli.session import Session, builtin_probe, document_of, session
 from prober.config import discovery
 from prober.config.discovery import Candidate, Dataset, Inventory
@@ -141,6 +148,9 @@ async def take_inventory(
         lists[name] = None if document is None else parse(document)
     inventory = Inventory(**lists, grants=parse_grants(user))
     if project is not None:
+        if inventory.projects is not None and project not in inventory.projects:
+            message = unknown("project", project, list(inventory.projects))
+            raise click.BadParameter(message, param_hint="--project")
         inventory = inventory.in_project(project)
     datasets = inventory.datasets or ()
     seen = [await _look_into(opened, each) for each in datasets[:max_datasets]]
