@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -105,7 +106,8 @@ def discover(
     else:
         _print(chosen, inventory, tried)
         if not write:
-            named = "" if config_file in CONFIG_FILES else f" --config {config_file}"
+            path = shlex.quote(str(config_file))
+            named = "" if config_file in CONFIG_FILES else f" --config {path}"
             click.echo(f"\nNext: prober discover {tenant}{named} --write adds those that succeed")
     if write:
         _write(configuration, chosen, tried)

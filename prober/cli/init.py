@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+import shlex
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -290,7 +291,7 @@ def _require_accepted(results: list[ProbeResult]) -> None:
 def _print_next(files: _Files, name: str) -> None:
     written = [files.config, files.own_token, files.scrape]
     click.echo(f"wrote {', '.join(str(path) for path in written if path is not None)}")
-    config = "" if files.directory == Path() else f" --config {files.config}"
+    config = "" if files.directory == Path() else f" --config {shlex.quote(str(files.config))}"
     click.echo("Next:")
     for command, what in (
         (f"prober validate{config} --live", "check the configuration, and the token once more"),

@@ -150,6 +150,7 @@ class PermissionTracker(EventSink):
                 elif key in known.held and key not in known.lost:
                     known.lost.add(key)
                     newly_lost.setdefault(probe.project, {})[key[0]] = need.permission
+        self._report(tenant)
         if newly_lost:
             self._emit(tenant, newly_lost)
 

@@ -158,9 +158,9 @@ async def test_an_included_file_is_edited_where_the_tenant_is_written(
 
 async def test_a_project_that_is_not_there_is_said_so(simulator: Simulator, tmp_path: Path) -> None:
     write_config(simulator, tmp_path)
-    result = await run("discover", "acme", "--project", "opps")
+    result = await run("discover", "acme", "--project", "opss")
     assert result.exit_code == 2
-    assert "there is no project named 'opps'; did you mean 'ops'?" in result.stderr
+    assert "there is no project named 'opss'; did you mean 'ops'?" in result.stderr
 
 
 async def test_a_tenant_that_does_not_accept_the_token_is_said_so(
