@@ -338,6 +338,8 @@ def _builtin(name: str, refused: Probe) -> Probe:
 
 MAX_INLINE_BODY_BYTES = 64 * 1024
 """A larger body is classified in a thread: its JSON may have very many keys."""
+MAX_INLINE_ITEMS_BODY_BYTES = 4096
+"""The same of a probe that checks each item of a list."""
 
 
 async def _classified(
@@ -351,7 +353,10 @@ async def _classified(
         return check_response(probe.checks, exchange, verdict, now)
 
     response = exchange.response
-    if deps.in_thread is None or response is None or len(response.body) <= MAX_INLINE_BODY_BYTES:
+    # A check of each item costs far more than reading the item.
+    has_items = any(check.each is not None for check in probe.checks)
+    limit_bytes = MAX_INLINE_ITEMS_BODY_BYTES if has_items else MAX_INLINE_BODY_BYTES
+    if deps.in_thread is None or response is None or len(response.body) <= limit_bytes:
         return classified()
     return await deps.in_thread(classified)
 

@@ -27,7 +27,7 @@ from prober.models import (
 from prober.outcomes import CLASSIFICATION, Reason
 from prober.redaction import NO_SECRETS, Redactor
 
-MAX_ELEMENTS = 5000
+MAX_ELEMENTS = 2000
 """How many elements of a list are looked at."""
 ITEM_CHARACTERS = 120
 MESSAGE_CHARACTERS = 300

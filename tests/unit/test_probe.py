@@ -337,6 +337,22 @@ async def test_a_large_body_is_classified_off_the_event_loop(
     assert (threads[0] != threading.get_ident()) is in_thread
 
 
+async def test_a_list_whose_items_are_checked_is_read_in_a_thread(harness: Harness) -> None:
+    threads: list[int] = []
+
+    def noted(exchange: HttpExchange, expectations: Expectations) -> Verdict:
+        threads.append(threading.get_ident())
+        return classify(exchange, expectations)
+
+    probe = replace(PROBE, checks=(Check("n", CheckKind.NUMBER, "n", each="rows"),))
+    deps = ProbeDeps(harness.tokens, harness.client, noted, lambda: NOW, asyncio.to_thread)
+    for rows in (10, 1000):
+        harness.respond(200, b'{"status":"ok","rows":[' + b",".join([b'{"n":1}'] * rows) + b"]}")
+        harness.tokens.given = ["token"]
+        await run_probe(TENANT, probe, deps)
+    assert [each == threading.get_ident() for each in threads] == [True, False]
+
+
 CHECKED = replace(PROBE, checks=(Check("rows", CheckKind.COUNT, "rows", min=1, for_runs=2),))
 
 

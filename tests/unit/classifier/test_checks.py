@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from prober.classifier.checks import (
     EVIDENCE_CHARACTERS,
     ITEM_CHARACTERS,
+    MAX_ELEMENTS,
     MESSAGE_CHARACTERS,
     check_response,
     count_runs,
@@ -282,6 +283,12 @@ def test_checks_share_what_may_be_kept_and_none_goes_without() -> None:
         kept[each.check.name] += 1
     assert kept == {"large-0": 23, "large-1": 23, "count": 1, "small": 3}
     assert len(results) == MAX_ITEMS
+
+
+def test_only_so_many_items_of_a_list_are_looked_at() -> None:
+    check = a_check(each="v", value="@", max=10**9)
+    results = evaluate((check,), {"v": list(range(MAX_ELEMENTS + 1000))}, NOW)
+    assert results[-1].value == MAX_ELEMENTS - 1
 
 
 @pytest.mark.parametrize("states", [None, "text", 5, {"a": 1}])

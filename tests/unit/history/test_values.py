@@ -1,5 +1,7 @@
 from pathlib import Path
 
+import pytest
+
 from prober.history.reader import HistoryReader
 from prober.history.retention import Retention
 from prober.history.values import MAX_SERIES_PER_PROBE
@@ -102,6 +104,15 @@ def test_the_range_of_each_value_is_read_without_texts(tmp_path: Path) -> None:
     )
     assert reader.value_ranges("acme", NOW, NOW + 1800)[0].greatest == 3.0
     assert reader.value_ranges("other", NOW, NOW + DAY) == ()
+
+
+def test_no_more_lines_are_read_than_a_bound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = written(tmp_path, [valued(900 * n, **{f"item-{n}": n}) for n in range(10)])
+    monkeypatch.setattr("prober.history.reader.MAX_VALUE_SERIES", 3)
+    assert set(points(reader)) == {"item-7", "item-8", "item-9"}
+    assert len(reader.value_ranges("acme", NOW, NOW + DAY)) == 3
 
 
 def _count(file: HistoryWriter, table: str) -> int:
