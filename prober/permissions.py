@@ -99,6 +99,9 @@ NEEDS: Mapping[str, tuple[Need, ...]] = MappingProxyType(
 )
 """The permissions of each built-in probe. Of a probe that is not listed they are not known."""
 
+CANARY_STREAM_NEEDS = _assumed(_CONSUME_STREAMS)
+"""What a canary needs beside `NEEDS` if it looks into a stream."""
+
 
 class Access(StrEnum):
     """Whether a user has a permission."""

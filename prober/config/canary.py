@@ -9,6 +9,7 @@ from prober.config.builtin_probes import path_segment
 from prober.config.schema import ProbeRef
 from prober.config.yaml import Note
 from prober.models import CanaryTarget, Check, Probe
+from prober.permissions import CANARY_STREAM_NEEDS
 
 _READABLE, _STREAMED = "readable", "streamed"
 
@@ -42,7 +43,8 @@ def with_canary(probe: Probe, target: CanaryTarget, use: ProbeRef) -> Probe:
         _filled(target.stream_path or "", use) if has_stream else None,
     )
     checks = tuple(check for check in probe.checks if has_stream or check.name != _STREAMED)
-    return replace(probe, canary=filled, checks=checks)
+    needs = (*(probe.needs or ()), *(CANARY_STREAM_NEEDS if has_stream else ()))
+    return replace(probe, canary=filled, checks=checks, needs=needs)
 
 
 def _filled(path: str, use: ProbeRef) -> str:

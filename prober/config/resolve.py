@@ -198,10 +198,11 @@ def resolve_probe(
     probe, problems = _build_probe(replace(request, checks=checks), layers, problems)
     if probe is None:
         return None, problems
+    # What a custom probe needs is not known, whatever its name.
+    probe = _in_project(probe, use, entry, "" if custom is not None else use.use)
     if builtin is not None and builtin.canary is not None and custom is None:
         probe = with_canary(probe, builtin.canary, use)
-    # What a custom probe needs is not known, whatever its name.
-    return _in_project(probe, use, entry, "" if custom is not None else use.use), []
+    return probe, []
 
 
 def _in_project(probe: Probe, use: ProbeRef, entry: TenantEntry, builtin: str) -> Probe:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -94,6 +95,11 @@ async def installation(tmp_path: Path) -> AsyncIterator[Installation]:
         yield Installation(simulator, tmp_path, resources)
 
 
+async def got(session: aiohttp.ClientSession, path: str) -> Any:  # noqa: ANN401 -- JSON
+    async with session.get(path) as response:
+        return await response.json()
+
+
 def metric(daemon: Daemon, name: str) -> dict[str, float]:
     lines = daemon.metrics.render(False).decode().splitlines()
     pairs = (line.rpartition(" ") for line in lines if line.startswith(f"{name}{{"))
@@ -142,6 +148,16 @@ async def test_each_stage_that_does_not_come_is_the_platform_s_fault(
     assert result.steps[-1].name == stage
     assert stage not in metric(daemon, "prober_canary_seconds")
     text = daemon.metrics.render(False).decode()
+    assert daemon.listening is not None
+    async with aiohttp.ClientSession(daemon.listening.url) as session, asyncio.timeout(60):
+        failures: list[Any] = []
+        while not failures:  # the history is written by a thread
+            await asyncio.sleep(0.1)
+            failures = (await got(session, "/api/v1/tenants/acme/failures"))["failures"]
+        [failure] = failures
+        assert failure["document"]["steps"][-1]["name"] == stage
+        async with session.get(f"/failures/{failure['number']}") as response:
+            assert "steps of the canary: write" in await response.text()
     failed = [line for line in text.splitlines() if line.startswith("prober_probe_check_failed{")]
     assert [f'check="{stage}"' in line for line in failed if line.endswith(" 1.0")] == [True]
 

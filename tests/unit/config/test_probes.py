@@ -222,6 +222,8 @@ def test_a_canary_runs_once_an_hour_and_has_its_paths() -> None:
         "/api/v1/datasets/ops/mail/streams/triage/fetch",
     )
     assert [check.name for check in probe.checks] == ["readable", "predicted", "streamed"]
+    needed = {need.permission.name for need in probe.needs or ()}
+    assert needed == {"sources-add-comments", "sources-read", "voc-readonly", "triggers-consume"}
 
 
 def test_a_canary_without_a_stream_has_two_stages() -> None:
