@@ -80,11 +80,14 @@ class WebSettings(StrictModel):
 
 _REFERENCE = re.compile(r"https?://[\x21\x24-\x3e\x41-\x7e]+")
 MAX_REFERENCES = 8
+_MAX_REFERENCE_CHARACTERS = 300  # it is a label value
 
 
 def _reference(value: str) -> str:
     if not is_url(value, _REFERENCE):
         raise ValueError("write http(s)://HOST[:PORT]/PATH, without '?', '#' and '@'")
+    if len(value) > _MAX_REFERENCE_CHARACTERS:
+        raise ValueError(f"write at most {_MAX_REFERENCE_CHARACTERS} characters")
     return value
 
 

@@ -1,10 +1,11 @@
 from datetime import date
 
 import pytest
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from prober.config.addresses import listen_address
 from prober.config.schema import CustomProbe, Defaults, Expectation, ProbeRef
+from prober.config.sections import References, StatusPage, StatusPageSettings
 from tests.unit.config.factories import an_entry
 
 
@@ -158,3 +159,40 @@ def test_an_expiry_that_some_time_zone_cannot_show_is_refused(time: object) -> N
 def test_an_expiry_is_a_date_and_never_a_number(moment: object) -> None:
     with pytest.raises(ValidationError, match="write a date such as 2027-03-01"):
         an_entry(token={"env": "T", "expires_at": moment})
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "example.com",
+        "ftp://example.com/",
+        "https://user@example.com/",
+        "https://example.com/?token=x",
+        "https://example.com/#x",
+        "https://example.com:0/",
+        "https://example.com/ x",
+        "https://example.com/" + "x" * 300,
+    ],
+)
+def test_a_reference_that_cannot_be_is_refused(url: str) -> None:
+    with pytest.raises(ValidationError):
+        TypeAdapter(References).validate_python([url])
+
+
+def test_references_are_few() -> None:
+    urls = [f"https://{number}.example/" for number in range(9)]
+    assert TypeAdapter(References).validate_python(urls[:8]) == tuple(urls[:8])
+    with pytest.raises(ValidationError):
+        TypeAdapter(References).validate_python(urls)
+
+
+@pytest.mark.parametrize("written", ["https://status.example", {"url": "https://status.example"}])
+def test_a_status_page_is_its_address_or_a_mapping(written: object) -> None:
+    page = TypeAdapter(StatusPage).validate_python(written)
+    assert page == StatusPageSettings(url="https://status.example")
+
+
+@pytest.mark.parametrize("written", ["status.example", {"url": "https://a/?x=1"}, {}, 7])
+def test_a_status_page_that_cannot_be_is_refused(written: object) -> None:
+    with pytest.raises(ValidationError):
+        TypeAdapter(StatusPage).validate_python(written)
