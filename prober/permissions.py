@@ -77,6 +77,7 @@ NEEDS: Mapping[str, tuple[Need, ...]] = MappingProxyType(
         "source-statistics": _assumed(_SOURCES),
         "dataset-statistics": _assumed(_LABELS, _SOURCES),
         "labels": _assumed(_LABELS),
+        "general-fields": _documented(_LABELS),
         "models": _assumed(_LABELS),
         "model-tags": _assumed(_LABELS),
         "model-version": _assumed(_LABELS),

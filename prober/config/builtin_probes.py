@@ -136,6 +136,11 @@ CATALOGUE: Mapping[str, BuiltinProbe] = MappingProxyType(
                 "dataset",
                 _DATASET,
                 expectations=_object_at("dataset"),
+            ),
+            BuiltinProbe(
+                "general-fields",
+                _DATASET,
+                expectations=_list_of("dataset.general_fields"),
                 checks=checks.GENERAL_FIELDS,
             ),
             BuiltinProbe("source", _SOURCE, expectations=_object_at("source")),

@@ -146,3 +146,12 @@ async def test_an_attachment_that_is_gone_is_the_requests(tmp_path: Path) -> Non
         verdict = (await run(tenant, gone, tmp_path)).verdict
     assert (verdict.reason, verdict.culprit) == (Reason.CLIENT_ERROR, Culprit.REQUEST)
     assert verdict.evidence.startswith("HTTP 404 with Server-Timing, to a HEAD request: ")
+
+
+async def test_a_model_version_that_is_gone_is_the_requests(tmp_path: Path) -> None:
+    async with simulated(tmp_path) as (_, tenant):
+        probe = next(each for each in tenant.probes if each.name == "model-version")
+        assert "/labellers/7/" in probe.path
+        gone = replace(probe, path=probe.path.replace("/7/", "/999/"))
+        verdict = (await run(tenant, gone, tmp_path)).verdict
+    assert (verdict.reason, verdict.culprit) == (Reason.CLIENT_ERROR, Culprit.REQUEST)

@@ -18,6 +18,7 @@ PARAMETERS = {
     "dataset": DATASET,
     "source": ("source",),
     "dataset-statistics": DATASET,
+    "general-fields": DATASET,
     "labels": DATASET,
     "models": DATASET,
     "model-tags": DATASET,
