@@ -51,6 +51,20 @@ async def test_a_tenants_page_has_its_past(tmp_path: Path) -> None:
     assert 'aria-label="time by phase' in text
 
 
+async def test_own_time_stands_beside_server_and_network_time(tmp_path: Path) -> None:
+    installation = Installation(tmp_path)
+    installation.record(an_answer(server=0.25, network=0.0625, own=0.123))
+    async with served(installation.site()) as client:
+        text = await page(client, "/tenants/acme")
+        async with client.get("/api/v1/tenants/acme") as answer:
+            document = await answer.json()
+    assert '<th scope="col" class="number">Own</th>' in text
+    assert '<td class="number">123 ms</td>' in text
+    assert "Server 250 ms, network 62.5 ms, own 123 ms, total 436 ms." in text
+    [probe] = [each for each in document["probes"] if each["last_run"] is not None]
+    assert probe["last_run"]["own_seconds"] == 0.123
+
+
 async def test_what_a_server_said_cannot_act_on_a_page(tmp_path: Path) -> None:
     async with served(Installation(tmp_path).site()) as client:
         for path in ("/tenants/acme", "/incidents", "/failures/2"):
