@@ -23,7 +23,7 @@ from prober.cli.session import Session, builtin_probe, document_of, session
 from prober.config import discovery
 from prober.config.discovery import Candidate, Dataset, Inventory
 from prober.config.editor import EditError, replace_file, with_probes
-from prober.config.includes import read_config
+from prober.config.includes import read_config, real_path
 from prober.config.loader import load
 from prober.config.resolve import Config, ProbeCatalog, resolve_probe
 from prober.config.schema import Defaults, ProbeRef, TenantEntry, Token
@@ -207,7 +207,7 @@ def _write(configuration: Config, tenant: Tenant, tried: Sequence[Tried]) -> Non
         return
     edited = with_probes(text, int(at[1]), new, inherited)
     try:
-        load(source, texts={file.resolve(): edited})
+        load(source, texts={real_path(file): edited})
     except SettingsError as error:
         raise EditError(f"{file}: nothing was written, the result is invalid: {error}") from error
     replace_file(file, edited, signature)

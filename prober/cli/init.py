@@ -16,6 +16,7 @@ import click
 from prober.cli.options import exit_code_for, verdict_line
 from prober.cli.session import Session, builtin_probe, session
 from prober.config.editor import PRIVATE, EditError, create_file
+from prober.config.includes import real_path
 from prober.config.loader import load
 from prober.config.strict_model import SLUG_PATTERN
 from prober.config.tenant_address import TenantAddress, parse_tenant_address
@@ -254,7 +255,7 @@ scrape_configs:
 def _tenant(files: _Files, text: str) -> Tenant:
     """Return the tenant of a configuration that is not written yet, with the token to be tried."""
     try:
-        configuration = load(files.config, texts={files.config.resolve(): text})
+        configuration = load(files.config, texts={real_path(files.config): text})
     except SettingsError as error:
         messages = "; ".join(f"{each.key}: {each.message}" for each in error.problems)
         raise click.UsageError(messages) from error

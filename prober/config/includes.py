@@ -6,6 +6,7 @@ line, for error messages, and its directory, for relative paths.
 """
 
 import glob
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,8 @@ from prober.errors import ConfigProblem, SettingsError
 from prober.file_signature import ConfigSources, matching_files
 
 MAX_FILES = 5_000
+MAX_INCLUDE_DEPTH = 20
+"""So many files may include one another in a row."""
 _LISTS = ("tenants", "maintenance")
 _MAPPINGS = ("probes", "probe_sets")
 _MAY_INCLUDE = (*_LISTS, *_MAPPINGS, "include")
@@ -107,9 +110,9 @@ class _Reader:
 
     def read(self, path: Path, stack: tuple[Path, ...]) -> _File:
         """Read a file and those that it includes; `stack` are the files that include it."""
-        self._files[path.resolve()] = path
+        self._files[real_path(path)] = path
         try:
-            text = self._texts.get(path.resolve())
+            text = self._texts.get(real_path(path))
             document, problems = read_yaml(read_text(path) if text is None else text, str(path))
         except SettingsError as error:
             document, problems = YamlDocument({}, {}), error.problems
@@ -129,13 +132,17 @@ class _Reader:
         if not found and not _WILDCARDS & set(pattern):
             self._problem(file, line, f"the file {directory / pattern} does not exist")
         for path in found:
-            real = path.resolve()
-            if real in [each.resolve() for each in stack]:
+            real = real_path(path)
+            if real in [real_path(each) for each in stack]:
                 way = " -> ".join(str(each) for each in (*stack, path))
                 message = (
                     f"includes itself ({way}): keep included files in a directory of their own"
                 )
                 self._problem(file, line, message)
+            elif len(stack) > MAX_INCLUDE_DEPTH:
+                message = f"files include one another more than {MAX_INCLUDE_DEPTH} deep"
+                self._problem(file, line, message)
+                return
             elif real not in self._files:
                 if len(self._files) >= MAX_FILES:
                     self._problem(file, line, f"includes more than {MAX_FILES} files")
@@ -193,6 +200,17 @@ class _Reader:
 
     def _problem(self, file: _File, line: int | None, message: str, key: str = "include") -> None:
         self.problems.append(ConfigProblem(str(file.path), line, key, message))
+
+
+def real_path(path: Path) -> Path:
+    """Return a path without symbolic links, the same path if it cannot be resolved.
+
+    `Path.resolve` raises RuntimeError for links in a circle, before Python 3.13.
+    """
+    try:
+        return Path(os.path.realpath(path))
+    except (OSError, ValueError):  # a link that may not be read
+        return path.absolute()
 
 
 def _below(directory: Path, pattern: str) -> str:

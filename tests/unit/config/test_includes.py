@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from prober.config.includes import MAX_FILES
+from prober.config.includes import MAX_FILES, MAX_INCLUDE_DEPTH
 from prober.config.loader import load
 from prober.config.resolve import Config
 from prober.errors import SettingsError
@@ -383,3 +383,21 @@ def test_keys_of_ones_own_are_ignored_but_not_in_what_is_sent(tmp_path: Path) ->
     )
     (acme,) = config_of(tmp_path, {"prober.yaml": text}).tenants
     assert acme.probes[0].headers == (("x-team", "ops"),)
+
+
+def test_files_include_one_another_only_so_deep(tmp_path: Path) -> None:
+    for number in range(50):
+        (tmp_path / f"{number}.yaml").write_text(f"include: {number + 1}.yaml\n")
+    with pytest.raises(SettingsError) as raised:
+        load(tmp_path / "0.yaml")
+    assert f"more than {MAX_INCLUDE_DEPTH} deep" in str(raised.value)
+
+
+def test_links_in_a_circle_are_problems(tmp_path: Path) -> None:
+    (tmp_path / "prober.yaml").write_text("include: [a.yaml, '*.yaml']\n")
+    (tmp_path / "a.yaml").symlink_to("b.yaml")
+    (tmp_path / "b.yaml").symlink_to("a.yaml")
+    with pytest.raises(SettingsError):
+        load(tmp_path / "prober.yaml")
+    with pytest.raises(SettingsError):
+        load(tmp_path / "a.yaml")
