@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from prober.redaction import NO_SECRETS, REDACTED, Redactor, RedactorCache
+from prober.redaction import NO_SECRETS, REDACTED, Redactor, RedactorCache, secrets_of_url
 
 TOKEN = "rt_AbC/123+456-xyz=Q"
 REDACTOR = Redactor([SecretStr(TOKEN)])
@@ -298,3 +298,27 @@ def test_a_redactor_is_forgotten_with_its_secrets() -> None:
     del one
     gc.collect()
     assert len(cache._known) == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "secrets"),
+    [
+        ("http://me:pass%2Fword@proxy.test:8080", ["me:pass/word", "pass/word"]),
+        ("http://token%40only@proxy.test", ["token@only"]),
+        ("http://:secret@proxy.test", [":secret", "secret"]),
+        ("http://proxy.test", []),
+        ("http://[broken", []),
+    ],
+)
+def test_the_user_information_of_a_url_is_secret(url: str, secrets: list[str]) -> None:
+    assert [each.get_secret_value() for each in secrets_of_url(url)] == secrets
+
+
+def test_base64_for_urls_is_undone_as_well() -> None:
+    secret = "a>b?c>d?e>f?g>h?"
+    redactor = Redactor([SecretStr(secret)])
+    echo = base64.urlsafe_b64encode(base64.b16encode(secret.encode())).decode()
+    assert redactor.text(f"x {echo} y").startswith("x [redacted]")
+    inner = base64.urlsafe_b64encode(secret.encode()).decode()
+    assert "-" in inner or "_" in inner
+    assert REDACTED in redactor.text(f"x {inner} y")

@@ -2,6 +2,8 @@
 
 import asyncio
 import gc
+import logging
+import os
 import re
 import threading
 import time
@@ -14,17 +16,29 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+import structlog
+import yaml
 
+from prober.config.loader import load
+from prober.daemon import Daemon
 from prober.history.reader import HistoryReader
+from prober.report.builder import ReportContext, build_report
+from prober.report.markdown import render_markdown
+from prober.report.query import read_history
+from prober.report.time_range import TimeRange
 from prober.stats.aggregates import summarize
 from prober.web.api import OPERATIONS
 from tests.integration.web.app_factory import ACME, NOW, Installation, served
 from tests.integration.web.months import write_month
 from tests.unit.metrics.factories import an_answer
+from tests.unit.report.report_factory import VANTAGE
 
 MOST_CPU_SECONDS = 0.05
 MOST_BYTES = 64 * 1024 * 1024
 INCIDENT = f"t0.{NOW - 20 * 86_400:.0f}.network"
+SILENT = structlog.wrap_logger(
+    structlog.PrintLogger(), wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL)
+)
 TENANTS = {f"t{n}": replace(ACME, name=f"t{n}", probes=ACME.probes) for n in range(200)}
 
 
@@ -172,3 +186,114 @@ async def test_a_cursor_that_is_none_is_refused(tmp_path: Path, cursor: str) -> 
     ):
         assert answer.status == 400
         assert "next_cursor" in (await answer.json())["error"]
+
+
+def written(directory: Path, port: int) -> Path:
+    (directory / "token").write_text("a-token")
+    names = ["healthy", *(f"t{n}" for n in range(20))]
+    tenants = [
+        {
+            "name": name,
+            "base_url": f"http://127.0.0.1:{port}/{name}",
+            "proxy": "none",
+            "token": {"file": "token"},
+            "probes": [{"use": "datasets", "name": f"p{n}"} for n in range(7)],
+        }
+        for name in names
+    ]
+    settings = {
+        "web": {"listen": "127.0.0.1:0"},
+        "state": {"directory": "state"},
+        "reload": {"on_change": False},
+        "defaults": {"interval": "1h", "timeout": "60s", "connect_timeout": "30s"},
+        "tenants": tenants,
+    }
+    file = directory / "prober.yaml"
+    file.write_text(yaml.safe_dump(settings))
+    return file
+
+
+async def probe_on(daemon: Daemon, runs: list[int], end: asyncio.Event) -> None:
+    """Let a probe run again as soon as its last run has ended."""
+    loop = asyncio.get_running_loop()
+    while not end.is_set():
+        daemon._runner.on_due("healthy", "p0", loop.time())
+        while daemon._runner.in_flight:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+        runs[0] += 1
+
+
+@asynccontextmanager
+async def a_platform() -> AsyncIterator[int]:
+    body = b'{"status": "ok", "datasets": [{"id": "0123456789abcdef", "name": "a", "owner": "b"}]}'
+    answer = b"HTTP/1.1 200 OK\r\nServer-Timing: total;dur=0.01\r\nContent-Length: %d\r\n\r\n%b"
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer % (len(body), body))
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        yield server.sockets[0].getsockname()[1]
+
+
+@pytest.mark.timeout(300)
+async def test_probing_goes_on_while_everything_is_asked(tmp_path: Path) -> None:
+    run = replace(summarize(an_answer()), at=time.time())
+    write_month(tmp_path / "state", time.time(), streaks=30_000, tenants=20, run=run)
+    async with a_platform() as port:
+        daemon = Daemon(load(written(tmp_path, port)), os.environ, SILENT)
+        await daemon.start()
+        assert daemon.listening is not None
+        end, runs = asyncio.Event(), [0]
+        probing = asyncio.create_task(probe_on(daemon, runs, end))
+        async with aiohttp.ClientSession(daemon.listening.url) as client:
+
+            async def ask(path: str) -> None:
+                async with client.get(path) as answer:
+                    await answer.read()
+                    assert answer.status in {200, 404}, path
+
+            for path in paths():
+                before = runs[0]
+                await asyncio.gather(*(ask(path) for _ in range(8 if "incidents" in path else 1)))
+                while runs[0] == before:  # noqa: ASYNC110
+                    await asyncio.sleep(0.001)
+        end.set()
+        await probing
+        text = daemon.metrics.render(False).decode()
+        await daemon.stop()
+    healthy = [line for line in text.splitlines() if 'tenant="healthy"' in line]
+    counted = [line for line in healthy if line.startswith("prober_probe_runs_total{")]
+    assert {'reason="ok"' in line for line in counted if not line.endswith(" 0.0")} == {True}
+    skipped = [line for line in healthy if line.startswith("prober_probe_skipped_total{")]
+    assert skipped
+    assert all(line.endswith(" 0.0") for line in skipped)
+
+
+def report_peak_bytes(directory: Path, streaks: int) -> int:
+    """Return the most memory that a report about the month takes."""
+    run = replace(summarize(an_answer()), at=NOW)
+    write_month(directory, NOW, streaks=streaks, tenants=2, probes=1, run=run)
+    span = TimeRange(NOW - 30 * 86_400, NOW)
+    context = ReportContext(NOW, "UTC", VANTAGE, 30 * 86_400.0)
+    tenant = replace(ACME, name="t0")
+    for _ in range(2):  # at first, templates are compiled and caches filled
+        gc.collect()
+        tracemalloc.start()
+        report = build_report(tenant, read_history(directory, "t0", span, NOW), span, context)
+        assert render_markdown(report)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert report.incident_count > 0
+    return peak
+
+
+@pytest.mark.timeout(300)
+def test_a_report_does_not_grow_with_the_history(tmp_path: Path) -> None:
+    small = report_peak_bytes(tmp_path / "small", 1_500)
+    large = report_peak_bytes(tmp_path / "large", 9_000)
+    assert large < MOST_BYTES
+    assert large < 1.5 * small + 1024 * 1024

@@ -188,3 +188,15 @@ def test_responses_that_wget_shows_indented_are_read() -> None:
     indented = "".join(f"  {line}\n" for line in HEAD.splitlines() if line)
     assert reason_of(only(f"{indented}\n{ENVELOPE}")) is Reason.OK
     assert reason_of(only(f"{indented}{ENVELOPE}")) is Reason.OK
+
+
+def test_a_meter_that_follows_other_text_ends_its_line() -> None:
+    (recorded,) = parse_recorded(f"{HEADING}text{BEGUN}{HEAD}{ENVELOPE}".encode())
+    assert reason_of(recorded) is Reason.OK
+    assert recorded.notes == ("text before the response is left out: text",)
+
+
+def test_a_failure_without_a_response_took_no_known_time() -> None:
+    recorded = only(f"{REQUEST}curl: (52) Empty reply from server")
+    assert recorded.exchange.total_seconds == 0.0
+    assert recorded.exchange.method == "GET"

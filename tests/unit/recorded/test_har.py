@@ -135,3 +135,17 @@ def test_the_number_of_entries_is_bounded(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(har, "MAX_ENTRIES", 2)
     with pytest.raises(RecordedExchangeError, match="more than 2 entries"):
         parse_recorded(archive(*[an_entry()] * 3))
+
+
+def test_a_part_that_took_no_time_is_one_that_there_was() -> None:
+    entry = an_entry()
+    entry["timings"] |= {"dns": 0, "connect": -1, "ssl": -1}
+    (recorded,) = parse_recorded(archive(entry))
+    names = [name for name, _ in recorded.exchange.phases.as_pairs()]
+    assert names == ["resolve", "send", "wait", "transfer"]
+
+
+def test_only_entries_without_any_response_are_refused() -> None:
+    entry = an_entry(200, _error="net::ERR_UNKNOWN_TO_US")
+    (recorded,) = parse_recorded(archive(entry))
+    assert recorded.exchange.failure is None

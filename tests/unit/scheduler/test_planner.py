@@ -1,5 +1,7 @@
 from collections import Counter
-from itertools import pairwise
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import groupby, pairwise
 from math import isclose
 
 import pytest
@@ -8,7 +10,9 @@ from hypothesis import strategies as st
 
 from prober.models import Tenant
 from prober.outcomes import SkipCause
+from prober.scheduler import planner
 from prober.scheduler.planner import (
+    CATCH_UP_SECONDS,
     ConcurrencyLimits,
     InFlight,
     ScheduleGroup,
@@ -255,3 +259,57 @@ def test_restarts_neither_starve_a_probe_nor_let_it_run_more_often(
     assert max(gaps) <= 2 * interval_seconds + 60.0
     slots = Counter(int(at // interval_seconds) for at in times)
     assert max(slots.values(), default=0) <= 2
+
+
+def test_a_minute_is_soon_enough_and_more_is_not() -> None:
+    minutely, longer = a_tenant_with(1, 60.0), a_tenant_with(1, 3600.0)
+    (group,) = schedule_groups([longer])
+    (offset,) = group.offsets
+    key = ("acme", "p0")
+    far = 3600.0 * 400_000 + offset + 1.0  # the slot has just been
+    assert missed_probes([minutely], {}, far + 30.0) == ()
+    assert missed_probes([longer], {}, far) == (key,)
+    # In binary fractions, so that the slot is ahead by this much exactly.
+    slot = 4096.0 * 400_000 + 512.0
+    even = replace_offsets(a_tenant_with(1, 4096.0))
+    assert even(slot - CATCH_UP_SECONDS) == ()
+    assert even(slot - CATCH_UP_SECONDS - 0.5) == (key,)
+
+
+def replace_offsets(tenant: Tenant) -> Callable[[float], tuple[tuple[str, str], ...]]:
+    """Return `missed_probes` of a tenant as if its only probe were due at 512 s of its interval."""
+    (group,) = schedule_groups([tenant])
+
+    def missed(epoch: float) -> tuple[tuple[str, str], ...]:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(planner, "schedule_groups", lambda _: (replace(group, offsets=(512.0,)),))
+            return tuple(missed_probes([tenant], {}, epoch))
+
+    return missed
+
+
+@pytest.mark.parametrize(
+    ("ago_seconds", "is_missed"), [(-1.0, True), (0.0, False), (3600.0, False), (3600.5, True)]
+)
+def test_a_run_counts_for_one_interval(ago_seconds: float, is_missed: bool) -> None:
+    tenant = a_tenant_with(1, 3600.0)
+    (offset,) = schedule_groups([tenant])[0].offsets
+    now = float(round(3600.0 * 400_000 + offset + 100.0))
+    last_runs = {("acme", "p0"): now - ago_seconds}
+    assert bool(missed_probes([tenant], last_runs, now)) is is_missed
+
+
+def test_missed_runs_are_made_up_for_in_mixed_order_within_a_minute() -> None:
+    probes = [(f"t{t}", f"p{p}") for t in range(6) for p in range(6)]
+    delays = catch_up_delays(probes)
+    order = sorted(delays, key=lambda key: delays[key])
+    assert order != sorted(probes)
+    runs_of_one_tenant = max(len(list(run)) for _, run in groupby(order, key=lambda key: key[0]))
+    assert runs_of_one_tenant <= 3
+    assert catch_up_delays([("t", "p")]) == {("t", "p"): CATCH_UP_SECONDS / 2}
+
+
+def test_what_is_due_at_the_end_of_a_window_belongs_to_the_next() -> None:
+    group = ScheduleGroup("acme", 10.0, 0.0, ("p",), (0.0,))
+    assert runs(group, 0.0, 0.0, 20.0) == [(0.0, "p"), (10.0, "p")]
+    assert runs(group, 0.0, 20.0, 30.0) == [(20.0, "p")]

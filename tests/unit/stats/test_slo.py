@@ -48,3 +48,27 @@ def test_the_budget_is_a_share_of_all_runs_of_thirty_days(failures: int, left: f
 
 def test_who_promises_everything_has_no_budget() -> None:
     assert budget_left(0, 1 / 60, 1.0) == 0.0
+
+
+def test_every_figure_of_a_bucket_is_passed_on() -> None:
+    bucket = TimeBucket(none=970, platform=5, network=20, paused=5, in_maintenance=3, prober=2)
+    found = availability_from_bucket(bucket, 0.99)
+    assert found.objective_ratio == 0.99
+    assert found.allowed_failures == pytest.approx(9.75)
+    assert (found.paused, found.in_maintenance, found.prober_faults) == (5, 3, 2)
+    assert found.objective_met is True
+    nothing = availability_from_bucket(TimeBucket(), 0.99)
+    assert (nothing.coverage_ratio, nothing.end_to_end_ratio, nothing.runs) == (None, None, 0)
+
+
+@pytest.mark.parametrize(("failures", "is_met"), [(0, True), (1, True), (2, False)])
+def test_an_objective_is_met_up_to_its_last_allowed_failure(failures: int, is_met: bool) -> None:
+    bucket = TimeBucket(none=200 - failures, platform=failures)
+    assert availability_from_bucket(bucket, 0.995).objective_met is is_met
+
+
+def test_a_budget_of_less_than_a_failure_is_one() -> None:
+    seconds_each = 30 * 86_400.0
+    assert budget_left(0, 1 / seconds_each, 0.5) == 1.0
+    assert budget_left(1, 1 / seconds_each, 0.5) == pytest.approx(-1.0)
+    assert budget_left(0, 1 / seconds_each, 1.0) == 0.0
