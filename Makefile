@@ -55,7 +55,7 @@ picture: $(VENV)/.development ## draw docs/demo.svg anew
 	$(BIN)/python docs/demo_picture.py
 
 pictures: $(VENV)/.development programs ## take docs/pictures anew, from the tests of pages and report in Chromium
-	PICTURES_DIRECTORY=docs/pictures $(BIN)/pytest tests/e2e/test_page.py tests/e2e/test_report.py -q
+	PICTURES_DIRECTORY=docs/pictures $(BIN)/pytest tests/e2e/test_page.py tests/e2e/test_overview.py tests/e2e/test_tenant_page.py tests/e2e/test_report.py -q
 
 dashboards: $(VENV)/.development ## make config/grafana/dashboards and Kubernetes' PrometheusRule anew
 	$(BIN)/python -m tools.grafana

@@ -23,6 +23,7 @@ from rich.table import Table
 from tests.benchmarks import (
     cpu_per_probe,
     history_size,
+    reading,
     real_pace,
     schedule_delay,
     size,
@@ -38,6 +39,7 @@ Measure = Callable[[Path, bool], list[Figure]]
 
 _MEASURED = (
     cpu_per_probe, real_pace, timing_accuracy, schedule_delay, size, history_size, start,
+    reading,
 )  # fmt: skip
 MODULES: Mapping[str, Measure] = {
     "cpu": cpu_per_probe.measure,
@@ -46,6 +48,7 @@ MODULES: Mapping[str, Measure] = {
     "punctuality": schedule_delay.measure,
     "size": size.measure,
     "history": history_size.measure,
+    "reading": reading.measure,
     "start": start.measure,
 }
 

@@ -84,6 +84,8 @@ class Fleet:
             started_at=self.now() - 3600,
             build=Build("1.2.3"),
         )
+        self.metrics.heartbeat(self.now(), 20)
+        self.metrics.configuration_loaded(self.now() - 3600, "0123abcd")
         self._restore_a_day()
         for number, name in enumerate(self.tenants):
             for at in range(len(self.probes)):

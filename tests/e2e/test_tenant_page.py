@@ -112,7 +112,7 @@ def test_everybody_can_read_it(
     with watched(chromium, site.url, viewport=size, color_scheme=scheme) as seen:
         opened(seen.page, site)
         seen.check()
-        seen.keep(f"tenant-{width}-{scheme}", full=True)
+        seen.keep(f"tenant-{width}-{scheme}")
         seen.open("/incidents")
         incident = seen.page.locator("tbody a[href*='/incidents/']").first
         seen.check()

@@ -60,4 +60,4 @@ if (document.body.dataset.live) {
   connect();
   setInterval(() => { if (!timer && performance.now() - heard > LATE_MS) lose(); }, 1000);
   addEventListener("popstate", () => visit(location.href, false));
-} else document.getElementById("feed").hidden = true;
+} else write(state, `As of ${time.format(asOf, "seconds")}`);
