@@ -185,9 +185,7 @@ def test_a_regenerated_token_is_notified_once_and_that_it_is_over(deployment: De
     assert (labels["tenant"], labels["culprit"]) == ("acme-prod", "credential")
     assert (labels["cause"], labels["environment"]) == ("superseded", "production")
     assert deployment.received.alerts("tickets") == deployment.received.alerts("development") == []
-    assert deployment.received.said() == [
-        "credential: the token of acme-prod is rejected (superseded)"
-    ]
+    assert deployment.received.said() == ["credential: token of acme-prod is rejected (superseded)"]
 
     call("POST", f"{deployment.control}/tenants/acme-prod/deliver")
     seconds_until(lambda: bool(deployment.received.notifications("pager", "resolved")))
