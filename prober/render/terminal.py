@@ -276,17 +276,25 @@ def token_remedy(source: TokenSource) -> str:
         secret = source.client.secret
         return (
             f"check the rights and the scope of the OAuth client {source.client.client_id}, and"
-            f" put its current secret into {secret}, {_taking_effect(secret)}"
+            f" put its current secret into {_place(secret)}"
         )
-    return f"put the user's current token into {source}, {_taking_effect(source)}"
+    return f"put the user's current token into {_place(source)}"
 
 
-def _taking_effect(source: TokenSource) -> str:
+def _place(source: TokenSource) -> str:
+    """Return where a secret is to be put, and what has to be done for the prober to use it."""
     if source.kind is TokenSourceKind.ENVIRONMENT:
-        return "and restart the prober: a running process does not see a changed environment"
+        return (
+            f"{source}, and restart the prober: a running process does not see a changed"
+            " environment"
+        )
     if source.location.startswith(_CREDENTIALS):
-        return "at its origin, and restart the service: systemd copies a credential at the start"
-    return "no restart is needed"
+        name = source.location.rpartition("/")[2]
+        return (
+            f"the file that the unit loads the credential {name} from, and restart the service:"
+            " systemd copies credentials at the start"
+        )
+    return f"{source}, no restart is needed"
 
 
 def _table(*titles: str) -> Table:

@@ -45,9 +45,9 @@ acme-dev   2          acme-prod    file /run/credentials/prober.service/acme-pro
 lab        0          -            file /lab
 
 acme-prod: uses the same token as acme-dev, where it is rejected
-acme-dev: rejected since 2023-11-14 22:14:50Z; put the user's current token into file \
-/run/credentials/prober.service/acme-prod, at its origin, and restart the service:
-systemd copies a credential at the start
+acme-dev: rejected since 2023-11-14 22:14:50Z; put the user's current token into the \
+file that the unit loads the credential acme-prod from, and restart the service:
+systemd copies credentials at the start
 lab: no token: the token file /lab is empty"""
 
 
@@ -94,8 +94,8 @@ OAUTH = TokenSource(TokenSourceKind.OAUTH, "https://x/token", client=CLIENT)
         (
             FILE,
             (
-                "put the user's current token into file /run/credentials/prober.service/acme-prod,"
-                " at its origin, and restart the service: systemd copies a credential at the start"
+                "put the user's current token into the file that the unit loads the credential"
+                " acme-prod from, and restart the service: systemd copies credentials at the start"
             ),
         ),
         (
