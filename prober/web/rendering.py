@@ -36,7 +36,8 @@ def setup_templates(app: web.Application) -> None:
         undefined=jinja2.StrictUndefined,
     )
     _register_filters(environment)
-    environment.globals["root"] = app[SITE].route_prefix
+    site = app[SITE]
+    environment.globals |= {"root": site.route_prefix, "has_history": site.history is not None}
 
 
 def _register_filters(environment: jinja2.Environment) -> None:

@@ -37,7 +37,7 @@ def test_the_part_with_the_focus_is_kept_up_to_date(site: LiveSite, chromium: Br
     with watched(chromium, site.url) as seen:
         seen.open("/tenants/cust-000")
         is_live(seen.page)
-        summary = seen.page.locator("#run-datasets summary")
+        summary = seen.page.locator("#run-datasets > summary")
         summary.click()
         expect(summary).to_be_focused()
         site.do(lambda: site.fleet.fail("cust-000", Reason.SERVER_ERROR, 3))

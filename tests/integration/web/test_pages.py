@@ -109,6 +109,20 @@ async def test_an_incident_has_an_address(tmp_path: Path) -> None:
     assert re.findall(r'href="(/failures/\d+)"', text) == ["/failures/2"]
 
 
+async def test_a_tenant_in_trouble_leads_to_its_incident(tmp_path: Path) -> None:
+    installation = Installation(tmp_path)
+    ongoing = an_answer(Reason.SERVER_ERROR, status=500)
+    ongoing = replace(ongoing, started_at=NOW - 30.5, probe="sources")
+    file = HistoryWriter.open(tmp_path, lambda _path, _why: None)
+    file.write([RunEntry(summarize(ongoing), ongoing)])
+    file.close()
+    installation.record(ongoing)
+    async with served(installation.site()) as client:
+        text = await page(client, "/")
+        [address] = re.findall(r'href="(/incidents/[^"]+)">incident', text)
+        assert "platform" in await page(client, address)
+
+
 async def test_an_address_from_within_an_incident_leads_to_it(tmp_path: Path) -> None:
     async with served(Installation(tmp_path).site()) as client:
         start = int(NOW - 300)
