@@ -153,7 +153,7 @@ class Daemon:
         await self._resources.enter_async_context(self._client)
         await self._client.reload_tls(_transports(configuration))
         self._resources.push_async_callback(self._token_service.close)
-        await self._token_service.start(self.listening.local_url)
+        await self._token_service.start(self.listening.local_url + web.route_prefix)
         self._resources.push_async_callback(self.status.close)
         await self.status.start()
         await self._restore_annotations()

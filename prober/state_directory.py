@@ -17,7 +17,9 @@ from prober.errors import StateDirectoryError
 
 _LOCK_NAME = "lock"
 _ADDRESS_NAME = "address"
-_ADDRESS = re.compile(r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}")
+_ADDRESS = re.compile(
+    r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}(?:/[A-Za-z0-9._~-]+)*"
+)
 _MAX_ADDRESS_BYTES = 512
 
 

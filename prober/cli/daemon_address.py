@@ -75,7 +75,8 @@ def _configured_url(config_file: Path, environ: Mapping[str, str]) -> str:
     web = configuration.web
     if web.port == 0:
         raise UnknownAddressError("web.listen has port 0 (any free port): give --url")
-    return local_url(web.host, web.port, is_tls=configuration.access.tls is not None)
+    is_tls = configuration.access.tls is not None
+    return local_url(web.host, web.port, is_tls=is_tls) + web.route_prefix
 
 
 def _written_directory(config_file: Path) -> str | None:

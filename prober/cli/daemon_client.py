@@ -59,7 +59,8 @@ def fetch_overview(
 def _overview(url: str, headers: Mapping[str, str], timeout_seconds: float) -> Mapping[str, Any]:
     connection = _connection(url, timeout_seconds)
     try:
-        connection.request("GET", OVERVIEW, headers=dict(headers))
+        path = urlsplit(url).path.rstrip("/") + OVERVIEW
+        connection.request("GET", path, headers=dict(headers))
         response = connection.getresponse()
         content = response.read(_MAX_BYTES + 1)
     except (OSError, http.client.HTTPException) as error:

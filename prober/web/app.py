@@ -43,6 +43,8 @@ def _below_prefix(app: web.Application, site: WebContext) -> web.Application:
     async def to_overview(_request: web.Request) -> web.Response:
         raise web.HTTPFound(f"{site.route_prefix}/")
 
+    outer.router.add_get("/-/healthy", _healthy)  # for `prober health`, which knows no prefix
+    outer.router.add_get("/-/ready", _ready)
     for path in ("/", site.route_prefix):
         outer.router.add_get(path, to_overview)
     outer.add_subapp(site.route_prefix, app)

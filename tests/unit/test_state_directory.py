@@ -69,7 +69,7 @@ def test_the_address_of_a_prober_is_known_while_it_runs(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"ftp://127.0.0.1:1", b"http://a@b:1", b"http://127.0.0.1:1/x", b"\xff", b"x" * 9999],
+    [b"", b"ftp://127.0.0.1:1", b"http://a@b:1", b"http://127.0.0.1:1/x?y", b"\xff", b"x" * 9999],
 )
 def test_what_is_no_address_is_none(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "address").write_bytes(content)

@@ -153,6 +153,7 @@ async def test_everything_is_below_the_route_prefix(tmp_path: Path) -> None:
                     assert answer.status == 200, address
         for path, status in (
             ("/tools/prober/-/healthy", 200),
+            ("/-/healthy", 200),
             ("/tools/prober/api/v1/tenants", 200),
             ("/tools/prober/api/v1/nothing", 404),
             ("/tools/prober/nothing", 404),
