@@ -130,7 +130,7 @@ def outcomes_of(document: _Document) -> list[Outcome]:
 
     Without any, a tenant in trouble is one that is not probed, which is a fault of the prober.
     """
-    if document["is_ok"]:
+    if document["is_ok"] or _is_waiting(document):
         return []
     last_runs = [probe["last_run"] for probe in document["probes"]]
     outcomes = [Outcome(run["outcome"]) for run in last_runs if run is not None]
@@ -140,7 +140,13 @@ def outcomes_of(document: _Document) -> list[Outcome]:
 
 def is_well(document: _Document) -> bool:
     """Return whether nothing is wrong with a tenant, its token included."""
-    return document["is_ok"] and document["token"]["state"] not in {"rejected", "missing"}
+    has_token = document["token"]["state"] not in {"rejected", "missing"}
+    return has_token and (document["is_ok"] or _is_waiting(document))
+
+
+def _is_waiting(document: _Document) -> bool:
+    """Return whether a tenant waits for its first run, which is nobody's fault."""
+    return not document["is_ok"] and document["culprit"] == Culprit.NONE
 
 
 def _show(document: _Document, chosen: Sequence[_Document], now: float) -> None:
@@ -164,7 +170,9 @@ def _show(document: _Document, chosen: Sequence[_Document], now: float) -> None:
     if chosen:
         out.print(table)
     wrong = sum(not is_well(each) for each in document["tenants"])
-    out.print(f"\n{len(document['tenants'])} tenants, {wrong} in trouble; {_own_health(document)}")
+    count = len(document["tenants"])
+    tenants = "1 tenant" if count == 1 else f"{count} tenants"
+    out.print(f"\n{tenants}, {wrong} in trouble; {_own_health(document)}")
 
 
 def _own_health(document: _Document) -> str:
