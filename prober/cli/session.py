@@ -29,6 +29,7 @@ from prober.models import (
     Tenant,
 )
 from prober.probe import build_request
+from prober.redaction import Redactor
 from prober.sinks import EventSink
 from prober.tokens.manager import TokenLease, TokenManager
 from prober.version import current_version
@@ -147,14 +148,25 @@ def builtin_probe(name: str) -> Probe:
 
 
 def document_of(result: ProbeResult) -> object:
-    """Return the JSON document of a successful result, None if there is none."""
+    """Return the JSON document of a successful result without secrets, None if there is none."""
     response = result.exchange.response
     if not result.verdict.succeeded or response is None or response.status != HTTPStatus.OK:
         return None
     try:
-        return json.loads(response.body)
+        return _without_secrets(json.loads(response.body), result.exchange.redactor)
     except (ValueError, RecursionError):
         return None
+
+
+def _without_secrets(value: object, redactor: Redactor) -> object:
+    """Return a JSON value with no secret in its texts: names are printed, and may be written."""
+    if isinstance(value, str):
+        return redactor.text(value)
+    if isinstance(value, list):
+        return [_without_secrets(each, redactor) for each in value]
+    if isinstance(value, dict):
+        return {redactor.text(key): _without_secrets(each, redactor) for key, each in value.items()}
+    return value
 
 
 def accepted_tokens(configuration: Config) -> bool:

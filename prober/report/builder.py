@@ -256,7 +256,9 @@ def _header(
 
 def _cadence(tenant: Tenant) -> tuple[Cadence, ...]:
     return tuple(
-        Cadence(each.name, each.method, each.path, each.interval_seconds, each.timeout_seconds)
+        Cadence(
+            each.name, each.method, each.shown_path, each.interval_seconds, each.timeout_seconds
+        )
         for each in tenant.probes
     )
 

@@ -87,7 +87,11 @@ class EchoingServer:
             "title": self._echo(),
             "errorCode": self._echo(),
         }
+        items = [{"id": "0123456789abcdef", "name": self._echo(), "owner": self._echo()}]
+        lists = dict.fromkeys(("datasets", "sources", "projects", "streams", "buckets"), items)
+        user = {"email": self._echo(), "global_permissions": [self._echo()]}
         forms = (
+            json.dumps({"status": "ok", "user": user, **lists}),
             json.dumps(document),
             json.dumps(document, ensure_ascii=False),
             f'{{"status": "error", "message": "you sent {echo}"}}',

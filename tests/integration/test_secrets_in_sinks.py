@@ -107,8 +107,12 @@ async def shown_by(url: str) -> list[str]:
             document = json.loads(failures.partition("\n")[2])
             numbers |= {each["number"] for each in document["failures"]}
             for operation in OPERATIONS:
-                if "{number}" not in operation.path:
+                if not {"{number}", "{incident}"} & set(operation.path.split("/")):
                     await get(operation.path.format(tenant=tenant))
+        incidents = await get("/api/v1/incidents?since=1d")
+        for each in json.loads(incidents.partition("\n")[2])["incidents"]:
+            await get(f"/incidents/{each['id']}")
+            await get(f"/api/v1/incidents/{each['id']}")
         for number in sorted(numbers):
             await get(f"/failures/{number}")
             await get(f"/api/v1/failures/{number}")
@@ -156,6 +160,7 @@ def printed(file: Path) -> Iterator[str]:
     config = ["--config", str(file)]
     commands = [["validate", str(file)], ["tokens", *config], ["tokens", "--json", *config]]
     for tenant in TENANTS:
+        commands += [["discover", tenant, "--max-datasets", "1", *config]]
         commands += [["probe", tenant, *config, *more] for more in ([], ["--json"])]
         commands += [
             ["report", tenant, "--since", "1d", "--format", form, *config]
@@ -175,6 +180,7 @@ async def test_no_secret_gets_out_by_any_way(
     secrets = [a_secret(chance) for _ in range(4)]
     secrets += [a_secret(chance, "-._~"), a_secret(chance)]
     monkeypatch.setenv("OWN_SIGNATURE", secrets[3])
+    monkeypatch.setattr("prober.cli.session.SECONDS_BETWEEN_REQUESTS", 0.0)
     issued, token, header, signature, password, client = secrets
     own = (header, signature)
     known = {
