@@ -34,6 +34,11 @@ def an_hour_later(at: float) -> float:
     return weekly(at + HOUR if at > 10 * DAY else at)
 
 
+def since_thursday(at: float) -> float:
+    """The same, known from a Thursday on: the first Monday morning is slower than all before."""
+    return weekly(at + 3 * DAY)
+
+
 def growing(at: float) -> float:
     """By a quarter each day from the eighth day on."""
     return weekly(at) * math.pow(1.25, max(0.0, at / DAY - 8))
@@ -98,7 +103,7 @@ def hours(text: str) -> int:
 SIDES = {"ProberServerLatencyDrifts": "server", "ProberNetworkLatencyDrifts": "network"}
 
 
-@pytest.mark.parametrize("latency", [weekly, an_hour_later, slightly, tiny])
+@pytest.mark.parametrize("latency", [weekly, an_hour_later, since_thursday, slightly, tiny])
 def test_no_news(latency: Latency, tmp_path: Path) -> None:
     assert fired("ProberServerLatencyDrifts", latency, 15, tmp_path) == math.inf
 
