@@ -33,7 +33,7 @@ from tests.alerting.test_rules import GROUPS, groups_of, read_for
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "alerts-coverage.md"
 BEGINS_AT, UNTIL = 10 * 60, 40 * 60
 DAY = 86_400
-DRIFT_BEGINS_AT, DRIFT_UNTIL, DRIFT_STEP = 4 * DAY, 4 * DAY + 3 * 3600, 600
+DRIFT_BEGINS_AT, DRIFT_UNTIL, DRIFT_STEP = 8 * DAY, 8 * DAY + 3 * 3600, 600
 STEP_SECONDS = 30
 HERE, BOTH = ("here",), ("here", "there")
 TOKEN = "credential: token"
