@@ -300,8 +300,8 @@ def page(cells: Mapping[Cell, list[Sent]], more_sections: str) -> str:
         ]
         for culprit in CULPRITS:
             row = [Cell(pattern, culprit, scope) for scope in SCOPES]
-            words = [words(each, cells.get(each, []), [*notes]) for each in row]
-            lines.append(f"| {culprit} | " + " | ".join(words) + " |")
+            texts = [words(each, cells.get(each, []), [*notes]) for each in row]
+            lines.append(f"| {culprit} | " + " | ".join(texts) + " |")
         lines += ["", *(f"{place}. {text}" for place, text in enumerate(notes, 1)), ""]
     more = [f"- {culprit}, {scope}: {text}" for (culprit, scope), text in MORE_THAN_ONE.items()]
     lines += ["## More than one notification", "", *more, "", more_sections, ""]

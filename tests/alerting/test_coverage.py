@@ -5,10 +5,12 @@ import pytest
 from tests.alerting.coverage import (
     CELLS,
     PAGE,
+    PATTERNS,
     ROWS,
     Cell,
     Sent,
     measured,
+    page,
     reason,
     unexplained,
     words,
@@ -55,3 +57,12 @@ def test_every_combination_is_a_cell() -> None:
     empty = {cell for cell in CELLS if reason(cell)}
     assert len(CELLS) == len(set(CELLS)) == 6 * 8 * 6
     assert all(_cell_of_the_page(cell).startswith("(") == (cell in empty) for cell in CELLS)
+
+
+def test_the_page_has_a_table_for_each_pattern() -> None:
+    text = page({cell: [] for cell in CELLS}, "## References")
+    assert [line for line in text.splitlines() if line.startswith("## ")] == [
+        *(f"## {pattern.capitalize()}" for pattern in PATTERNS),
+        "## More than one notification",
+        "## References",
+    ]
