@@ -128,7 +128,7 @@ def test_a_documented_command_is_one_that_exists(
     monkeypatch.setenv("PROBER_CONFIG", str(ROOT / "config" / "prober.yaml"))
     name, *rest = re.split(r" (?:[|;&>]|2>)", arguments, maxsplit=1)[0].split()
     assert name in COMMANDS
-    parent = click.Context(main, info_name="prober")
+    parent = click.Context(main, info_name="prober", **main.context_settings)
     command = main.get_command(parent, name)
     assert command is not None
     with suppress(click.exceptions.Exit):  # --help

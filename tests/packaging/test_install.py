@@ -39,7 +39,7 @@ def test_what_it_makes_are_targets(guide: Path) -> None:
 
 
 def options_of(command: str) -> set[str]:
-    context = click.Context(main)
+    context = click.Context(main, **main.context_settings)
     found = main.get_command(context, command)
     assert found is not None
     return {each for parameter in found.params for each in parameter.opts}
