@@ -229,11 +229,15 @@ def test_the_documents_commands_run(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     text = "".join(page.read_text() for page in pages)
     commands = re.findall(r"^\.venv/bin/prober (\S+) (.*?)(?:\s+#.*)?$", text, re.MULTILINE)
-    assert Counter(name for name, _ in commands) == {"validate": 2, "run": 3}
+    assert Counter(name for name, _ in commands) == {"validate": 2, "run": 3, "kubernetes": 1}
     for name, rest in commands:
         if name == "validate":
             done = CliRunner().invoke(main, [name, *rest.split()])
             assert (done.exit_code, done.output.count("  shard ")) == (0, 3), done.output
+        elif name == "kubernetes":
+            done = CliRunner().invoke(main, [name, *rest.partition(" >")[0].split()])
+            count = done.output.count("\nkind: StatefulSet\n")
+            assert (done.exit_code, count) == (0, 3), done.output
         else:  # it would call real tenants: here it shall fail at a configuration that is not there
             missing = rest.replace("config/prober.yaml", "none.yaml").split()
             done = CliRunner().invoke(main, [name, *missing])
