@@ -3,8 +3,11 @@
 Schemas are those of the types that the operations return.
 """
 
+import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from aiohttp import web
@@ -265,7 +268,14 @@ def _json(adapter: TypeAdapter[Any], document: object, status: int = 200) -> web
 async def _openapi(request: web.Request) -> web.Response:
     version = request.app[SITE].self_health().version
     prefix = request.app[SITE].route_prefix
-    return web.json_response(description(OPERATIONS, ErrorDocument, version, prefix))
+    # The schemas of all documents take longer to make than a measurement may wait.
+    body = await asyncio.to_thread(_description, version, prefix)
+    return web.Response(body=body, content_type="application/json")
+
+
+@lru_cache(maxsize=1)
+def _description(version: str, prefix: str) -> bytes:
+    return json.dumps(description(OPERATIONS, ErrorDocument, version, prefix)).encode()
 
 
 async def _badge(request: web.Request) -> web.Response:

@@ -235,7 +235,9 @@ HTTP = (
         "15",
         Reason.OK,
         says(
-            OK_HEAD + b"Content-Length: 32\r\n\r\n", *map(bytes, zip(GOOD_BODY)), pause_seconds=0.01
+            OK_HEAD + b"Content-Length: %d\r\n\r\n" % len(GOOD_BODY),
+            *map(bytes, zip(GOOD_BODY)),
+            pause_seconds=0.01,
         ),
     ),
     Case("two-answers", "15", Reason.OK, says(whole() + whole(ERROR_BODY, "500 Oops"))),

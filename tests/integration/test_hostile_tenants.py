@@ -24,7 +24,7 @@ from tests.integration.hostile_server import BEHAVIOURS
 
 HOSTILE = 50
 ROUNDS = 3
-MOST_LATE_SECONDS = 0.1
+MOST_LATE_SECONDS = 0.1 if sys.gettrace() is None else 0.5  # coverage traces every line
 SILENT = structlog.wrap_logger(
     structlog.PrintLogger(), wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL)
 )
@@ -131,7 +131,9 @@ async def test_none_of_its_runs_is_lost_or_late(tmp_path: Path, port: int, behav
         text = daemon.metrics.render(False).decode()
     assert outcomes(text, "healthy") == {"ok"}
     assert total(text, "prober_probe_runs_total") >= ROUNDS
-    assert total(text, "prober_probe_skipped_total") == 0
+    skipped = samples(text, "prober_probe_skipped_total")
+    # The schedule starts a probe that never ran as well, while one of these runs is in flight.
+    assert [labels for labels, value in skipped if value and 'cause="overlap"' not in labels] == []
     assert min(longest) < MOST_LATE_SECONDS, (
         longest
     )  # a busy machine's caches are cold now and then

@@ -269,6 +269,8 @@ async def test_probing_goes_on_while_everything_is_asked(tmp_path: Path) -> None
     counted = [line for line in healthy if line.startswith("prober_probe_runs_total{")]
     assert {'reason="ok"' in line for line in counted if not line.endswith(" 0.0")} == {True}
     skipped = [line for line in healthy if line.startswith("prober_probe_skipped_total{")]
+    # The schedule starts a probe that never ran as well, while one of these runs is in flight.
+    skipped = [line for line in skipped if 'cause="overlap"' not in line]
     assert skipped
     assert all(line.endswith(" 0.0") for line in skipped)
 
