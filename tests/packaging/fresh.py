@@ -112,7 +112,7 @@ for _ in range(600):
         text = ask("http://127.0.0.1:9824/metrics", timeout=5).read().decode()
     except OSError:
         text = ""
-    if 'prober_probe_success{tenant="acme-prod",probe="datasets"} 1' in text:
+    if 'prober_probe_success{probe="datasets",tenant="acme-prod"} 1' in text:
         break
     time.sleep(0.2)
 else:
