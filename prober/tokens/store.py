@@ -7,6 +7,7 @@ later version is quarantined, and a new one is created.
 import json
 import secrets
 import sqlite3
+import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
@@ -50,6 +51,8 @@ class TokenStore:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        # A save that is cancelled goes on in its thread; closing a connection in use is a crash.
+        self._lock = threading.Lock()
         # Damaged text must lose one record and not make all others unreadable.
         connection.text_factory = partial(str, encoding="utf-8", errors="replace")
         try:
@@ -77,7 +80,7 @@ class TokenStore:
 
     def records(self) -> dict[str, TokenRecord]:
         """Return the records of all tenants, removed ones included; damaged ones are left out."""
-        with translate_sqlite_errors():
+        with self._lock, translate_sqlite_errors():
             rows = self._connection.execute("SELECT tenant, record FROM token").fetchall()
         records = {tenant: _record(text) for tenant, text in rows}
         return {tenant: record for tenant, record in records.items() if record is not None}
@@ -85,12 +88,12 @@ class TokenStore:
     def save(self, records: Mapping[str, TokenRecord]) -> None:
         """Save records, all or none."""
         rows = [(tenant, _text(record)) for tenant, record in records.items()]
-        with translate_sqlite_errors(), self._connection:
+        with self._lock, translate_sqlite_errors(), self._connection:
             self._connection.executemany("INSERT OR REPLACE INTO token VALUES (?, ?)", rows)
 
     def close(self) -> None:
         """Close the file."""
-        with suppress(sqlite3.Error):
+        with self._lock, suppress(sqlite3.Error):
             self._connection.close()
 
 

@@ -1,8 +1,10 @@
 """The token store: what was saved is read, and no file keeps the daemon from starting."""
 
 import sqlite3
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import pytest
 from hypothesis import given, settings
@@ -171,3 +173,47 @@ def test_a_record_that_is_no_text_is_left_out(tmp_path: Path) -> None:
 def test_a_directory_that_cannot_be_written_is_an_os_error(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No such file or directory"):
         TokenStore.open(tmp_path / "none", unexpected)
+
+
+class SlowConnection:
+    """A connection whose writes wait until they are let through; it notes the order of calls."""
+
+    def __init__(self) -> None:
+        self.writing, self.may_write = threading.Event(), threading.Event()
+        self.calls: list[str] = []
+        self.text_factory: object = None
+
+    def execute(self, _sql: str) -> "SlowConnection":
+        return self
+
+    def fetchone(self) -> tuple[bytes]:
+        return (b"key",)
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_error: object) -> None:
+        self.calls.append("saved")
+
+    def executemany(self, _sql: str, _rows: object) -> None:
+        self.writing.set()
+        assert self.may_write.wait(20)
+
+    def close(self) -> None:
+        self.calls.append("closed")
+
+
+def test_a_connection_is_not_closed_while_a_thread_writes() -> None:
+    """A save that is cancelled goes on in its thread; to close under it ended the process."""
+    connection = SlowConnection()
+    store = TokenStore(cast("sqlite3.Connection", connection))
+    saving = threading.Thread(target=store.save, args=({"acme": RECORD},))
+    closing = threading.Thread(target=store.close)
+    saving.start()
+    assert connection.writing.wait(20)
+    closing.start()
+    closing.join(0.05)  # it would have closed by now; if it is late, the test cannot fail wrongly
+    connection.may_write.set()
+    saving.join(20)
+    closing.join(20)
+    assert connection.calls == ["saved", "closed"]
