@@ -31,7 +31,7 @@ from prober.http_client.client import ProbeHttpClient
 from prober.http_client.timing import EventLoopLagMonitor
 from prober.logs import LogSink
 from prober.metrics.otlp import OtlpPusher
-from prober.metrics.sink import PrometheusSink
+from prober.metrics.sink import PrometheusSink, SelfHealth
 from prober.models import TransportOptions, Verdict
 from prober.monitors import OutsideMonitor
 from prober.probe import ProbeDeps
@@ -183,7 +183,7 @@ class Daemon:
             series=self.metrics.series_count,
             version=current_version().version,
         )
-        self._update_service_status()
+        self._update_service_status(self.metrics.self_health())
         self._systemd.ready()
         if self._reload_requested:
             self.request_reload()
@@ -348,17 +348,16 @@ class Daemon:
         self.metrics.heartbeat(now, len(asyncio.all_tasks()))
         health = self.metrics.self_health()
         self._watchdog.tick(health, self._stall_timeout_seconds, time.monotonic())
-        self._update_service_status()
+        self._update_service_status(health)
         for tenant in self._configuration.tenants:
             started = self._runner.started_maintenance.get(tenant.name)
             if tenant.maintenance or started:  # few have any: this must not block the loop
                 is_active = self._runner.maintenance(tenant.name, now).is_active
                 self.metrics.maintenance(tenant.name, is_active=is_active)
 
-    def _update_service_status(self) -> None:
+    def _update_service_status(self, health: SelfHealth) -> None:
         tenants = len(self._configuration.tenants)
-        failing = self.status.tracker.failing()
-        self._systemd.status(status_line(tenants, failing, self.metrics.self_health()))
+        self._systemd.status(status_line(tenants, self.status.tracker.failing(), health))
 
     def _on_clock_step(self, seconds: float) -> None:
         self._logger.warning(

@@ -6,9 +6,12 @@ what it has, and is not unhealthy because of that.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import click
+
+from prober.cli.options import configuration_file
 from prober.config.state_path import state_directory
 from prober.config.yaml import read_text, read_yaml
 from prober.errors import SettingsError
@@ -40,12 +43,30 @@ def saved_url(config_file: Path, environ: Mapping[str, str]) -> str | None:
     return read_address(state_directory(written, config_file.absolute(), environ))
 
 
-def daemon_url(config_file: Path, environ: Mapping[str, str]) -> str:
-    """Return the URL of the daemon: the saved one, else the configured one.
+def daemon_urls(config_file: Path, environ: Mapping[str, str]) -> Sequence[str]:
+    """Return the URLs of the daemon to try: the saved one, else the configured one.
 
-    Raises UnknownAddressError, and SettingsError if nothing was saved and the file is invalid.
+    TLS may have been turned on since the daemon saved its own. Raises UnknownAddressError, and
+    SettingsError if nothing was saved and the file is invalid.
     """
-    return saved_url(config_file, environ) or _configured_url(config_file, environ)
+    saved = saved_url(config_file, environ)
+    if saved is None:
+        return (_configured_url(config_file, environ),)
+    return tuple(dict.fromkeys((saved, re.sub("^http:", "https:", saved))))
+
+
+def urls_to_ask(
+    config_file: Path | None, url: str | None, environ: Mapping[str, str]
+) -> Sequence[str]:
+    """Return `url`, else the URLs of the daemon with a configuration; raises click.UsageError."""
+    if url is None:
+        try:
+            return daemon_urls(configuration_file(config_file), environ)
+        except UnknownAddressError as error:
+            raise click.UsageError(str(error)) from None
+    if config_file is not None:
+        raise click.UsageError("give either --config or --url")
+    return (url,)
 
 
 def existing_state(directory: Path, config_file: Path, services: Path = Path("/var/lib")) -> Path:

@@ -4,7 +4,6 @@ import base64
 import http.client
 import json
 import os
-import re
 import ssl
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -27,11 +26,6 @@ class DaemonUnreachableError(ProberError):
 
 class DaemonRefusedError(ProberError):
     """The daemon has answered, and refused; the text says what to give."""
-
-
-def with_tls_alternative(url: str) -> Sequence[str]:
-    """Return the addresses to try: TLS may have been turned on since the daemon saved its own."""
-    return tuple(dict.fromkeys((url, re.sub("^http:", "https:", url))))
 
 
 def fetch_overview(

@@ -11,9 +11,8 @@ from urllib.parse import urlsplit
 
 import click
 
-from prober.cli.daemon_address import UnknownAddressError, daemon_url, saved_url
+from prober.cli.daemon_address import urls_to_ask
 from prober.cli.exit_codes import OTHER_ERROR
-from prober.cli.options import configuration_file
 from prober.config.addresses import is_loopback
 from prober.formatting import one_line
 
@@ -58,26 +57,14 @@ def health(config_file: Path | None, url: str | None, timeout_seconds: float) ->
     Exit status: 0 if it is healthy; 1 if it is not, or cannot be reached; 2 for an invalid command
     line or configuration.
     """
-    if url is not None and config_file is not None:
-        raise click.UsageError("give either --config or --url")
     try:
-        urls = (url,) if url is not None else _local_urls(configuration_file(config_file))
-        url, why = asyncio.run(_first_healthy(urls, timeout_seconds))
-    except UnknownAddressError as error:
-        raise click.UsageError(str(error)) from None
+        asked = urls_to_ask(config_file, url, os.environ)
+        url, why = asyncio.run(_first_healthy(asked, timeout_seconds))
     except ValueError as error:
         raise click.BadParameter(f"'{url}': {error}", param_hint="--url") from None
     click.echo(f"{url}: {why or 'healthy'}", err=why is not None)
     if why is not None:
         raise click.exceptions.Exit(OTHER_ERROR)
-
-
-def _local_urls(config_file: Path) -> Sequence[str]:
-    """Return the addresses to try: TLS may have been turned on since the daemon saved its own."""
-    saved = saved_url(config_file, os.environ)
-    if saved is None:
-        return (daemon_url(config_file, os.environ),)
-    return tuple(dict.fromkeys((saved, re.sub("^http:", "https:", saved))))
 
 
 async def _first_healthy(urls: Sequence[str], limit_seconds: float) -> tuple[str, str | None]:

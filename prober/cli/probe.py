@@ -4,7 +4,7 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, contextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import click
@@ -40,24 +40,40 @@ def restore_saved_state(manager: TokenManager, state_directory: Path) -> bool:
     return False
 
 
+def token_manager(
+    tenants: Sequence[Tenant], environ: Mapping[str, str], client: ProbeHttpClient
+) -> TokenManager:
+    """Return a manager of the tenants' tokens for one command; its events go nowhere."""
+    version = current_version().version
+    return TokenManager(
+        tenants, environ, client.exchange, now=time.time, version=version, sink=EventSink()
+    )
+
+
+@asynccontextmanager
+async def open_tenant(
+    tenant: Tenant, environ: Mapping[str, str], state_directory: Path | None
+) -> AsyncIterator[tuple[ProbeHttpClient, TokenManager]]:
+    """Open what a command needs for requests to one tenant: a client, and its loaded token.
+
+    Token state is read from `state_directory`, if there is any; nothing is written to it.
+    """
+    async with AsyncExitStack() as resources:
+        client = await resources.enter_async_context(ProbeHttpClient(EventLoopLagMonitor()))
+        await client.reload_tls([tenant.transport])
+        manager = token_manager([tenant], environ, client)
+        resources.push_async_callback(manager.close)
+        if state_directory is not None:
+            restore_saved_state(manager, state_directory)
+        await manager.load()
+        yield client, manager
+
+
 async def run_probes(
     tenant: Tenant, probes: Sequence[Probe], environ: Mapping[str, str], state_directory: Path
 ) -> AsyncIterator[ProbeResult]:
     """Run the probes one after the other and yield each result; token state is not saved."""
-    async with AsyncExitStack() as resources:
-        client = await resources.enter_async_context(ProbeHttpClient(EventLoopLagMonitor()))
-        await client.reload_tls([tenant.transport])
-        manager = TokenManager(
-            [tenant],
-            environ,
-            client.exchange,
-            now=time.time,
-            version=current_version().version,
-            sink=EventSink(),
-        )
-        resources.push_async_callback(manager.close)
-        restore_saved_state(manager, state_directory)
-        await manager.load()
+    async with open_tenant(tenant, environ, state_directory) as (client, manager):
         deps = ProbeDeps(
             manager,
             client,

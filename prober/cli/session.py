@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from http import HTTPStatus
 from os import environ
@@ -14,12 +14,11 @@ import click
 
 from prober.classifier.rules import classify
 from prober.cli.options import verdict_line
-from prober.cli.probe import restore_saved_state
+from prober.cli.probe import open_tenant
 from prober.config.builtin_probes import ANY_OK, CATALOGUE
 from prober.config.resolve import Config
 from prober.errors import ProberError, TokenUnavailableError
 from prober.http_client.client import ProbeHttpClient
-from prober.http_client.timing import EventLoopLagMonitor
 from prober.models import (
     AlertSeverity,
     ConnectionPolicy,
@@ -30,8 +29,7 @@ from prober.models import (
 )
 from prober.probe import build_request
 from prober.redaction import Redactor
-from prober.sinks import EventSink
-from prober.tokens.manager import TokenLease, TokenManager
+from prober.tokens.manager import TokenLease
 from prober.version import current_version
 
 SECONDS_BETWEEN_REQUESTS = 1.0
@@ -99,21 +97,7 @@ async def session(
 
     The key of fingerprints is read from `state_directory`; nothing is written to it.
     """
-    async with AsyncExitStack() as resources:
-        client = await resources.enter_async_context(ProbeHttpClient(EventLoopLagMonitor()))
-        await client.reload_tls([tenant.transport])
-        manager = TokenManager(
-            [tenant],
-            variables,
-            client.exchange,
-            now=time.time,
-            version=current_version().version,
-            sink=EventSink(),
-        )
-        resources.push_async_callback(manager.close)
-        if state_directory is not None:
-            restore_saved_state(manager, state_directory)
-        await manager.load()
+    async with open_tenant(tenant, variables, state_directory) as (client, manager):
         lease = await manager.lease(tenant)
         if not isinstance(lease, TokenLease):
             raise TokenUnavailableError(f"{tenant.name}: there is no token: {lease.problem}")

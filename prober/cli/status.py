@@ -10,13 +10,9 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from prober.cli.daemon_address import UnknownAddressError, daemon_url
-from prober.cli.daemon_client import (
-    PASSWORD_VARIABLE,
-    fetch_overview,
-    with_tls_alternative,
-)
-from prober.cli.options import HELP, configuration_file, console, exit_code_for, print_json, unknown
+from prober.cli.daemon_address import urls_to_ask
+from prober.cli.daemon_client import PASSWORD_VARIABLE, fetch_overview
+from prober.cli.options import HELP, console, exit_code_for, print_json, unknown
 from prober.formatting import format_ago, format_percent, one_line
 from prober.outcomes import Culprit, Outcome
 from prober.render.text import style, symbol
@@ -84,17 +80,9 @@ def overview(
     config_file: Path | None, url: str | None, user: str | None, timeout_seconds: float
 ) -> _Document:
     """Return the overview of the daemon at `url`, or of the one with the configuration."""
-    if url is not None and config_file is not None:
-        raise click.UsageError("give either --config or --url")
     try:
-        found = (
-            (url,)
-            if url
-            else with_tls_alternative(daemon_url(configuration_file(config_file), environ))
-        )
-        return fetch_overview(found, user, environ, timeout_seconds)
-    except UnknownAddressError as error:
-        raise click.UsageError(str(error)) from None
+        asked = urls_to_ask(config_file, url, environ)
+        return fetch_overview(asked, user, environ, timeout_seconds)
     except ValueError as error:
         raise click.BadParameter(f"'{url}': {error}", param_hint="--url") from None
 

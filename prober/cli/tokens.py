@@ -2,23 +2,21 @@
 
 import asyncio
 import os
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
-from prober.cli.daemon_address import UnknownAddressError, daemon_url
+from prober.cli.daemon_address import UnknownAddressError, daemon_urls
 from prober.cli.daemon_client import (
     PASSWORD_VARIABLE,
     DaemonUnreachableError,
     fetch_overview,
-    with_tls_alternative,
 )
 from prober.cli.exit_codes import BY_OUTCOME
 from prober.cli.options import choose_tenant, config_option, console, print_json
-from prober.cli.probe import restore_saved_state
+from prober.cli.probe import restore_saved_state, token_manager
 from prober.config.loader import load
 from prober.config.resolve import Config
 from prober.errors import ProberError
@@ -28,9 +26,6 @@ from prober.models import TokenSource, TokenSourceKind, TokenStatus
 from prober.outcomes import Outcome, RejectionCause, TokenState
 from prober.render.documents import token_document
 from prober.render.terminal import TokenTable
-from prober.sinks import EventSink
-from prober.tokens.manager import TokenManager
-from prober.version import current_version
 
 _TIMEOUT_SECONDS = 5.0
 _SAME_FIELDS = (
@@ -89,7 +84,7 @@ def _running_statuses(
 ) -> Mapping[str, TokenStatus] | None:
     """Return what the running daemon knows, None if there is none; raises DaemonRefusedError."""
     try:
-        urls = with_tls_alternative(daemon_url(config_file, os.environ))
+        urls = daemon_urls(config_file, os.environ)
         document = fetch_overview(urls, user, os.environ, _TIMEOUT_SECONDS)
     except UnknownAddressError:
         return None
@@ -125,14 +120,8 @@ def status_from_document(
 
 
 async def _statuses(configuration: Config) -> Mapping[str, TokenStatus]:
-    manager = TokenManager(
-        configuration.tenants,
-        os.environ,
-        ProbeHttpClient(EventLoopLagMonitor()).exchange,
-        now=time.time,
-        version=current_version().version,
-        sink=EventSink(),
-    )
+    client = ProbeHttpClient(EventLoopLagMonitor())
+    manager = token_manager(configuration.tenants, os.environ, client)
     if not await asyncio.to_thread(restore_saved_state, manager, configuration.state_directory):
         click.echo(
             f"no daemon has saved anything in {configuration.state_directory} that can be read: no"
