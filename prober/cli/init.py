@@ -20,14 +20,14 @@ from prober.config.includes import real_path
 from prober.config.loader import load
 from prober.config.strict_model import SLUG_PATTERN
 from prober.config.tenant_address import TenantAddress, parse_tenant_address
-from prober.errors import SettingsError
+from prober.errors import SettingsError, TokenUnavailableError
 from prober.models import ProbeResult, Tenant, TokenSource, TokenSourceKind
+from prober.tokens.sources import FileSource, parse_token
 
 CONFIG_NAME, SCRAPE_NAME = "prober.yaml", "prometheus-scrape.yml"
 _PUBLIC = 0o644
 _LISTEN = "127.0.0.1:9824"
 _TRIED = ("current-user", "datasets", "sources")
-_MAX_TOKEN_CHARACTERS = 16 * 1024
 _BEARER = re.compile(r"(?:authorization:\s*)?bearer(?:\s+|$)", re.IGNORECASE)
 _TOKEN_VARIABLE = "TOKEN"  # noqa: S105 -- a name
 _INSTRUCTIONS = (
@@ -186,13 +186,10 @@ def _name(given: str | None, address: TenantAddress) -> str:
 def _token(file: Path | None, variable: str | None, *, no_input: bool) -> _Token:
     """Return the token from its source; raises click.UsageError without ever quoting it."""
     if file is not None:
-        try:
-            text = file.read_bytes()[: _MAX_TOKEN_CHARACTERS + 1].decode()
-        except (OSError, UnicodeDecodeError) as error:
-            why = getattr(error, "strerror", None) or "it is not text"
-            raise click.UsageError(f"{file} cannot be read: {why}") from error
-        _cleaned(text, can_change=False)
-        return _Token(_cleaned(text), file)
+        reading = FileSource(file).read(None)
+        if reading.secret is None:
+            raise click.UsageError(reading.problem)
+        return _Token(reading.secret.get_secret_value(), file)
     if variable is not None:
         if not os.environ.get(variable):
             raise click.UsageError(f"the environment variable {variable} is not set, or is empty")
@@ -205,25 +202,23 @@ def _token(file: Path | None, variable: str | None, *, no_input: bool) -> _Token
     return _Token(_cleaned(click.prompt("Token (not shown)", hide_input=True, err=True)))
 
 
-def _cleaned(text: str, *, can_change: bool = True) -> str:
-    """Return a token as it is sent, without quotes and 'Bearer'; raises click.UsageError."""
+def _cleaned(text: str) -> str:
+    """Return a token without the quotes and 'Bearer' that it was copied with.
+
+    Raises click.UsageError.
+    """
     token = text.strip()
     for what, shorter in (
         ("quotes", token.strip("\"'")),
         ("'Bearer'", _BEARER.sub("", token.strip("\"'"), count=1)),
     ):
         if shorter != token:
-            if not can_change:
-                raise click.UsageError(f"the token's file contains {what}: write the token alone")
             click.echo(f"note: left out {what} around the token", err=True)
             token = shorter.strip()
-    if not token:
-        raise click.UsageError("the token is empty")
-    if len(token) > _MAX_TOKEN_CHARACTERS:
-        raise click.UsageError("the token is longer than 16 KiB: it is something else")
-    if not token.isascii() or not token.isprintable() or " " in token:
-        raise click.UsageError("the token contains white space or other characters than ASCII")
-    return token
+    try:
+        return parse_token(token.encode("utf-8", "surrogateescape"), "the token").get_secret_value()
+    except TokenUnavailableError as error:
+        raise click.UsageError(str(error)) from error
 
 
 def _configuration(

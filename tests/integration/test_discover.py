@@ -305,6 +305,7 @@ async def test_init_writes_nothing_if_the_token_is_rejected(
         (("--address", "acme/prod", "--token-env", "T"), {}, "T is not set"),
         (("--address", "acme/prod", "--token-env", "T"), {"T": "a b"}, "white space"),
         (("--address", "acme/prod", "--token-env", "T"), {"T": "Bearer "}, "empty"),
+        (("--address", "a/b", "--token-env", "T"), {"T": "ACME_TOKEN=abc"}, "NAME=value"),
         (("--address", "acme/prod", "--token-file", "none"), {}, "No such file"),
         (("--address", "a/b", "--token-file", "x", "--token-env", "T"), {}, "either"),
         (("--address", "acme/prod", "--name", "No!"), {}, "write lower-case letters"),
@@ -318,6 +319,19 @@ async def test_init_says_what_is_wrong(
     assert result.exit_code == 2
     assert problem in result.stderr
     assert files_in(tmp_path) == {}
+
+
+@pytest.mark.parametrize("content", ['"quoted"', "Bearer abc", "ACME_TOKEN=abc", "a b", "\0"])
+async def test_init_takes_no_token_file_that_the_daemon_refuses(
+    tmp_path: Path, content: str
+) -> None:
+    (tmp_path / "given").write_text(content)
+    result = await run(
+        "init", "--no-input", "--no-try", "--address", "a/b", "--token-file", "given"
+    )
+    assert result.exit_code == 2
+    assert "the token file given" in result.stderr
+    assert files_in(tmp_path).keys() == {"given"}
 
 
 async def test_validate_live_tries_every_tenant(simulator: Simulator, tmp_path: Path) -> None:
