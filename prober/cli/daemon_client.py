@@ -21,11 +21,11 @@ _OK, _UNAUTHORIZED = 200, 401
 
 
 class DaemonUnreachableError(ProberError):
-    """Nobody listens at the daemon's address, or does not speak HTTP there."""
+    """Nothing listens at the daemon's address, or it does not speak HTTP."""
 
 
 class DaemonRefusedError(ProberError):
-    """The daemon has answered, and refused; the text says what to give."""
+    """The daemon refused the request; the text says what to give."""
 
 
 def fetch_overview(
@@ -58,7 +58,7 @@ def _overview(url: str, headers: Mapping[str, str], timeout_seconds: float) -> M
         response = connection.getresponse()
         content = response.read(_MAX_BYTES + 1)
     except (OSError, http.client.HTTPException) as error:
-        raise DaemonUnreachableError(f"no daemon answers at {url}: {_reason(error)}") from error
+        raise DaemonUnreachableError(f"no daemon responds at {url}: {_reason(error)}") from error
     finally:
         connection.close()
     if response.status == _UNAUTHORIZED:
@@ -67,13 +67,15 @@ def _overview(url: str, headers: Mapping[str, str], timeout_seconds: float) -> M
             f" {PASSWORD_VARIABLE}"
         )
     if response.status != _OK or len(content) > _MAX_BYTES:
-        raise DaemonRefusedError(f"{url} answers with HTTP {response.status}, and no overview")
+        raise DaemonRefusedError(
+            f"{url} responds with HTTP {response.status}, and not with an overview"
+        )
     try:
         document = json.loads(content)
     except ValueError as error:
-        raise DaemonRefusedError(f"{url} is no prober: its answer is not JSON") from error
+        raise DaemonRefusedError(f"{url} is no prober: its response is not JSON") from error
     if not isinstance(document, dict) or not isinstance(document.get("tenants"), list):
-        raise DaemonRefusedError(f"{url} is no prober: its answer is not an overview")
+        raise DaemonRefusedError(f"{url} is no prober: its response is not an overview")
     return document
 
 
@@ -84,7 +86,7 @@ def _connection(url: str, timeout_seconds: float) -> http.client.HTTPConnection:
     if place.scheme == "http":
         return http.client.HTTPConnection(place.hostname, place.port, timeout=timeout_seconds)
     context = ssl.create_default_context()
-    if is_loopback(place.hostname):  # this very machine, whose certificate is for another name
+    if is_loopback(place.hostname):  # this machine: its certificate is for another name
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return http.client.HTTPSConnection(

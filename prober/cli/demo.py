@@ -86,7 +86,7 @@ class DemoSink(EventSink):
         self._report = report
         self._began_at = 0.0
         self._seen: set[tuple[str, str]] = set()
-        self._heard: Counter[str] = Counter()
+        self._results: Counter[str] = Counter()
         self._most_own_seconds: defaultdict[str, float] = defaultdict(float)
         self._most_network_seconds = 0.0
         self._last: dict[tuple[str, str], ProbeResult] = {}
@@ -112,7 +112,7 @@ class DemoSink(EventSink):
                 if (missing := self._missing(tenant, expected)) is not None
             ]
         self.phase = None
-        self._heard.clear()
+        self._results.clear()
         self._seen.clear()
         self._most_own_seconds.clear()
         self._most_network_seconds = 0.0
@@ -127,7 +127,7 @@ class DemoSink(EventSink):
             )
 
     def _missing(self, tenant: str, expected: Expected) -> str | None:
-        if not self._heard[tenant]:
+        if not self._results[tenant]:
             return f"no result of {tenant}"
         own_ms = self._most_own_seconds[tenant] * 1000
         if expected.own_ms is not None and own_ms < expected.own_ms:
@@ -146,10 +146,10 @@ class DemoSink(EventSink):
         expected = self.phase.expect.get(result.tenant)
         if expected is None:
             return
-        self._heard[result.tenant] += 1
+        self._results[result.tenant] += 1
         self._seen.add((result.tenant, result.verdict.reason.value))
         own_seconds = result.verdict.latency.own_seconds
-        if result.exchange.timing_fallback is not None:  # this system does not tell own time apart
+        if result.exchange.timing_fallback is not None:  # this system cannot measure own time
             own_seconds = inf
         self._most_own_seconds[result.tenant] = max(
             own_seconds, self._most_own_seconds[result.tenant]
@@ -229,7 +229,7 @@ def demo(*, once: bool, speed: float, port: int, directory: Path | None) -> None
 
     Needs no configuration and no account; everything stays on this machine. It shows a slow and a
     broken network, errors of the platform, and a token that was regenerated elsewhere, each with
-    its culprit, and that a prober that is busy itself blames nobody. Ctrl-C stops it.
+    its culprit. A busy prober is not mistaken for a slow network. Ctrl-C stops it.
 
     \b
     Example:

@@ -86,7 +86,7 @@ def discover(
     integrations, one request a second. Nothing is changed there, and no message is read.
 
     With --write every possible probe is run once; those that succeed are added to the tenant in the
-    configuration, whose comments and order stay. No probe that is billed or writes is added.
+    configuration; its comments and order stay. No probe that is billed or writes is added.
 
     \b
     Examples:
@@ -250,7 +250,7 @@ def _new_probes(
 def _progress(what: str) -> None:
     err = console(stderr=True)
     if err.is_terminal:
-        err.print(f"asking: {what}", style="dim")
+        err.print(f"requesting: {what}", style="dim")
 
 
 def _print(tenant: Tenant, inventory: Inventory, tried: Sequence[Tried]) -> None:

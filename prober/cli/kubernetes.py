@@ -24,7 +24,7 @@ def kubernetes(config_file: Path, shards: int, image: str | None) -> None:
     The StatefulSet of config/kubernetes/base mounts all tokens into each pod. Those that this
     prints mount only the tokens of the shard's own tenants, from the same secret. Everything else
     of the base stays: in its kustomization, replace stateful-set.yaml and the configMapGenerator by
-    the file that this prints. The ConfigMap's name contains a hash, so that pods start anew when
+    the file that this prints. The ConfigMap's name contains a hash, so that pods restart when
     the configuration changes.
 
     Which pod mounts which key is printed to standard error.

@@ -69,7 +69,7 @@ _BY_SUFFIX: Mapping[str, str] = MappingProxyType(
     show_default=True,
     help="Time zone for input and output, such as Europe/Berlin; JSON has epoch seconds.",
 )
-@click.option("--location", help="Where this host stands, in words: 'Frankfurt, office network'.")
+@click.option("--location", help="Where this host is, in words: 'Frankfurt, office network'.")
 @click.option(
     "--verify",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
@@ -90,9 +90,9 @@ def report_command(  # noqa: PLR0913 -- one argument for each option
 ) -> None:
     """Write a report about TENANT: availability, incidents, latency, and failed requests.
 
-    Each report has a SHA-256 of its data, by which --verify tells whether a JSON report was
-    changed. It tells not who wrote it: sign the file for that. PDF needs Chromium. Charts of a
-    Markdown file are SVG files beside it, whose names begin with its own.
+    Each report has a SHA-256 of its data. --verify compares it, and finds whether a JSON report was
+    changed. It does not show who wrote the report: sign the file for that. PDF needs Chromium.
+    Charts of a Markdown file are SVG files beside it; their names begin with its own.
 
     It reads the history in the state directory, sends no request and reads no token.
 

@@ -133,7 +133,7 @@ def is_well(document: _Document) -> bool:
 
 
 def _is_waiting(document: _Document) -> bool:
-    """Return whether a tenant waits for its first run, which is nobody's fault."""
+    """Return whether a tenant waits for its first run, which is no failure."""
     return not document["is_ok"] and document["culprit"] == Culprit.NONE
 
 

@@ -83,11 +83,11 @@ async def test_what_there_is_not_is_refused(arguments: tuple[str, ...], message:
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        (b"SSH-2.0-x\x1b[2J\r\n\r\n", "no daemon answers at"),
-        (b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "answers with HTTP 404"),
+        (b"SSH-2.0-x\x1b[2J\r\n\r\n", "no daemon responds at"),
+        (b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "responds with HTTP 404"),
         (b"HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n", "give --user"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nno", "its answer is not JSON"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]", "its answer is not an overview"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nno", "its response is not JSON"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]", "its response is not an overview"),
     ],
 )
 async def test_whoever_is_no_prober_is_named(answer: bytes, message: str) -> None:
