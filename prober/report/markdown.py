@@ -125,7 +125,7 @@ def _availability(report: Report) -> Iterator[str]:
                 "platform",
                 format_percent(availability.platform_ratio),
                 f"{availability.platform_failures:,}",
-                f"{availability.heard_runs:,}",
+                f"{availability.observed_runs:,}",
                 f"{format_percent(availability.objective_ratio)}: {objective}",
             ),
             (

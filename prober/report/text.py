@@ -52,7 +52,7 @@ _END_TO_END = (
     " response; runs that were paused because the token was rejected count as failed."
 )
 INDICATORS = (
-    "Platform availability: the share of runs in which the platform was heard and did not fail.",
+    "Platform availability: the share of runs in which the platform was observed and did not fail.",
     _END_TO_END,
     "Neither counts runs in maintenance and errors of the prober itself.",
 )
@@ -76,16 +76,16 @@ def summary(
         return ("No data for this period.",)
     due_runs = availability.runs + availability.prober_faults
     coverage = (
-        f"{availability.heard_runs:,} of {format_runs(due_runs)}"
+        f"{availability.observed_runs:,} of {format_runs(due_runs)}"
         f" ({format_percent(availability.coverage_ratio)})"
     )
     verdict = "met" if availability.objective_met else "missed"
     first = (
-        f"No data about the platform: it was heard in none of {format_runs(due_runs)}."
+        f"No data about the platform: it was observed in none of {format_runs(due_runs)}."
         if availability.platform_ratio is None
         else f"The platform {verdict} its objective of"
         f" {format_percent(availability.objective_ratio)}: it was available in"
-        f" {format_percent(availability.platform_ratio)} of the runs in which it was heard,"
+        f" {format_percent(availability.platform_ratio)} of the runs in which it was observed,"
         f" {coverage}; {availability.platform_failures:,} failed because of the platform,"
         f" {availability.allowed_failures:,.1f} allowed."
     )
@@ -102,7 +102,7 @@ def notes(report: Report) -> tuple[str, ...]:
         (availability.prober_faults, "failed because of the prober, not counted"),
         (availability.paused, "paused because the token was rejected, counted as failed"),
         (
-            availability.runs - availability.heard_runs - availability.paused,
+            availability.runs - availability.observed_runs - availability.paused,
             "without a response of the platform, not counted in its availability",
         ),
     )

@@ -1,9 +1,9 @@
 """Availability by two indicators, the objective, and the error budget that is left. Pure.
 
-*Platform availability* is the share of heard runs that did not fail because of the platform: what
-the supplier is responsible for. A run is heard if the platform responded, or its edge in its place:
-runs that failed on the network path or for an undecided cause say nothing about the platform. The
-recording rules (prober-recording-slow.yml) have the same definition.
+*Platform availability* is the share of observed runs that did not fail because of the platform:
+what the supplier is responsible for. The platform is observed in a run if it responded, or its edge
+in its place: runs that failed on the network path or for an undecided cause say nothing about the
+platform. The recording rules (prober-recording-slow.yml) have the same definition.
 
 *End-to-end availability* is the share of runs in which a caller would have got what was asked for:
 every failure counts, and so do runs that were paused because the token was rejected. Neither counts
@@ -23,14 +23,14 @@ class Availability:
     """A tenant's or a probe's availability in a period.
 
     `runs` includes paused ones, and leaves out those in maintenance and the prober's own errors.
-    `coverage_ratio` is the share of heard runs among all that were due outside maintenance, the
+    `coverage_ratio` is the share of observed runs among all that were due outside maintenance, the
     prober's own errors included. Ratios, and `objective_met`, are None where there
     were no runs for them. `allowed_failures` of the platform would just have met the objective.
     """
 
     objective_ratio: float
     runs: int
-    heard_runs: int
+    observed_runs: int
     coverage_ratio: float | None
     allowed_failures: float
     platform_failures: int
@@ -47,23 +47,23 @@ def availability_from_bucket(bucket: TimeBucket, objective_ratio: float) -> Avai
     """Return the availability in a time bucket, or in a sum of them."""
     runs = bucket.runs - bucket.prober + bucket.paused
     due = runs + bucket.prober
-    heard = bucket.none + bucket.credential + bucket.request + bucket.tenant + bucket.platform
+    observed = bucket.none + bucket.credential + bucket.request + bucket.tenant + bucket.platform
     end_to_end_failures = runs - bucket.none
-    allowed_failures = heard * (1 - objective_ratio)
+    allowed_failures = observed * (1 - objective_ratio)
     return Availability(
         objective_ratio=objective_ratio,
         runs=runs,
-        heard_runs=heard,
-        coverage_ratio=heard / due if due else None,
+        observed_runs=observed,
+        coverage_ratio=observed / due if due else None,
         allowed_failures=allowed_failures,
         platform_failures=bucket.platform,
-        platform_ratio=1 - bucket.platform / heard if heard else None,
+        platform_ratio=1 - bucket.platform / observed if observed else None,
         end_to_end_failures=end_to_end_failures,
         end_to_end_ratio=1 - end_to_end_failures / runs if runs else None,
         paused=bucket.paused,
         in_maintenance=bucket.in_maintenance,
         prober_faults=bucket.prober,
-        objective_met=bucket.platform <= allowed_failures + _ROUNDING if heard else None,
+        objective_met=bucket.platform <= allowed_failures + _ROUNDING if observed else None,
     )
 
 

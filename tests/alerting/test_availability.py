@@ -50,7 +50,9 @@ def test_a_tenant_of_seven_minutes_that_always_failed_has_none(tmp_path: Path) -
     )
 
 
-def test_a_tenant_that_was_never_heard_has_no_availability_of_the_platform(tmp_path: Path) -> None:
+def test_a_tenant_never_observed_has_no_availability_of_the_platform(
+    tmp_path: Path,
+) -> None:
     expect(
         {TIMED_OUT: "0+0.5x400"},
         "2h",

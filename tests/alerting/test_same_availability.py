@@ -140,12 +140,12 @@ def _samples(happened: list[bool]) -> Iterator[str]:
 def test_page_report_and_rules_compute_the_same_availability(tmp_path: Path) -> None:
     page, report = of_the_prober(tmp_path)
     assert page == report
-    heard = page.runs - 90 - 30 - 97  # without network, undecided and paused runs
-    assert page.heard_runs == heard
-    assert page.platform_ratio == 1 - page.platform_failures / heard
+    observed = page.runs - 90 - 30 - 97  # without network, undecided and paused runs
+    assert page.observed_runs == observed
+    assert page.platform_ratio == 1 - page.platform_failures / observed
     assert page.platform_failures == 60 + 86 + 25 + 10 + 50
     assert page.prober_faults == 40
-    assert page.coverage_ratio == heard / MINUTES
+    assert page.coverage_ratio == observed / MINUTES
 
     checks = {
         "tenant:prober_platform_availability:ratio30d": page.platform_ratio,

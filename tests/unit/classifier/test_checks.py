@@ -377,7 +377,7 @@ def judged(checks: tuple[Check, ...], document: dict[str, object]) -> Any:  # no
     return with_failures(verdict, verdict.checks)
 
 
-def test_a_failed_check_is_a_verdict_and_the_platform_stays_heard() -> None:
+def test_a_failed_check_is_a_verdict_and_the_platform_stays_observed() -> None:
     verdict = judged((a_check(max=1),), {"v": 2})
     assert (verdict.outcome, verdict.reason) == (Outcome.API_ERROR, Reason.CHECK_FAILED)
     assert (verdict.culprit, verdict.responder) == (Culprit.TENANT, Responder.PLATFORM)

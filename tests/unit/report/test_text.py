@@ -26,7 +26,7 @@ def test_the_first_sentence_is_the_verdict_on_the_platform() -> None:
     )
     first = (
         "The platform missed its objective of 99.50 %: it was available in 99.00 % of the runs in"
-        " which it was heard, 1,000 of 1,000 runs (100.00 %); 10 failed because of the platform,"
+        " which it was observed, 1,000 of 1,000 runs (100.00 %); 10 failed because of the platform,"
         " 5.0 allowed."
     )
     assert summary(kept, shares, 3600.0) == (

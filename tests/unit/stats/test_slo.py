@@ -11,21 +11,21 @@ def test_the_platform_answers_for_its_own_failures_alone() -> None:
         TimeBucket(none=90, platform=5, network=3, paused=2, prober=10), 0.995
     )
     assert (found.runs, found.platform_failures, found.end_to_end_failures) == (100, 5, 10)
-    # In 95 of 110 runs the platform was heard: three ended on the network path, two were paused
+    # In 95 of 110 runs the platform was observed: three ended on the network path, two were paused
     # for a rejected token, ten failed because of the prober.
-    assert (found.heard_runs, found.coverage_ratio) == (95, 95 / 110)
+    assert (found.observed_runs, found.coverage_ratio) == (95, 95 / 110)
     assert (found.platform_ratio, found.end_to_end_ratio) == (1 - 5 / 95, 0.9)
 
 
-def test_where_the_platform_was_never_heard_it_is_neither_blamed_nor_cleared() -> None:
+def test_where_the_platform_was_never_observed_it_is_neither_blamed_nor_cleared() -> None:
     found = availability_from_bucket(TimeBucket(network=60, undecided=40, paused=5), 0.995)
     assert (found.platform_ratio, found.objective_met, found.coverage_ratio) == (None, None, 0.0)
     assert found.end_to_end_ratio == 0.0
 
 
-def test_what_the_tenant_or_its_credential_did_is_heard_and_no_failure_of_the_platform() -> None:
+def test_what_the_tenant_or_its_credential_did_is_observed_and_no_failure_of_the_platform() -> None:
     found = availability_from_bucket(TimeBucket(credential=2, request=3, tenant=5), 0.995)
-    assert (found.heard_runs, found.platform_ratio) == (10, 1.0)
+    assert (found.observed_runs, found.platform_ratio) == (10, 1.0)
 
 
 def test_where_nothing_was_asked_nothing_is_known() -> None:
