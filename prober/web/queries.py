@@ -13,7 +13,7 @@ from difflib import get_close_matches
 
 from prober.history.reader import HistoryReader
 from prober.metrics.sink import SelfHealth
-from prober.outcomes import CLASSIFICATION, Culprit, TokenState
+from prober.outcomes import Culprit, TokenState
 from prober.references import ReferenceStatus
 from prober.render.checks import ValueSeries
 from prober.render.documents import (
@@ -505,9 +505,7 @@ def _read_incident(history: HistoryReader, wanted: IncidentId, now: float) -> In
     return IncidentDetail(
         incident_document(found, None, now),
         tuple(reversed(changes)),
-        tuple(each for each in failures if CLASSIFICATION[each.reason].culprit is found.culprit)[
-            :_INCIDENT_FAILURES
-        ],
+        tuple(each for each in failures if each.culprit is found.culprit)[:_INCIDENT_FAILURES],
         tuple(
             each
             for each in reversed(events)

@@ -1,10 +1,13 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
-from prober.outcomes import Reason
+from prober.history.writer import HistoryWriter, RunEntry
+from prober.outcomes import Culprit, Reason
+from prober.stats.aggregates import summarize
 from prober.web.app import create_app
 from tests.integration.web.app_factory import HOSTILE, NOW, Installation, served
 from tests.unit.metrics.factories import an_answer
@@ -93,6 +96,21 @@ async def test_an_incident_has_what_belongs_to_it(tmp_path: Path) -> None:
     assert found["incident"]["id"] == listed["id"]
     assert [each["reason"] for each in found["failures"]] == ["server_error"]
     assert [each["reason"] for each in found["verdict_changes"]] == ["server_error", "ok"]
+
+
+async def test_an_incident_has_the_failures_of_its_culprit(tmp_path: Path) -> None:
+    failed = an_answer(Reason.CHECK_FAILED)
+    by_platform = replace(
+        failed, started_at=NOW - 200, verdict=replace(failed.verdict, culprit=Culprit.PLATFORM)
+    )
+    installation = Installation(tmp_path)
+    file = HistoryWriter.open(tmp_path, lambda _path, _why: None)
+    file.write([RunEntry(summarize(by_platform), by_platform)])
+    file.close()
+    async with served(installation.site()) as client:
+        [listed] = (await asked(client, "/api/v1/incidents?culprit=platform"))["incidents"]
+        found = await asked(client, f"/api/v1/incidents/{listed['id']}")
+    assert [each["reason"] for each in found["failures"]] == ["server_error", "check_failed"]
 
 
 async def test_long_documents_are_compressed(tmp_path: Path) -> None:
