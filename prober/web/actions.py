@@ -9,8 +9,10 @@ import asyncio
 import hmac
 import secrets
 from collections import defaultdict
+from typing import Any
 
 from aiohttp import web
+from multidict import MultiMapping
 
 from prober.models import ProbeResult
 from prober.render.documents import result_document
@@ -44,7 +46,7 @@ def add_run_now_routes(app: web.Application) -> None:
 
 def csrf_token(app: web.Application) -> str | None:
     """Return the token that a form must have; None if run-now is disabled."""
-    return None if app[SITE].run_once is None else app[_RUN_NOW].csrf_token
+    return None if app[SITE].run_once is None else process_token(app)
 
 
 def process_token(app: web.Application) -> str:
@@ -80,17 +82,29 @@ def csrf_error(
     return None
 
 
-async def _on_page(request: web.Request) -> web.Response:
+async def read_form(request: web.Request) -> MultiMapping[Any]:
+    """Return the form of a request; raises HTTPForbidden unless it has the CSRF token."""
     try:
         form = await request.post()
     except (ValueError, LookupError, AssertionError, RuntimeError) as error:
         raise web.HTTPBadRequest(text="the form cannot be read") from error
-    given = form.get(CSRF_FIELD, "")
-    ours = request.app[_RUN_NOW].csrf_token
+    given, ours = form.get(CSRF_FIELD, ""), process_token(request.app)
     if not isinstance(given, str) or not hmac.compare_digest(given.encode(), ours.encode()):
         raise web.HTTPForbidden(
             text="the CSRF token is wrong or from an earlier start of the prober: reload the page"
         )
+    return form
+
+
+def check_origin(request: web.Request) -> None:
+    """Raise HTTPForbidden for a browser's request that is rejected."""
+    refused = browser_objection(request)
+    if refused is not None:
+        raise web.HTTPForbidden(text=refused)
+
+
+async def _on_page(request: web.Request) -> web.Response:
+    await read_form(request)
     document = result_document(await _run(request))
     return await render_page(request, "run.html", document=document)
 
@@ -116,14 +130,9 @@ async def _run(request: web.Request) -> ProbeResult:
 
 
 def _authorized(request: web.Request, site: WebContext) -> tuple[str, str]:
-    refused = browser_objection(request)
-    if refused is not None:
-        raise web.HTTPForbidden(text=refused)
+    check_origin(request)
     tenant, probe = request.match_info["tenant"], request.match_info["probe"]
-    try:
-        probes = queries.probe_names(site, tenant)
-    except queries.NotFoundError as error:
-        raise web.HTTPNotFound(text=str(error)) from error
+    probes = queries.probe_names(site, tenant)
     if probe not in probes:
         raise web.HTTPNotFound(text=f"{tenant} has no probe '{probe}'")
     return tenant, probe

@@ -4,11 +4,11 @@ The same rules hold as for running a probe (`prober.web.actions`): authenticated
 the prober's own pages, with the CSRF token. Disabled by default (`web.enable_annotations`).
 """
 
-import hmac
 import re
 from typing import Any
 
 from aiohttp import web
+from multidict import MultiMapping
 
 from prober.formatting import one_line
 from prober.history.annotations import (
@@ -64,25 +64,14 @@ async def _maintenance(request: web.Request) -> web.Response:
     raise web.HTTPSeeOther(f"{site.route_prefix}/tenants/{tenant}")
 
 
-async def _authorized(request: web.Request) -> tuple[AnnotationStore, Any]:
+async def _authorized(request: web.Request) -> tuple[AnnotationStore, MultiMapping[Any]]:
     site = request.app[SITE]
-    refused = actions.browser_objection(request)
-    if refused is not None:
-        raise web.HTTPForbidden(text=refused)
+    actions.check_origin(request)
     if site.annotations is None:
         raise web.HTTPForbidden(
             text="notes and maintenance are disabled: set web.enable_annotations to true"
         )
-    try:
-        form = await request.post()
-    except (ValueError, LookupError, AssertionError, RuntimeError) as error:
-        raise web.HTTPBadRequest(text="the form cannot be read") from error
-    given, ours = form.get(actions.CSRF_FIELD, ""), actions.process_token(request.app)
-    if not isinstance(given, str) or not hmac.compare_digest(given.encode(), ours.encode()):
-        raise web.HTTPForbidden(
-            text="the CSRF token is wrong or from an earlier start of the prober: reload the page"
-        )
-    return site.annotations, form
+    return site.annotations, await actions.read_form(request)
 
 
 def author(request: web.Request) -> str:
