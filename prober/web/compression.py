@@ -2,22 +2,14 @@
 
 import asyncio
 import gzip
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from aiohttp import web
 
+from prober.web.metrics import accepts_gzip
+
 _MIN_BYTES = 1000
 _LEVEL = 5
-
-
-def accepts_gzip(header: str) -> bool:
-    """Return whether an Accept-Encoding header allows gzip (RFC 9110, 12.5.3)."""
-    codings: Mapping[str, str] = {
-        name.strip().lower(): weight.replace(" ", "")
-        for name, _, weight in (part.partition(";") for part in header.split(","))
-    }
-    weight = codings.get("gzip", codings.get("*"))
-    return weight is not None and weight not in {"q=0", "q=0.0", "q=0.00", "q=0.000"}
 
 
 async def packed_response(

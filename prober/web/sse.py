@@ -18,9 +18,9 @@ import structlog
 from aiohttp import web
 
 from prober.web import live_views
-from prober.web.compression import accepts_gzip
 from prober.web.context import SITE
 from prober.web.live_views import LiveView, Subject
+from prober.web.metrics import accepts_gzip
 from prober.web.queries import NotFoundError
 from prober.web.rendering import add_tenant_cache
 
