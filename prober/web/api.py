@@ -22,7 +22,6 @@ from prober.web import parameters, queries
 from prober.web.compression import packed_response
 from prober.web.context import SITE, WebContext
 from prober.web.openapi import OperationSpec, description
-from prober.web.parameters import BadParameterError, Parameter
 from prober.web.queries import (
     ChartPeriod,
     ErrorDocument,
@@ -224,7 +223,11 @@ def add_routes(app: web.Application) -> None:
 
 def error_response(status: int, text: str) -> web.Response:
     """Return an error in the API's form."""
-    return _json(_ERROR, ErrorDocument(text), status)
+    return web.Response(
+        status=status,
+        body=_ERROR.dump_json(ErrorDocument(text)),
+        content_type="application/json",
+    )
 
 
 def wants_json(request: web.Request) -> bool:
@@ -238,31 +241,16 @@ def _handler(operation: Operation) -> Callable[[web.Request], Awaitable[web.Resp
     adapter: TypeAdapter[Any] = TypeAdapter(operation.response_schema)
 
     async def handle(request: web.Request) -> web.Response:
-        try:
-            values = _read(operation.parameters, request)
-            document = await operation.handler(request.app[SITE], **values)
-        except BadParameterError as error:
-            return error_response(400, str(error))
-        except NotFoundError as error:
-            return error_response(404, str(error))
-        except OSError as error:
-            return error_response(503, f"cannot read the history: {error.strerror or error}")
+        values: dict[str, Any] = parameters.read(
+            operation.parameters, request.match_info, request.query
+        )
+        document = await operation.handler(request.app[SITE], **values)
         # Encoding a long document takes longer than a measurement may wait.
         return await packed_response(
             request, lambda: adapter.dump_json(document), "application/json"
         )
 
     return handle
-
-
-def _read(wanted: tuple[Parameter, ...], request: web.Request) -> dict[str, object]:
-    return parameters.read(wanted, request.match_info, request.query)
-
-
-def _json(adapter: TypeAdapter[Any], document: object, status: int = 200) -> web.Response:
-    return web.Response(
-        status=status, body=adapter.dump_json(document), content_type="application/json"
-    )
 
 
 async def _openapi(request: web.Request) -> web.Response:
