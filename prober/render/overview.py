@@ -120,6 +120,11 @@ class Overview:
         return sum(self.states.get(state, 0) for state in TROUBLE)
 
     @property
+    def tenants(self) -> tuple[TenantStatusDocument, ...]:
+        """The tenants that match the filter."""
+        return (*self.trouble, *(each for group in self.groups for each in group.tenants))
+
+    @property
     def shown(self) -> int:
         """How many tenants match the filter."""
         return len(self.trouble) + sum(len(group.tenants) for group in self.groups)

@@ -91,8 +91,7 @@ class LiveViews:
 
     def _overview(self, wanted: OverviewFilter, tenants: Mapping[str, RenderedTenant]) -> LiveView:
         found = overview((each.document for each in tenants.values()), wanted)
-        shown = [*found.trouble, *(each for group in found.groups for each in group.tenants)]
-        parts = {element_id(each): tenants[each.name].html for each in shown}
+        parts = {element_id(each): tenants[each.name].html for each in found.tenants}
         parts |= self._render_all(
             {
                 "title": ("overview_title.html", {}),
@@ -177,5 +176,7 @@ def overview_order(found: Overview) -> dict[str, tuple[str, ...]]:
 
 def overview_html(found: Overview, tenants: Mapping[str, RenderedTenant]) -> dict[str, Markup]:
     """Return the HTML of the tenants that an overview shows, by name."""
-    shown = [*found.trouble, *(each for group in found.groups for each in group.tenants)]
-    return {each.name: Markup(tenants[each.name].html) for each in shown}  # noqa: S704 -- rendered
+    return {
+        each.name: Markup(tenants[each.name].html)  # noqa: S704 -- rendered
+        for each in found.tenants
+    }

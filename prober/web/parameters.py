@@ -69,10 +69,15 @@ def _number(text: str) -> int:
     return int(text)
 
 
-def _cursor(text: str) -> IncidentKey:
-    found = _CURSOR.fullmatch(text)
+def _match_cursor(pattern: re.Pattern[str], text: str) -> re.Match[str]:
+    found = pattern.fullmatch(text)
     if found is None:
         raise ValueError("write the 'next_cursor' of a response")
+    return found
+
+
+def _cursor(text: str) -> IncidentKey:
+    found = _match_cursor(_CURSOR, text)
     return float(found[1]), found[4], found[2], found[3] == "1"
 
 
@@ -99,15 +104,19 @@ def _words(text: str) -> tuple[str, ...]:
 
 
 def _failure_cursor(text: str) -> tuple[float, int]:
-    found = _FAILURE_CURSOR.fullmatch(text)
-    if found is None:
-        raise ValueError("write the 'next_cursor' of a response")
+    found = _match_cursor(_FAILURE_CURSOR, text)
     return float(found[1]), int(found[2])
 
 
-def _list(name: str, description: str, kind: type[StrEnum]) -> Parameter:
-    schema = {"type": "array", "items": {"type": "string", "enum": list(kind)}}
-    return Parameter(name, "query", description, schema, _choice(kind), is_list=True)
+def _list(
+    name: str, description: str, items: Mapping[str, object], read_item: Callable[[str], object]
+) -> Parameter:
+    schema = {"type": "array", "items": {"type": "string", **items}}
+    return Parameter(name, "query", description, schema, read_item, is_list=True)
+
+
+def _choices(name: str, description: str, kind: type[StrEnum]) -> Parameter:
+    return _list(name, description, {"enum": list(kind)}, _choice(kind))
 
 
 TENANT = Parameter("tenant", "path", "The tenant's name.", {"type": "string"}, str)
@@ -146,26 +155,20 @@ LIMIT = Parameter(
 )
 
 
-CURSOR = Parameter(
-    "cursor",
-    "query",
-    "The `next_cursor` of a response: returns what follows it.",
-    {"type": "string", "pattern": f"^{_CURSOR.pattern}$"},
-    _cursor,
-)
-FAILURE_CURSOR = Parameter(
-    "cursor",
-    "query",
-    "The `next_cursor` of a response: returns what follows it.",
-    {"type": "string", "pattern": f"^{_FAILURE_CURSOR.pattern}$"},
-    _failure_cursor,
-)
 NAME_CURSOR = Parameter(
     "cursor",
     "query",
     "The `next_cursor` of a response: returns what follows it.",
     {"type": "string"},
     str,
+)
+CURSOR = replace(
+    NAME_CURSOR, schema={"type": "string", "pattern": f"^{_CURSOR.pattern}$"}, read=_cursor
+)
+FAILURE_CURSOR = replace(
+    NAME_CURSOR,
+    schema={"type": "string", "pattern": f"^{_FAILURE_CURSOR.pattern}$"},
+    read=_failure_cursor,
 )
 SEARCH = Parameter(
     "q",
@@ -174,32 +177,16 @@ SEARCH = Parameter(
     {"type": "string", "maxLength": _MAX_SEARCH},
     _words,
 )
-STATES = _list("state", "In one of these states.", TenantState)
-CULPRITS = _list("culprit", "One of these is responsible.", Culprit)
-ENVIRONMENTS = Parameter(
-    "environment",
-    "query",
-    "In one of these environments.",
-    {"type": "array", "items": {"type": "string"}},
-    str,
-    is_list=True,
-)
-LABELS = Parameter(
+STATES = _choices("state", "In one of these states.", TenantState)
+CULPRITS = _choices("culprit", "One of these is responsible.", Culprit)
+ENVIRONMENTS = _list("environment", "In one of these environments.", {}, str)
+LABELS = _list(
     "label",
-    "query",
     "With these labels, each as NAME=VALUE; of several values of one label, one must match.",
-    {"type": "array", "items": {"type": "string", "pattern": "^[^=]+=.*$"}},
+    {"pattern": "^[^=]+=.*$"},
     _label,
-    is_list=True,
 )
-TENANTS = Parameter(
-    "tenant",
-    "query",
-    "Of one of these tenants.",
-    {"type": "array", "items": {"type": "string"}},
-    str,
-    is_list=True,
-)
+TENANTS = _list("tenant", "Of one of these tenants.", {}, str)
 INCIDENT = Parameter(
     "incident",
     "path",

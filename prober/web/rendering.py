@@ -129,11 +129,6 @@ class RenderedTenant:
         """The state of the tenant."""
         return tenant_state(self.document)
 
-    @property
-    def element_id(self) -> str:
-        """The id of its element."""
-        return element_id(self.document)
-
 
 def element_id(tenant: TenantStatusDocument) -> str:
     """Return the id of a tenant's element on the overview."""
