@@ -6,11 +6,12 @@ reports read them. Times are in epoch seconds.
 
 import asyncio
 import json
-import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
+
+from prober.history.state_file import read_state_file, write_state_file
 
 FILE_NAME = "annotations.json"
 MAX_NOTES = 1000
@@ -65,26 +66,13 @@ _ADAPTER = TypeAdapter(Annotations)
 
 def read_annotations(directory: Path) -> Annotations:
     """Return what the file has; nothing if it is missing or damaged. Raises OSError."""
-    file = directory / FILE_NAME
-    try:
-        if file.stat().st_size > _MAX_FILE_BYTES:
-            return Annotations()
-        return _ADAPTER.validate_json(file.read_bytes())
-    except (FileNotFoundError, ValidationError):
-        return Annotations()
+    return read_state_file(directory / FILE_NAME, _ADAPTER, _MAX_FILE_BYTES) or Annotations()
 
 
 def write_annotations(directory: Path, annotations: Annotations) -> None:
     """Write the file, whole or not at all. Raises OSError."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    file = directory / FILE_NAME
-    new = file.with_suffix(".new")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(descriptor, "w") as opened:
-        json.dump(asdict(annotations), opened)
-        opened.flush()
-        os.fsync(opened.fileno())
-    new.replace(file)
+    write_state_file(directory / FILE_NAME, json.dumps(asdict(annotations)).encode())
 
 
 class AnnotationStore:

@@ -1,17 +1,17 @@
 """The supplier's incidents that were seen, in a file of the state directory; for reports.
 
-A status page tells only what is open now, so the daemon writes down what it saw. The file is small:
+A status page shows only what is open now, so the daemon records what it read. The file is small:
 it has the last incidents alone.
 """
 
 import json
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
+from prober.history.state_file import read_state_file, write_state_file
 from prober.status_page import SupplierIncident
 
 FILE_NAME = "supplier-incidents.json"
@@ -65,20 +65,10 @@ def overlapping(
 
 def read_records(directory: Path) -> tuple[RecordedIncident, ...]:
     """Return the recorded incidents; none if the file is missing or damaged. Raises OSError."""
-    file = directory / FILE_NAME
-    try:
-        if file.stat().st_size > _MAX_FILE_BYTES:
-            return ()
-        return _RECORDS.validate_json(file.read_bytes())
-    except (FileNotFoundError, ValidationError):
-        return ()
+    return read_state_file(directory / FILE_NAME, _RECORDS, _MAX_FILE_BYTES) or ()
 
 
 def write_records(directory: Path, records: Sequence[RecordedIncident]) -> None:
     """Write the records, whole or not at all. Raises OSError."""
-    file = directory / FILE_NAME
-    new = file.with_suffix(".new")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(descriptor, "w") as opened:
-        json.dump([asdict(record) for record in records], opened)
-    new.replace(file)
+    content = json.dumps([asdict(record) for record in records])
+    write_state_file(directory / FILE_NAME, content.encode())
