@@ -569,14 +569,4 @@ def _slow_request(
 
 
 def _failure(row: tuple[int, str, str, float, str, str | None, bytes]) -> FailureRecord:
-    number, tenant, probe, at, reason, culprit, document = row
-    known = Reason(reason)
-    return FailureRecord(
-        number,
-        tenant,
-        probe,
-        float(at),
-        known,
-        culprit_of(known, culprit),
-        unpack_document(document),
-    )
+    return FailureRecord.of(_failure_summary(row[:6]), unpack_document(row[6]))

@@ -12,7 +12,7 @@ the facts. Cookies are dropped, and a token is only ever shown as its fingerprin
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from prober.classifier.oauth_rules import IDENTITY_RULES
@@ -225,6 +225,19 @@ class FailureRecord(FailureSummary):
     """One failed run with its document, in the form of `prober probe --json`."""
 
     document: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, summary: FailureSummary, document: Mapping[str, Any]) -> Self:
+        """Return a failed run with its document."""
+        return cls(
+            summary.number,
+            summary.tenant,
+            summary.probe,
+            summary.at,
+            summary.reason,
+            summary.culprit,
+            document,
+        )
 
 
 @dataclass(frozen=True, slots=True)

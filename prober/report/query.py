@@ -83,15 +83,7 @@ def read_history(directory: Path, tenant: str, time_range: TimeRange, now: float
         failure_count=len(summaries),
         # The daemon may have deleted some of them in between.
         failures=tuple(
-            FailureRecord(
-                each.number,
-                each.tenant,
-                each.probe,
-                each.at,
-                each.reason,
-                each.culprit,
-                documents[each.number],
-            )
+            FailureRecord.of(each, documents[each.number])
             for each in selected
             if each.number in documents
         ),
