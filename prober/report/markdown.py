@@ -1,6 +1,6 @@
 """The report as Markdown that can be read as plain text, in a mail. Pure.
 
-Foreign text is in code spans, outcomponent of tables: there it cannot be read as Markdown.
+Foreign text is in code spans, outside of tables: there it cannot be read as Markdown.
 """
 
 import re
