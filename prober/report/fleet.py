@@ -2,10 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
-
-import jinja2
-from markupsafe import Markup
 
 from prober.formatting import (
     format_exact_duration,
@@ -16,6 +12,7 @@ from prober.formatting import (
 from prober.models import Tenant
 from prober.outcomes import Culprit
 from prober.render.text import CULPRIT_LABELS
+from prober.report.html import template_environment
 from prober.report.markdown import table
 from prober.report.models import PeriodFigures, Vantage
 from prober.report.text import describe_vantage
@@ -164,19 +161,13 @@ def _origin(report: FleetReport) -> tuple[str, ...]:
 
 def render_fleet_html(report: FleetReport) -> str:
     """Return the document as one HTML file."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("prober.report"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    pictures = files("prober.web").joinpath("static", "pictures.css").read_text()
-    own = files("prober.report").joinpath("report.css").read_text()
-    return environment.get_template("fleet.html").render(
-        style=Markup(pictures + own),  # noqa: S704 -- our own files
-        origin=_origin(report),
-        titles=_TITLES,
-        rows=zip(report.tenants, fleet_cells(report), strict=True),
-        report=report,
+    return (
+        template_environment()
+        .get_template("fleet.html")
+        .render(
+            origin=_origin(report),
+            titles=_TITLES,
+            rows=zip(report.tenants, fleet_cells(report), strict=True),
+            report=report,
+        )
     )

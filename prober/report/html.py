@@ -22,6 +22,13 @@ from prober.report.time_range import parse_time_zone
 
 def render_html(report: Report) -> str:
     """Return the whole document."""
+    environment = template_environment()
+    _register_filters(environment, parse_time_zone(report.time_zone))
+    return environment.get_template("report.html").render(report=report)
+
+
+def template_environment() -> jinja2.Environment:
+    """Return the environment of a report's templates; values are escaped unless they are Markup."""
     environment = jinja2.Environment(
         loader=jinja2.ChoiceLoader(
             [jinja2.PackageLoader("prober.report"), jinja2.PackageLoader("prober.web")]
@@ -31,9 +38,8 @@ def render_html(report: Report) -> str:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    _register_filters(environment, parse_time_zone(report.time_zone))
-    template = environment.get_template("report.html")
-    return template.render(report=report, style=_style())
+    environment.globals["style"] = _style()
+    return environment
 
 
 def _register_filters(environment: jinja2.Environment, zone: tzinfo) -> None:
