@@ -1,7 +1,7 @@
 """How values are stored in the history: rows and compressed JSON. Pure.
 
 Aggregates are the bulk of a history, so they are packed: numbers as JSON arrays, column by column
-and deflated, so that similar values stand side by side and compress well. An hour of one run a
+and deflated, so that similar values are side by side and compress well. An hour of one run a
 minute takes about a tenth of a kilobyte. The minutes of an hour are numbered 0 to 59.
 """
 

@@ -230,8 +230,8 @@ class HistoryReader:
     def value_ranges(self, tenant: str, since: float, until: float) -> tuple[ValueRange, ...]:
         """Return the range of what each check found, by probe, check and item.
 
-        At most `MAX_VALUE_SERIES` series, those that got a value last; without texts, whose values
-        say nothing by themselves.
+        At most `MAX_VALUE_SERIES` series, those that got a value last; without texts, since their
+        values say nothing by themselves.
         """
         rows = self._connection.rows(
             # With max(start), SQLite takes the last value from the row that has it.

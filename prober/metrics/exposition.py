@@ -59,7 +59,7 @@ class RegistryCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """Return all families, consistent with each other."""
         # A list and not a generator: the client iterates after this method has returned, and
-        # then nobody holds the lock.
+        # then the lock is not held.
         with self._lock:
             return iter([_collect(family) for family in self._families])
 

@@ -377,7 +377,7 @@ def verdict_labels(reason: Reason, culprit: Culprit) -> Labels:
     return (CLASSIFICATION[reason].outcome.value, reason.value, culprit.value)
 
 
-# Reasons whose culprit varies are left out: which culprits a probe can have is known by its
+# Reasons with a varying culprit are left out: which culprits a probe can have is known from its
 # expectations and checks.
 _RUNS: _Suffixes = MappingProxyType(
     {

@@ -15,7 +15,7 @@ _WIDTH = 600
 def step_lines(steps: Sequence[CanaryStep]) -> tuple[str, ...]:
     """Return one line for each step: name, a bar from its start to its end, time and requests.
 
-    The first step is the write, from whose end the others are counted.
+    The first step is the write; the others are counted from its end.
     """
     offsets = _offsets(steps)
     whole = max((start + seconds for start, seconds in offsets), default=0.0)

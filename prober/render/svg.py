@@ -127,7 +127,7 @@ def latency_label(buckets: Iterable[TimeBucketDocument]) -> str:
 
 
 def max_latency(buckets: Iterable[TimeBucketDocument]) -> float | None:
-    """Return the seconds that the height of the latency bars stands for; None without data."""
+    """Return the seconds that the full height of the latency bars shows; None without data."""
     return max((_total_seconds(bucket) for bucket in buckets), default=0.0) or None
 
 

@@ -1,4 +1,4 @@
-"""The charts of a report as SVG files that stand alone, for Markdown. Pure."""
+"""The charts of a report as self-contained SVG files, for Markdown. Pure."""
 
 import re
 from collections.abc import Iterator, Mapping

@@ -109,7 +109,7 @@ class ClockState(StrEnum):
 class Vantage:
     """Where the report was made, and by which build.
 
-    `location` is in the words of whoever asked for the report. `clock_error_seconds` is the
+    `location` is as the author of the report describes it. `clock_error_seconds` is the
     kernel's bound on the error of the clock.
     """
 

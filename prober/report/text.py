@@ -36,9 +36,9 @@ _OUTCOMES = (
 )
 _TIMES = (
     "Server time is what the platform reports in its Server-Timing header, network time is the rest"
-    " of what passed outside the prober, and own time is what the prober itself took, for which"
-    " nobody else is responsible; percentiles are over all responses outside maintenance with a"
-    " server time, accurate to 1 % (own time: to 5 %)."
+    " of what passed outside the prober, and own time is what the prober itself took;"
+    " percentiles are over all responses outside maintenance with a server time, accurate to 1 %"
+    " (own time: to 5 %)."
 )
 _KERNEL = (
     "Times are those of the operating system's kernel where it gives them: packets are stamped when"

@@ -37,7 +37,7 @@ def parse_time_zone(name: str) -> tzinfo:
 
 
 def parse_time(text: str, now: float, zone: tzinfo) -> float:
-    """Return the time (epoch seconds) that `text` stands for; raises ValueError.
+    """Return the time (epoch seconds) that `text` means; raises ValueError.
 
     A date alone is its midnight; a time without an offset is in the zone.
     """

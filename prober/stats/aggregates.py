@@ -116,7 +116,7 @@ class Aggregate:
     """One probe's runs in a period of time.
 
     `counts` are by kind: a reason, `maintenance:` and a reason, or `skipped:` and a cause. A reason
-    whose culprit varies is followed by it: `expectation_failed@tenant`.
+    with a varying culprit is followed by it: `expectation_failed@tenant`.
     `server`, `network` and `own` (the prober's own time, in coarse buckets) hold the times of the
     responses with a known server time, without those in maintenance.
     """

@@ -15,7 +15,7 @@ MAX_REQUEST_BYTES = 64 * 1024
 
 
 def create_app(site: WebContext, web_config: WebConfigReloader | None = None) -> web.Application:
-    """Return the application; without a web configuration everybody may read, and nobody write."""
+    """Return the application; without a web configuration all may read, and none may write."""
     app = web.Application(client_max_size=MAX_REQUEST_BYTES)
     app[SITE] = site
     setup_templates(app)

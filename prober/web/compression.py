@@ -15,7 +15,7 @@ _LEVEL = 5
 async def packed_response(
     request: web.Request, encode: Callable[[], bytes], content_type: str, status: int = 200
 ) -> web.Response:
-    """Return a response whose body `encode` makes, compressed if the client accepts it."""
+    """Return a response with the body that `encode` makes, compressed if the client accepts it."""
     packs = accepts_gzip(request.headers.get("Accept-Encoding", ""))
 
     def make() -> tuple[bytes, bool]:

@@ -61,8 +61,8 @@ class WebContext:
     report: Callable[[str, float], str] | None = None
     """Makes the HTML report of the last seconds of a tenant, in a thread; may raise OSError."""
     links: Mapping[str, str] = field(default_factory=dict)
-    """Addresses of other pages on a tenant by their names; `{tenant}` and `{environment}` stand for
-    its name and environment."""
+    """Addresses of other pages on a tenant by their names; `{tenant}` and `{environment}` are
+    replaced by its name and environment."""
     route_prefix: str = ""
     """The path before all addresses, such as `/prober`; "" for none."""
     refresh_metrics: Callable[[], int] = lambda: 0

@@ -25,7 +25,7 @@ _CHARTS_SECONDS = 60.0  # the shortest step of a chart
 
 @dataclass(frozen=True, slots=True)
 class LiveView:
-    """HTML by the id of its element, and the ids in each list whose order may change."""
+    """HTML by the id of its element, and the ids in each list that may change its order."""
 
     parts: Mapping[str, str]
     order: Mapping[str, tuple[str, ...]]
@@ -85,7 +85,7 @@ class LiveViews:
         return await asyncio.to_thread(self._overview, subject, tenants)
 
     def forget(self, subject: Subject) -> None:
-        """Forget what was read for a page that nobody watches any more."""
+        """Forget what was read for a page that is no longer watched."""
         if isinstance(subject, TenantSubject):
             self._pages.pop(subject, None)
 

@@ -195,11 +195,11 @@ def _response(
     request: web.Request, status: int, text: str, retry_seconds: float | None = None
 ) -> web.Response:
     if wants_json(request):
-        answer = error_response(status, text)
+        response = error_response(status, text)
     else:
-        answer = web.Response(status=status, text=f"{text}\n")
+        response = web.Response(status=status, text=f"{text}\n")
     if status == HTTPStatus.UNAUTHORIZED:
-        answer.headers["WWW-Authenticate"] = _CHALLENGE
+        response.headers["WWW-Authenticate"] = _CHALLENGE
     if retry_seconds is not None:
-        answer.headers["Retry-After"] = str(math.ceil(retry_seconds))
-    return answer
+        response.headers["Retry-After"] = str(math.ceil(retry_seconds))
+    return response

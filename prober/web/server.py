@@ -408,7 +408,7 @@ async def listen(
 ) -> WebServer:
     """Serve `app` at an address; port 0 means any free one. Raises ListenError.
 
-    An empty host stands for every address. `setting` is what sets the address, for the error.
+    An empty host means every address. `setting` is what sets the address, for the error.
     """
     connections = ConnectionManager() if connections is None else connections
     app.middlewares.insert(0, _handle)

@@ -43,7 +43,7 @@ def tenant_name(number: int) -> str:
 
 
 class Fleet:
-    """Some tenants that have run for a day; `record` lets something happen."""
+    """Some tenants that have run for a day; `record` changes their state."""
 
     def __init__(
         self,
@@ -119,7 +119,7 @@ class Fleet:
             file.close()
 
     def with_trouble(self) -> "Fleet":
-        """Let a few tenants fail, if there are so many."""
+        """Make a few tenants fail, if there are so many."""
         names = list(self.tenants)
         for number, (reason, probes) in TROUBLE.items():
             self.fail(names[number % len(names)], reason, min(probes, len(self.probes)))
@@ -176,7 +176,7 @@ class LiveSite:
         self._resumed = threading.Event()
 
     def do(self, change: Callable[[], None]) -> None:
-        """Let something happen on the site's event loop."""
+        """Run an action on the site's event loop."""
 
         async def run() -> None:
             change()

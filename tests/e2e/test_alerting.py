@@ -269,7 +269,7 @@ CELLS = (
     Cell("captive_portal", *ALL_TENANTS, "pager", "ProberVantagePointOffline", "network"),
     Cell("hang", *ALL_TENANTS, "pager", "ProberLocationSilent", "undecided", in_short=True),
     Cell("server_error", *ALL_TENANTS, "pager", "ProberPlatformDown", "platform"),
-    # The platform answers, and its answers are bad news.
+    # The platform responds, and its responses are errors.
     Cell("datasets_empty", *ALL_PROBES, "tickets", "ProberCheckFailing", "tenant", in_short=True),
     Cell("user_empty", *ALL_PROBES, "pager", "ProberErrorBudgetBurnsFast", "platform"),
     Cell("datasets_empty", *ALL_TENANTS, "tickets", "ProberCheckFailing", "tenant"),

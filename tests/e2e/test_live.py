@@ -12,7 +12,7 @@ from tests.e2e.fleet_site import Fleet, LiveSite, served
 from tests.e2e.watched_page import watched
 
 FEED = re.compile(r"/live(\?.*)?$")
-MISSED = "00:16"  # three ticks of five seconds, and a moment
+MISSED = "00:16"  # three ticks of five seconds, and a second
 
 
 @pytest.fixture

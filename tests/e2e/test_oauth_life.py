@@ -1,4 +1,4 @@
-"""An OAuth tenant whose tokens are valid for 5 s: renewed in time, and not more often."""
+"""An OAuth tenant with tokens that are valid for 5 s: renewed in time, and not more often."""
 
 import re
 from itertools import pairwise

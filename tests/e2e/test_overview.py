@@ -72,8 +72,8 @@ def test_forty_rows_fit_on_a_screen(many: LiveSite, chromium: Browser) -> None:
 
 def test_the_page_is_small(many: LiveSite) -> None:
     request = Request(many.url, headers={"Accept-Encoding": "gzip"})
-    with urlopen(request, timeout=30) as answer:
-        body = answer.read()
+    with urlopen(request, timeout=30) as response:
+        body = response.read()
     assert len(body) <= MAX_HTML_BYTES
     assert gzip.decompress(body).count(b"<tr id=") == 296
 

@@ -4,7 +4,7 @@ import * as time from "./time.js";
 
 const LATE_MS = 15500; // three ticks of five seconds
 const state = document.getElementById("feed-state"), clock = document.getElementById("feed-time"), line = document.getElementById("as-of");
-let source, timer, visits = 0, delay = 1000, heard, asOf = new Date(document.body.dataset.now * 1000);
+let source, timer, visits = 0, delay = 1000, receivedAt, asOf = new Date(document.body.dataset.now * 1000);
 const write = (element, text) => { if (element.textContent !== text) element.textContent = text; };
 
 function show(isLive, why) {
@@ -26,12 +26,12 @@ function lose(why) {
 function connect() {
   source?.close();
   clearTimeout(timer);
-  [timer, heard] = [undefined, performance.now()];
+  [timer, receivedAt] = [undefined, performance.now()];
   source = new EventSource(document.body.dataset.live);
   source.onerror = () => lose();
   source.addEventListener("parts", ({ data }) => { if (!patch.apply(JSON.parse(data))) visit(location.href, false); });
   source.addEventListener("tick", ({ data }) => {
-    [heard, delay, asOf] = [performance.now(), 1000, new Date(JSON.parse(data).at * 1000)];
+    [receivedAt, delay, asOf] = [performance.now(), 1000, new Date(JSON.parse(data).at * 1000)];
     show(true);
   });
   source.addEventListener("gone", ({ data }) => lose(JSON.parse(data).text));
@@ -39,9 +39,9 @@ function connect() {
 
 // Shows another address of the same page, such as another filter, without losing the place.
 export async function visit(address, isNew = true) {
-  const number = ++visits, answer = await fetch(address);
-  if (!answer.ok) { location.assign(address); return; }
-  const next = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const number = ++visits, response = await fetch(address);
+  if (!response.ok) { location.assign(address); return; }
+  const next = new DOMParser().parseFromString(await response.text(), "text/html");
   if (number !== visits) return;
   time.localise(next);
   if (isNew) history.pushState(null, "", address);
@@ -58,6 +58,6 @@ patch.start();
 if (document.body.dataset.live) {
   write(state, "Connecting");
   connect();
-  setInterval(() => { if (!timer && performance.now() - heard > LATE_MS) lose(); }, 1000);
+  setInterval(() => { if (!timer && performance.now() - receivedAt > LATE_MS) lose(); }, 1000);
   addEventListener("popstate", () => visit(location.href, false));
 } else write(state, `As of ${time.format(asOf, "seconds")}`);

@@ -90,10 +90,10 @@ async def ask(
     connector = aiohttp.TCPConnector(ssl=tls or True, force_close=True)
     async with (
         aiohttp.ClientSession(connector=connector, headers=headers) as client,
-        client.request(method, url, **options) as answer,  # type: ignore[arg-type]
+        client.request(method, url, **options) as response,  # type: ignore[arg-type]
     ):
-        text = await answer.text() if answer.content_type != "text/event-stream" else ""
-        return answer.status, answer.headers, text
+        text = await response.text() if response.content_type != "text/event-stream" else ""
+        return response.status, response.headers, text
 
 
 async def eventually(condition: Callable[[], Awaitable[bool] | bool]) -> None:

@@ -14,10 +14,10 @@ from tests.unit.metrics.factories import an_answer
 
 
 async def asked(client: aiohttp.ClientSession, path: str, status: int = 200) -> Any:  # noqa: ANN401
-    async with client.get(path) as answer:
-        assert answer.status == status
-        assert answer.content_type == "application/json"
-        return await answer.json()
+    async with client.get(path) as response:
+        assert response.status == status
+        assert response.content_type == "application/json"
+        return await response.json()
 
 
 async def test_the_overview_has_what_the_page_shows(tmp_path: Path) -> None:
@@ -116,12 +116,12 @@ async def test_an_incident_has_the_failures_of_its_culprit(tmp_path: Path) -> No
 async def test_long_documents_are_compressed(tmp_path: Path) -> None:
     async with served(Installation(tmp_path).site()) as client:
         for path in ("/api/v1/overview", "/", "/api/v1/tenants/acme"):
-            async with client.get(path, headers={"Accept-Encoding": "gzip"}) as answer:
-                assert answer.headers["Content-Encoding"] == "gzip"
-                packed = int(answer.headers["Content-Length"])
-                assert packed < len(await answer.read()) / 2
-            async with client.get(path, headers={"Accept-Encoding": "gzip;q=0"}) as answer:
-                assert "Content-Encoding" not in answer.headers
+            async with client.get(path, headers={"Accept-Encoding": "gzip"}) as response:
+                assert response.headers["Content-Encoding"] == "gzip"
+                packed = int(response.headers["Content-Length"])
+                assert packed < len(await response.read()) / 2
+            async with client.get(path, headers={"Accept-Encoding": "gzip;q=0"}) as response:
+                assert "Content-Encoding" not in response.headers
 
 
 async def test_everything_that_is_served_to_programs_is_described(tmp_path: Path) -> None:
@@ -207,8 +207,8 @@ async def test_an_error_says_what_would_be_right(
 async def test_a_badge_may_stand_on_other_peoples_pages(tmp_path: Path) -> None:
     async with (
         served(Installation(tmp_path).site()) as client,
-        client.get("/badge/acme.svg") as answer,
+        client.get("/badge/acme.svg") as response,
     ):
-        assert answer.content_type == "image/svg+xml"
-        assert answer.headers["Cross-Origin-Resource-Policy"] == "cross-origin"
-        assert "waiting" in await answer.text()
+        assert response.content_type == "image/svg+xml"
+        assert response.headers["Cross-Origin-Resource-Policy"] == "cross-origin"
+        assert "waiting" in await response.text()

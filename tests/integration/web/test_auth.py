@@ -229,9 +229,9 @@ async def test_a_name_of_another_site_is_not_answered(tmp_path: Path) -> None:
         site = replace(Installation(tmp_path).site(hosts=hosts), is_loopback=loopback)
         async with served(site) as client:
             for path in ("/", "/api/v1/overview", "/metrics"):
-                async with client.get(path, headers={"Host": "evil.example"}) as answer:
-                    assert answer.status == answered
-                async with client.get(path) as answer:
-                    assert answer.status == 200
-            async with client.get("/-/healthy", headers={"Host": "evil.example"}) as answer:
-                assert answer.status == 200
+                async with client.get(path, headers={"Host": "evil.example"}) as response:
+                    assert response.status == answered
+                async with client.get(path) as response:
+                    assert response.status == 200
+            async with client.get("/-/healthy", headers={"Host": "evil.example"}) as response:
+                assert response.status == 200

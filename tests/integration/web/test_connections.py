@@ -164,11 +164,11 @@ async def test_what_is_no_http_is_answered_with_the_headers_of_all_answers(
     async with behind(write_files(tmp_path, "")) as server:
         reader, writer = await connect(server.port)
         writer.write(sent)
-        answer = await closed(reader)
+        response = await closed(reader)
         writer.close()
-    assert answer.startswith(b"HTTP/1.0 400 ")
-    assert b"Content-Security-Policy: default-src 'none'" in answer
-    assert b"aiohttp" not in answer
+    assert response.startswith(b"HTTP/1.0 400 ")
+    assert b"Content-Security-Policy: default-src 'none'" in response
+    assert b"aiohttp" not in response
     assert caplog.records == []
 
 
@@ -257,12 +257,12 @@ async def test_no_body_causes_a_traceback_or_a_500(
 ) -> None:
     async with behind(write_files(tmp_path, USERS), ad_hoc=True) as server:
         for method in ("POST", "GET", "PUT"):
-            answer, _, _ = await ask(
+            status, _, _ = await ask(
                 server.url + path, method, auth, data=body, headers=dict(headers)
             )
-            assert answer < 500, (method, path)
+            assert status < 500, (method, path)
             if auth is None:
-                assert answer in {400, 401}
+                assert status in {400, 401}
     assert caplog.records == []
 
 

@@ -19,9 +19,9 @@ STUCK = "no run has started or ended for 125 s although some were due"
 async def test_health_is_about_probing_and_not_about_listening(
     is_ready: bool, stuck_reason: str | None, healthy: tuple[int, str], ready: tuple[int, str]
 ) -> None:
-    house = Installation(None)
-    house.is_ready, house.stuck_reason = is_ready, stuck_reason
-    async with served(house.site()) as client:
+    installation = Installation(None)
+    installation.is_ready, installation.stuck_reason = is_ready, stuck_reason
+    async with served(installation.site()) as client:
         for path, expected in (("/-/healthy", healthy), ("/-/ready", ready)):
             async with client.get(path) as response:
                 assert (response.status, await response.text()) == expected

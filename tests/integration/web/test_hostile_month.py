@@ -110,9 +110,9 @@ async def test_no_question_holds_up_the_loop(month: Path) -> None:
             longest: list[float] = []
             while not longest or (min(longest) >= MOST_CPU_SECONDS and len(longest) < 3):
                 with longest_turn() as turns:  # a busy machine's caches are cold now and then
-                    async with client.get(path) as answer:
-                        await answer.read()
-                        assert answer.status in {200, 404}, path
+                    async with client.get(path) as response:
+                        await response.read()
+                        assert response.status in {200, 404}, path
                 longest.append(max(turns))
             assert min(longest) < MOST_CPU_SECONDS, (path, longest)
 
@@ -126,8 +126,8 @@ async def peak_bytes(directory: Path, spells: int) -> dict[str, int]:
     async with client_of(directory) as client:
 
         async def ask(path: str) -> None:
-            async with client.get(path) as answer:
-                await answer.read()
+            async with client.get(path) as response:
+                await response.read()
 
         for path in (*paths(), *paths()):  # at first, templates are compiled and caches filled
             gc.collect()
@@ -159,17 +159,17 @@ async def test_all_incidents_can_be_asked_for_page_by_page(tmp_path: Path) -> No
         seen, cursor = [], ""
         while True:
             query = f"since=30d&limit=150{cursor}"
-            async with client.get(f"/api/v1/incidents?{query}") as answer:
-                document = await answer.json()
+            async with client.get(f"/api/v1/incidents?{query}") as response:
+                document = await response.json()
             seen += document["incidents"]
             if document["next_cursor"] is None:
                 break
             cursor = f"&cursor={document['next_cursor']}"
-        async with client.get("/incidents?since=30d") as answer:
-            following = re.search(r'href="(\?[^"]*cursor=[^"]*)"', await answer.text())
+        async with client.get("/incidents?since=30d") as response:
+            following = re.search(r'href="(\?[^"]*cursor=[^"]*)"', await response.text())
         assert following is not None
-        async with client.get(f"/incidents{following[1].replace('&amp;', '&')}") as answer:
-            assert answer.status == 200
+        async with client.get(f"/incidents{following[1].replace('&amp;', '&')}") as response:
+            assert response.status == 200
     keys = [(each["started_at"], each["tenant"], each["in_maintenance"]) for each in seen]
     assert len(set(keys)) == len(keys) > 150
     assert [key[0] for key in keys] == sorted((key[0] for key in keys), reverse=True)
@@ -182,10 +182,10 @@ async def test_all_incidents_can_be_asked_for_page_by_page(tmp_path: Path) -> No
 async def test_a_cursor_that_is_none_is_refused(tmp_path: Path, cursor: str) -> None:
     async with (
         served(Installation(tmp_path).site()) as client,
-        client.get(f"/api/v1/incidents?cursor={cursor}") as answer,
+        client.get(f"/api/v1/incidents?cursor={cursor}") as response,
     ):
-        assert answer.status == 400
-        assert "next_cursor" in (await answer.json())["error"]
+        assert response.status == 400
+        assert "next_cursor" in (await response.json())["error"]
 
 
 def written(directory: Path, port: int) -> Path:
@@ -214,7 +214,7 @@ def written(directory: Path, port: int) -> Path:
 
 
 async def probe_on(daemon: Daemon, runs: list[int], end: asyncio.Event) -> None:
-    """Let a probe run again as soon as its last run has ended."""
+    """Make a probe run again as soon as its last run has ended."""
     loop = asyncio.get_running_loop()
     while not end.is_set():
         daemon._runner.on_due("healthy", "p0", loop.time())
@@ -226,11 +226,11 @@ async def probe_on(daemon: Daemon, runs: list[int], end: asyncio.Event) -> None:
 @asynccontextmanager
 async def a_platform() -> AsyncIterator[int]:
     body = b'{"status": "ok", "datasets": [{"id": "0123456789abcdef", "name": "a", "owner": "b"}]}'
-    answer = b"HTTP/1.1 200 OK\r\nServer-Timing: total;dur=0.01\r\nContent-Length: %d\r\n\r\n%b"
+    response = b"HTTP/1.1 200 OK\r\nServer-Timing: total;dur=0.01\r\nContent-Length: %d\r\n\r\n%b"
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        writer.write(answer % (len(body), body))
+        writer.write(response % (len(body), body))
         await writer.drain()
         writer.close()
         await writer.wait_closed()
@@ -252,9 +252,9 @@ async def test_probing_goes_on_while_everything_is_asked(tmp_path: Path) -> None
         async with aiohttp.ClientSession(daemon.listening.url) as client:
 
             async def ask(path: str) -> None:
-                async with client.get(path) as answer:
-                    await answer.read()
-                    assert answer.status in {200, 404}, path
+                async with client.get(path) as response:
+                    await response.read()
+                    assert response.status in {200, 404}, path
 
             for path in paths():
                 before = runs[0]

@@ -47,7 +47,7 @@ def test_every_answer_is_as_described(tmp_path: Path) -> None:
 
 
 def ask_everything(url: str, *, examples: int) -> None:
-    """Ask all that is described, rightly and wrongly; fail if an answer is not as described."""
+    """Ask all that is described, rightly and wrongly; fail if a response is not as described."""
     schema = schemathesis.openapi.from_url(f"{url}/api/v1/openapi.json")
     operations = [each.ok() for each in schema.get_all_operations() if isinstance(each, Ok)]
     assert len(operations) == 23

@@ -19,10 +19,10 @@ from tests.unit.metrics.factories import an_answer
 
 
 async def page(client: aiohttp.ClientSession, path: str, status: int = 200) -> str:
-    async with client.get(path) as answer:
-        assert answer.status == status
-        assert answer.content_type == "text/html"
-        return await answer.text()
+    async with client.get(path) as response:
+        assert response.status == status
+        assert response.content_type == "text/html"
+        return await response.text()
 
 
 async def test_the_overview_has_every_tenant_with_its_verdict(tmp_path: Path) -> None:
@@ -56,8 +56,8 @@ async def test_own_time_stands_beside_server_and_network_time(tmp_path: Path) ->
     installation.record(an_answer(server=0.25, network=0.0625, own=0.123))
     async with served(installation.site()) as client:
         text = await page(client, "/tenants/acme")
-        async with client.get("/api/v1/tenants/acme") as answer:
-            document = await answer.json()
+        async with client.get("/api/v1/tenants/acme") as response:
+            document = await response.json()
     assert '<th scope="col" class="number">Own</th>' in text
     assert '<td class="number">123 ms</td>' in text
     assert "Server 250 ms, network 62.5 ms, own 123 ms, total 436 ms." in text
@@ -88,9 +88,9 @@ async def test_a_report_is_a_file(tmp_path: Path) -> None:
 
     async with served(replace(site, report=make)) as client:
         assert "/tenants/acme/report?range=30d" in await page(client, "/tenants/acme")
-        async with client.get("/tenants/acme/report?range=7d") as answer:
-            assert await answer.text() == "acme, 604800 s"
-            found = answer.headers["Content-Disposition"]
+        async with client.get("/tenants/acme/report?range=7d") as response:
+            assert await response.text() == "acme, 604800 s"
+            found = response.headers["Content-Disposition"]
             assert found == 'attachment; filename="acme-7d.html"'
         await page(client, "/tenants/acme/report?range=2d", 400)
         await page(client, "/tenants/nobody/report", 404)
@@ -126,9 +126,9 @@ async def test_a_tenant_in_trouble_leads_to_its_incident(tmp_path: Path) -> None
 async def test_an_address_from_within_an_incident_leads_to_it(tmp_path: Path) -> None:
     async with served(Installation(tmp_path).site()) as client:
         start = int(NOW - 300)
-        async with client.get(f"/incidents/acme.{start + 30}.platform") as answer:
-            assert answer.status == 200
-            assert answer.url.path == f"/incidents/acme.{start}.platform"
+        async with client.get(f"/incidents/acme.{start + 30}.platform") as response:
+            assert response.status == 200
+            assert response.url.path == f"/incidents/acme.{start}.platform"
         for wrong, status in (("acme.1.platform", 404), ("acme", 400), ("acme.1.nobody", 400)):
             await page(client, f"/incidents/{wrong}", status)
 
@@ -142,17 +142,17 @@ async def test_incidents_can_be_filtered(tmp_path: Path) -> None:
 
 async def test_incidents_are_fed(tmp_path: Path) -> None:
     async with served(Installation(tmp_path).site()) as client:
-        async with client.get("/incidents.atom") as answer:
-            assert answer.content_type == "application/atom+xml"
-            feed = ET.fromstring(await answer.read())  # noqa: S314 -- our own
-        async with client.get("/incidents.json") as answer:
-            assert answer.content_type == "application/feed+json"
-            document = await answer.json(content_type=None)
+        async with client.get("/incidents.atom") as response:
+            assert response.content_type == "application/atom+xml"
+            feed = ET.fromstring(await response.read())  # noqa: S314 -- our own
+        async with client.get("/incidents.json") as response:
+            assert response.content_type == "application/feed+json"
+            document = await response.json(content_type=None)
         titles = [each.text for each in feed.iter("{http://www.w3.org/2005/Atom}title")]
         assert titles[1:] == [each["title"] for each in document["items"]]
         assert titles[1] == "acme: platform: server errors, over"
-        async with client.get(document["items"][0]["url"]) as answer:
-            assert answer.status == 200
+        async with client.get(document["items"][0]["url"]) as response:
+            assert response.status == 200
 
 
 async def test_without_a_history_pages_say_so() -> None:
@@ -183,11 +183,11 @@ async def test_a_wrong_address_says_what_there_is(
 async def test_every_answer_is_closed_to_other_sites(tmp_path: Path) -> None:
     async with served(Installation(tmp_path).site()) as client:
         for path in ("/", "/tenants/acme", "/static/live.js", "/api/v1/overview", "/metrics"):
-            async with client.get(path) as answer:
-                policy = answer.headers["Content-Security-Policy"]
+            async with client.get(path) as response:
+                policy = response.headers["Content-Security-Policy"]
                 assert "default-src 'none'" in policy
                 assert "unsafe" not in policy
-                assert answer.headers["X-Frame-Options"] == "DENY"
+                assert response.headers["X-Frame-Options"] == "DENY"
 
 
 def put_an_obstacle(directory: Path) -> None:
@@ -201,26 +201,26 @@ async def test_a_history_that_cannot_be_read_is_said(tmp_path: Path) -> None:
     put_an_obstacle(tmp_path)
     async with served(site) as client:
         assert "cannot read the history" in await page(client, "/incidents", 503)
-        async with client.get("/api/v1/incidents") as answer:
-            assert answer.status == 503
-            assert "cannot read the history" in (await answer.json())["error"]
+        async with client.get("/api/v1/incidents") as response:
+            assert response.status == 503
+            assert "cannot read the history" in (await response.json())["error"]
         await page(client, "/")
 
 
-async def events(answer: aiohttp.ClientResponse) -> AsyncIterator[tuple[str, Any]]:
+async def events(response: aiohttp.ClientResponse) -> AsyncIterator[tuple[str, Any]]:
     """Yield the name and the content of each event."""
     name = ""
-    async for line in answer.content:
+    async for line in response.content:
         if line.startswith(b"event: "):
             name = line[7:].decode().strip()
         if line.startswith(b"data: "):
             yield name, json.loads(line[6:])
 
 
-async def parts(answer: aiohttp.ClientResponse) -> dict[str, str]:
+async def parts(response: aiohttp.ClientResponse) -> dict[str, str]:
     """Return the next parts."""
     async with asyncio.timeout(10):
-        async for name, content in events(answer):
+        async for name, content in events(response):
             if name == "parts":
                 found: dict[str, str] = content["parts"]
                 return found
@@ -253,9 +253,9 @@ async def test_the_order_is_sent_when_it_changes(tmp_path: Path) -> None:
 
 
 async def parts_and_order(
-    answer: aiohttp.ClientResponse, count: int
+    response: aiohttp.ClientResponse, count: int
 ) -> AsyncIterator[dict[str, Any]]:
-    async for name, content in events(answer):
+    async for name, content in events(response):
         if name == "parts":
             yield content
             count -= 1
@@ -317,8 +317,8 @@ async def test_a_tenants_page_is_live_too(tmp_path: Path) -> None:
         assert {"title", "run-datasets", "chart-datasets", "failure-list"} <= found.keys()
         installation.record(an_answer())
         assert "waiting for the first run" not in (await parts(feed))["probe-datasets"]
-        async with client.get("/live?tenant=nobody") as answer:
-            assert answer.status == 404
+        async with client.get("/live?tenant=nobody") as response:
+            assert response.status == 404
 
 
 async def test_the_page_of_a_tenant_that_is_removed_is_gone(tmp_path: Path) -> None:
@@ -355,9 +355,9 @@ def record_values(installation: Installation, directory: Path, *items: str) -> N
     for minutes in (60, 30, 1):
         at = installation.now - 60 * minutes
         results = tuple(aged(item, at - 60 * minutes) for item in items)
-        answer = an_answer(Reason.CHECK_FAILED)
-        verdict = replace(answer.verdict, checks=results)
-        result = replace(answer, started_at=at, verdict=verdict)
+        failed = an_answer(Reason.CHECK_FAILED)
+        verdict = replace(failed.verdict, checks=results)
+        result = replace(failed, started_at=at, verdict=verdict)
         file.write([RunEntry(summarize(result), result, checks=results)])
         installation.record(result)
     file.close()
@@ -368,10 +368,10 @@ async def test_a_tenants_page_has_the_values_of_its_checks(tmp_path: Path) -> No
     record_values(installation, tmp_path, "mailbox a@b")
     async with served(installation.site()) as client:
         text = await page(client, "/tenants/acme")
-        async with client.get("/api/v1/tenants/acme/values?range=24h") as answer:
-            document = await answer.json()
-        async with client.get("/api/v1/tenants/acme") as answer:
-            status = await answer.json()
+        async with client.get("/api/v1/tenants/acme/values?range=24h") as response:
+            document = await response.json()
+        async with client.get("/api/v1/tenants/acme") as response:
+            status = await response.json()
     assert "mailbox a@b: age: 3 h ago, limit 1 h" in text
     assert 'aria-label="age mailbox a@b: from' in text
     (series,) = document["series"]
@@ -394,8 +394,8 @@ async def test_names_of_items_cannot_act_on_a_page(tmp_path: Path) -> None:
 async def test_of_many_values_a_page_shows_the_failed_ones_first(tmp_path: Path) -> None:
     installation = Installation(tmp_path)
     results = tuple(aged(f"item-{n}", 1.0, failed=n > 40) for n in range(50))
-    answer = an_answer(Reason.CHECK_FAILED)
-    installation.record(replace(answer, verdict=replace(answer.verdict, checks=results)))
+    failed = an_answer(Reason.CHECK_FAILED)
+    installation.record(replace(failed, verdict=replace(failed.verdict, checks=results)))
     async with served(installation.site()) as client:
         text = await page(client, "/tenants/acme")
     assert "item-49: age" in text

@@ -10,7 +10,7 @@ from tests.integration.web.app_factory import Installation, served
 PROBLEM = ConfigProblem("prober.yaml", 3, "tenants", "name at least one")
 
 
-def answering(*problems: ConfigProblem) -> Callable[[], Awaitable[tuple[ConfigProblem, ...]]]:
+def responding(*problems: ConfigProblem) -> Callable[[], Awaitable[tuple[ConfigProblem, ...]]]:
     async def reload() -> tuple[ConfigProblem, ...]:
         return problems
 
@@ -34,16 +34,16 @@ async def test_it_is_asked_by_post_from_our_own_side(
     status: int,
     text: str,
 ) -> None:
-    site = replace(Installation(tmp_path).site(), reload=answering(*problems))
-    async with served(site) as client, client.post("/-/reload", headers=headers) as answer:
-        assert answer.status == status
-        assert text in await answer.text()
+    site = replace(Installation(tmp_path).site(), reload=responding(*problems))
+    async with served(site) as client, client.post("/-/reload", headers=headers) as response:
+        assert response.status == status
+        assert text in await response.text()
 
 
 async def test_it_is_off_unless_enabled(tmp_path: Path) -> None:
     async with served(Installation(tmp_path).site()) as client:
-        async with client.post("/-/reload") as answer:
-            assert answer.status == 403
-            assert "web.enable_reload" in await answer.text()
-        async with client.get("/-/reload") as answer:
-            assert answer.status == 405
+        async with client.post("/-/reload") as response:
+            assert response.status == 403
+            assert "web.enable_reload" in await response.text()
+        async with client.get("/-/reload") as response:
+            assert response.status == 405

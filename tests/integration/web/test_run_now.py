@@ -17,10 +17,10 @@ async def test_a_program_runs_a_probe_and_gets_its_document() -> None:
     installation = Installation(None)
     async with (
         served(installation.site(ad_hoc=True)) as client,
-        client.post(API, json={}) as answer,
+        client.post(API, json={}) as response,
     ):
-        document = await answer.json()
-    assert answer.status == 200
+        document = await response.json()
+    assert response.status == 200
     assert (document["tenant"], document["verdict"]["reason"]) == ("acme", "ok")
     assert installation.asked == [("acme", "datasets")]
 
@@ -32,9 +32,9 @@ async def test_a_browser_runs_a_probe_by_the_form_on_the_page(tmp_path: Path) ->
         assert f'action="{PAGE}"' in text
         word = re.search(r'name="csrf_token" value="([^"]+)"', text)
         assert word is not None
-        async with client.post(PAGE, data={"csrf_token": word[1]}) as answer:
-            assert answer.status == 200
-            assert 'aria-label="time by phase' in await answer.text()
+        async with client.post(PAGE, data={"csrf_token": word[1]}) as response:
+            assert response.status == 200
+            assert 'aria-label="time by phase' in await response.text()
         assert installation.asked == [("acme", "datasets")]
 
 
@@ -42,8 +42,8 @@ async def test_a_browser_runs_a_probe_by_the_form_on_the_page(tmp_path: Path) ->
 async def test_a_form_of_another_page_is_refused(word: str) -> None:
     installation = Installation(None)
     site = installation.site(ad_hoc=True)
-    async with served(site) as client, client.post(PAGE, data={"csrf_token": word}) as answer:
-        assert answer.status == 403
+    async with served(site) as client, client.post(PAGE, data={"csrf_token": word}) as response:
+        assert response.status == 403
     assert installation.asked == []
 
 
@@ -51,9 +51,9 @@ async def test_they_are_off_unless_enabled(tmp_path: Path) -> None:
     installation = Installation(tmp_path)
     async with served(installation.site()) as client:
         assert "<form" not in await (await client.get("/tenants/acme")).text()
-        async with client.post(API, json={}) as answer:
-            assert answer.status == 403
-            assert "web.enable_run_now" in (await answer.json())["error"]
+        async with client.post(API, json={}) as response:
+            assert response.status == 403
+            assert "web.enable_run_now" in (await response.json())["error"]
 
 
 @pytest.mark.parametrize(
@@ -70,8 +70,8 @@ async def test_they_are_off_unless_enabled(tmp_path: Path) -> None:
 async def test_what_another_site_can_send_is_refused(headers: dict[str, str], status: int) -> None:
     installation = Installation(None)
     site = installation.site(ad_hoc=True)
-    async with served(site) as client, client.post(API, data=b"{}", headers=headers) as answer:
-        assert answer.status == status
+    async with served(site) as client, client.post(API, data=b"{}", headers=headers) as response:
+        assert response.status == status
     assert installation.asked == []
 
 
@@ -103,8 +103,8 @@ def test_a_browser_is_believed_only_by_a_name_that_is_ours(
 )
 async def test_there_is_no_run_of_what_there_is_not(path: str) -> None:
     site = Installation(None).site(ad_hoc=True)
-    async with served(site) as client, client.post(f"/api/v1{path}", json={}) as answer:
-        assert answer.status == 404
+    async with served(site) as client, client.post(f"/api/v1{path}", json={}) as response:
+        assert response.status == 404
 
 
 async def test_while_starting_nothing_runs() -> None:
@@ -112,9 +112,9 @@ async def test_while_starting_nothing_runs() -> None:
     installation.is_ready = False
     async with (
         served(installation.site(ad_hoc=True)) as client,
-        client.post(API, json={}) as answer,
+        client.post(API, json={}) as response,
     ):
-        assert answer.status == 503
+        assert response.status == 503
 
 
 async def test_a_tenant_has_one_run_at_a_time() -> None:
@@ -131,7 +131,7 @@ async def test_a_tenant_has_one_run_at_a_time() -> None:
     async with served(installation.site(ad_hoc=True)) as client:
         first = asyncio.create_task(client.post(API, json={}))
         await asyncio.wait_for(begun.wait(), 5)
-        async with client.post(API, json={}) as answer:
-            assert answer.status == 429
+        async with client.post(API, json={}) as response:
+            assert response.status == 429
         may_end.set()
         assert (await first).status == 200

@@ -115,7 +115,7 @@ def test_the_culprit_of_a_failure_is_kept_also_where_its_reason_has_several(
             (Culprit.PLATFORM, (120.0, 180.0, 240.0)),
         )
     )
-    # The file is opened anew in between, and the hour is packed at the end.
+    # The file is opened again in between, and the hour is packed at the end.
     written(tmp_path, by_tenant, by_platform[:1])
     writer = a_file(tmp_path)
     writer.write(by_platform[1:])

@@ -18,8 +18,8 @@ def a_checked_probe(*checks: Check) -> Probe:
 
 def checked(*results: CheckResult, **overrides: Any) -> ProbeResult:  # noqa: ANN401
     failed = any(each.failed for each in results)
-    answer = an_answer(Reason.CHECK_FAILED if failed else Reason.OK)
-    return replace(answer, verdict=replace(answer.verdict, checks=results), **overrides)
+    run = an_answer(Reason.CHECK_FAILED if failed else Reason.OK)
+    return replace(run, verdict=replace(run.verdict, checks=results), **overrides)
 
 
 def lines(metrics: PrometheusSink, *names: str) -> list[str]:
