@@ -7,7 +7,7 @@ it, everything can be read.
 
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
@@ -19,14 +19,15 @@ from prober.render.svg import (
     Point,
     TimeSeries,
     chart_description,
-    measured_seconds,
+    line_path,
+    max_measured_seconds,
     nice_ceiling,
     why_empty,
 )
 
 _WIDTH, _HEIGHT = 1000, 130
 _TICKS = 6
-_WATERFALL_WIDTH = 560
+WATERFALL_WIDTH = 560
 _DAY_SECONDS = 86_400
 _SHARES = ("p95", "p50")
 
@@ -44,9 +45,7 @@ def time_element(timestamp: float | None, form: str = "stamp", zone: tzinfo = UT
 
 def chart_element(shown: TimeSeries, label: str, zone: tzinfo = UTC) -> Markup:
     """Return a chart of p50 and p95 of server and network time; without data, the reason."""
-    max_seconds = max(
-        (value for each in shown.points for value in measured_seconds(each)), default=0
-    )
+    max_seconds = max_measured_seconds(shown)
     if max_seconds <= 0:
         why = why_empty(shown)
         return Markup('<div class="chart empty"><p>{}</p></div>').format(why)
@@ -77,27 +76,42 @@ def waterfall_element(
     whole = max(total_seconds, sum(seconds for _, seconds in known))
     if not known or whole <= 0:
         return Markup("")
-    left, rows, scale = 0.0, [], _WATERFALL_WIDTH / whole
+    left, rows, scale = 0.0, [], WATERFALL_WIDTH / whole
     last = max((at for at, (name, _) in enumerate(known) if name != "own"), default=-1)
     for number, (name, seconds) in enumerate(known):
         start, wide = left * scale, max(seconds * scale, 1.0)
         ends = failed and number == last
         kind = "failed" if ends else "own" if name == "own" else "network"
-        bars = _bar(kind, start, wide)
+        bars = waterfall_bar(kind, start, wide)
         if name == "wait" and server_seconds is not None:
-            bars += _bar("server", start, min(server_seconds * scale, wide))
-        took = f"{format_latency(seconds)}{' ✗' if ends else ''}"
-        rows.append(
-            f'<div><span>{escape(name)}</span><svg viewBox="0 0 {_WATERFALL_WIDTH} 14"'
-            f' preserveAspectRatio="none">{bars}</svg><span>{took}</span></div>'
-        )
+            bars += waterfall_bar("server", start, min(server_seconds * scale, wide))
+        rows.append(waterfall_row(name, seconds, bars, failed=ends))
         left += seconds
     texts = ", ".join(f"{name} {format_latency(seconds)}" for name, seconds in known)
     server = "" if server_seconds is None else f"; server time {format_latency(server_seconds)}"
     label = f"time by phase: {texts}{server}; total {format_latency(total_seconds)}"
+    return waterfall(label, rows)
+
+
+def waterfall(label: str, rows: Iterable[str]) -> Markup:
+    """Return rows (of `waterfall_row`) as one picture."""
     return Markup(  # noqa: S704 -- foreign text in it was escaped
         f'<div class="waterfall" role="img" aria-label="{escape(label)}">{"".join(rows)}</div>'
     )
+
+
+def waterfall_row(name: str, seconds: float, bars: str, *, failed: bool) -> str:
+    """Return a row: its name, bars (of `waterfall_bar`), and how long it took."""
+    return (
+        f'<div><span>{escape(name)}</span><svg viewBox="0 0 {WATERFALL_WIDTH} 14"'
+        f' preserveAspectRatio="none">{bars}</svg>'
+        f"<span>{format_latency(seconds)}{' ✗' if failed else ''}</span></div>"
+    )
+
+
+def waterfall_bar(name: str, left: float, width: float) -> str:
+    """Return a bar of a class, `name`; `left` and `width` are parts of `WATERFALL_WIDTH`."""
+    return f'<rect class="{name}" x="{left:.1f}" y="2" width="{width:.1f}" height="10"/>'
 
 
 def curl_command(document: Mapping[str, Any]) -> str:
@@ -155,24 +169,15 @@ def _plot(shown: TimeSeries, top: float) -> str:
     shapes += [_hatched(shown, point) for point in shown.points if point.in_maintenance]
     for part in reversed(LATENCY_PARTS):
         for share in _SHARES:
-            line = _line(shown, f"{part}_{share}_seconds", top)
+            line = line_path(
+                shown,
+                f"{part}_{share}_seconds",
+                lambda at: _x(shown, at),
+                lambda value: _HEIGHT * (1 - value / top),
+            )
             shapes.append(f'<path class="line {part} {share}" d="{line}"/>')
     shapes.append('<rect class="zoom" y="0" width="0" height="130"/><path class="cross"/>')
     return "".join(shapes)
-
-
-def _line(shown: TimeSeries, name: str, top: float) -> str:
-    """Return a path with a gap where a step has no value."""
-    path, last = [], float("-inf")
-    for point in shown.points:
-        value = getattr(point, name)
-        if value is None:
-            continue
-        joined = point.start - last <= shown.step_seconds * 1.5
-        x, y = _x(shown, point.start + shown.step_seconds / 2), _HEIGHT * (1 - value / top)
-        path.append(f"{'L' if joined else 'M'}{x:.1f} {y:.1f}{'' if joined else 'h.1'}")
-        last = point.start
-    return "".join(path)
 
 
 def _x(shown: TimeSeries, at: float) -> float:
@@ -183,7 +188,3 @@ def _hatched(shown: TimeSeries, point: Point) -> str:
     left = _x(shown, point.start)
     wide = _x(shown, point.start + shown.step_seconds) - left
     return f'<rect class="maintenance" x="{left:.1f}" y="0" width="{wide:.1f}" height="{_HEIGHT}"/>'
-
-
-def _bar(name: str, left: float, width: float) -> str:
-    return f'<rect class="{name}" x="{left:.1f}" y="2" width="{width:.1f}" height="10"/>'

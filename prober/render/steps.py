@@ -3,13 +3,18 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from prober.formatting import format_latency
 from prober.models import CanaryStep
+from prober.render.elements import (
+    WATERFALL_WIDTH,
+    waterfall,
+    waterfall_bar,
+    waterfall_row,
+)
 
 _TEXT_WIDTH = 40
-_WIDTH = 600
 
 
 def step_lines(steps: Sequence[CanaryStep]) -> tuple[str, ...]:
@@ -41,23 +46,25 @@ def steps_element(steps: Iterable[Mapping[str, Any]]) -> Markup:
     whole = max((start + seconds for start, seconds in offsets), default=0.0)
     if whole <= 0:
         return Markup("")
-    scale = _WIDTH / whole
-    rows = "".join(
-        f'<div><span>{escape(step.name)}</span><svg viewBox="0 0 {_WIDTH} 14"'
-        f' preserveAspectRatio="none"><rect class="{"network" if step.succeeded else "failed"}"'
-        f' x="{start * scale:.1f}" y="2" width="{max(seconds * scale, 1.0):.1f}"'
-        ' height="10"/></svg>'
-        f"<span>{format_latency(step.seconds)}{'' if step.succeeded else ' ✗'}</span></div>"
+    scale = WATERFALL_WIDTH / whole
+    rows = [
+        waterfall_row(
+            step.name,
+            step.seconds,
+            waterfall_bar(
+                "network" if step.succeeded else "failed",
+                start * scale,
+                max(seconds * scale, 1.0),
+            ),
+            failed=not step.succeeded,
+        )
         for step, (start, seconds) in zip(read, offsets, strict=True)
-    )
+    ]
     texts = ", ".join(
         f"{step.name} {format_latency(step.seconds)}{'' if step.succeeded else ' (not reached)'}"
         for step in read
     )
-    label = escape(f"steps of the canary: {texts}")
-    return Markup(  # noqa: S704 -- foreign text in it was escaped
-        f'<div class="waterfall" role="img" aria-label="{label}">{rows}</div>'
-    )
+    return waterfall(f"steps of the canary: {texts}", rows)
 
 
 def _offsets(steps: Sequence[CanaryStep]) -> list[tuple[float, float]]:

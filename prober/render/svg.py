@@ -7,7 +7,7 @@ are rounded to a tenth of a unit, to keep pages small.
 
 import html
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from itertools import groupby
@@ -46,39 +46,17 @@ def strip_svg(
     """Return a timeline: the share of failures is drawn from the top, by culprit."""
     is_one_day = len(buckets) * step_seconds <= _DAY_SECONDS
     format_time = format_hour_minute if is_one_day else format_timestamp
-    width = STRIP_WIDTH / max(len(buckets), 1)
-    shapes: list[str] = []
-    cells = [(_cell(bucket), bucket) for bucket in buckets]
-    position = 0
-    # Equal neighbours become one column: most of a day is one.
-    for cell, group in groupby(cells, key=lambda pair: pair[0]):
-        members = [bucket for _, bucket in group]
-        start, end = members[0].start, members[-1].start + step_seconds
-        title = f"{format_time(start, zone)} to {format_time(end, zone)}: {cell.title}"
-        shapes.append(_column(cell, position * width, len(members) * width, title))
-        position += len(members)
-    return _picture("strip", STRIP_WIDTH, STRIP_HEIGHT, strip_label(buckets, label), shapes)
+    columns = _columns(buckets, map(_cell, buckets), step_seconds, lambda at: format_time(at, zone))
+    return _picture("strip", STRIP_WIDTH, STRIP_HEIGHT, strip_label(buckets, label), columns)
 
 
 def row_strip_svg(buckets: Sequence[TimeBucketDocument], name: str) -> Markup:
     """Return a timeline for a row of a table, without the number of runs, which always changes."""
-    width = STRIP_WIDTH / max(len(buckets), 1)
-    shapes: list[str] = []
-    position = 0
-    for cell, group in groupby(_cell(bucket, _ROW_MIN_SHARE) for bucket in buckets):
-        count = len(list(group))
-        first = buckets[position]
-        end = buckets[position + count - 1].start + BUCKET_SECONDS
-        title = f"{format_hour_minute(first.start)} to {format_hour_minute(end)}: {cell.title}"
-        shapes.append(_column(cell, position * width, count * width, title))
-        position += count
-    failures = {
-        culprit: sum(each.by_culprit.get(culprit, 0) for each in buckets)
-        for culprit in _FAILURE_CULPRITS
-    }
-    texts = [f"{count} {CULPRIT_LABELS[culprit]}" for culprit, count in failures.items() if count]
+    cells = (_cell(bucket, _ROW_MIN_SHARE) for bucket in buckets)
+    columns = _columns(buckets, cells, BUCKET_SECONDS, format_hour_minute)
+    texts = _failure_texts(buckets)
     label = f"last 24 hours of {name}, failures: {', '.join(texts) or 'none'}"
-    return _picture("strip", STRIP_WIDTH, STRIP_HEIGHT, label, shapes)
+    return _picture("strip", STRIP_WIDTH, STRIP_HEIGHT, label, columns)
 
 
 def strip_label(buckets: Iterable[TimeBucketDocument], label: str) -> str:
@@ -87,12 +65,7 @@ def strip_label(buckets: Iterable[TimeBucketDocument], label: str) -> str:
     if not known:
         return f"{label}: no data"
     runs = sum(each.runs for each in known)
-    failures = {
-        culprit: sum(each.by_culprit.get(culprit, 0) for each in known)
-        for culprit in _FAILURE_CULPRITS
-    }
-    texts = [f"{count} {CULPRIT_LABELS[culprit]}" for culprit, count in failures.items() if count]
-    return f"{label}: {runs} runs, failures: {', '.join(texts) or 'none'}"
+    return f"{label}: {runs} runs, failures: {', '.join(_failure_texts(known)) or 'none'}"
 
 
 def latency_svg(buckets: Sequence[TimeBucketDocument], height: int = STRIP_HEIGHT) -> Markup:
@@ -139,7 +112,7 @@ def _cell(bucket: TimeBucketDocument, min_share: float = _MIN_SHARE) -> _Cell:
         return _Cell((("nothing", 1.0),), "no run")
     failures = [(culprit, bucket.by_culprit.get(culprit, 0)) for culprit in _FAILURE_CULPRITS]
     parts = [(culprit.value, count / due) for culprit, count in failures if count]
-    texts = [f"{count} {CULPRIT_LABELS[culprit]}" for culprit, count in failures if count]
+    texts = _failure_texts([bucket])
     if bucket.paused:
         parts.append(("paused", bucket.paused / due))
         texts.append(f"{bucket.paused} paused")
@@ -154,6 +127,32 @@ def _cell(bucket: TimeBucketDocument, min_share: float = _MIN_SHARE) -> _Cell:
     if bucket.in_maintenance:
         texts.append("partly in maintenance")
     return _Cell(tuple(shares), ", ".join(texts) or "all OK")
+
+
+def _failure_texts(buckets: Sequence[TimeBucketDocument]) -> list[str]:
+    """Return how many runs failed because of each culprit: `5 platform`."""
+    failures = {
+        culprit: sum(each.by_culprit.get(culprit, 0) for each in buckets)
+        for culprit in _FAILURE_CULPRITS
+    }
+    return [f"{count} {CULPRIT_LABELS[culprit]}" for culprit, count in failures.items() if count]
+
+
+def _columns(
+    buckets: Sequence[TimeBucketDocument],
+    cells: Iterable[_Cell],
+    step_seconds: int,
+    format_time: Callable[[float], str],
+) -> Iterator[str]:
+    """Yield the columns of a timeline; equal neighbours become one: most of a day is one."""
+    width = STRIP_WIDTH / max(len(buckets), 1)
+    position = 0
+    for cell, group in groupby(cells):
+        count = len(list(group))
+        start, end = buckets[position].start, buckets[position + count - 1].start + step_seconds
+        title = f"{format_time(start)} to {format_time(end)}: {cell.title}"
+        yield _column(cell, position * width, count * width, title)
+        position += count
 
 
 def _column(cell: _Cell, left: float, width: float, title: str) -> str:
@@ -253,17 +252,20 @@ def series(
 
 def chart_svg(shown: TimeSeries, label: str, zone: tzinfo = UTC) -> Markup:
     """Return p50 and p95 of server, network and own time as lines; without data, the reason."""
-    max_seconds = max(
-        (value for point in shown.points for value in measured_seconds(point)), default=0.0
-    )
+    max_seconds = max_measured_seconds(shown)
     if max_seconds <= 0:
         return _chart_picture(why_empty(shown), f"{label}: {why_empty(shown)}")
     top = nice_ceiling(max_seconds)
     shapes = [_grid(shown, top, zone)]
-    shapes += [_hatched(shown, point) for point in shown.points if _is_maintenance(point)]
+    shapes += [_hatched(shown, point) for point in shown.points if point.in_maintenance]
     for part in reversed(LATENCY_PARTS):
         for share in ("p95", "p50"):
-            line = _line(shown, f"{part}_{share}_seconds", top)
+            line = line_path(
+                shown,
+                f"{part}_{share}_seconds",
+                lambda at: _x(shown, at),
+                lambda value: _y(value, top),
+            )
             if line:
                 shapes.append(f'<path class="line {part} {share}" d="{line}"/>')
     return _chart_picture("".join(shapes), f"{label}: {chart_description(shown)}")
@@ -297,8 +299,9 @@ def measured_seconds(point: Point) -> Sequence[float]:
     return [value for value in found if value is not None]
 
 
-def _is_maintenance(point: Point) -> bool:
-    return point.in_maintenance > 0
+def max_measured_seconds(shown: TimeSeries) -> float:
+    """Return the greatest 95th percentile of a chart, 0 without any."""
+    return max((value for point in shown.points for value in measured_seconds(point)), default=0.0)
 
 
 def why_empty(shown: TimeSeries) -> str:
@@ -336,16 +339,21 @@ def _y(value: float, top: float) -> float:
     return (_CHART_HEIGHT - _BOTTOM) * (1 - value / top)
 
 
-def _line(shown: TimeSeries, name: str, top: float) -> str:
-    """Return a path with a gap where a step has no value."""
+def line_path(
+    shown: TimeSeries, name: str, x: Callable[[float], float], y: Callable[[float], float]
+) -> str:
+    """Return the path of a value of `Point`, with a gap where a step has none.
+
+    `x` and `y` return the coordinates of a time and of a value.
+    """
     path, last = [], -math.inf
     for point in shown.points:
         value = getattr(point, name)
         if value is None:
             continue
         joined = point.start - last <= shown.step_seconds * 1.5
-        x = _x(shown, point.start + shown.step_seconds / 2)
-        path.append(f"{'L' if joined else 'M'}{x:.1f} {_y(value, top):.1f}")
+        middle = point.start + shown.step_seconds / 2
+        path.append(f"{'L' if joined else 'M'}{x(middle):.1f} {y(value):.1f}")
         if not joined:
             path.append("h.1")  # a step without neighbours is drawn as a dot
         last = point.start
