@@ -30,6 +30,7 @@ from prober.report.fleet import (
 from prober.report.html import render_html
 from prober.report.markdown import render_markdown
 from prober.report.models import PeriodFigures, Report
+from prober.report.page import previous_figures
 from prober.report.query import HistoryExtract, read_figures, read_history
 from prober.report.time_range import TimeRange, parse_time, parse_time_zone, time_range
 from prober.report.vantage import read_vantage
@@ -152,14 +153,10 @@ def _verify(file: Path) -> None:
 def _previous(
     configuration: Config, tenant: str, span: TimeRange, now: float
 ) -> PeriodFigures | None:
-    """Return the figures of the period of the same length before; None if nothing is known."""
-    before = TimeRange(span.since - span.seconds, span.since)
     try:
-        totals, incidents = read_figures(configuration.state_directory, tenant, before, now)
+        return previous_figures(configuration.state_directory, tenant, span, now)
     except OSError:
         return None
-    figures = period_figures(before, totals, incidents.count)
-    return figures if figures.runs else None
 
 
 def _fleet_report(configuration: Config, span: TimeRange, context: FleetContext) -> FleetReport:

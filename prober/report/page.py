@@ -1,10 +1,11 @@
-"""The report that a status page offers: of the last hours or days, as one HTML file."""
+"""The report of the last hours or days as one HTML file, and the figures to compare it with."""
 
 from pathlib import Path
 
 from prober.models import Tenant
 from prober.report.builder import ReportContext, build_report, period_figures
 from prober.report.html import render_html
+from prober.report.models import PeriodFigures
 from prober.report.query import read_figures, read_history
 from prober.report.time_range import TimeRange, time_range
 from prober.report.vantage import read_vantage
@@ -15,10 +16,20 @@ def recent_report_html(
 ) -> str:
     """Return the report of the last `seconds` of a tenant; raises OSError."""
     period = time_range(now - seconds, now, now)
-    before = TimeRange(period.since - period.seconds, period.since)
     history = read_history(directory, tenant.name, period, now)
-    totals, incidents = read_figures(directory, tenant.name, before, now)
-    figures = period_figures(before, totals, incidents.count)
+    previous = previous_figures(directory, tenant.name, period, now)
     context = ReportContext(now, "UTC", read_vantage(None), retention_seconds)
-    previous = figures if figures.runs else None
     return render_html(build_report(tenant, history, period, context, previous))
+
+
+def previous_figures(
+    directory: Path, tenant: str, period: TimeRange, now: float
+) -> PeriodFigures | None:
+    """Return the figures of the period of the same length before; None if nothing is known.
+
+    Raises OSError.
+    """
+    before = TimeRange(period.since - period.seconds, period.since)
+    totals, incidents = read_figures(directory, tenant, before, now)
+    figures = period_figures(before, totals, incidents.count)
+    return figures if figures.runs else None
