@@ -1,4 +1,7 @@
 import hashlib
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -35,13 +38,25 @@ def test_a_script_falls_into_statements_also_where_a_comment_has_a_semicolon() -
     assert len(split_statements(script)) == 2
 
 
-def write_the_first_version(directory: Path) -> None:
-    first = replace(FORMAT, migrations=FORMAT.migrations[:1])
-    with open_to_write(directory / FILE_NAME, first, never) as connection:
-        connection.execute("INSERT INTO probe VALUES (1, 'acme', 'datasets')")
-        streak = "INSERT INTO spell VALUES (1, 1, 'dns', '2', '', ?, ?, ?, 3, 0)"
-        connection.execute(streak, (NOW, NOW, NOW))
+@contextmanager
+def written_by_version(number: int, directory: Path) -> Iterator[sqlite3.Connection]:
+    """Yield a connection to a new file of an earlier version."""
+    earlier = replace(FORMAT, migrations=FORMAT.migrations[:number])
+    with open_to_write(directory / FILE_NAME, earlier, never) as connection:
+        yield connection
     connection.close()
+
+
+def insert_streak(connection: sqlite3.Connection, reason: str, rule: str) -> None:
+    """Insert a streak into a file of the first version."""
+    connection.execute("INSERT INTO probe VALUES (1, 'acme', 'datasets')")
+    streak = "INSERT INTO spell VALUES (1, 1, ?, ?, '', ?, ?, ?, 3, 0)"
+    connection.execute(streak, (reason, rule, NOW, NOW, NOW))
+
+
+def write_the_first_version(directory: Path) -> None:
+    with written_by_version(1, directory) as connection:
+        insert_streak(connection, "dns", "2")
 
 
 def never(path: Path, why: str) -> None:
@@ -60,8 +75,7 @@ def test_a_file_of_the_first_version_is_brought_up_to_date_with_all_it_holds(
 
 
 def test_own_time_of_what_was_recorded_before_it_was_kept_is_unknown(tmp_path: Path) -> None:
-    third = replace(FORMAT, migrations=FORMAT.migrations[:3])
-    with open_to_write(tmp_path / FILE_NAME, third, never) as connection:
+    with written_by_version(3, tmp_path) as connection:
         columns = "tenant, start, none, credential, request, platform, network, undecided, prober,"
         columns += " paused, in_maintenance, splits, server_seconds, network_seconds"
         marks = ", ".join("?" * 14)
@@ -73,7 +87,6 @@ def test_own_time_of_what_was_recorded_before_it_was_kept_is_unknown(tmp_path: P
             "INSERT INTO slow_request VALUES (1, 'acme', ?, 'datasets', ?, 'ok', 0.5, 0.1, '{}')",
             (int(NOW // 86_400), NOW),
         )
-    connection.close()
     migrate(tmp_path, never)
     reader = HistoryReader(tmp_path)
     bucket = bucket_document(int(NOW), reader.buckets(NOW)["acme"][int(NOW)])
@@ -83,14 +96,10 @@ def test_own_time_of_what_was_recorded_before_it_was_kept_is_unknown(tmp_path: P
 
 
 def test_failed_expectations_of_the_first_version_stay_the_platforms(tmp_path: Path) -> None:
-    first = replace(FORMAT, migrations=FORMAT.migrations[:1])
-    with open_to_write(tmp_path / FILE_NAME, first, never) as connection:
-        connection.execute("INSERT INTO probe VALUES (1, 'acme', 'datasets')")
-        spell = "INSERT INTO spell VALUES (1, 1, 'expectation_failed', '13', '', ?, ?, ?, 3, 0)"
-        connection.execute(spell, (NOW, NOW, NOW))
+    with written_by_version(1, tmp_path) as connection:
+        insert_streak(connection, "expectation_failed", "13")
         failure = "INSERT INTO failure VALUES (1, 1, ?, 'expectation_failed', ?)"
         connection.execute(failure, (NOW, b""))
-    connection.close()
     migrate(tmp_path, never)
     history = HistoryReader(tmp_path)
     [streak] = history.streaks(NOW, NOW + 99)
