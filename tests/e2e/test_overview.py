@@ -6,6 +6,7 @@ PICTURES_DIRECTORY=DIRECTORY keeps pictures of it there: see `make pictures`.
 import gzip
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.resources import files
 from urllib.request import Request, urlopen
 
@@ -35,6 +36,25 @@ def few() -> Iterator[LiveSite]:
 
 def live(page: Page) -> None:
     expect(page.locator("#feed-state")).to_have_text("Live", timeout=20_000)
+
+
+def fail_a_second_tenant(site: LiveSite) -> None:
+    """Fail a tenant that is worse than `cust-003`."""
+    site.do(lambda: site.fleet.fail("cust-004", Reason.SERVER_ERROR, 5))
+
+
+def expect_the_second_tenant_first(page: Page) -> None:
+    expect(page.locator("#trouble article").first).to_have_id("trouble-cust-004")
+
+
+@contextmanager
+def overview_in_trouble(site: LiveSite, chromium: Browser) -> Iterator[Page]:
+    """Yield the live overview of a site where `cust-003` fails."""
+    with watched(chromium, site.url) as seen:
+        site.do(lambda: site.fleet.fail("cust-003", Reason.SERVER_ERROR, 1))
+        seen.open("/")
+        live(seen.page)
+        yield seen.page
 
 
 def names(page: Page, where: str = "#trouble") -> list[str]:
@@ -144,8 +164,8 @@ def test_the_newest_trouble_comes_to_the_top(few: LiveSite, chromium: Browser) -
         live(seen.page)
         few.do(lambda: few.fleet.fail("cust-003", Reason.SERVER_ERROR, 1))
         expect(seen.page.locator("#trouble-cust-003")).to_be_visible()
-        few.do(lambda: few.fleet.fail("cust-004", Reason.SERVER_ERROR, 5))
-        expect(seen.page.locator("#trouble article").first).to_have_id("trouble-cust-004")
+        fail_a_second_tenant(few)
+        expect_the_second_tenant_first(seen.page)
         assert names(seen.page) == ["cust-004", "cust-003"]
         assert "cust-004" not in names(seen.page, "tbody")
         expect(seen.page).to_have_title(re.compile(r"^\(2\) 2 of 8 tenants"))
@@ -157,31 +177,25 @@ def test_the_newest_trouble_comes_to_the_top(few: LiveSite, chromium: Browser) -
 
 
 def test_nothing_moves_under_the_pointer(few: LiveSite, chromium: Browser) -> None:
-    with watched(chromium, few.url) as seen:
-        few.do(lambda: few.fleet.fail("cust-003", Reason.SERVER_ERROR, 1))
-        seen.open("/")
-        live(seen.page)
-        row = seen.page.locator("#row-cust-005")
+    with overview_in_trouble(few, chromium) as page:
+        row = page.locator("#row-cust-005")
         row.hover()
         before = row.bounding_box()
-        few.do(lambda: few.fleet.fail("cust-004", Reason.SERVER_ERROR, 5))
-        expect(seen.page.locator("h1")).to_have_text("2 of 8 tenants need attention")
-        expect(seen.page.locator("#waiting")).to_be_visible()
+        fail_a_second_tenant(few)
+        expect(page.locator("h1")).to_have_text("2 of 8 tenants need attention")
+        expect(page.locator("#waiting")).to_be_visible()
         assert row.bounding_box() == before
-        seen.page.mouse.move(600, 20)
-        expect(seen.page.locator("#trouble article").first).to_have_id("trouble-cust-004")
-        expect(seen.page.locator("#waiting")).to_be_hidden()
+        page.mouse.move(600, 20)
+        expect_the_second_tenant_first(page)
+        expect(page.locator("#waiting")).to_be_hidden()
 
 
 def test_the_focus_moves_with_its_tenant(few: LiveSite, chromium: Browser) -> None:
-    with watched(chromium, few.url) as seen:
-        few.do(lambda: few.fleet.fail("cust-003", Reason.SERVER_ERROR, 1))
-        seen.open("/")
-        live(seen.page)
-        link = seen.page.locator("#trouble-cust-003 h3 a")
+    with overview_in_trouble(few, chromium) as page:
+        link = page.locator("#trouble-cust-003 h3 a")
         link.focus()
-        few.do(lambda: few.fleet.fail("cust-004", Reason.SERVER_ERROR, 5))
-        expect(seen.page.locator("#trouble article").first).to_have_id("trouble-cust-004")
+        fail_a_second_tenant(few)
+        expect_the_second_tenant_first(page)
         expect(link).to_be_focused()
 
 
