@@ -66,7 +66,7 @@ async def _series(site: WebContext, tenant: str, range: str) -> SeriesDocument: 
 
 
 async def _values(site: WebContext, tenant: str, range: str) -> ValuesDocument:  # noqa: A002 -- the parameter's name
-    return await queries.values_of(site, tenant, range)
+    return await queries.values_of(site, tenant, ChartPeriod(range))
 
 
 async def _failures(

@@ -399,7 +399,7 @@ async def tenant_page(site: WebContext, name: str, period: ChartPeriod) -> Tenan
             site, _PAGE_SECONDS, IncidentFilter(frozenset({name})), limit=_PAGE_INCIDENTS
         ),
         events_of(site, name, _PAGE_SECONDS),
-        _values(site, name, period),
+        values_of(site, name, period),
     )
     return TenantPage(
         period,
@@ -421,12 +421,8 @@ def with_current_status(site: WebContext, page: TenantPage) -> TenantPage:
     return replace(page, tenant=tenant(site, name), last=last_runs(site, name))
 
 
-async def values_of(site: WebContext, name: str, range_name: str) -> ValuesDocument:
+async def values_of(site: WebContext, name: str, period: ChartPeriod) -> ValuesDocument:
     """Return what the checks of a tenant's probes found over time."""
-    return await _values(site, name, ChartPeriod(range_name))
-
-
-async def _values(site: WebContext, name: str, period: ChartPeriod) -> ValuesDocument:
     probes = probe_names(site, name)
     since, until, step = period.span(site.now())
     # The history keeps one value of each quarter of an hour.

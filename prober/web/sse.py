@@ -27,7 +27,6 @@ from prober.web.rendering import add_tenant_cache
 _PERIOD_SECONDS = 1.0
 TICK_SECONDS = 5.0
 MAX_SSE_CLIENTS = 200
-_ERRORS = (400, 404)
 _NO_VIEW = LiveView({}, {})
 
 
