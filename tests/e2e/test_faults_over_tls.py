@@ -143,7 +143,7 @@ def written_by(installation: Installation) -> Iterator[tuple[str, bytes]]:
         yield f"prober {' '.join(command)}", done.stdout + done.stderr
 
 
-def test_no_secret_stands_in_anything_that_was_written(installation: Installation) -> None:
+def test_no_secret_is_in_anything_that_was_written(installation: Installation) -> None:
     secrets = set(secrets_of(installation))
     assert len(secrets) >= 7  # three tokens, three clients' secrets, one issued token
     forms = {

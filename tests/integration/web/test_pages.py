@@ -51,7 +51,7 @@ async def test_a_tenants_page_has_its_past(tmp_path: Path) -> None:
     assert 'aria-label="time by phase' in text
 
 
-async def test_own_time_stands_beside_server_and_network_time(tmp_path: Path) -> None:
+async def test_own_time_is_beside_server_and_network_time(tmp_path: Path) -> None:
     installation = Installation(tmp_path)
     installation.record(an_answer(server=0.25, network=0.0625, own=0.123))
     async with served(installation.site()) as client:
@@ -278,7 +278,7 @@ async def test_each_client_is_sent_everything_first(tmp_path: Path) -> None:
             assert {"row-acme", "row-beta", "bar"} <= (await parts(second)).keys()
 
 
-async def test_a_page_is_told_that_it_is_live(tmp_path: Path) -> None:
+async def test_a_page_gets_a_tick_while_it_is_live(tmp_path: Path) -> None:
     installation = Installation(tmp_path)
     async with (
         served(installation.site()) as client,
@@ -291,7 +291,7 @@ async def test_a_page_is_told_that_it_is_live(tmp_path: Path) -> None:
                 return
 
 
-async def test_without_the_history_a_tenants_page_is_not_told_so(tmp_path: Path) -> None:
+async def test_without_the_history_a_tenants_page_gets_no_tick(tmp_path: Path) -> None:
     site = Installation(tmp_path).site()
     put_an_obstacle(tmp_path)
     async with served(site) as client, client.get("/live?tenant=acme") as feed:
