@@ -1,13 +1,13 @@
 """The canary: a comment written to the platform, and how long until it is processed.
 
-A run writes a comment with a fixed ID and a new text, and then asks until the text can be read,
+A run writes a comment with a fixed ID and a new text, and then reads until the text can be read,
 until the comment has a prediction, and until the text is in the stream, where one is named. Each
 stage is a check of the probe: its value is the seconds since the write, its `max` the limit. A
 stage that does not come within its limit fails, and the platform is responsible. A check that is
 off is a stage that is not awaited.
 
 Values are upper bounds: they are taken when the response comes that shows the stage, and the
-platform is asked every second at first, later every ten.
+platform gets a request every second at first, later every ten.
 
 Assumed, since it is not documented: a comment of the same ID replaces the one before, an update is
 in the streams again, and a comment without a prediction is left out of the predictions. If the
@@ -80,8 +80,8 @@ async def run_canary(
     """Run the canary once. `run` sends one request, with a token. Raises nothing but cancellation.
 
     The result is that of the write, with the checks of the stages. A request that fails for another
-    reason than that its stage has not come is the result itself: at once if to ask again is of no
-    use, else when the limit of the stage is over.
+    reason than that its stage has not come is the result itself: at once if a further request is of
+    no use, else when the limit of the stage is over.
     """
     text = f"prober-canary-{int(now * 1000)}"
     bare = replace(probe, canary=None, checks=(), expectations=Expectations())
@@ -118,7 +118,10 @@ async def _await(
     pacing: Pacing,
     began: float,
 ) -> tuple[CanaryStep, ProbeResult]:
-    """Ask until the stage is reached or its limit is over; return the step and the last result."""
+    """Send requests until the stage is reached or its limit is over.
+
+    Returns the step and the last result.
+    """
     started, wait, requests = pacing.monotonic() - began, _WAIT_SECONDS, 0
     while True:
         result = await run(stage.request)
@@ -136,7 +139,7 @@ async def _await(
 
 
 def _is_final(stage: _Stage, result: ProbeResult) -> bool:
-    """Return whether to ask again is of no use: the token, the request or the tenant is wrong."""
+    """Return whether to try again is of no use: the token, the request or the tenant is wrong."""
     return (
         not result.verdict.succeeded
         and result.verdict.culprit not in _MAY_PASS

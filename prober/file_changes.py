@@ -1,14 +1,14 @@
-"""Tells within a second which of some files may have changed, without reading them all the time.
+"""Reports within a second which of some files may have changed, without reading them all the time.
 
 A path is watched where its last name is, and wherever it leads through a symbolic link or ends for
 now. So a file that is written, replaced or created later is noticed, and so is a directory:
 Kubernetes replaces a mounted volume by renaming the link `..data`. The file itself is watched too,
 for it may be written through another path (a hard link, a bind mount). Of the directories on the
-way it only matters whether they go: what else happens in /tmp wakes nobody.
+way it only matters whether they go: other changes in /tmp do not wake the daemon.
 
 Not noticed are changes by other hosts on a network file system, a writer that never closes the
-file, and paths in directories that may not be read: who waits here must look by itself as well, at
-longer intervals. The same holds where there is no inotify.
+file, and paths in directories that may not be read: a caller must also look by itself, at longer
+intervals. The same holds where there is no inotify.
 """
 
 import asyncio

@@ -256,7 +256,7 @@ CLASSIFICATION = MappingProxyType(
         Reason.SERVER_ERROR: _PLATFORM,
         Reason.INCONSISTENT_ENVELOPE: _PLATFORM,
         Reason.MALFORMED_ENVELOPE: _PLATFORM,
-        # What the user expects of the tenant's data is nobody else's promise.
+        # Expectations of the tenant's data are the user's own: the platform does not promise them.
         Reason.EXPECTATION_FAILED: Classification(
             Outcome.API_ERROR, Culprit.TENANT, culprit_varies=True
         ),

@@ -239,7 +239,7 @@ async def _run_once(tenant: Tenant, probe: Probe, deps: ProbeDeps) -> ProbeResul
 async def _with_missing_permissions(
     tenant: Tenant, probe: Probe, lease: TokenLease, result: ProbeResult, deps: ProbeDeps
 ) -> ProbeResult:
-    """Return a result whose evidence names the permissions that are missing, if that is known."""
+    """Return a result with the missing permissions in its evidence, if they are known."""
     if deps.permissions is None:
         return result
 

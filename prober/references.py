@@ -1,4 +1,4 @@
-"""References: URLs outside, by which the own network is told from the supplier's edge.
+"""References: URLs outside, which show a fault of the own network apart from the supplier's edge.
 
 While tenants cannot be reached and all references can, the fault is on the path to the supplier or
 at its edge. While no reference can be reached either, it is in the prober's own network. Pure.
@@ -14,7 +14,7 @@ from prober.models import HttpExchange, Verdict
 from prober.outcomes import Culprit
 
 CHECK_SECONDS = 60.0
-"""References are somebody else's servers: each gets one request a minute, and no more."""
+"""References are servers of other parties: each gets one request a minute, and no more."""
 _STALE_SECONDS = 3 * CHECK_SECONDS
 _MAX_PROBLEM_CHARACTERS = 200
 _UNCERTAIN = frozenset({Culprit.NETWORK, Culprit.UNDECIDED})
@@ -78,7 +78,7 @@ def next_status(
 
 
 def fresh(statuses: Sequence[ReferenceStatus], now: float) -> tuple[ReferenceStatus, ...]:
-    """Return the statuses that are not too old to tell anything of `now`."""
+    """Return the statuses that are not too old to say anything about `now`."""
     return tuple(each for each in statuses if now - each.checked_at <= _STALE_SECONDS)
 
 

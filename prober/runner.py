@@ -113,7 +113,7 @@ class ProbeRunner(EventSink):
         return replace(scheduled, ends_at=max(started.ends_at, scheduled.ends_at or 0.0))
 
     def start_maintenance(self, started: StartedMaintenance) -> None:
-        """Apply maintenance that somebody started, beside the windows of the configuration."""
+        """Apply maintenance that a user started, beside the windows of the configuration."""
         self.started_maintenance[started.tenant] = started
 
     def on_due(self, tenant: str, probe: str, due_at: float) -> None:

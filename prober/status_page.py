@@ -1,9 +1,9 @@
 """The supplier's status page, as Atlassian Statuspage serves it (`/api/v2/summary.json`). Pure.
 
 What the supplier says of itself is shown beside the verdicts and never changes one. The content is
-from another party: counts and texts are bounded, texts are made one line, and whoever shows them
-has to escape them. Keys and values are those of Statuspage's public API; unknown values are kept
-out of labels.
+from another party: counts and texts are bounded, texts are made one line, and a page that shows
+them has to escape them. Keys and values are those of Statuspage's public API; unknown values are
+kept out of labels.
 """
 
 import json
@@ -69,8 +69,8 @@ def parse_summary(
 ) -> tuple[SupplierIncident, ...]:
     """Return the open incidents of a summary, the oldest first. Raises StatusPageError.
 
-    With `components`, only incidents that affect one whose name contains one of these words, in any
-    case, or that name none. `now` stands in for a start that is missing or in the future.
+    With `components`, only incidents that affect one with one of these words in its name, in any
+    case, or that name none. `now` replaces a start that is missing or in the future.
     """
     try:
         summary = json.loads(body)

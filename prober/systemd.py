@@ -125,7 +125,7 @@ HEARTBEAT_TIMEOUT_SECONDS = 60.0
 class Watchdog:
     """Feeds the service manager's watchdog at each heartbeat while probing makes progress.
 
-    `stuck_reason` answers the same question for health checks, where there is no such watchdog.
+    `stuck_reason` does the same for health checks, where there is no such watchdog.
     """
 
     def __init__(

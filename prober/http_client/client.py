@@ -396,7 +396,7 @@ _HTTPS_PORT = 443
 def _server_with_bad_certificate(
     done: _Done, request: Request, proxy: str | None
 ) -> TlsServer | None:
-    """Return the server whose certificate failed verification, None if nothing of it is known."""
+    """Return the server with the certificate that failed verification, None if it is not known."""
     if done.failure is None or done.failure.kind not in _CERTIFICATE_FAILURES:
         return None
     if proxy is not None and not proxy.startswith("http:"):
@@ -491,7 +491,7 @@ async def _send(
     headers = list(request.headers)
     if request.authorization is not None:
         headers.append(("Authorization", request.authorization.get_secret_value()))
-    answer = await session.request(
+    response = await session.request(
         request.method,
         _address(request.url),
         headers=headers,
@@ -500,12 +500,12 @@ async def _send(
         proxy=proxy,
         timeout=limits,
     )
-    head = Response(answer.status, tuple(answer.headers.items()), b"")
+    head = Response(response.status, tuple(response.headers.items()), b"")
     received.response = head
     try:
-        return await _read(answer, head, probe.max_response_bytes, received.budget)
+        return await _read(response, head, probe.max_response_bytes, received.budget)
     finally:
-        _release_connection(answer, probe.connection)
+        _release_connection(response, probe.connection)
 
 
 @lru_cache(maxsize=16_384)

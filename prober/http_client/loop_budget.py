@@ -15,7 +15,7 @@ MAX_STEPS_SECONDS = 0.02
 
 
 class LoopBudget:
-    """Lets steps run one after another, and the event loop do other work in between."""
+    """Runs steps one after another, so that the event loop can do other work in between."""
 
     def __init__(self) -> None:
         self._spent_seconds = 0.0

@@ -61,7 +61,7 @@ class LimitedResponseHandler(ResponseHandler):
             self._socket = next((s for s in attempt.sockets if s.fileno() == number), None)
 
     def is_connected(self) -> bool:
-        """Return whether the connection is open, as far as the kernel knows at this moment.
+        """Return whether the connection is open, as far as the kernel knows now.
 
         aiohttp calls this before it uses a kept connection. The event loop may not have read yet
         that the server has closed it, and a request on it would fail.
@@ -84,7 +84,7 @@ class LimitedResponseHandler(ResponseHandler):
 
     @property
     def should_close(self) -> bool:
-        """See `ResponseHandler.should_close`: what has not been passed on belongs to no answer."""
+        """See `ResponseHandler.should_close`: what was not passed on belongs to no response."""
         return bool(self._pending) or super().should_close
 
     def data_received(self, data: bytes) -> None:
@@ -160,7 +160,7 @@ class LimitedResponseHandler(ResponseHandler):
         """Read on, unless something that was read still waits for its turn.
 
         aiohttp calls this when a body's reader has caught up. A test reads a large response, and
-        would tell if it were called otherwise.
+        would fail if it were called otherwise.
         """
         if not self._pending:
             super()._resume_transport_reading()

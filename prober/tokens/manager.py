@@ -247,7 +247,7 @@ class TokenManager:
 
         The result is as if it had been open at the start: its records replace those that were made
         since, and its key makes the fingerprints. What a token went through since the start is
-        lost where the store knows the tenant; the next response tells it again.
+        lost where the store knows the tenant; the next response shows it again.
         """
         saved = store.records()
         unsaved = {

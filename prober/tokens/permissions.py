@@ -35,7 +35,8 @@ class _Known:
     """What is known of one tenant's user.
 
     `held` and `lost` are permissions with their project: those that were there at some time, and
-    those of them that are not there any more. `refused` are the probes whose last run was refused.
+    those of them that are not there any more. `refused` has the probes that were refused in their
+    last run.
     `read_at` is when `grants` were read, `asked_at` when they were last read because of a refusal.
     """
 

@@ -1,6 +1,6 @@
 """A server that knows all secrets and echoes them, encoded, wherever a response has room.
 
-It is API, proxy and identity server at once: what it is asked for tells which.
+It is API, proxy and identity server at once: the head of a request decides which.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from urllib.parse import unquote_to_bytes
 from tests.unit.test_redaction import ENCODINGS
 
 WINDOW = 12
-"""So many characters of a secret, one after another, nobody has by chance."""
+"""So many characters of a secret, one after another, are never there by chance."""
 _SPLITTING = re.compile("[^!-~]+")
 _STATUSES = ("200 OK", "400 Bad Request", "403 Forbidden", "404 Not Found", "500 Oops", "502 Bad")
 _IN_HEADERS = sorted(set(ENCODINGS) - {"split", "a NUL after each"})
@@ -65,8 +65,8 @@ class EchoingServer:
             status = "200 OK"
         if self._chance.random() < 0.05:
             fields.append(f"X {self._echo(headers=True)}")  # no header at all
-        answer = f"HTTP/1.1 {status} {self._echo(headers=True)}\r\n" + "\r\n".join(fields)
-        writer.write(answer.encode("utf-8", "replace") + b"\r\nConnection: close\r\n\r\n" + body)
+        response = f"HTTP/1.1 {status} {self._echo(headers=True)}\r\n" + "\r\n".join(fields)
+        writer.write(response.encode("utf-8", "replace") + b"\r\nConnection: close\r\n\r\n" + body)
         await writer.drain()
         writer.close()
         await writer.wait_closed()

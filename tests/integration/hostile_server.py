@@ -1,4 +1,4 @@
-"""A server whose responses cost much to read; run as a process of its own: prints its port.
+"""A server with responses that cost much to read; run as a process of its own: prints its port.
 
 The first part of a path names what it sends.
 """

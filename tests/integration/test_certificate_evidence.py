@@ -248,7 +248,7 @@ async def test_through_a_proxy_the_certificate_behind_it_is_read(world: World, h
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         b"HTTP/1.1 407 No\r\n\r\n",
         b"\r\n\r\n",
@@ -258,10 +258,10 @@ async def test_through_a_proxy_the_certificate_behind_it_is_read(world: World, h
     ],
     ids=["refused", "empty-head", "closed", "endless-head", "no-tls"],
 )
-async def test_a_proxy_that_misbehaves_leaves_no_evidence_and_no_error(answer: bytes) -> None:
+async def test_a_proxy_that_misbehaves_leaves_no_evidence_and_no_error(response: bytes) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        writer.write(answer)
+        writer.write(response)
         await writer.drain()
 
     async with listening(serve) as port:

@@ -1,4 +1,4 @@
-"""`prober health` against servers that answer well, badly, or not at all."""
+"""`prober health` against servers that respond well, badly, or not at all."""
 
 import socketserver
 import ssl
@@ -23,25 +23,25 @@ tenants:
 """
 
 
-def answering(
-    answer: bytes, *, path: str = "/-/healthy", asked: list[bytes] | None = None
+def responding(
+    response: bytes, *, path: str = "/-/healthy", requests: list[bytes] | None = None
 ) -> type[socketserver.BaseRequestHandler]:
-    """Make a server that knows one path, and gives this answer there; `asked` gets requests."""
+    """Make a server that knows one path and sends this response there; it notes its `requests`."""
 
-    class Answering(socketserver.BaseRequestHandler):
+    class Responding(socketserver.BaseRequestHandler):
         def handle(self) -> None:
             request = self.request.recv(4096)
-            if asked is not None:
-                asked.append(request)
+            if requests is not None:
+                requests.append(request)
             known = request.startswith(f"GET {path} HTTP/1.1\r\nHost: ".encode())
-            with suppress(OSError):  # it leaves when it has heard enough
-                self.request.sendall(answer if known else b"HTTP/1.1 404 Not Found\r\n\r\n")
+            with suppress(OSError):  # the client closes when it has read enough
+                self.request.sendall(response if known else b"HTTP/1.1 404 Not Found\r\n\r\n")
                 self.request.recv(1)
 
-    return Answering
+    return Responding
 
 
-HEALTHY = answering(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhealthy\n")
+HEALTHY = responding(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhealthy\n")
 
 
 @contextmanager
@@ -64,7 +64,7 @@ def health(*arguments: str) -> Result:
     return CliRunner().invoke(main, ["health", *arguments])
 
 
-def test_a_daemon_that_answers_is_healthy(tmp_path: Path) -> None:
+def test_a_daemon_that_responds_is_healthy(tmp_path: Path) -> None:
     with serving(HEALTHY) as port:
         file = tmp_path / "prober.yaml"
         file.write_text(CONFIGURATION.format(listen=f"0.0.0.0:{port}"))
@@ -73,7 +73,7 @@ def test_a_daemon_that_answers_is_healthy(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "why"),
+    ("response", "why"),
     [
         (b"HTTP/1.1 503 Service Unavailable\r\n\r\n", "HTTP 503"),
         (
@@ -89,8 +89,8 @@ def test_a_daemon_that_answers_is_healthy(tmp_path: Path) -> None:
         (b"HTTP/1.1 200", "no response within 0.5 s"),
     ],
 )
-def test_one_that_answers_anything_else_is_not(answer: bytes, why: str) -> None:
-    with serving(answering(answer)) as port:
+def test_one_that_responds_otherwise_is_not(response: bytes, why: str) -> None:
+    with serving(responding(response)) as port:
         limit = "0.5" if "within" in why else "20"
         done = health("--url", f"http://127.0.0.1:{port}", "--timeout", limit)
     assert done.exit_code == 1

@@ -1,4 +1,4 @@
-"""Beside fifty tenants whose servers are hostile, a healthy one is probed each time, and in time.
+"""Beside fifty tenants with hostile servers, a healthy one is probed each time, and in time.
 
 Measured is processor time of the event loop: time on the clock depends on how busy the machine is.
 """

@@ -22,7 +22,7 @@ from tests.unit.metrics.factories import a_probe, a_tenant, an_answer
 
 
 class Receiver:
-    """What was received, and the credentials of each push; `status` is what it answers."""
+    """What was received, and the credentials of each push; `status` is that of its responses."""
 
     def __init__(self) -> None:
         self.pushed: list[ResourceMetrics] = []

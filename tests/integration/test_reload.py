@@ -160,8 +160,8 @@ def test_included_files_are_watched_too(installation: Running) -> None:
 
 def post(url: str, headers: dict[str, str]) -> tuple[int, str]:
     try:
-        with urlopen(Request(url, method="POST", headers=headers), timeout=10) as answer:
-            return answer.status, answer.read().decode()
+        with urlopen(Request(url, method="POST", headers=headers), timeout=10) as response:
+            return response.status, response.read().decode()
     except HTTPError as error:
         return error.code, error.read().decode()
 

@@ -88,13 +88,13 @@ def written(directory: Path, port: int, secrets: list[str]) -> Path:
 
 
 async def shown_by(url: str) -> list[str]:
-    """Return all pages and answers of the API."""
+    """Return all pages and all responses of the API."""
     texts: list[str] = []
     async with aiohttp.ClientSession(url) as client:
 
         async def get(path: str) -> str:
-            async with client.get(path) as answer:
-                texts.append(f"{dict(answer.headers)}\n{await answer.text()}")
+            async with client.get(path) as response:
+                texts.append(f"{dict(response.headers)}\n{await response.text()}")
                 return texts[-1]
 
         for path in ("/", "/incidents?since=1d", "/metrics", "/api/v1/openapi.json"):

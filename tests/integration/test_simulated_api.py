@@ -25,7 +25,7 @@ from prober.simulator.state import SimulatedTenant
 TENANTS = (SimulatedTenant("acme", TenantAddress("acme", "prod")),)
 BUCKET = identifier("acme", "bucket")
 UID = f"{identifier('acme', 'source')}.{COMMENT}"
-Answer = tuple[int, dict[str, Any]]
+StatusAndBody = tuple[int, dict[str, Any]]
 
 
 @dataclass
@@ -35,7 +35,7 @@ class Client:
     simulator: Simulator
     session: aiohttp.ClientSession
 
-    async def ask(self, method: str, path: str, body: object = None) -> Answer:
+    async def ask(self, method: str, path: str, body: object = None) -> StatusAndBody:
         headers = {"Authorization": f"Bearer {self.simulator.token('acme')}"}
         url = self.simulator.base_url("acme") + path
         data = None if body is None else json.dumps(body)
@@ -401,8 +401,8 @@ async def test_the_control_api_sets_how_long_comments_take(
     client: Client, control: TestClient[Request, Application]
 ) -> None:
     wish = {"readable_ms": 250, "streamed_ms": 0}
-    answer = await control.put("/tenants/acme/processing", json=wish)
-    assert (await answer.json())["readable_seconds"] == 0.25
+    response = await control.put("/tenants/acme/processing", json=wish)
+    assert (await response.json())["readable_seconds"] == 0.25
     assert client.simulator.state.resources["acme"].processing.streamed_seconds == 0.0
 
 

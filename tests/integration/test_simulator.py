@@ -60,10 +60,10 @@ async def ask(
     url = simulator.base_url(tenant) + path
     async with (
         aiohttp.ClientSession(headers=headers) as session,
-        session.get(url, allow_redirects=False) as answer,
+        session.get(url, allow_redirects=False) as response,
     ):
-        content = await answer.json() if "json" in answer.content_type else {}
-        return answer.status, content
+        content = await response.json() if "json" in response.content_type else {}
+        return response.status, content
 
 
 @pytest.mark.parametrize("path", GETS)
@@ -95,10 +95,10 @@ async def test_permissions_are_per_endpoint(simulator: Simulator) -> None:
 async def test_an_unknown_tenant_is_sent_to_the_portal(simulator: Simulator) -> None:
     async with (
         aiohttp.ClientSession() as session,
-        session.get(f"{simulator.url}/foo/bar/reinfer_/x", allow_redirects=False) as answer,
+        session.get(f"{simulator.url}/foo/bar/reinfer_/x", allow_redirects=False) as response,
     ):
-        assert answer.status == 302
-        assert answer.headers["Location"].startswith("/portal_/unregistered?")
+        assert response.status == 302
+        assert response.headers["Location"].startswith("/portal_/unregistered?")
 
 
 @pytest.fixture
@@ -150,14 +150,14 @@ async def test_the_control_api_does_the_rest(
     ],
 )
 async def test_a_wish_that_cannot_be_is_told(control: Control, wish: object, status: int) -> None:
-    answer = await control.put("/faults", json=wish)
-    assert answer.status == status
-    assert (await answer.json())["error"]
+    response = await control.put("/faults", json=wish)
+    assert response.status == status
+    assert (await response.json())["error"]
 
 
 async def test_a_page_in_a_browser_controls_nothing(control: Control) -> None:
-    answer = await control.post("/tenants/acme/regenerate", headers={"Origin": "http://evil"})
-    assert answer.status == 403
+    response = await control.post("/tenants/acme/regenerate", headers={"Origin": "http://evil"})
+    assert response.status == 403
 
 
 @pytest.mark.parametrize("text", ["title: [", "title: x", "title: x\nphases: []"])

@@ -1,4 +1,4 @@
-"""A server may close a kept connection at any moment; what it received is what the result says.
+"""A server may close a kept connection at any time; what it received is what the result says.
 
 The server counts connections and requests: a request is repeated once, and never silently.
 """

@@ -14,7 +14,7 @@ from prober.cli.tokens import status_from_document
 from prober.models import TokenSource, TokenSourceKind, TokenStatus
 from prober.outcomes import Reason, RejectionCause, TokenState
 from prober.state_directory import StateDirectory
-from tests.integration.test_health import answering, serving
+from tests.integration.test_health import responding, serving
 from tests.integration.web.app_factory import ACME, NOW, Installation, served
 from tests.unit.metrics.factories import an_answer
 
@@ -81,7 +81,7 @@ async def test_what_there_is_not_is_refused(arguments: tuple[str, ...], message:
 
 
 @pytest.mark.parametrize(
-    ("answer", "message"),
+    ("response", "message"),
     [
         (b"SSH-2.0-x\x1b[2J\r\n\r\n", "no daemon responds at"),
         (b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "responds with HTTP 404"),
@@ -90,8 +90,8 @@ async def test_what_there_is_not_is_refused(arguments: tuple[str, ...], message:
         (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]", "its response is not an overview"),
     ],
 )
-async def test_whoever_is_no_prober_is_named(answer: bytes, message: str) -> None:
-    with serving(answering(answer, path="/api/v1/overview")) as port:
+async def test_a_server_that_is_no_prober_is_named(response: bytes, message: str) -> None:
+    with serving(responding(response, path="/api/v1/overview")) as port:
         done = await invoke("status", "--url", f"http://127.0.0.1:{port}")
     assert done.exit_code == 1
     assert message in done.stderr
@@ -102,11 +102,11 @@ async def test_a_user_is_sent_with_the_password_of_the_environment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("PROBER_PASSWORD", "correct horse")
-    asked: list[bytes] = []
+    requests: list[bytes] = []
     refused = b"HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n"
-    with serving(answering(refused, path="/api/v1/overview", asked=asked)) as port:
+    with serving(responding(refused, path="/api/v1/overview", requests=requests)) as port:
         await invoke("status", "--url", f"http://127.0.0.1:{port}", "--user", "alice")
-    assert b"Authorization: Basic YWxpY2U6Y29ycmVjdCBob3JzZQ==\r\n" in asked[0]
+    assert b"Authorization: Basic YWxpY2U6Y29ycmVjdCBob3JzZQ==\r\n" in requests[0]
 
 
 async def test_tokens_are_those_of_the_daemon_and_not_of_this_environment(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A canary's run: stages in order, each within its limit, and whose fault it is."""
+"""A canary's run: stages in order, each within its limit, and who is responsible."""
 
 import json
 from collections.abc import Mapping
@@ -32,17 +32,17 @@ HEADERS = (("Content-Type", "application/json"), ("Server-Timing", "total;dur=1"
 HOSTILE: tuple[Any, ...] = (None, [], {}, 7, "x", {"messages": 7}, {"messages": [{"body": 7}]})
 
 
-def answer(content: object, status: int = 200) -> HttpExchange:
+def exchange(content: object, status: int = 200) -> HttpExchange:
     body = json.dumps(content).encode()
     return HttpExchange("POST", "http://x", 0.1, response=Response(status, HEADERS, body))
 
 
 def error(status: int) -> HttpExchange:
-    return answer({"status": "error", "message": "no"}, status)
+    return exchange({"status": "error", "message": "no"}, status)
 
 
 def ok(**content: object) -> HttpExchange:
-    return answer({"status": "ok", **content})
+    return exchange({"status": "ok", **content})
 
 
 @dataclass

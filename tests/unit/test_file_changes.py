@@ -165,7 +165,7 @@ async def test_every_entry_of_a_directory_is_noticed(tmp_path: Path, changes: Fi
     assert await changes.wait(PATIENCE_SECONDS) == {path}
 
 
-async def test_what_happens_beside_directories_on_the_way_wakes_nobody(
+async def test_changes_beside_directories_on_the_way_are_not_noticed(
     tmp_path: Path, changes: FileChanges, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     woken: list[object] = []

@@ -337,7 +337,7 @@ async def test_a_large_body_is_classified_off_the_event_loop(
     assert (threads[0] != threading.get_ident()) is in_thread
 
 
-async def test_a_list_whose_items_are_checked_is_read_in_a_thread(harness: Harness) -> None:
+async def test_a_list_with_checked_items_is_read_in_a_thread(harness: Harness) -> None:
     threads: list[int] = []
 
     def noted(exchange: HttpExchange, expectations: Expectations) -> Verdict:

@@ -30,7 +30,7 @@ def swap(path: Path) -> None:
 
 @pytest.fixture
 def waiting(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
-    """Return an event that is set once somebody waits for changes."""
+    """Return an event that is set once a task waits for changes."""
     event, wait = asyncio.Event(), FileChanges.wait
 
     async def noted(self: FileChanges, timeout_seconds: float) -> frozenset[Path]:

@@ -316,6 +316,6 @@ def test_a_request_that_was_sent_again_is_named_in_evidence_and_facts() -> None:
     failed = replace(a_failure(FailureKind.CONNECTION_RESET), stale_connection_retries=1)
     for exchange in (failed, replace(a_silence(), stale_connection_retries=1)):
         assert classify(exchange, Expectations()).evidence.endswith(messages.STALE_CONNECTION)
-    answered = replace(an_answer(), stale_connection_retries=1)
-    assert classify(answered, Expectations()).facts["stale_connection"]
+    retried = replace(an_answer(), stale_connection_retries=1)
+    assert classify(retried, Expectations()).facts["stale_connection"]
     assert "stale_connection" not in classify(an_answer(), Expectations()).facts

@@ -22,19 +22,19 @@ EPOCH = 1_800_000_000.0
 
 
 class Diary:
-    """Writes down what falls due, and wakes whoever waits for it."""
+    """Writes down what falls due, and wakes what waits for it."""
 
     def __init__(self) -> None:
-        self.moments: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
+        self.times: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
         self.max_late_seconds = 0.0
         self.heartbeats = 0
         self._changed = asyncio.Event()
 
-    def on_due(self, tenant: str, probe: str, moment: float) -> None:
-        late_seconds = running_loop().time() - moment
+    def on_due(self, tenant: str, probe: str, due_at: float) -> None:
+        late_seconds = running_loop().time() - due_at
         assert late_seconds >= -0.001
         self.max_late_seconds = max(self.max_late_seconds, late_seconds)
-        self.moments[tenant, probe].append(moment)
+        self.times[tenant, probe].append(due_at)
         self._changed.set()
 
     def on_heartbeat(self) -> None:
@@ -92,12 +92,12 @@ async def test_every_probe_falls_due_once_in_every_interval(diary: Diary) -> Non
     with a_clock(diary) as clock:
         clock.start(tenants())
         await diary.until(
-            lambda: len(diary.moments) == 6 and min(map(len, diary.moments.values())) >= ROUNDS
+            lambda: len(diary.times) == 6 and min(map(len, diary.times.values())) >= ROUNDS
         )
-    for moments in diary.moments.values():
-        gaps = [after - before for before, after in pairwise(moments)]
+    for times in diary.times.values():
+        gaps = [after - before for before, after in pairwise(times)]
         assert gaps == pytest.approx([INTERVAL_SECONDS] * len(gaps), abs=1e-6)
-        assert moments[0] <= started_at + INTERVAL_SECONDS
+        assert times[0] <= started_at + INTERVAL_SECONDS
     assert diary.max_late_seconds < 0.001
 
 
@@ -113,7 +113,7 @@ async def test_a_beat_that_begins_before_the_scheduler_does_is_not_late(diary: D
     )
     clock = Scheduler(diary.on_due, lambda: running_loop().advance(0.2), wall_clock)
     clock.start([tenant])
-    await diary.until(lambda: len(diary.moments) == 2)
+    await diary.until(lambda: len(diary.times) == 2)
     clock.stop()
     assert diary.max_late_seconds < 0.5  # the heartbeat at the start keeps the loop busy for 0.2 s
 
@@ -122,10 +122,10 @@ async def test_a_beat_that_begins_before_the_scheduler_does_is_not_late(diary: D
 async def test_after_stop_nothing_falls_due(diary: Diary) -> None:
     with a_clock(diary) as clock:
         clock.start(tenants())
-        await diary.until(lambda: len(diary.moments) == 6)
-    before = Counter({name: len(moments) for name, moments in diary.moments.items()})
+        await diary.until(lambda: len(diary.times) == 6)
+    before = Counter({name: len(times) for name, times in diary.times.items()})
     await asyncio.sleep(10 * INTERVAL_SECONDS)
-    assert Counter({name: len(moments) for name, moments in diary.moments.items()}) == before
+    assert Counter({name: len(times) for name, times in diary.times.items()}) == before
 
 
 @in_virtual_time
@@ -134,20 +134,20 @@ async def test_a_beat_that_stays_as_it_was_does_not_notice_a_reload(diary: Diary
     comes = replace(goes, name="t2")
     with a_clock(diary) as clock:
         clock.start([stays, goes])
-        await diary.until(lambda: len(diary.moments) == 6)
+        await diary.until(lambda: len(diary.times) == 6)
         reloaded_at = running_loop().time()
         clock.apply([replace(stays, environment="another"), comes])
-        gone = Counter({key: len(found) for key, found in diary.moments.items() if key[0] == "t1"})
+        gone = Counter({key: len(found) for key, found in diary.times.items() if key[0] == "t1"})
         await diary.until(
-            lambda: min(len(diary.moments[name, "p0"]) for name in ("t0", "t2")) >= ROUNDS
+            lambda: min(len(diary.times[name, "p0"]) for name in ("t0", "t2")) >= ROUNDS
         )
     for probe in ("p0", "p1", "p2"):
-        moments = diary.moments["t0", probe]
-        gaps = [later - earlier for earlier, later in pairwise(moments)]
+        times = diary.times["t0", probe]
+        gaps = [later - earlier for earlier, later in pairwise(times)]
         assert gaps == pytest.approx([INTERVAL_SECONDS] * len(gaps), abs=1e-6)
-        first = diary.moments["t2", probe][0]
+        first = diary.times["t2", probe][0]
         assert reloaded_at <= first <= reloaded_at + INTERVAL_SECONDS
-    assert Counter({key: len(found) for key, found in diary.moments.items() if key[0] == "t1"}) == (
+    assert Counter({key: len(found) for key, found in diary.times.items() if key[0] == "t1"}) == (
         gone
     )
 
@@ -157,12 +157,12 @@ async def test_another_interval_begins_another_beat(diary: Diary) -> None:
     [tenant] = tenants(1, 1)
     with a_clock(diary) as clock:
         clock.start([tenant])
-        await diary.until(lambda: len(diary.moments) == 1)
+        await diary.until(lambda: len(diary.times) == 1)
         faster = a_probe(name="p0", interval_seconds=0.02)
         clock.apply([replace(tenant, probes=(faster,))])
-        diary.moments.clear()
-        await diary.until(lambda: len(diary.moments["t0", "p0"]) >= ROUNDS)
-    gaps = [after - before for before, after in pairwise(diary.moments["t0", "p0"])]
+        diary.times.clear()
+        await diary.until(lambda: len(diary.times["t0", "p0"]) >= ROUNDS)
+    gaps = [after - before for before, after in pairwise(diary.times["t0", "p0"])]
     assert gaps == pytest.approx([0.02] * len(gaps), abs=1e-6)
 
 
@@ -182,12 +182,10 @@ async def test_a_wall_clock_that_is_set_stops_nothing_and_doubles_nothing(
     )
     clock.start(tenants())
     ahead = 0.0
-    await diary.until(
-        lambda: len(diary.moments) == 6 and min(map(len, diary.moments.values())) >= 18
-    )
+    await diary.until(lambda: len(diary.times) == 6 and min(map(len, diary.times.values())) >= 18)
     clock.stop()
-    for moments in diary.moments.values():
-        gaps = [after - before for before, after in pairwise(moments)]
+    for times in diary.times.values():
+        gaps = [after - before for before, after in pairwise(times)]
         assert gaps == pytest.approx([INTERVAL_SECONDS] * len(gaps), abs=1e-6)
     assert steps == pytest.approx([-step_seconds], abs=1e-3)
     assert diary.max_late_seconds < 0.001
@@ -207,7 +205,7 @@ async def test_the_heart_beats_at_once_and_by_a_scheduled_job(diary: Diary) -> N
 async def test_a_clock_that_never_started_can_be_stopped(diary: Diary) -> None:
     with a_clock(diary):
         pass
-    assert diary.moments == {}
+    assert diary.times == {}
 
 
 DAY_SECONDS = 86_400.0
@@ -225,8 +223,8 @@ async def test_a_restart_keeps_the_slots(diary: Diary) -> None:
             clock.start(tenants())
             await asyncio.sleep(130.0)
         await asyncio.sleep(17.3)
-    for moments in diary.moments.values():
-        slots = {round(moment % INTERVAL_SECONDS, 3) for moment in moments}
+    for times in diary.times.values():
+        slots = {round(due_at % INTERVAL_SECONDS, 3) for due_at in times}
         assert len(slots) == 1
 
 
@@ -238,14 +236,14 @@ async def test_a_daily_probe_that_never_ran_runs_soon_after_the_start_and_then_d
     with a_clock(diary) as clock:
         clock.start([a_tenant_with_daily_probes()])
         await asyncio.sleep(61.0)
-        assert {key: len(found) for key, found in diary.moments.items()} == {
+        assert {key: len(found) for key, found in diary.times.items()} == {
             ("daily", "d0"): 1,
             ("daily", "d1"): 1,
         }
-        firsts = sorted(found[0] - started_at for found in diary.moments.values())
+        firsts = sorted(found[0] - started_at for found in diary.times.values())
         assert firsts == pytest.approx([15.0, 45.0])
         await asyncio.sleep(3 * DAY_SECONDS)
-    assert {len(found) for found in diary.moments.values()} == {4}
+    assert {len(found) for found in diary.times.values()} == {4}
 
 
 @in_virtual_time
@@ -254,9 +252,9 @@ async def test_a_daily_probe_that_ran_today_waits_for_its_slot(diary: Diary) -> 
     with a_clock(diary) as clock:
         clock.start([a_tenant_with_daily_probes()], last_runs)
         await asyncio.sleep(61.0)
-        assert not diary.moments
+        assert not diary.times
         await asyncio.sleep(DAY_SECONDS)
-    assert {len(found) for found in diary.moments.values()} == {1}
+    assert {len(found) for found in diary.times.values()} == {1}
 
 
 @in_virtual_time
@@ -270,7 +268,7 @@ async def test_a_reload_lets_new_daily_probes_run_and_repeats_none(diary: Diary)
         await asyncio.sleep(100.0)
         clock.apply([replace(a_tenant_with_daily_probes(3), environment="test")])
         await asyncio.sleep(100.0)
-    assert {key[1]: len(found) for key, found in diary.moments.items()} == {"d1": 1, "d2": 1}
+    assert {key[1]: len(found) for key, found in diary.times.items()} == {"d1": 1, "d2": 1}
 
 
 @in_virtual_time
@@ -279,4 +277,4 @@ async def test_a_removed_probe_does_not_catch_up(diary: Diary) -> None:
         clock.start([a_tenant_with_daily_probes()])
         clock.apply([])
         await asyncio.sleep(100.0)
-    assert not diary.moments
+    assert not diary.times

@@ -1,4 +1,4 @@
-"""Sources that nobody polls: a changed file is read because its change was notified."""
+"""Sources that are not polled: a changed file is read because its change was notified."""
 
 import asyncio
 import time
@@ -16,8 +16,8 @@ _NEVER_SECONDS = 3600.0
 PATIENCE_SECONDS = 60.0
 
 
-class Heard:
-    """What a watcher has told."""
+class Recorder:
+    """Records the readings that a watcher reports."""
 
     def __init__(self) -> None:
         self.secrets: list[tuple[str, str | None]] = []
@@ -33,18 +33,18 @@ class Heard:
 
 
 @asynccontextmanager
-async def watching(**sources: TokenSource) -> AsyncIterator[Heard]:
+async def watching(**sources: TokenSource) -> AsyncIterator[Recorder]:
     """Watch sources; polling takes an hour, so that only notified changes are read."""
-    heard = Heard()
-    watcher = SourceWatcher({}, time.time, heard.on_change)
+    recorder = Recorder()
+    watcher = SourceWatcher({}, time.time, recorder.on_change)
     for tenant, source in sources.items():
         watcher.add(tenant, source)
     await watcher.load()
     polling = asyncio.create_task(watcher.poll_all(_NEVER_SECONDS))
     try:
-        await heard.until(lambda: watcher._file_changes._watches)
-        heard.secrets.clear()
-        yield heard
+        await recorder.until(lambda: watcher._file_changes._watches)
+        recorder.secrets.clear()
+        yield recorder
     finally:
         polling.cancel()
         await asyncio.gather(polling, return_exceptions=True)
@@ -61,26 +61,26 @@ async def test_a_new_token_in_a_file_is_read_at_once(
 ) -> None:
     path = tmp_path / "acme"
     path.write_text("old")
-    async with watching(acme=of_file(path)) as heard:
+    async with watching(acme=of_file(path)) as recorder:
         act(path)
-        await heard.until(lambda: heard.secrets)
-        assert heard.secrets == [("acme", "new")]
+        await recorder.until(lambda: recorder.secrets)
+        assert recorder.secrets == [("acme", "new")]
 
 
 async def test_a_swapped_volume_is_read_for_every_tenant_in_it(tmp_path: Path) -> None:
     path = kubernetes_volume(tmp_path / "secret")
-    async with watching(acme=of_file(path), beta=of_file(path)) as heard:
+    async with watching(acme=of_file(path), beta=of_file(path)) as recorder:
         swap_volume(tmp_path / "secret", 2)
-        await heard.until(lambda: len(heard.secrets) == 2)
-        assert sorted(heard.secrets) == [("acme", "b"), ("beta", "b")]
+        await recorder.until(lambda: len(recorder.secrets) == 2)
+        assert sorted(recorder.secrets) == [("acme", "b"), ("beta", "b")]
 
 
-async def test_a_token_whose_directory_comes_later_is_read(tmp_path: Path) -> None:
+async def test_a_token_in_a_directory_that_comes_later_is_read(tmp_path: Path) -> None:
     path = tmp_path / "tokens" / "acme"
-    async with watching(acme=of_file(path)) as heard:
+    async with watching(acme=of_file(path)) as recorder:
         path.parent.mkdir()
         path.write_text("new")
-        await heard.until(lambda: ("acme", "new") in heard.secrets)
+        await recorder.until(lambda: ("acme", "new") in recorder.secrets)
 
 
 async def test_the_secret_of_an_oauth_client_is_read_at_once(tmp_path: Path) -> None:
@@ -88,6 +88,6 @@ async def test_the_secret_of_an_oauth_client_is_read_at_once(tmp_path: Path) -> 
     path.write_text("old")
     client = OAuthClient("id", of_file(path))
     source = TokenSource(TokenSourceKind.OAUTH, "https://identity.example/token", client=client)
-    async with watching(acme=source) as heard:
+    async with watching(acme=source) as recorder:
         path.write_text("new")
-        await heard.until(lambda: heard.secrets == [("acme", "new")])
+        await recorder.until(lambda: recorder.secrets == [("acme", "new")])

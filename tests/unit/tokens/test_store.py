@@ -132,12 +132,12 @@ def test_a_file_that_is_not_ours_to_use_is_set_aside(
     content = path.read_bytes()
     assert TokenStore.read(tmp_path) is None
 
-    heard: list[tuple[Path, str]] = []
-    file = TokenStore.open(tmp_path, lambda *reported: heard.append(reported))
+    quarantined: list[tuple[Path, str]] = []
+    file = TokenStore.open(tmp_path, lambda *quarantine: quarantined.append(quarantine))
     file.save({"acme": RECORD})
 
     aside = tmp_path / f"{FILE_NAME}.aside-1"
-    assert heard == [(aside, reported)]
+    assert quarantined == [(aside, reported)]
     assert aside.read_bytes() == content
     assert file.records() == {"acme": RECORD}
     file.close()
@@ -176,7 +176,7 @@ def test_a_directory_that_cannot_be_written_is_an_os_error(tmp_path: Path) -> No
 
 
 class SlowConnection:
-    """A connection whose writes wait until they are let through; it notes the order of calls."""
+    """A connection with writes that wait until they may go on; it notes the order of calls."""
 
     def __init__(self) -> None:
         self.writing, self.may_write = threading.Event(), threading.Event()
