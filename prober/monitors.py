@@ -6,7 +6,7 @@ what they cannot find out is shown, and changes no verdict's culprit.
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -81,13 +81,31 @@ _REFERENCE = _limits("reference", "HEAD", 4096)
 _STATUS_PAGE = _limits("status page", "GET", MAX_BODY_BYTES)
 
 
-class _Periodic:
-    """A task that repeats a step, also after one that failed because of a bug."""
+@dataclass(frozen=True, slots=True)
+class MonitorDeps:
+    """The dependencies of a monitor. `now` returns epoch seconds."""
 
-    def __init__(self, name: str, logger: _Logger, interval_seconds: float) -> None:
-        self._logger = logger
+    send: SendRequest
+    metrics: PrometheusSink
+    logger: _Logger
+    now: Callable[[], float]
+
+
+class _Periodic:
+    """A task that repeats a step once a minute, also after one that failed because of a bug.
+
+    `accept` is the media type that its requests accept.
+    """
+
+    def __init__(self, name: str, accept: str, deps: MonitorDeps) -> None:
         self._name = name
-        self._interval_seconds = interval_seconds
+        self._send = deps.send
+        self._metrics = deps.metrics
+        self._logger = deps.logger
+        self._now = deps.now
+        user_agent = f"prober/{current_version().version}"
+        self._headers = (("User-Agent", user_agent), ("Accept", accept))
+        self._transport = TransportOptions(None, proxy_from_environment=False)
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -110,27 +128,15 @@ class _Periodic:
                 await self.step()
             except Exception:
                 self._logger.exception("monitor.crashed", monitor=self._name)
-            await asyncio.sleep(self._interval_seconds)
+            await asyncio.sleep(CHECK_SECONDS)
 
 
 class ReferenceMonitor(_Periodic):
     """Checks every reference once a minute. `statuses` are those of the last checks."""
 
-    def __init__(
-        self,
-        send: SendRequest,
-        metrics: PrometheusSink,
-        logger: _Logger,
-        now: Callable[[], float],
-        user_agent: str,
-    ) -> None:
-        super().__init__("references", logger, CHECK_SECONDS)
-        self._send = send
-        self._metrics = metrics
-        self._now = now
-        self._headers = (("User-Agent", user_agent), ("Accept", "*/*"))
+    def __init__(self, deps: MonitorDeps) -> None:
+        super().__init__("references", "*/*", deps)
         self._urls: Sequence[str] = ()
-        self._transport = TransportOptions(None, proxy_from_environment=False)
         self._statuses: dict[str, ReferenceStatus] = {}
 
     @property
@@ -166,23 +172,10 @@ class ReferenceMonitor(_Periodic):
 class StatusPageMonitor(_Periodic):
     """Reads the supplier's status page once a minute, and records the incidents that it saw."""
 
-    def __init__(
-        self,
-        send: SendRequest,
-        metrics: PrometheusSink,
-        logger: _Logger,
-        now: Callable[[], float],
-        user_agent: str,
-        directory: Path,
-    ) -> None:
-        super().__init__("status page", logger, CHECK_SECONDS)
-        self._send = send
-        self._metrics = metrics
-        self._now = now
-        self._headers = (("User-Agent", user_agent), ("Accept", "application/json"))
+    def __init__(self, deps: MonitorDeps, directory: Path) -> None:
+        super().__init__("status page", "application/json", deps)
         self._directory = directory
         self._components: Sequence[str] = ()
-        self._transport = TransportOptions(None, proxy_from_environment=False)
         self._records: tuple[RecordedIncident, ...] | None = None
         self.status: SupplierStatus | None = None
 
@@ -214,26 +207,18 @@ class StatusPageMonitor(_Periodic):
     async def _read(self, before: SupplierStatus) -> SupplierStatus:
         request = Request("GET", before.url + SUMMARY_PATH, self._headers, None, authorization=None)
         exchange = await self._send(request, _STATUS_PAGE, self._transport)
-        problem, response, now = None, exchange.response, self._now()
-        if exchange.failure is not None or response is None:
-            problem = "no response" if exchange.failure is None else exchange.failure.detail
-        elif response.status != _HTTP_OK:
-            problem = f"HTTP {response.status}"
-        elif response.body_over_limit:
-            problem = f"is longer than {MAX_BODY_BYTES} bytes"
-        else:
-            try:
-                # A thread: a document of a megabyte takes longer than a measurement may wait.
-                incidents = await asyncio.to_thread(
-                    parse_summary, response.body, self._components, now
-                )
-                return SupplierStatus(before.url, now, None, incidents)
-            except StatusPageError as error:
-                problem = str(error)
-        # What was read last stays for a while, and then it is no longer known.
-        is_recent = before.read_at is not None and now - before.read_at <= KEPT_SECONDS
-        incidents = before.incidents if is_recent else ()
-        return SupplierStatus(before.url, before.read_at, problem, incidents)
+        now = self._now()
+        try:
+            # A thread: a document of a megabyte takes longer than a measurement may wait.
+            incidents = await asyncio.to_thread(
+                parse_summary, _summary_in(exchange), self._components, now
+            )
+        except StatusPageError as error:
+            # What was read last stays for a while, and then it is no longer known.
+            is_recent = before.read_at is not None and now - before.read_at <= KEPT_SECONDS
+            known = before.incidents if is_recent else ()
+            return SupplierStatus(before.url, before.read_at, str(error), known)
+        return SupplierStatus(before.url, now, None, incidents)
 
     def _log_changes(self, before: SupplierStatus, after: SupplierStatus) -> None:
         if after.problem is not None and before.problem is None:
@@ -274,12 +259,10 @@ class OutsideMonitor:
         logger: _Logger,
         now: Callable[[], float],
     ) -> None:
-        user_agent = f"prober/{current_version().version}"
+        deps = MonitorDeps(send, metrics, logger, now)
         self._now = now
-        self.references = ReferenceMonitor(send, metrics, logger, now, user_agent)
-        self.status_page = StatusPageMonitor(
-            send, metrics, logger, now, user_agent, configuration.state_directory
-        )
+        self.references = ReferenceMonitor(deps)
+        self.status_page = StatusPageMonitor(deps, configuration.state_directory)
         self.apply(configuration)
 
     def apply(self, configuration: Config) -> None:
@@ -303,6 +286,20 @@ class OutsideMonitor:
         """Return a result with what the references say of its verdict."""
         verdict = with_references(result.verdict, self.references.statuses, self._now())
         return result if verdict is result.verdict else replace(result, verdict=verdict)
+
+
+def _summary_in(exchange: HttpExchange) -> bytes:
+    """Return the body of a summary; raises StatusPageError if there is none."""
+    response = exchange.response
+    if exchange.failure is not None:
+        raise StatusPageError(exchange.failure.detail)
+    if response is None:
+        raise StatusPageError("no response")
+    if response.status != _HTTP_OK:
+        raise StatusPageError(f"HTTP {response.status}")
+    if response.body_over_limit:
+        raise StatusPageError(f"is longer than {MAX_BODY_BYTES} bytes")
+    return response.body
 
 
 def _without_times(records: Sequence[RecordedIncident]) -> list[Mapping[str, object]]:
