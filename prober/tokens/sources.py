@@ -9,7 +9,7 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -247,12 +247,12 @@ class SourceWatcher:
         await self._file_changes.watch(self._files.values())
         changed = await self._file_changes.wait(seconds)
         if changed:
-            await self._read_changed(changed)
+            await self._read([name for name, file in self._files.items() if file in changed])
         await self.poll()
 
-    async def _read_changed(self, files: Collection[Path]) -> None:
-        """Read the sources in these files until their present content is accepted."""
-        names = [name for name, file in self._files.items() if file in files]
+    async def _read(self, tenants: Sequence[str]) -> None:
+        """Read these sources until their present content is accepted."""
+        names = tenants
         for _ in range(_MAX_POLLS):
             await self.poll(names)
             names = [name for name in names if not self._is_accepted(name)]
@@ -268,18 +268,11 @@ class SourceWatcher:
         """Read a source until its present content is accepted."""
         task = self._read_tasks.get(tenant)
         if task is None:
-            task = asyncio.create_task(self._read(tenant), name=f"read token of {tenant}")
+            task = asyncio.create_task(self._read([tenant]), name=f"read token of {tenant}")
             self._read_tasks[tenant] = task
             task.add_done_callback(lambda _: self._read_tasks.pop(tenant))
         # Shielded, since others may wait for the same read when this caller is cancelled.
         await asyncio.shield(task)
-
-    async def _read(self, tenant: str) -> None:
-        for _ in range(_MAX_POLLS):
-            await self.poll([tenant])
-            if self._is_accepted(tenant):
-                return
-            await asyncio.sleep(STABLE_SECONDS)
 
     def _on_reading(self, tenant: str, reading: SourceReading) -> None:
         now = self._now()
