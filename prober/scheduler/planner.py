@@ -11,7 +11,7 @@ start. Otherwise a daily probe would never run where the prober is restarted eve
 
 import hashlib
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from prober.models import Tenant
@@ -88,7 +88,7 @@ def epoch_anchor(interval_seconds: float, monotonic: float, epoch: float) -> flo
 
 
 def missed_probes(
-    tenants: Sequence[Tenant], last_runs: Mapping[ProbeKey, float], epoch: float
+    groups: Iterable[ScheduleGroup], last_runs: Mapping[ProbeKey, float], epoch: float
 ) -> tuple[ProbeKey, ...]:
     """Return the probes that must not wait for their next slot.
 
@@ -98,7 +98,7 @@ def missed_probes(
     """
     return tuple(
         (group.tenant, probe)
-        for group in schedule_groups(tenants)
+        for group in groups
         if group.interval_seconds > CATCH_UP_SECONDS
         for probe, offset in zip(group.probes, group.offsets, strict=True)
         if (offset - epoch) % group.interval_seconds > CATCH_UP_SECONDS

@@ -115,7 +115,7 @@ class Scheduler:
             self._remove_group(key)
         for key in wanted.keys() - self._groups.keys():
             self._add_group(wanted[key])
-        missed = missed_probes(tenants, last_runs, self._wall_clock())
+        missed = missed_probes(wanted.values(), last_runs, self._wall_clock())
         delays = catch_up_delays([key for key in missed if key not in self._scheduled])
         for probe, delay_seconds in delays.items():
             self._catch_up(probe, delay_seconds)

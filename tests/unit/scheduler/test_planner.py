@@ -1,5 +1,4 @@
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
 from itertools import groupby, pairwise
 from math import isclose
@@ -10,7 +9,6 @@ from hypothesis import strategies as st
 
 from prober.models import Tenant
 from prober.outcomes import SkipCause
-from prober.scheduler import planner
 from prober.scheduler.planner import (
     CATCH_UP_SECONDS,
     ConcurrencyLimits,
@@ -212,7 +210,9 @@ def test_a_probe_that_missed_its_run_does_not_wait_for_its_slot(
 ) -> None:
     tenant, now = a_daily(slot_ahead)
     last_runs = {} if last_run_ago is None else {("acme", "p0"): now - last_run_ago}
-    assert missed_probes([tenant], last_runs, now) == ((("acme", "p0"),) if missed else ())
+    assert missed_probes(schedule_groups([tenant]), last_runs, now) == (
+        (("acme", "p0"),) if missed else ()
+    )
 
 
 @pytest.mark.parametrize(("interval_seconds", "missed"), [(1.0, 0), (60.0, 0), (60.5, 1)])
@@ -222,7 +222,7 @@ def test_a_probe_that_runs_every_minute_misses_nothing(
     tenant = a_tenant_with(1, interval_seconds)
     slot = schedule_groups([tenant])[0].offsets[0]
     now = 10_000_000 * interval_seconds + slot + 0.25
-    assert len(missed_probes([tenant], {}, now)) == missed
+    assert len(missed_probes(schedule_groups([tenant]), {}, now)) == missed
 
 
 @given(st.sets(st.tuples(names, names), max_size=60))
@@ -249,7 +249,7 @@ def test_restarts_neither_starve_a_probe_nor_let_it_run_more_often(
         last = {("acme", "p0"): times[-1]} if times else {}
         anchor = epoch_anchor(interval_seconds, now, now)
         due = [at for at, _ in due_times(group, anchor, now, now + life_seconds)]
-        if missed_probes([tenant], last, now) and life_seconds >= 30.0:
+        if missed_probes(schedule_groups([tenant]), last, now) and life_seconds >= 30.0:
             due.append(now + 30.0)
         times += sorted(due)[:20]
         now += life_seconds
@@ -262,30 +262,18 @@ def test_restarts_neither_starve_a_probe_nor_let_it_run_more_often(
 
 
 def test_a_minute_is_soon_enough_and_more_is_not() -> None:
-    minutely, longer = a_tenant_with(1, 60.0), a_tenant_with(1, 3600.0)
-    (group,) = schedule_groups([longer])
-    (offset,) = group.offsets
+    minutely, longer = (schedule_groups([a_tenant_with(1, each)]) for each in (60.0, 3600.0))
+    (offset,) = longer[0].offsets
     key = ("acme", "p0")
     far = 3600.0 * 400_000 + offset + 1.0  # the slot has just been
-    assert missed_probes([minutely], {}, far + 30.0) == ()
-    assert missed_probes([longer], {}, far) == (key,)
+    assert missed_probes(minutely, {}, far + 30.0) == ()
+    assert missed_probes(longer, {}, far) == (key,)
     # In binary fractions, so that the slot is ahead by this much exactly.
     slot = 4096.0 * 400_000 + 512.0
-    even = replace_offsets(a_tenant_with(1, 4096.0))
-    assert even(slot - CATCH_UP_SECONDS) == ()
-    assert even(slot - CATCH_UP_SECONDS - 0.5) == (key,)
-
-
-def replace_offsets(tenant: Tenant) -> Callable[[float], tuple[tuple[str, str], ...]]:
-    """Return `missed_probes` of a tenant as if its only probe were due at 512 s of its interval."""
-    (group,) = schedule_groups([tenant])
-
-    def missed(epoch: float) -> tuple[tuple[str, str], ...]:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(planner, "schedule_groups", lambda _: (replace(group, offsets=(512.0,)),))
-            return tuple(missed_probes([tenant], {}, epoch))
-
-    return missed
+    (group,) = schedule_groups([a_tenant_with(1, 4096.0)])
+    even = [replace(group, offsets=(512.0,))]
+    assert missed_probes(even, {}, slot - CATCH_UP_SECONDS) == ()
+    assert missed_probes(even, {}, slot - CATCH_UP_SECONDS - 0.5) == (key,)
 
 
 @pytest.mark.parametrize(
@@ -296,7 +284,7 @@ def test_a_run_counts_for_one_interval(ago_seconds: float, is_missed: bool) -> N
     (offset,) = schedule_groups([tenant])[0].offsets
     now = float(round(3600.0 * 400_000 + offset + 100.0))
     last_runs = {("acme", "p0"): now - ago_seconds}
-    assert bool(missed_probes([tenant], last_runs, now)) is is_missed
+    assert bool(missed_probes(schedule_groups([tenant]), last_runs, now)) is is_missed
 
 
 def test_missed_runs_are_made_up_for_in_mixed_order_within_a_minute() -> None:
