@@ -80,6 +80,7 @@ class PermissionTracker(EventSink):
         self._sink = EventSink() if sink is None else sink
         self._statuses = statuses
         self._tenants: dict[str, Tenant] = {}
+        self._probes: dict[tuple[str, str], Probe] = {}
         self._known: dict[str, _Known] = {}
         self._reported: dict[str, MissingByProbe] = {}
         self.apply(tenants)
@@ -87,6 +88,11 @@ class PermissionTracker(EventSink):
     def apply(self, tenants: Iterable[Tenant]) -> None:
         """Apply a configuration; what is known of tenants stays."""
         self._tenants = {tenant.name: tenant for tenant in tenants}
+        self._probes = {
+            (name, probe.name): probe
+            for name, tenant in self._tenants.items()
+            for probe in tenant.probes
+        }
         self._known = {name: self._known.get(name, _Known()) for name in self._tenants}
         self._reported.clear()
         for name in self._tenants:
@@ -94,15 +100,18 @@ class PermissionTracker(EventSink):
 
     def on_result(self, result: ProbeResult) -> None:
         """Read a response of `/auth/user`, and note whether a probe was refused."""
-        known, probe = self._known.get(result.tenant), self._probe(result)
-        if known is None or probe is None or result.endpoint is not Endpoint.API:
+        probe = self._probes.get((result.tenant, result.probe))
+        if probe is None or result.endpoint is not Endpoint.API:
             return
+        known = self._known[result.tenant]
         if result.verdict.reason is Reason.PERMISSION_DENIED:
             known.refused.add(probe.name)
-        elif result.verdict.succeeded and probe.path == CURRENT_USER_PATH:
+        elif not result.verdict.succeeded:
+            return
+        elif probe.path == CURRENT_USER_PATH:
             known.refused.discard(probe.name)
             self._observe(result.tenant, grants_in(result.exchange))
-        elif result.verdict.succeeded and probe.name in known.refused:
+        elif probe.name in known.refused:
             known.refused.discard(probe.name)
         else:  # nearly all results say nothing new
             return
@@ -181,8 +190,3 @@ class PermissionTracker(EventSink):
             lacking = {each.name for each in missing(known.grants, probe.needs, probe.project)}
         names = [need.permission.name for need in probe.needs or ()]
         return {name: name in lacking or (name, probe.project) in known.lost for name in names}
-
-    def _probe(self, result: ProbeResult) -> Probe | None:
-        tenant = self._tenants.get(result.tenant)
-        probes = () if tenant is None else tenant.probes
-        return next((probe for probe in probes if probe.name == result.probe), None)
