@@ -209,6 +209,16 @@ class Expectations:
     culprit: Culprit | None = None
 
     @property
+    def data_culprit(self) -> Culprit:
+        """Who is responsible where the status or the body is not as expected."""
+        return self.culprit or Culprit.TENANT
+
+    @property
+    def time_culprit(self) -> Culprit:
+        """Who is responsible where the server takes too long."""
+        return self.culprit or Culprit.PLATFORM
+
+    @property
     def culprits(self) -> frozenset[Culprit]:
         """Who may be responsible where one of these expectations fails."""
         if self.culprit is not None:
@@ -217,7 +227,7 @@ class Expectations:
         on_time = self.max_server_seconds is not None
         return frozenset(
             culprit
-            for culprit, is_expected in ((Culprit.TENANT, on_data), (Culprit.PLATFORM, on_time))
+            for culprit, is_expected in ((self.data_culprit, on_data), (self.time_culprit, on_time))
             if is_expected
         )
 

@@ -41,7 +41,7 @@ def first_unmet_expectation(
     None: there is no evidence that the platform was slow, and the missing or invalid header is
     counted as a Server-Timing anomaly.
     """
-    of_data = expectations.culprit or Culprit.TENANT
+    of_data = expectations.data_culprit
     if expectations.status is not None and status != expectations.status:
         return UnmetExpectation(f"HTTP {expectations.status} was expected", of_data)
     if expectations.jmespath is not None:
@@ -52,7 +52,7 @@ def first_unmet_expectation(
     if limit_seconds is not None and server_seconds is not None and server_seconds > limit_seconds:
         return UnmetExpectation(
             f"the server took {server_seconds:.3f} s, over the limit of {limit_seconds:g} s",
-            expectations.culprit or Culprit.PLATFORM,
+            expectations.time_culprit,
         )
     return None
 
