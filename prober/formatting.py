@@ -77,6 +77,15 @@ def format_timestamp(timestamp: float | None, zone: tzinfo = UTC) -> str:
     return f"{local:%Y-%m-%d %H:%M:%S}{_offset(local)}"
 
 
+def parse_iso_timestamp(text: str) -> float | None:
+    """Return a time in ISO 8601 as epoch seconds, in UTC if it has no zone; None if it is none."""
+    try:
+        at = datetime.fromisoformat(text)
+        return (at if at.tzinfo is not None else at.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
 def format_hour_minute(timestamp: float, zone: tzinfo = UTC) -> str:
     """Return a time of day: `15:04Z`."""
     local = datetime.fromtimestamp(timestamp, zone)

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
-from prober.formatting import one_line
+from prober.formatting import one_line, parse_iso_timestamp
 
 SUMMARY_PATH = "/api/v2/summary.json"
 MAX_BODY_BYTES = 1024 * 1024
@@ -139,13 +139,7 @@ def _impact(value: object) -> str:
 
 
 def _time(value: object) -> float | None:
-    if not isinstance(value, str):
-        return None
-    try:
-        time = datetime.fromisoformat(value)
-        return (time if time.tzinfo is not None else time.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError):
-        return None
+    return parse_iso_timestamp(value) if isinstance(value, str) else None
 
 
 def _link(value: object) -> str | None:

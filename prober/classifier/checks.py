@@ -9,12 +9,16 @@ import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 
 from prober.classifier.expectations import search
 from prober.classifier.observation import read_body
 from prober.classifier.rules import CHECK_FAILED_RULE
-from prober.formatting import format_ago, format_exact_duration, one_line
+from prober.formatting import (
+    format_ago,
+    format_exact_duration,
+    one_line,
+    parse_iso_timestamp,
+)
 from prober.models import (
     MAX_ITEMS,
     AlertSeverity,
@@ -38,6 +42,7 @@ _HASH_VALUES = 2**20  # enough to see a change, too few to find the text again
 # The last second of the year 9999: `datetime` has no later one.
 _MAX_TIMESTAMP = 253_402_300_799.0
 _MAX_VALUE = 1e300
+_TIME_CHARACTERS = 64
 
 
 def evaluate(
@@ -318,7 +323,10 @@ def _count(found: object) -> _Value:
 
 
 def _timestamp(found: object, now: float) -> _Value:
-    at = _epoch_seconds(found) if isinstance(found, str) else _finite(found)
+    if isinstance(found, str):
+        at = parse_iso_timestamp(found.strip()[:_TIME_CHARACTERS])
+    else:
+        at = _finite(found)
     if at is None or not 0 <= at <= _MAX_TIMESTAMP:
         return _Value(None, "not a time")
     return _Value(at, format_ago(now - at))
@@ -356,15 +364,6 @@ def _finite(found: object) -> float | None:
     except OverflowError:
         return None
     return number if abs(number) <= _MAX_VALUE else None  # false for NaN too
-
-
-def _epoch_seconds(text: str) -> float | None:
-    """Return a time in ISO 8601; without a zone it is UTC."""
-    try:
-        at = datetime.fromisoformat(text.strip()[:64])
-        return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError):
-        return None
 
 
 def _message(check: Check, parts: Sequence[str], value: _Value, *, failed: bool) -> str:
