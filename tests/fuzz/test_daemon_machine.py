@@ -5,7 +5,6 @@ machine, which lets runs fall due.
 """
 
 import asyncio
-import logging
 import os
 import re
 import tempfile
@@ -14,7 +13,6 @@ from collections.abc import Awaitable
 from pathlib import Path
 from typing import TypeVar
 
-import structlog
 import yaml
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
@@ -27,6 +25,7 @@ from prober.simulator.faults import FAULTS, FaultLayer
 from prober.simulator.platform import Latency, TenantAddress
 from prober.simulator.simulator import Simulator, SimulatorConfig
 from prober.simulator.state import SimulatedTenant
+from tests.integration.daemons import SILENT
 
 TENANTS = ("a", "b", "c")
 PROBES = ("datasets", "current-user")
@@ -37,9 +36,6 @@ QUICK_FAULTS = sorted(
     and fault.reason not in {"response_timeout", "token_rejected"}
 )
 LIMIT_SECONDS = 20.0
-SILENT = structlog.wrap_logger(
-    structlog.PrintLogger(), wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL)
-)
 _T = TypeVar("_T")
 
 

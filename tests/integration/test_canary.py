@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,21 +10,15 @@ from typing import Any
 
 import aiohttp
 import pytest
-import structlog
-import yaml
 
-from prober.config.loader import load
 from prober.daemon import Daemon
 from prober.models import ProbeResult
 from prober.outcomes import Culprit, Reason
 from prober.simulator.platform import Latency, TenantAddress
 from prober.simulator.simulator import Simulator, SimulatorConfig
 from prober.simulator.state import SimulatedTenant
-from prober.sinks import EventSink
+from tests.integration.daemons import Results, started, until, write_config
 
-SILENT = structlog.wrap_logger(
-    structlog.PrintLogger(), wrapper_class=structlog.make_filtering_bound_logger(50)
-)
 CANARY = {
     "use": "canary",
     "source": "ops/mailbox",
@@ -35,14 +29,6 @@ CANARY = {
     "allow_writes": True,
     "timeout": "5s",
 }
-
-
-class Results(EventSink):
-    def __init__(self) -> None:
-        self.seen: list[ProbeResult] = []
-
-    def on_result(self, result: ProbeResult) -> None:
-        self.seen.append(result)
 
 
 @dataclass
@@ -60,17 +46,9 @@ class Installation:
             "token": {"file": "acme.token"},
             "probes": ["datasets", {**CANARY, **changes}],
         }
-        settings = {
-            "web": {"listen": "127.0.0.1:0"},
-            "state": {"directory": "state"},
-            "defaults": {"proxy": "none", "interval": "1h", "timeout": "5s"},
-            "tenants": [tenant],
-        }
-        file = self.directory / "prober.yaml"
-        file.write_text(yaml.safe_dump(settings))
-        daemon = Daemon(load(file), {}, SILENT, {"results": self.results})
-        await daemon.start()
-        self.resources.push_async_callback(daemon.stop)
+        defaults = {"proxy": "none", "interval": "1h", "timeout": "5s"}
+        file = write_config(self.directory, [tenant], defaults=defaults)
+        daemon = await started(file, self.results, self.resources)
         daemon._runner.on_due("acme", "canary", asyncio.get_running_loop().time())
         await until(lambda: any(each.probe == "canary" for each in self.results.seen))
         return daemon, next(each for each in self.results.seen if each.probe == "canary")
@@ -78,12 +56,6 @@ class Installation:
     @property
     def writes(self) -> int:
         return sum(each.path.endswith("/sync") for each in self.simulator.state.requests)
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(60):
-        while not condition():  # noqa: ASYNC110 -- nothing signals what is waited for
-            await asyncio.sleep(0.02)
 
 
 @pytest.fixture

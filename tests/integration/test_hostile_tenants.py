@@ -4,7 +4,6 @@ Measured is processor time of the event loop: time on the clock depends on how b
 """
 
 import asyncio
-import logging
 import os
 import subprocess
 import sys
@@ -15,19 +14,15 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pytest
-import structlog
-import yaml
 
 from prober.config.loader import load
 from prober.daemon import Daemon
+from tests.integration.daemons import SILENT, write_config
 from tests.integration.hostile_server import BEHAVIOURS
 
 HOSTILE = 50
 ROUNDS = 3
 MOST_LATE_SECONDS = 0.1 if sys.gettrace() is None else 0.5  # coverage traces every line
-SILENT = structlog.wrap_logger(
-    structlog.PrintLogger(), wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL)
-)
 ROOT = Path(__file__).parents[2]
 
 
@@ -74,16 +69,12 @@ def written(directory: Path, port: int, behaviour: str) -> Path:
         }
         for name in names
     ]
-    file = directory / "prober.yaml"
-    settings = {
-        "web": {"listen": "127.0.0.1:0"},
-        "state": {"directory": "state"},
-        "reload": {"on_change": False},
-        "defaults": {"interval": "1h", "timeout": "60s", "connect_timeout": "30s", "proxy": "none"},
-        "tenants": tenants,
-    }
-    file.write_text(yaml.safe_dump(settings))
-    return file
+    return write_config(
+        directory,
+        tenants,
+        reload={"on_change": False},
+        defaults={"interval": "1h", "timeout": "60s", "connect_timeout": "30s", "proxy": "none"},
+    )
 
 
 @asynccontextmanager

@@ -1,8 +1,7 @@
 """References and the supplier's status page: real requests, and what the daemon shows of them."""
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import Any
 
 import aiohttp
 import pytest
-import structlog
 import yaml
 from aiohttp import web
 from aiohttp.test_utils import TestServer
@@ -18,8 +16,7 @@ from aiohttp.test_utils import TestServer
 from prober.config.loader import load
 from prober.daemon import Daemon
 from prober.history.supplier_incidents import read_records
-from prober.models import ProbeResult
-from prober.sinks import EventSink
+from tests.integration.daemons import Results, started, until, write_config
 
 HOSTILE = "<script>alert(1)</script>"
 INCIDENT = {
@@ -31,9 +28,6 @@ INCIDENT = {
     "shortlink": "https://stspg.io/a1",
     "components": [],
 }
-SILENT = structlog.wrap_logger(
-    structlog.PrintLogger(), wrapper_class=structlog.make_filtering_bound_logger(50)
-)
 
 
 @dataclass
@@ -56,14 +50,6 @@ class Outside:
         return [each for each in self.requests if each[1] == path]
 
 
-class Results(EventSink):
-    def __init__(self) -> None:
-        self.seen: list[ProbeResult] = []
-
-    def on_result(self, result: ProbeResult) -> None:
-        self.seen.append(result)
-
-
 @dataclass
 class Installation:
     outside: Outside
@@ -81,19 +67,9 @@ class Installation:
             "token": {"file": "token"},
             "probes": ["datasets"],
         }
-        settings = {
-            "web": {"listen": "127.0.0.1:0"},
-            "state": {"directory": "state"},
-            "defaults": {"interval": "1s", "timeout": "900ms", "proxy": "none"},
-            "tenants": [tenant],
-            **parts,
-        }
-        file = self.directory / "prober.yaml"
-        file.write_text(yaml.safe_dump(settings))
-        daemon = Daemon(load(file), {}, SILENT, {"results": self.results})
-        await daemon.start()
-        self.resources.push_async_callback(daemon.stop)
-        return daemon
+        defaults = {"interval": "1s", "timeout": "900ms", "proxy": "none"}
+        file = write_config(self.directory, [tenant], defaults=defaults, **parts)
+        return await started(file, self.results, self.resources)
 
 
 @pytest.fixture
@@ -105,12 +81,6 @@ async def installation(tmp_path: Path) -> AsyncIterator[Installation]:
         server = await resources.enter_async_context(TestServer(app))
         url = f"http://127.0.0.1:{server.port}"
         yield Installation(outside, tmp_path, url, resources)
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(30):
-        while not condition():  # noqa: ASYNC110 -- nothing signals what is waited for
-            await asyncio.sleep(0.02)
 
 
 async def got(daemon: Daemon, path: str) -> str:

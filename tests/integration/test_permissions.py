@@ -1,6 +1,5 @@
 """A running daemon notices that the user of a token has lost a permission."""
 
-import asyncio
 import os
 import re
 from collections.abc import AsyncIterator
@@ -8,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import structlog
-import yaml
 from structlog.testing import LogCapture
 
 from prober.config.loader import load
@@ -17,8 +15,8 @@ from prober.outcomes import Outcome
 from prober.simulator.platform import Latency, TenantAddress
 from prober.simulator.simulator import Simulator, SimulatorConfig
 from prober.simulator.state import SimulatedTenant
+from tests.integration.daemons import run_probe, write_config
 
-PATIENCE_SECONDS = 30.0
 PROBES: list[object] = [
     "current-user",
     "sources",
@@ -45,22 +43,18 @@ def log() -> LogCapture:
 
 @pytest.fixture
 async def daemon(simulator: Simulator, tmp_path: Path, log: LogCapture) -> AsyncIterator[Daemon]:
-    file = tmp_path / "prober.yaml"
-    settings = {
-        "web": {"listen": "127.0.0.1:0"},
-        "state": {"directory": "state"},
-        "reload": {"on_change": False},
-        "defaults": {"interval": "1h", "timeout": "5s", "proxy": "none"},
-        "tenants": [
-            {
-                "name": "acme",
-                "base_url": simulator.base_url("acme"),
-                "token": {"file": "acme.token"},
-                "probes": PROBES,
-            }
-        ],
+    tenant = {
+        "name": "acme",
+        "base_url": simulator.base_url("acme"),
+        "token": {"file": "acme.token"},
+        "probes": PROBES,
     }
-    file.write_text(yaml.safe_dump(settings))
+    file = write_config(
+        tmp_path,
+        [tenant],
+        reload={"on_change": False},
+        defaults={"interval": "1h", "timeout": "5s", "proxy": "none"},
+    )
     started = Daemon(load(file), os.environ, structlog.wrap_logger(None, processors=[log]))
     await started.start()
     yield started
@@ -68,13 +62,8 @@ async def daemon(simulator: Simulator, tmp_path: Path, log: LogCapture) -> Async
 
 
 async def run(daemon: Daemon, probe: str) -> tuple[Outcome, str]:
-    daemon._runner.on_due("acme", probe, asyncio.get_running_loop().time())
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while daemon._runner.in_flight:  # noqa: ASYNC110
-            await asyncio.sleep(0.001)  # the end of the tasks themselves
-    result = daemon.status.tracker.result("acme", probe)
-    assert result is not None
-    return result.verdict.outcome, result.verdict.evidence
+    verdict = (await run_probe(daemon, "acme", probe)).verdict
+    return verdict.outcome, verdict.evidence
 
 
 def metric(daemon: Daemon, series: str) -> float | None:

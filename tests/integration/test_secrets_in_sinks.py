@@ -15,7 +15,6 @@ from typing import Any
 import aiohttp
 import pytest
 import structlog
-import yaml
 from click.testing import CliRunner
 
 from prober.cli.main import main
@@ -24,6 +23,7 @@ from prober.daemon import Daemon
 from prober.logs import configure_logging
 from prober.render.documents import result_document
 from prober.web.api import OPERATIONS
+from tests.integration.daemons import runs_ended, write_config
 from tests.integration.echoing_server import EchoingServer, a_secret, found_in, inflated
 
 ROUNDS = 6
@@ -71,20 +71,13 @@ def written(directory: Path, port: int, secrets: list[str]) -> Path:
             "probes": ["datasets", "own"],
         },
     ]  # fmt: skip
-    file = directory / "prober.yaml"
-    file.write_text(
-        yaml.safe_dump(
-            {
-                "web": {"listen": "127.0.0.1:0"},
-                "state": {"directory": "state"},
-                "reload": {"on_change": False},
-                "defaults": {"interval": "1h", "timeout": "20s", "connect_timeout": "10s"},
-                "probes": {"own": own},
-                "tenants": tenants,
-            }
-        )
+    return write_config(
+        directory,
+        tenants,
+        reload={"on_change": False},
+        defaults={"interval": "1h", "timeout": "20s", "connect_timeout": "10s"},
+        probes={"own": own},
     )
-    return file
 
 
 async def shown_by(url: str) -> list[str]:
@@ -131,8 +124,7 @@ async def served(file: Path, log: io.StringIO) -> list[str]:
             for probe in (each.name for each in tenant.probes):
                 for _ in range(ROUNDS):
                     daemon._runner.on_due(tenant.name, probe, asyncio.get_running_loop().time())
-                    while daemon._runner.in_flight:  # noqa: ASYNC110
-                        await asyncio.sleep(0.001)
+                    await runs_ended(daemon)
                 result = await daemon._runner.run_once(tenant.name, probe)
                 texts += [json.dumps(result_document(result)), repr(result), str(result)]
         texts += await shown_by(daemon.listening.url)

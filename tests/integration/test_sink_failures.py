@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import structlog
-import yaml
 from structlog.testing import LogCapture
 
 from prober.config.loader import load
@@ -18,10 +17,10 @@ from prober.simulator.platform import Latency, TenantAddress
 from prober.simulator.simulator import Simulator, SimulatorConfig
 from prober.simulator.state import SimulatedTenant
 from prober.sinks import EventSink
+from tests.integration.daemons import PATIENCE_SECONDS, run_probe, write_config
 
 METHODS = ("on_result", "on_skip", "on_token_event", "on_token_status")
 TENANTS = ("acme", "beta")
-PATIENCE_SECONDS = 30.0
 
 
 class Broken(EventSink):
@@ -45,43 +44,25 @@ async def simulator(tmp_path: Path) -> AsyncIterator[Simulator]:
 
 
 def write(simulator: Simulator, directory: Path, *tenants: str) -> Path:
-    file = directory / "prober.yaml"
-    file.write_text(
-        yaml.safe_dump(
+    return write_config(
+        directory,
+        [
             {
-                "web": {"listen": "127.0.0.1:0"},
-                "state": {"directory": "state"},
-                "reload": {"on_change": False},
-                "defaults": {"interval": "1h", "timeout": "5s", "proxy": "none"},
-                "tenants": [
-                    {
-                        "name": name,
-                        "base_url": simulator.base_url(name),
-                        "token": {"file": f"{name}.token"},
-                        "probes": ["datasets"],
-                        "objectives": {"availability": 0.5},
-                    }
-                    for name in tenants
-                ],
+                "name": name,
+                "base_url": simulator.base_url(name),
+                "token": {"file": f"{name}.token"},
+                "probes": ["datasets"],
+                "objectives": {"availability": 0.5},
             }
-        )
+            for name in tenants
+        ],
+        reload={"on_change": False},
+        defaults={"interval": "1h", "timeout": "5s", "proxy": "none"},
     )
-    return file
 
 
-async def run_probe(daemon: Daemon, tenant: str) -> Outcome:
-    """Let a run fall due, wait for its end, and return the outcome that the status shows."""
-    daemon._runner.on_due(tenant, "datasets", asyncio.get_running_loop().time())
-    await runs_ended(daemon)
-    result = daemon.status.tracker.result(tenant, "datasets")
-    assert result is not None
-    return result.verdict.outcome
-
-
-async def runs_ended(daemon: Daemon) -> None:
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while daemon._runner.in_flight:  # noqa: ASYNC110
-            await asyncio.sleep(0.001)  # the end of the tasks themselves
+async def outcome_of(daemon: Daemon, tenant: str) -> Outcome:
+    return (await run_probe(daemon, tenant, "datasets")).verdict.outcome
 
 
 def metric(daemon: Daemon, series: str) -> float:
@@ -101,7 +82,7 @@ async def test_a_sink_that_raises_harms_nothing(
     await daemon.start()
     try:
         states = [daemon.tokens.statuses["acme"].state]
-        assert await run_probe(daemon, "acme") is Outcome.SUCCESS
+        assert await outcome_of(daemon, "acme") is Outcome.SUCCESS
         states.append(daemon.tokens.statuses["acme"].state)
         assert states == [TokenState.UNVERIFIED, TokenState.VALID]
         late = asyncio.get_running_loop().time() - 1000
@@ -113,7 +94,7 @@ async def test_a_sink_that_raises_harms_nothing(
         async with asyncio.timeout(PATIENCE_SECONDS):
             while daemon.tokens.statuses["beta"].state is TokenState.MISSING:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)  # the new source is read by the watcher
-        assert await run_probe(daemon, "beta") is Outcome.SUCCESS
+        assert await outcome_of(daemon, "beta") is Outcome.SUCCESS
     finally:
         await daemon.stop()
 

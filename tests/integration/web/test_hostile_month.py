@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import logging
 import os
 import re
 import threading
@@ -16,7 +15,6 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-import structlog
 import yaml
 
 from prober.config.loader import load
@@ -28,6 +26,7 @@ from prober.report.query import read_history
 from prober.report.time_range import TimeRange
 from prober.stats.aggregates import summarize
 from prober.web.api import OPERATIONS
+from tests.integration.daemons import SILENT
 from tests.integration.web.app_factory import ACME, NOW, Installation, served
 from tests.integration.web.months import write_month
 from tests.unit.metrics.factories import an_answer
@@ -36,9 +35,6 @@ from tests.unit.report.report_factory import VANTAGE
 MOST_CPU_SECONDS = 0.05
 MOST_BYTES = 64 * 1024 * 1024
 INCIDENT = f"t0.{NOW - 20 * 86_400:.0f}.network"
-SILENT = structlog.wrap_logger(
-    structlog.PrintLogger(), wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL)
-)
 TENANTS = {f"t{n}": replace(ACME, name=f"t{n}", probes=ACME.probes) for n in range(200)}
 
 
