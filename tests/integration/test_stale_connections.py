@@ -149,6 +149,30 @@ def options(authority: trustme.CA | None, tmp_path: Path) -> TransportOptions:
     return a_transport(proxy_from_environment=False, ca_file=tmp_path / "ca.pem")
 
 
+@dataclass
+class Connections:
+    """How clients and servers connect: by HTTP or HTTPS."""
+
+    authority: trustme.CA | None
+    options: TransportOptions
+
+    @asynccontextmanager
+    async def after_a_first(
+        self, server: Server, method: str
+    ) -> AsyncIterator[Callable[[], Awaitable[HttpExchange]]]:
+        """Serve, and send a first request on a kept connection. What is yielded sends another."""
+        async with (
+            running(server, self.authority),
+            after_a_first(server, method, self.options) as send,
+        ):
+            yield send
+
+
+@pytest.fixture
+def connections(authority: trustme.CA | None, options: TransportOptions) -> Connections:
+    return Connections(authority, options)
+
+
 PROBE = a_probe(connection=ConnectionPolicy.REUSE, timeout_seconds=30.0)
 
 
@@ -181,13 +205,9 @@ METHODS = pytest.mark.parametrize("method", ["GET", "POST"])
 
 
 @METHODS
-async def test_an_open_connection_is_used_again(
-    method: str, authority: trustme.CA | None, options: TransportOptions
-) -> None:
-    async with (
-        running(Server(_serve_on), authority) as server,
-        after_a_first(server, method, options) as send,
-    ):
+async def test_an_open_connection_is_used_again(method: str, connections: Connections) -> None:
+    server = Server(_serve_on)
+    async with connections.after_a_first(server, method) as send:
         second = await send()
     assert second.connection_reused
     assert second.stale_connection_retries == 0
@@ -197,15 +217,10 @@ async def test_an_open_connection_is_used_again(
 @METHODS
 @pytest.mark.parametrize("closing", [_close, _reset])
 async def test_a_connection_that_was_closed_is_not_used(
-    method: str,
-    closing: Behaviour,
-    authority: trustme.CA | None,
-    options: TransportOptions,
+    method: str, closing: Behaviour, connections: Connections
 ) -> None:
-    async with (
-        running(Server(closing), authority) as server,
-        after_a_first(server, method, options) as send,
-    ):
+    server = Server(closing)
+    async with connections.after_a_first(server, method) as send:
         await server.closed.wait()
         second = await send()
     assert second.failure is None
@@ -220,15 +235,10 @@ async def test_a_connection_that_was_closed_is_not_used(
     "closing", [_close_at_first_byte, _close_after_request, _reset_after_request]
 )
 async def test_a_request_without_a_response_is_sent_once_more_on_a_new_connection(
-    method: str,
-    closing: Behaviour,
-    authority: trustme.CA | None,
-    options: TransportOptions,
+    method: str, closing: Behaviour, connections: Connections
 ) -> None:
-    async with (
-        running(Server(closing), authority) as server,
-        after_a_first(server, method, options) as send,
-    ):
+    server = Server(closing)
+    async with connections.after_a_first(server, method) as send:
         second = await send()
     assert second.failure is None
     assert second.stale_connection_retries == 1
@@ -247,15 +257,10 @@ async def test_a_request_without_a_response_is_sent_once_more_on_a_new_connectio
 @METHODS
 @pytest.mark.parametrize("closing", [_close_at_first_byte, _close_after_request])
 async def test_a_repeated_request_is_not_repeated_again(
-    method: str,
-    closing: Behaviour,
-    authority: trustme.CA | None,
-    options: TransportOptions,
+    method: str, closing: Behaviour, connections: Connections
 ) -> None:
-    async with (
-        running(Server(closing, always=True), authority) as server,
-        after_a_first(server, method, options) as send,
-    ):
+    server = Server(closing, always=True)
+    async with connections.after_a_first(server, method) as send:
         second = await send()
     assert second.failure is not None
     assert second.failure.kind is FailureKind.CONNECTION_RESET
@@ -267,15 +272,10 @@ async def test_a_repeated_request_is_not_repeated_again(
 @METHODS
 @pytest.mark.parametrize("closing", [_close_within_head, _close_after_interim])
 async def test_a_request_that_was_responded_to_is_not_repeated(
-    method: str,
-    closing: Behaviour,
-    authority: trustme.CA | None,
-    options: TransportOptions,
+    method: str, closing: Behaviour, connections: Connections
 ) -> None:
-    async with (
-        running(Server(closing), authority) as server,
-        after_a_first(server, method, options) as send,
-    ):
+    server = Server(closing)
+    async with connections.after_a_first(server, method) as send:
         second = await send()
     assert second.failure is not None
     assert second.connection_reused
@@ -299,13 +299,11 @@ async def test_a_request_on_a_new_connection_is_not_repeated(
 
 @METHODS
 async def test_a_repeated_request_uses_no_other_kept_connection(
-    method: str, authority: trustme.CA | None, options: TransportOptions
+    method: str, connections: Connections
 ) -> None:
     """Several connections are kept, and the server closes each at its second request."""
-    async with (
-        running(Server(_close_after_request), authority) as server,
-        after_a_first(server, method, options) as send,
-    ):
+    server = Server(_close_after_request)
+    async with connections.after_a_first(server, method) as send:
         # One of these repeats its request; afterwards there are three kept connections.
         await asyncio.gather(send(), send(), send())
         before = server.connections
@@ -314,14 +312,10 @@ async def test_a_repeated_request_uses_no_other_kept_connection(
     assert server.connections == before + 1
 
 
-async def test_the_new_connection_is_kept(
-    authority: trustme.CA | None, options: TransportOptions
-) -> None:
+async def test_the_new_connection_is_kept(connections: Connections) -> None:
     """Each connection serves one request, so the third run finds a stale connection again."""
-    async with (
-        running(Server(_close_after_request), authority) as server,
-        after_a_first(server, "POST", options) as send,
-    ):
+    server = Server(_close_after_request)
+    async with connections.after_a_first(server, "POST") as send:
         assert [(await send()).stale_connection_retries for _ in range(2)] == [1, 1]
     assert (server.connections, len(server.requests)) == (3, 5)
 
