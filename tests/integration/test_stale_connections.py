@@ -244,7 +244,7 @@ async def test_a_request_without_a_response_is_sent_once_more_on_a_new_connectio
     assert second.stale_connection_retries == 1
     assert not second.connection_reused
     assert second.phases.connect is not None
-    assert (second.phases.tls is None) == (authority is None)
+    assert (second.phases.tls is None) == (connections.authority is None)
     assert sum(seconds for _, seconds in second.phases.as_pairs()) == pytest.approx(
         second.total_seconds
     )
