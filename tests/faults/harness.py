@@ -234,7 +234,7 @@ def eventually(
     limit_seconds: float = LIMIT_SECONDS,
     reported: object = "",
 ) -> None:
-    """Wait until something holds; `told` is shown when it does not."""
+    """Wait until something holds; `reported` is shown when it does not."""
     until = time.monotonic() + limit_seconds
     while not holds():
         if time.monotonic() > until:
