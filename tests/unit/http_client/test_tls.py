@@ -46,41 +46,30 @@ def test_the_earliest_expiry_of_the_whole_chain_is_found(
     assert found == min(expires, leaf_expires).timestamp()
 
 
+class Presented(ssl.SSLObject):
+    """A handshake in which the server presented this leaf and chain."""
+
+    def __new__(cls, *_arguments: object) -> Self:
+        return object.__new__(cls)
+
+    def __init__(self, leaf: bytes, *chain: bytes) -> None:
+        self.leaf, self.chain = leaf, chain
+
+    def getpeercert(self, binary_form: bool = False) -> bytes:  # type: ignore[override]  # noqa: ARG002, FBT002
+        return self.leaf
+
+    def get_unverified_chain(self) -> list[bytes]:
+        return list(self.chain)
+
+
 def test_a_renewed_intermediate_counts_although_the_leaf_is_the_same() -> None:
-    class Presented(ssl.SSLObject):
-        chain = (b"leaf", b"old")
-
-        def __new__(cls) -> Self:
-            return object.__new__(cls)
-
-        def __init__(self) -> None:
-            pass
-
-        def getpeercert(self, binary_form: bool = False) -> bytes:  # type: ignore[override]  # noqa: ARG002, FBT002
-            return b"leaf"
-
-        def get_unverified_chain(self) -> list[bytes]:
-            return list(self.chain)
-
     expiry = CertificateExpiry(read={b"leaf": 9.0, b"old": 1.0, b"new": 5.0}.__getitem__)
-    presented = Presented()
+    presented = Presented(b"leaf", b"leaf", b"old")
     assert expiry.of(presented) == 1.0
     presented.chain = (b"leaf", b"new")
     assert expiry.of(presented) == 5.0
 
 
 def test_a_certificate_that_cannot_be_parsed_is_no_error() -> None:
-    class Odd(ssl.SSLObject):
-        def __new__(cls) -> Self:
-            return object.__new__(cls)
-
-        def __init__(self) -> None:
-            pass
-
-        def getpeercert(self, binary_form: bool = False) -> bytes:  # type: ignore[override]  # noqa: ARG002, FBT002
-            return b"no certificate"
-
-        def get_unverified_chain(self) -> list[bytes]:
-            return [b"no certificate"]
-
-    assert CertificateExpiry().of(Odd()) is None
+    odd = Presented(b"no certificate", b"no certificate")
+    assert CertificateExpiry().of(odd) is None
