@@ -14,12 +14,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
-from prober.formatting import one_line
 from prober.models import PresentedCertificate
 
 INTERVAL_SECONDS = 60.0
 TIMEOUT_SECONDS = 3.0
-_NAME_CHARACTERS = 160
 _MAX_PROXY_HEAD_BYTES = 16 * 1024
 _END_OF_HEAD = b"\r\n\r\n"
 
@@ -112,15 +110,18 @@ async def _open_tunnel(
 
 
 def parse_certificate(der: bytes) -> PresentedCertificate | None:
-    """Return what a certificate says of itself, None if it cannot be parsed."""
+    """Return what a certificate says of itself, None if it cannot be parsed.
+
+    The names are as they came: they may be long, and may contain secrets that the server knows.
+    """
     # Imported late: most daemons never need it, and it takes 8 MiB.
     from cryptography import x509  # noqa: PLC0415
 
     try:
         certificate = x509.load_der_x509_certificate(der)
         return PresentedCertificate(
-            subject=one_line(certificate.subject.rfc4514_string(), _NAME_CHARACTERS),
-            issuer=one_line(certificate.issuer.rfc4514_string(), _NAME_CHARACTERS),
+            subject=certificate.subject.rfc4514_string(),
+            issuer=certificate.issuer.rfc4514_string(),
             not_before_timestamp_seconds=certificate.not_valid_before_utc.timestamp(),
             not_after_timestamp_seconds=certificate.not_valid_after_utc.timestamp(),
         )

@@ -169,6 +169,7 @@ def _describe_error(error: OSError | ValueError) -> str:
 MAX_SHOWN_HEADER_CHARACTERS = 32 * 1024
 """So much of an answer's header fields is kept; what is more is cut off."""
 _NAME_CHARACTERS = 256
+_CERTIFICATE_NAME_CHARACTERS = 160
 _DETAIL_CHARACTERS = 300
 
 
@@ -414,7 +415,10 @@ def _redacted_certificate(
 ) -> PresentedCertificate | None:
     if certificate is None:
         return None
-    subject, issuer = map(redactor.text, (certificate.subject, certificate.issuer))
+    subject, issuer = (
+        one_line(name, _CERTIFICATE_NAME_CHARACTERS, redactor)
+        for name in (certificate.subject, certificate.issuer)
+    )
     return replace(certificate, subject=subject, issuer=issuer)
 
 

@@ -130,9 +130,8 @@ async def serving(leaf: trustme.LeafCert) -> AsyncIterator[Server]:
 async def probe_once(
     client: ProbeHttpClient, port: int, options: TransportOptions
 ) -> tuple[HttpExchange, Verdict]:
-    request = Request(
-        "GET", f"https://127.0.0.1:{port}/api", (), None, SecretStr(f"Bearer {TOKEN}")
-    )
+    authorization, secrets = SecretStr(f"Bearer {TOKEN}"), (SecretStr(TOKEN),)
+    request = Request("GET", f"https://127.0.0.1:{port}/api", (), None, authorization, secrets)
     exchange = await client.exchange(request, a_probe(), options)
     return exchange, classify(exchange, Expectations())
 
@@ -167,6 +166,18 @@ async def test_a_bad_certificate_is_shown_and_nothing_is_sent(world: World, kind
     assert str(year) in verdict.facts["certificate_validity"]
     # The one that failed, and the one that reads the certificate.
     assert (server.connections, bytes(server.received)) == (2, b"")
+
+
+async def test_a_secret_in_a_name_is_removed_before_the_name_is_cut(world: World) -> None:
+    """A server that knows the token can have a certificate with it, in any encoding."""
+    encoded = "".join(f"%{ord(each):02x}" for each in TOKEN)
+    for padding in range(100, 160, 7):
+        leaf = world.theirs.issue_cert("127.0.0.1", organization_name="x" * padding + encoded)
+        async with serving(leaf) as server, ProbeHttpClient(EventLoopLagMonitor()) as client:
+            exchange, _ = await probe_once(client, server.port, trusting(world))
+        certificate = exchange.presented_certificate
+        assert certificate is not None
+        assert encoded[:15] not in certificate.subject
 
 
 async def test_a_good_certificate_is_not_inspected(world: World) -> None:
