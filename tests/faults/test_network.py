@@ -123,7 +123,7 @@ def test_memory_stays_bounded_at_its_worst(installation: Installation) -> None:
     assert installation.daemon.status_kib("VmHWM") - installation.young_kib < MOST_MEMORY_KIB
 
 
-def test_the_poison_of_a_second_answer_is_never_drunk(installation: Installation) -> None:
+def test_a_second_response_is_never_used(installation: Installation) -> None:
     settles(installation.daemon, "two-answers-reused", Reason.OK)
     assert remembered(installation.daemon, "/api/v1/tenants/two-answers-reused/failures") == []
 
