@@ -1,4 +1,4 @@
-"""Daemons in the process of a test: their settings, their results, and waiting for them."""
+"""Daemons in the process of a test: what they probe, their settings and results, and waiting."""
 
 import asyncio
 import logging
@@ -12,6 +12,9 @@ import yaml
 from prober.config.loader import load
 from prober.daemon import Daemon
 from prober.models import ProbeResult
+from prober.simulator.platform import Latency, TenantAddress
+from prober.simulator.simulator import Simulator, SimulatorConfig
+from prober.simulator.state import SimulatedTenant
 from prober.sinks import EventSink
 
 PATIENCE_SECONDS = 60.0
@@ -28,6 +31,16 @@ class Results(EventSink):
 
     def on_result(self, result: ProbeResult) -> None:
         self.seen.append(result)
+
+
+def simulated(directory: Path, *tenants: str) -> Simulator:
+    """Return a simulator of these tenants, without latency; their tokens are in `directory`."""
+    config = SimulatorConfig(
+        tuple(SimulatedTenant(name, TenantAddress(name, "prod")) for name in tenants),
+        latency=Latency(0.0, 0.0),
+        token_directory=directory,
+    )
+    return Simulator(config)
 
 
 def write_config(directory: Path, tenants: Sequence[object], **sections: object) -> Path:

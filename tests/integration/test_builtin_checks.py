@@ -13,9 +13,8 @@ from prober.config.builtin_probes import CATALOGUE
 from prober.models import Probe, ProbeResult, Tenant
 from prober.outcomes import Culprit, Outcome, Reason, Responder
 from prober.simulator.fixtures import ATTACHMENT, COMMENT, identifier
-from prober.simulator.platform import Latency, TenantAddress
-from prober.simulator.simulator import Simulator, SimulatorConfig
-from prober.simulator.state import SimulatedTenant
+from prober.simulator.simulator import Simulator
+from tests.integration.daemons import simulated
 from tests.unit.config.factories import a_tenant_of
 
 VALUES: dict[str, Any] = {
@@ -66,10 +65,8 @@ def use_of(name: str) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def simulated(directory: Path) -> AsyncIterator[tuple[Simulator, Tenant]]:
-    tenants = (SimulatedTenant("acme", TenantAddress("acme", "prod")),)
-    config = SimulatorConfig(tenants, latency=Latency(0.0, 0.0), token_directory=directory)
-    async with Simulator(config) as simulator:
+async def installed(directory: Path) -> AsyncIterator[tuple[Simulator, Tenant]]:
+    async with simulated(directory, "acme") as simulator:
         tenant = a_tenant_of(
             domain=None,
             base_url=simulator.base_url("acme"),
@@ -86,7 +83,7 @@ async def run(tenant: Tenant, probe: Probe, directory: Path) -> ProbeResult:
 
 
 async def test_every_probe_that_reads_succeeds_without_faults(tmp_path: Path) -> None:
-    async with simulated(tmp_path) as (_, tenant):
+    async with installed(tmp_path) as (_, tenant):
         results = [each async for each in run_probes(tenant, tenant.probes, {}, tmp_path)]
     assert {
         each.probe: each.verdict.evidence for each in results if not each.verdict.succeeded
@@ -102,7 +99,7 @@ async def test_every_probe_that_reads_succeeds_without_faults(tmp_path: Path) ->
 async def test_bad_news_in_a_good_response_is_a_verdict(
     tmp_path: Path, fault: str, name: str, words: str
 ) -> None:
-    async with simulated(tmp_path) as (simulator, tenant):
+    async with installed(tmp_path) as (simulator, tenant):
         probe = next(each for each in tenant.probes if each.name == name)
         await simulator.set_fault(fault)
         verdict = (await run(tenant, probe, tmp_path)).verdict
@@ -118,7 +115,7 @@ async def test_bad_news_in_a_good_response_is_a_verdict(
 
 @pytest.mark.parametrize("fault", ["results_empty", "sequence_unmoved", "quota_nearly_used_up"])
 async def test_what_needs_the_past_is_a_value_and_no_verdict(tmp_path: Path, fault: str) -> None:
-    async with simulated(tmp_path) as (simulator, tenant):
+    async with installed(tmp_path) as (simulator, tenant):
         await simulator.set_fault(fault)
         results = [
             await run(tenant, probe, tmp_path)
@@ -140,7 +137,7 @@ async def test_what_needs_the_past_is_a_value_and_no_verdict(tmp_path: Path, fau
 
 
 async def test_an_attachment_that_is_gone_is_the_requests(tmp_path: Path) -> None:
-    async with simulated(tmp_path) as (_, tenant):
+    async with installed(tmp_path) as (_, tenant):
         probe = next(each for each in tenant.probes if each.name == "attachment")
         gone = replace(probe, path=probe.path + "-gone")
         verdict = (await run(tenant, gone, tmp_path)).verdict
@@ -149,7 +146,7 @@ async def test_an_attachment_that_is_gone_is_the_requests(tmp_path: Path) -> Non
 
 
 async def test_a_model_version_that_is_gone_is_the_requests(tmp_path: Path) -> None:
-    async with simulated(tmp_path) as (_, tenant):
+    async with installed(tmp_path) as (_, tenant):
         probe = next(each for each in tenant.probes if each.name == "model-version")
         assert "/labellers/7/" in probe.path
         gone = replace(probe, path=probe.path.replace("/7/", "/999/"))

@@ -14,10 +14,8 @@ import pytest
 from prober.daemon import Daemon
 from prober.models import ProbeResult
 from prober.outcomes import Culprit, Reason
-from prober.simulator.platform import Latency, TenantAddress
-from prober.simulator.simulator import Simulator, SimulatorConfig
-from prober.simulator.state import SimulatedTenant
-from tests.integration.daemons import Results, started, until, write_config
+from prober.simulator.simulator import Simulator
+from tests.integration.daemons import Results, simulated, started, until, write_config
 
 CANARY = {
     "use": "canary",
@@ -60,10 +58,8 @@ class Installation:
 
 @pytest.fixture
 async def installation(tmp_path: Path) -> AsyncIterator[Installation]:
-    tenants = (SimulatedTenant("acme", TenantAddress("acme", "prod")),)
-    config = SimulatorConfig(tenants, latency=Latency(0.0, 0.0), token_directory=tmp_path)
     async with AsyncExitStack() as resources:
-        simulator = await resources.enter_async_context(Simulator(config))
+        simulator = await resources.enter_async_context(simulated(tmp_path, "acme"))
         yield Installation(simulator, tmp_path, resources)
 
 

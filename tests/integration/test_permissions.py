@@ -12,10 +12,8 @@ from structlog.testing import LogCapture
 from prober.config.loader import load
 from prober.daemon import Daemon
 from prober.outcomes import Outcome
-from prober.simulator.platform import Latency, TenantAddress
-from prober.simulator.simulator import Simulator, SimulatorConfig
-from prober.simulator.state import SimulatedTenant
-from tests.integration.daemons import run_probe, write_config
+from prober.simulator.simulator import Simulator
+from tests.integration.daemons import run_probe, simulated, write_config
 
 PROBES: list[object] = [
     "current-user",
@@ -30,9 +28,7 @@ LABELS, SOURCES = (
 
 @pytest.fixture
 async def simulator(tmp_path: Path) -> AsyncIterator[Simulator]:
-    tenants = (SimulatedTenant("acme", TenantAddress("acme", "prod")),)
-    config = SimulatorConfig(tenants, latency=Latency(0.0, 0.0), token_directory=tmp_path)
-    async with Simulator(config) as started:
+    async with simulated(tmp_path, "acme") as started:
         yield started
 
 

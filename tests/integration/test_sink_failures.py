@@ -13,11 +13,9 @@ from structlog.testing import LogCapture
 from prober.config.loader import load
 from prober.daemon import Daemon
 from prober.outcomes import Outcome, TokenState
-from prober.simulator.platform import Latency, TenantAddress
-from prober.simulator.simulator import Simulator, SimulatorConfig
-from prober.simulator.state import SimulatedTenant
+from prober.simulator.simulator import Simulator
 from prober.sinks import EventSink
-from tests.integration.daemons import PATIENCE_SECONDS, run_probe, write_config
+from tests.integration.daemons import PATIENCE_SECONDS, run_probe, simulated, write_config
 
 METHODS = ("on_result", "on_skip", "on_token_event", "on_token_status")
 TENANTS = ("acme", "beta")
@@ -37,9 +35,7 @@ class Broken(EventSink):
 
 @pytest.fixture
 async def simulator(tmp_path: Path) -> AsyncIterator[Simulator]:
-    tenants = tuple(SimulatedTenant(name, TenantAddress(name, "prod")) for name in TENANTS)
-    config = SimulatorConfig(tenants, latency=Latency(0.0, 0.0), token_directory=tmp_path)
-    async with Simulator(config) as started:
+    async with simulated(tmp_path, *TENANTS) as started:
         yield started
 
 
