@@ -399,7 +399,7 @@ CASES = (
     ),
     Case(
         "ProberTenantUnreachableWidely",
-        "one of two locations reaches nobody",
+        "one of two locations reaches no tenant",
         {
             seen("network", "here"): "9x200",
             seen("network", "here", "two"): "9x200",
@@ -626,7 +626,7 @@ CASES = (
         {up("a"): "1x9 0x200", up("c", "there"): "1x300"},
     ),
     Case("ProberLocationMissing", "one of two is up", {up("a"): "0x200", up("b"): "1x200"}),
-    Case("ProberLocationMissing", "nobody names locations", {prober("up"): "1x9 stale"}),
+    Case("ProberLocationMissing", "no location is named", {prober("up"): "1x9 stale"}),
     Case(
         "ProberShardMissing",
         "one of two has ended",
@@ -652,7 +652,7 @@ CASES = (
     Case("ProberShardMissing", "no shards", {held(0, "a"): "1x300", held(0, "b"): "1x9 stale"}),
     Case(
         "ProberShardsDisagree",
-        "one was told another number",
+        "one was started with another number",
         {held(0, "a"): "1x300", held(1, "a"): "0x300", held(0, "b"): "0x300", held(1, "b"): "1x300"}
         | {held(each, "c"): "1x300" if each == 2 else "0x300" for each in range(3)},
         "15m",

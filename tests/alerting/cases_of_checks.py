@@ -42,7 +42,7 @@ CHECK_CASES = (
         {failed(): "0x9 1x100", failed().replace('instance="a"', 'instance="b"'): "0x9 1x100"},
         "10m",
     ),
-    Case("ProberCheckFailing", "for a moment", {failed(): "0x9 1x8 0x100"}),
+    Case("ProberCheckFailing", "briefly", {failed(): "0x9 1x8 0x100"}),
     Case("ProberCheckFailing", "never", {failed(): "0x100"}),
     Case(
         "ProberCheckFailing",

@@ -20,7 +20,7 @@ PERMISSION_CASES = (
         labels={"severity": "ticket", "permission": "sources-read", **CREDENTIAL},
     ),
     Case(ALERT, "lost by two probes", {**missing(), **missing("source")}, "15m"),
-    Case(ALERT, "for a moment", missing(values="0x9 1x10 0x100")),
+    Case(ALERT, "briefly", missing(values="0x9 1x10 0x100")),
     Case(ALERT, "never", missing(values="0x100")),
     Case(
         ALERT,

@@ -53,7 +53,7 @@ def token(fingerprint: str, source: str = "file") -> tuple[str, str]:
 
 
 def of_project(environment: str, severity: str, name: str = "sources") -> dict[str, str]:
-    """Return what a probe exports whose project has an environment of its own."""
+    """Return what a probe of a project with its own environment exports."""
     labels = (f'severity="{severity}"', f'environment="{environment}"')
     return {probe("prober_probe_info", *labels, name=name): "1x400"}
 
@@ -89,7 +89,7 @@ OF_ONE_PROBE = (
     ),
     Case(
         "ProberProbeFailing",
-        "a probe whose project has an environment of its own",
+        "a probe of a project with its own environment",
         {**well(), **failing("request"), **of_project("development", "page")},
         "17m",
         labels={"severity": "page", "environment": "development", **REQUEST},
@@ -182,7 +182,7 @@ OF_ONE_PROBE = (
     ),
     Case(
         "ProberProbeFailing",
-        "the location reaches nobody",
+        "the location reaches no tenant",
         {
             **failing("network", "datasets"),
             **failing("network"),
@@ -577,7 +577,7 @@ OF_THE_SCHEDULE = (
 OF_RATE_LIMITS = (
     Case(
         "ProberRateLimited",
-        "one 429 whose Retry-After pauses the tenant for four minutes",
+        "one 429 with a Retry-After that pauses the tenant for four minutes",
         {runs("request", "rate_limited"): "0x40 1x200", RATE_LIMITED: "0x40 0.5+0.5x7 4x200"},
         "24m30s",
         until="60m",

@@ -58,7 +58,7 @@ TOKEN_CASES = (
     ),
     Case(
         "ProberTokenExpiresVerySoon",
-        "an hour's life, the renewal is missing: nobody could act in time",
+        "an hour's life, the renewal is missing: it is too late to act",
         BROKEN,
         until="6h",
     ),

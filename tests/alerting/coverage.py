@@ -244,7 +244,7 @@ def _firing(inputs: Mapping[str, str], course: Course) -> dict[str, list[Firing]
 def _ask(
     inputs: Mapping[str, str], course: Course, queries: list[str]
 ) -> list[dict[frozenset[tuple[str, str]], float]]:
-    """Return what promtool gets: it only compares, so that it is told to expect nothing."""
+    """Return what promtool gets: it only compares, so it expects nothing."""
     with tempfile.TemporaryDirectory() as directory:
         rules, file = Path(directory, "rules.yml"), Path(directory, "test.yml")
         rules.write_text(json.dumps({"groups": course.rules}))

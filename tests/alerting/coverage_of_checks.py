@@ -62,7 +62,7 @@ def line(key: Key, check: Check, sent: list[Sent]) -> str:
 
 _INTRODUCTION = """## Checks
 
-Every response is good, and one value in it is beyond its limit from one moment on, on one probe of
-one tenant. Values over time have alerts of their own, which need hours or days: see
+Every response is good, and one value in it exceeds its limit from a certain time on, on one probe
+of one tenant. Values over time have alerts of their own, which need hours or days: see
 [checks of values](../how-to/checks.md#built-in-checks).
 """

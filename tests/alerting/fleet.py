@@ -23,7 +23,7 @@ REASONS = {
     "prober": ("internal_error", "prober_fault"),
 }
 CHECK_FAILED = "check failed: "
-"""Begins what a scenario says of a run whose check fails; the culprit follows."""
+"""The prefix of a scenario's run with a failed check; the culprit follows."""
 NOT_RUN = "not run"
 REJECTED = "rejected"
 

@@ -55,7 +55,7 @@ ANY_CULPRIT = (
     '{{ else if eq $labels.culprit "undecided" }}platform or network'
     "{{ else }}{{ $labels.culprit }}{{ end }}"
 )
-"""How the summary of an alert begins whose culprit is known only when it fires."""
+"""The start of the summary of an alert with a culprit that is known only when it fires."""
 OF_DAYS = {"ProberServerLatencyDrifts", "ProberNetworkLatencyDrifts", "ProberRetentionTooShort"} | {
     *("ProberModelRatingDrops", "ProberStreamNotConsumed", "ProberStreamSilent")
 }

@@ -1,4 +1,4 @@
-"""Alerts over the history of values: a model's rating, streams that stand still or fall silent."""
+"""Alerts over the history of values: a model's rating, streams that do not move or fall silent."""
 
 from pathlib import Path
 
