@@ -21,7 +21,7 @@ test: $(VENV)/.development programs ## run every test, with coverage
 unit: $(VENV)/.development ## run the pure tests alone, in half a minute; ARGS="-k name" selects
 	$(BIN)/pytest tests/unit tests/conventions -n 2 --hypothesis-profile quick -q $(ARGS)
 
-e2e: $(VENV)/.development programs ## the full run alone: faults, Prometheus, Alertmanager, who is told what
+e2e: $(VENV)/.development programs ## the full run alone: faults, Prometheus, Alertmanager, who is notified
 	E2E_EVERY_CELL=1 $(BIN)/pytest tests/e2e/test_alerting.py -v
 
 e2e-newest: $(VENV)/.development programs ## the full run and the rules on Prometheus 3 and Alertmanager, built by Go; says so where Go is missing
@@ -51,19 +51,19 @@ mutants: $(VENV)/.development ## change the pure code at random places: do tests
 soak: $(VENV)/.development ## an hour at 200 probes/s with random faults: nothing may grow; writes soak.svg
 	$(BIN)/python -m tests.soak.run
 
-picture: $(VENV)/.development ## draw docs/demo.svg anew
+picture: $(VENV)/.development ## redraw docs/demo.svg
 	$(BIN)/python docs/demo_picture.py
 
-pictures: $(VENV)/.development programs ## take docs/pictures anew, from the tests of pages and report in Chromium
+pictures: $(VENV)/.development programs ## retake docs/pictures, from the tests of pages and report in Chromium
 	PICTURES_DIRECTORY=docs/pictures $(BIN)/pytest tests/e2e/test_page.py tests/e2e/test_overview.py tests/e2e/test_tenant_page.py tests/e2e/test_report.py -q
 
-dashboards: $(VENV)/.development ## make config/grafana/dashboards and Kubernetes' PrometheusRule anew
+dashboards: $(VENV)/.development ## regenerate config/grafana/dashboards and Kubernetes' PrometheusRule
 	$(BIN)/python -m tools.grafana
 
 docs: $(VENV)/.development ## build the documentation site into site/; a broken link fails
 	$(BIN)/mkdocs build --strict --quiet
 
-reference: $(VENV)/.development ## make the generated sections of docs/ anew
+reference: $(VENV)/.development ## regenerate the generated sections of docs/
 	$(BIN)/python -m tools.docs
 
 coverage: $(VENV)/.development programs ## measure what alerts and how soon, some minutes: docs/reference/alerts-coverage.md
@@ -85,7 +85,7 @@ lint: $(VENV)/.development ## ruff, ruff format, mypy --strict, vulture (dead co
 	$(BIN)/codespell
 	$(BIN)/proselint --config .proselintrc.json check README.md CONTRIBUTING.md SECURITY.md CODE_OF_CONDUCT.md docs
 
-format: $(VENV)/.development ## let ruff mend what it can
+format: $(VENV)/.development ## let ruff fix what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 

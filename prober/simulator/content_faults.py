@@ -215,7 +215,7 @@ _ALL = (
     ContentFault("predictions_empty", "no predictions", _emptied("predictions")),
     ContentFault(
         "stream_unread",
-        "nobody reads the stream: its oldest result is three days old and stays the first",
+        "no robot reads the stream: its oldest result is three days old and stays the first",
         _unread,
     ),
     ContentFault("sequence_unmoved", "the stream's sequence_id does not move", _unmoved),

@@ -129,7 +129,7 @@ class Service:
         protocol.run("port taken for two minutes, then free", self.port_taken)
         protocol.run("invalid settings are not tried again", self.invalid_settings)
         protocol.run("upgrade by the guide", self.upgrade)
-        protocol.run("way back by the guide", self.way_back)
+        protocol.run("roll back by the guide", self.roll_back)
         protocol.run("back up and restore by the guide", self.backup)
         protocol.run("way back from a state that was set aside", self.set_aside)
         protocol.run("credentials by the guide; one that is damaged", self.credentials)
@@ -146,7 +146,7 @@ class Service:
         self.guide("Install", 1)
         self.guide("Install", 2)
         self.guide("Give it tokens", 0)
-        self.guide("Give it tokens", 1, stdin="a-token-of-nobody\n")
+        self.guide("Give it tokens", 1, stdin="a-token-of-no-user\n")
         self.guide("Start")
         mode = machine.run("stat --format=%a:%G /etc/prober/tokens/acme-prod").strip()
         assert mode == "640:prober-tokens", mode
@@ -243,9 +243,9 @@ class Service:
                 "another process", lambda: self.property("MainPID") not in {"0", before}
             )
             self.healthy()
-            told = machine.run("journalctl --unit=prober --output=cat --no-pager --lines=200")
-            assert "Watchdog timeout" in told
-            assert "most recent call first" in told  # where each thread stood
+            journal = machine.run("journalctl --unit=prober --output=cat --no-pager --lines=200")
+            assert "Watchdog timeout" in journal
+            assert "most recent call first" in journal  # the stack of each thread
         return f"after {seconds:.1f} s, with a watchdog of 6 s"
 
     def stuck(self) -> str:
@@ -343,14 +343,14 @@ class Service:
         assert self.info("prober_token_info", "fingerprint") == fingerprint
         return f"{before} -> {after}"
 
-    def way_back(self) -> str:
+    def roll_back(self) -> str:
         machine = self._machine
         new = machine.run("prober --version").strip()
-        self.guide("Way back", 0)
+        self.guide("Roll back", 0)
         old = machine.run("prober --version").strip()
         assert old != new
         self.until_valid()
-        self.guide("Way back", 1)  # the state too
+        self.guide("Roll back", 1)  # the state too
         self.until_valid()
         return old
 
