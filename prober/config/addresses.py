@@ -33,7 +33,7 @@ def is_loopback(host: str) -> bool:
 def listen_address(text: str) -> tuple[str, int]:
     """Return host and port of `HOST:PORT`, `[HOST]:PORT` or `:PORT`; raises ValueError.
 
-    An empty host stands for all addresses of IPv4 and IPv6.
+    An empty host means all addresses of IPv4 and IPv6.
     """
     found = re.fullmatch(r"(?:\[([0-9a-fA-F:.]+)\]|([^\s:\[\]]*)):([0-9]{1,5})", text)
     if found is None or int(found[3]) > _LAST_PORT:
@@ -44,7 +44,7 @@ def listen_address(text: str) -> tuple[str, int]:
 
 
 def is_ip_address(host: str) -> bool:
-    """Return whether a host is an IP address, which nobody needs to look up."""
+    """Return whether a host is an IP address, which needs no DNS lookup."""
     try:
         ip_address(host)
     except ValueError:

@@ -1,9 +1,9 @@
 """The built-in checks of the built-in probes, with their default limits. Pure.
 
-Each can be changed or turned off where its probe is used. The culprit is `tenant`, with one
-exception: the platform answers, and it is the tenant's own set-up or use that is broken. What needs
-the past (a model rating below last week's, a stream that stands still) is an alert rule over the
-exported values.
+Each can be changed or turned off where its probe is used. The culprit is `tenant`, except where a
+check says otherwise: the platform responds, and the tenant's own set-up or use of it is bad.
+What needs earlier values (a model rating below last week's, a stream that does not move) is an
+alert rule over the exported values.
 
 The names of fields come from the vendor's OpenAPI document and client. Assumed are the words of a
 model's quality, and that `disabled_reason` is absent or null while an integration is enabled. A
@@ -22,7 +22,7 @@ def _at_least_one(name: str, value: str, words: str) -> tuple[Check, ...]:
     return (Check(name, CheckKind.COUNT, value, min=1, phrase=f"number of {words} is"),)
 
 
-# Without a user the answer is not what the platform promises.
+# Without a user the response is not what the platform promises.
 CURRENT_USER = (
     Check(
         "user",

@@ -175,7 +175,7 @@ CATALOGUE: Mapping[str, BuiltinProbe] = MappingProxyType(
                 expectations=_list_of("model_tags"),
                 checks=checks.MODEL_TAGS,
             ),
-            # A pinned version that is gone is a 404: the streams that use it stand still.
+            # A pinned version that is gone is a 404: the streams that use it stop.
             BuiltinProbe(
                 "model-version", _MODEL + "/validation", expectations=_object_at("validation")
             ),

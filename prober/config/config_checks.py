@@ -45,7 +45,7 @@ def objective_warning(tenant: Tenant) -> str | None:
         f"has an availability objective of {objective * 100:.10g}%, but its probes run too rarely"
         f" for that: fewer than {_MIN_FAILURES_FOR_ALERT:g} failures would fire the alert; probe"
         f" more often ({needed_runs:,} runs an hour of all probes together)"
-        # Nobody wants an objective of a few percent, or 0%, which is not even valid.
+        # An objective of a few percent is not intended, nor is 0%, which is not even valid.
         + (lower if highest >= _MIN_ADVISED_OBJECTIVE else "")
     )
 

@@ -119,7 +119,7 @@ def is_read_only_post(path: str) -> bool:
 def method_override(
     headers: Iterable[str], parameters: Iterable[str], path: str, body: object
 ) -> tuple[str, str] | None:
-    """Return the key and the name with which a request asks for another method or path, or None.
+    """Return the key and the name with which a request requests another method or path, or None.
 
     A server that obeys it would do something else than what consent was given for.
     """

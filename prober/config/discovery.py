@@ -284,7 +284,7 @@ def _with_parameters(inventory: Inventory) -> Iterator[dict[str, str]]:
 
 
 def _subject(keys: Mapping[str, str]) -> str:
-    """Return what tells a probe from others of the same kind."""
+    """Return what distinguishes a probe from others of the same kind."""
     for key in ("stream", "dataset", "source", "integration", "bucket"):
         if key in keys:
             return keys[key].rpartition("/")[2]

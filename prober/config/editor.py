@@ -1,7 +1,7 @@
 """The edge: adds probes to a configuration file, and keeps its comments, order and style.
 
 A file is replaced as a whole, or not at all: the new text is checked before, and written beside the
-old one. A private file is readable by its owner alone from the moment at which it exists.
+old one. A private file is readable by its owner alone from its creation on.
 """
 
 import io

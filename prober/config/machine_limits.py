@@ -17,7 +17,7 @@ from prober.http_client.dns import MAX_LOOKUPS, MAX_LOOKUPS_PER_NAME
 from prober.models import ConnectionPolicy, Tenant
 
 OTHER_FILES = 64
-"""Listening sockets, databases, the log, and files that are read for a moment."""
+"""Listening sockets, databases, the log, and files that are open briefly."""
 OTHER_THREADS = 48
 """The main thread, the history's, the passwords', and the 32 of the event loop's executor."""
 _CGROUP_DIRECTORY = Path("/sys/fs/cgroup")
@@ -54,9 +54,9 @@ def limit_warnings(config: Config, limits: ProcessLimits) -> list[Note]:
     threads = needed_threads(config.tenants)
     if limits.threads is not None and limits.threads < threads:
         message = (
-            f"{threads} threads can be necessary while name servers do not answer, and this process"
-            f" may have {limits.threads}: raise the limit ('ulimit -u', TasksMax={threads} in"
-            " systemd, the limit of processes of the container)"
+            f"{threads} threads can be necessary while name servers do not respond, and this"
+            f" process may have {limits.threads}: raise the limit ('ulimit -u', TasksMax={threads}"
+            " in systemd, the limit of processes of the container)"
         )
         warnings.append((("tenants",), message))
     return warnings

@@ -288,7 +288,7 @@ class Expectation(StrictModel):
     """Who is responsible where an expectation fails.
 
     Default: `tenant` for `status` and `jmespath`, since they are about the tenant's own data, and
-    `platform` for `max_server_time`. The platform answered, so that no other culprit is possible.
+    `platform` for `max_server_time`. The platform responded, so no other culprit is possible.
     """
 
     @field_validator("status")

@@ -24,7 +24,9 @@ def _link_template(value: str) -> str:
         raise ValueError("write http(s)://..., such as 'https://grafana.example/?var={tenant}'")
     for name in re.findall(r"\{([^}]*)\}", value):
         if name not in _PLACEHOLDERS:
-            raise ValueError(f"'{{{name}}}' stands for nothing: use {{tenant}} or {{environment}}")
+            raise ValueError(
+                f"'{{{name}}}' is not a placeholder: use {{tenant}} or {{environment}}"
+            )
     return value
 
 
@@ -53,7 +55,7 @@ class WebSettings(StrictModel):
     links: dict[LinkName, LinkTemplate] = Field(default_factory=dict, max_length=8)
     """Addresses of other pages on a tenant, by the names that its page shows them under, such as
     `Grafana: https://grafana.example/d/prober-tenant?var-tenant={tenant}`. `{tenant}` and
-    `{environment}` stand for its name and environment."""
+    `{environment}` are replaced by its name and environment."""
     route_prefix: str = Field(default="", pattern=r"^(/[A-Za-z0-9._~-]+)*$", max_length=100)
     """The path before all addresses, such as `/prober`, for a proxy that does not remove it."""
     allowed_hosts: tuple[str, ...] = ()

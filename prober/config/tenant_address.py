@@ -118,7 +118,7 @@ def _cloud(host: str, parts: SplitResult, segments: list[str], notes: list[str])
 
 
 def _any_url(host: str, parts: SplitResult, segments: list[str], notes: list[str]) -> TenantAddress:
-    """Return the address of an installation at any host: what stands before `/api/` or `/auth/`."""
+    """Return the address of an installation at any host: the part before `/api/` or `/auth/`."""
     if _SERVICE in segments:
         end = segments.index(_SERVICE) + 1
     else:

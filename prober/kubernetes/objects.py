@@ -29,7 +29,7 @@ def shard_objects(
     """Return a ConfigMap with the configuration `text`, and a StatefulSet for each shard.
 
     `template` is the StatefulSet of all shards. The ConfigMap's name contains a hash, so that a
-    changed configuration starts the pods anew. A shard without tenants gets a StatefulSet too: it
+    changed configuration restarts the pods. A shard without tenants gets a StatefulSet too: it
     is idle, and exports metrics. Raises ForeignTokenError.
     """
     configuration = f"prober-{hashlib.sha256(text.encode()).hexdigest()[:_HASH_DIGITS]}"

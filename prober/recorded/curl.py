@@ -66,7 +66,7 @@ _KINDS = {
 }
 """The exit statuses of curl(1), as far as they say what failed."""
 _OF_THE_FILE = {
-    22: "curl was told by --fail to leave the response out: save it without --fail",
+    22: "curl --fail omits the response: save it without --fail",
     23: "curl could not write the response to its file: save it again",
     26: "curl could not read the body of the request",
     47: "curl followed too many redirects; the prober follows none: save it without --location",

@@ -136,7 +136,7 @@ def parse_document(value: object) -> RecordedExchange:
     if not isinstance(value, dict) or "schema_version" not in value:
         raise RecordedExchangeError(
             "it is JSON, but not that of `prober probe --json`; a body alone does not show who"
-            f" answered: {USAGE}"
+            f" responded: {USAGE}"
         )
     try:
         document = _Document.model_validate(value)
@@ -147,7 +147,7 @@ def parse_document(value: object) -> RecordedExchange:
     if document.endpoint is Endpoint.IDENTITY:
         raise RecordedExchangeError(
             "it is an exchange with the identity server, of which no body is saved: its verdict"
-            " stands in it, and cannot be found again"
+            " is in it, and cannot be found again"
         )
     expectations, notes = _check_classifiable(document)
     return RecordedExchange(
@@ -195,7 +195,7 @@ def _check_classifiable(document: _Document) -> tuple[Expectations, tuple[str, .
     if expectations.jmespath is None:
         return expectations, ()
     note = (
-        f"the expectation {expectations.jmespath} is not judged again: the answer's data is not"
+        f"the expectation {expectations.jmespath} is not judged again: the response's data is not"
         " saved"
     )
     return replace(expectations, jmespath=None), (note,)

@@ -221,5 +221,5 @@ def _failure(number: int, response: _Response) -> Failure | None:
 
 
 def _seconds(milliseconds: Literal[-1] | float | None) -> float | None:
-    """Return a duration in seconds; -1 stands for none."""
+    """Return a duration in seconds; -1 means none."""
     return None if milliseconds is None or milliseconds < 0 else milliseconds / 1000

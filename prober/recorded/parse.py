@@ -48,7 +48,7 @@ _OTHER_FORMATS = (
         re.compile(rb"^StatusCode {1,20}:", re.MULTILINE),
         f"it is the output of PowerShell, which cuts headers and body: {USAGE}, with curl.exe",
     ),
-    (re.compile(rb"\A\s*<"), f"it is a body alone, which does not show who answered: {USAGE}"),
+    (re.compile(rb"\A\s*<"), f"it is a body alone, which does not show who responded: {USAGE}"),
     (re.compile(rb"\A\s*\["), f"it is JSON, but not that of `prober probe --json`: {USAGE}"),
 )
 

@@ -121,7 +121,7 @@ def parse_responses(text: bytes, redactor: Redactor) -> tuple[RecordedExchange, 
 
 
 def _parse_response(text: bytes, start: int, redactor: Redactor) -> tuple[RecordedExchange, int]:
-    """Return the exchange whose head is at `start`, and where it ends."""
+    """Return the exchange with its head at `start`, and where it ends."""
     heads = [_head(text, start)]
     while heads[-1].is_followed and _HEAD.match(text, heads[-1].end):
         heads.append(_head(text, heads[-1].end))
@@ -259,7 +259,7 @@ def _dechunk(text: bytes, start: int) -> _Body | None:
 
 
 def _unframed(text: bytes, start: int) -> _Body:
-    """Return a body whose length nothing tells: JSON up to its end, else up to the next head."""
+    """Return a body of unspecified length: JSON up to its end, else up to the next head."""
     rest = text[start:]
     if rest.lstrip()[:1] in {b"{", b"["}:
         return _unframed_json(text, start)

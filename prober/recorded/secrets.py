@@ -1,4 +1,4 @@
-"""The secrets of saved requests: they may stand in the responses, too."""
+"""The secrets of saved requests: the responses may contain them, too."""
 
 import re
 from collections.abc import Iterable

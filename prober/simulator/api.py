@@ -146,7 +146,7 @@ Handler = Callable[[Call], Mapping[str, object] | Response]
 class Route:
     """One operation; `permissions` are all needed: in the project of the path, or globally.
 
-    A route whose path names no project and that needs a permission of projects is a list: its
+    A route that needs a permission of projects, with no project in its path, is a list: its
     handler leaves out what the user may not see.
     """
 

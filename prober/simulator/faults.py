@@ -374,7 +374,7 @@ FAULTS: Mapping[str, Fault] = MappingProxyType({fault.name: fault for fault in (
 
 
 def with_message(fault: Fault, message: str | None) -> Fault:
-    """Return a fault whose error in the envelope has another message; None keeps the usual one.
+    """Return a fault with another error message in the envelope; None keeps the usual one.
 
     Raises ValueError if the fault is not an error in the envelope.
     """

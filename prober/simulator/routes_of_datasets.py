@@ -156,7 +156,7 @@ def _annotations(call: Call) -> Content:
     page = dict(page_of([_annotated(call, c) for c in of_source], "results", call))
     after = page.pop("continuation", None)
     results = page["results"]
-    # The official client asks for pages until one is empty, and each has another `after`.
+    # The official client requests pages until one is empty, and each has another `after`.
     return {**page, "after": after or str(len(of_source))} if results else {**page, "after": None}
 
 

@@ -54,8 +54,8 @@ async def _slowest_page(directory: Path, rounds: int) -> float:
             best = float("inf")
             for _ in range(rounds + 1):  # at first, templates are compiled
                 began = time.monotonic()
-                async with client.get(path) as answer:
-                    await answer.read()
+                async with client.get(path) as response:
+                    await response.read()
                 best = min(best, time.monotonic() - began)
             slowest = max(slowest, best)
     return slowest
@@ -74,8 +74,8 @@ def _month_site(directory: Path) -> WebContext:
 
 
 def _packed_bytes(url: str) -> int:
-    with urlopen(Request(url, headers={"Accept-Encoding": "gzip"}), timeout=60) as answer:
-        body: bytes = answer.read()
+    with urlopen(Request(url, headers={"Accept-Encoding": "gzip"}), timeout=60) as response:
+        body: bytes = response.read()
     return len(body) if gzip.decompress(body) else 0
 
 

@@ -75,7 +75,7 @@ class Connection:
             return b""
 
     def send(self, data: bytes) -> tuple[int, int]:
-        """Send data; return the moments before and after the system call."""
+        """Send data; return the times before and after the system call."""
         if self.tls is not None:
             self.tls.write(data)
             data = self.outgoing.read()
@@ -91,7 +91,7 @@ class Connection:
         finally:
             flight = self.outgoing.read()
             if flight:
-                if not self.has_shaken_hands:  # what comes after it, nobody waits for
+                if not self.has_shaken_hands:  # no client waits for what follows
                     self.handshake += time.perf_counter_ns() - self.arrived
                 self.socket.send(flight)
 

@@ -146,8 +146,8 @@ class Target:
         context = None
         if self.ca_file is not None:
             context = ssl.create_default_context(cafile=str(self.ca_file))
-        with urlopen(f"{self.url}/truth", timeout=30, context=context) as answer:
-            rows: Sequence[tuple[str, float, float, float]] = json.load(answer)
+        with urlopen(f"{self.url}/truth", timeout=30, context=context) as response:
+            rows: Sequence[tuple[str, float, float, float]] = json.load(response)
         return rows
 
 

@@ -31,9 +31,9 @@ RULE_FILE, FAST_GROUP, SLOW_GROUP = "rules.yml", "fast0", "slow0"
 SLOW_OFFSET_SECONDS = 133
 QUERY_SECONDS = 6 * 86_400  # 11,000 points are the most that a query may have
 BLOCK = "168h"
-"""promtool asks for a block at a time, and each rule has blocks of its own: many small are slow."""
+"""promtool requests a block at a time, and each rule has blocks of its own: many small are slow."""
 LEFT_OUT = re.compile(r"ProberToken(Rotated|Shared)|Watchdog|ratio6h")
-"""What pages nobody, and what concerns probes that run more seldom than every three minutes."""
+"""Rules that page no one, and those of probes that run less often than every three minutes."""
 SECONDS = {"s": 1, "m": 60, "h": 3600}
 LEFT_OUT_MINUTES = tuple(world.LEFT_OUT.values())
 Rule = dict[str, Any]
@@ -180,7 +180,7 @@ def _labels(rule: Rule, labels: Mapping[str, str]) -> dict[str, str]:
 
 
 def is_not_evaluated(at: int) -> bool:
-    """Tell whether Prometheus itself is being restarted; it remembers since when alerts wait."""
+    """Return whether Prometheus itself is being restarted; it remembers since when alerts wait."""
     minute = (at - START) // 60
     return any(begins <= minute < begins + length for begins, length in LEFT_OUT_MINUTES)
 

@@ -1,4 +1,4 @@
-"""docs/reference/limits.md tells the truth: constants, defaults and tests are there, as it says."""
+"""docs/reference/limits.md is correct: its constants, defaults and tests exist."""
 
 import ast
 import re

@@ -1,7 +1,7 @@
 """A bare Debian: made once with debootstrap and kept, copied for each use, and entered.
 
 Needs root and util-linux. What is entered has this machine's network, its own processes and mounts,
-and whatever this machine is told of where packages come from. Only the standard library: it runs
+and this machine's configuration of package sources. Only the standard library: it runs
 before there is a virtual environment.
 """
 
@@ -29,7 +29,7 @@ _FILES = (
 )
 _VARIABLES = ("PIP_", "SSL_CERT_", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
 _PROXIES = ("http_proxy", "https_proxy", "no_proxy", "all_proxy")
-# Its mounts are nobody else's, and end with it; so do all its processes.
+# Its mounts are private, and end with it; so do all its processes.
 _APART = ("unshare", "--mount", "--pid", "--uts", "--ipc", "--fork", "--kill-child")
 _ENTER = """
 cd "$TREE"
@@ -47,7 +47,7 @@ umount -l /old
 rmdir /old
 unset TREE
 exec /bin/sh -c '"$@"; exit $?' sh "$@"
-"""  # a shell stays in front, as init: it takes up processes that nobody waits for
+"""  # a shell stays in front, as init: it reaps orphaned processes
 
 
 def plain(suite: str, packages: Sequence[str] = ()) -> Path:

@@ -60,7 +60,7 @@ def table(protocols: Sequence[Protocol]) -> str:
 
 
 def counts_in(log: str) -> str:
-    """Return how many tests passed and so on, as pytest told it last; empty if it did not."""
+    """Return how many tests passed and so on, from the last line of pytest; empty without one."""
     found = _COUNTS.findall(log)
     return found[-1] if found else ""
 
@@ -172,7 +172,7 @@ def check(suite: str) -> Protocol:
 
 
 def say(text: str) -> None:
-    """Tell whoever watches."""
+    """Print progress."""
     print(text, flush=True)  # noqa: T201 -- a program
 
 

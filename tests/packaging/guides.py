@@ -1,4 +1,4 @@
-"""The shell commands of a guide in docs/how-to, by the headings that they stand under."""
+"""The shell commands of a guide in docs/how-to, by their headings."""
 
 import re
 from dataclasses import dataclass

@@ -1,8 +1,8 @@
 """Build the image and run it without Docker: its very RUN steps, and a container of sorts.
 
 Needs root, util-linux, and debootstrap for a plain Debian; `make image-check` is the command.
-It shows that the steps work, and that the daemon runs on a read-only root file system, as nobody
-in particular, with neither a shell nor a privilege.
+It shows that the steps work, and that the daemon runs on a read-only root file system, as an
+unprivileged user without a shell.
 """
 
 import os
@@ -27,7 +27,7 @@ PIP_CONF = Path("/etc/pip.conf")
 PYTHON = "/opt/prober/bin/python"
 LIMIT_SECONDS = 600
 START_SECONDS = 60
-# What chroot itself needs; the daemon, being somebody else, has none of it.
+# What chroot itself needs; the daemon has none of these.
 _PRIVILEGES = "setpriv --no-new-privs --bounding-set=-all,+sys_chroot,+setuid,+setgid"
 CONFIGURATION = """\
 defaults: {interval: 1s, timeout: 900ms}

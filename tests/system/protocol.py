@@ -22,7 +22,7 @@ class Protocol:
 
     checks: list[Check] = field(default_factory=list)
     only: str = ""
-    """Checks whose names do not contain this are left out, but for those that others need."""
+    """Only checks with this in their names run, and those that they need."""
 
     def run(self, name: str, check: Callable[[], str | None], *, is_needed: bool = False) -> bool:
         """Run a check, note what came of it, and return whether it is green."""

@@ -30,7 +30,7 @@ _SECTION = r"(<!-- generated: {name} -->\n).*?(<!-- /generated -->)"
 
 
 def filled(text: str, sections: Mapping[str, Callable[[], str]]) -> str:
-    """Return a document with its sections of these names made anew."""
+    """Return a document with its sections of these names regenerated."""
     for name, make in sections.items():
         pattern = re.compile(_SECTION.format(name=re.escape(name)), re.DOTALL)
         if pattern.search(text):

@@ -47,7 +47,7 @@ class About:
 class Query:
     """One query and the name of its series, or of its column in a table.
 
-    `dash` is the line's pattern (pixels drawn, pixels not drawn), so that lines can be told apart
+    `dash` is the line's pattern (pixels drawn, pixels not drawn), so that lines differ even
     without colours.
     """
 

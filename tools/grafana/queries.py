@@ -109,7 +109,7 @@ def days_until(metric: str, scope: str, by: str) -> str:
 def quantile(ratio: float, histogram: str, scope: str) -> str:
     """Return the query of one percentile of a histogram, over all that the scope matches.
 
-    Prometheus can be told to store histograms in its native form
+    Prometheus can be configured to store histograms in its native form
     (`convert_classic_histograms_to_nhcb`): then there are no buckets, sums and counts by name.
     """
     rate = f"sum by (le) (rate({histogram}_bucket{{{scope}}}[{RATE}]))"

@@ -25,7 +25,7 @@ from tools.mutants.score import (
 ROOT = Path(__file__).parents[2]
 WORK = ROOT / "build" / "mutants"
 _NO_MUTANT = "none.*"
-"""Lets mutmut make all mutants and find out which tests reach them, and run none."""
+"""Makes mutmut create all mutants and find out which tests reach them, and run none."""
 
 
 def main() -> int:

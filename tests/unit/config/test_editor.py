@@ -106,10 +106,10 @@ def test_a_file_that_was_changed_meanwhile_is_not_replaced(tmp_path: Path) -> No
     file = tmp_path / "f.yaml"
     file.write_text("old")
     signature = file_signature(file)
-    file.write_text("of somebody else")
+    file.write_text("of another process")
     with pytest.raises(EditError, match="changed meanwhile"):
         replace_file(file, "new", signature)
-    assert file.read_text() == "of somebody else"
+    assert file.read_text() == "of another process"
     assert [path.name for path in tmp_path.iterdir()] == ["f.yaml"]
 
 

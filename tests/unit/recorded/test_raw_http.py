@@ -1,4 +1,4 @@
-"""Responses as `curl --include` or the wire has them: what is missing is nobody's fault."""
+"""Responses as `curl --include` or the wire has them: missing parts are not a failure."""
 
 import gzip
 import json
