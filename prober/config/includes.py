@@ -45,6 +45,10 @@ class ConfigDocument:
     problems: tuple[ConfigProblem, ...]
     _main: _File
     _included: Mapping[KeyPath, tuple[_File, KeyPath]] = field(default_factory=dict)
+    _order: Mapping[str, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._order = {str(path): number for number, path in enumerate(self.sources.files)}
 
     def position(self, path: KeyPath) -> tuple[Path, int | None, KeyPath]:
         """Return the file of a key path, the line, and the key path within that file."""
@@ -58,8 +62,7 @@ class ConfigDocument:
 
     def order(self, file: str) -> int:
         """Return the place of a file among all files."""
-        names = [str(path) for path in self.sources.files]
-        return names.index(file) if file in names else len(names)
+        return self._order.get(file, len(self._order))
 
 
 def empty_document(path: Path) -> ConfigDocument:
