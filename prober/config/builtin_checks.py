@@ -191,21 +191,26 @@ MAILBOX_SYNC = (
         item_words=("mailbox", "folder"),
     ),
 )
-_DISABLED_REASONS = ("user", "quota", "sync_error")
-INTEGRATIONS = (
-    *_at_least_one("integrations", "integrations", "integrations"),
-    Check(
-        "disabled-reason",
+
+
+def _disabled_reason(name: str, each: str, item: str, item_word: str) -> Check:
+    return Check(
+        name,
         CheckKind.TEXT,
         "disabled_reason || `null`",
-        each="integrations",
-        item="[owner, name]",
+        each=each,
+        item=item,
         one_of=("none",),
         is_optional=True,
         phrase="disabled, and the reason is",
-        item_words=("integration",),
-        known_texts=_DISABLED_REASONS,
-    ),
+        item_words=(item_word,),
+        known_texts=("user", "quota", "sync_error"),
+    )
+
+
+INTEGRATIONS = (
+    *_at_least_one("integrations", "integrations", "integrations"),
+    _disabled_reason("disabled-reason", "integrations", "[owner, name]", "integration"),
     Check(
         "enabled",
         CheckKind.BOOLEAN,
@@ -218,17 +223,11 @@ INTEGRATIONS = (
         item_words=("integration",),
     ),
     # The documents do not say whether `mailboxes` is a list or a mapping: both can be read.
-    Check(
+    _disabled_reason(
         "mailbox-disabled-reason",
-        CheckKind.TEXT,
-        "disabled_reason || `null`",
-        each="integrations[].configuration.[mailboxes[], mailboxes.*][][]",
-        item="mailbox_name || email || name",
-        one_of=("none",),
-        is_optional=True,
-        phrase="disabled, and the reason is",
-        item_words=("mailbox",),
-        known_texts=_DISABLED_REASONS,
+        "integrations[].configuration.[mailboxes[], mailboxes.*][][]",
+        "mailbox_name || email || name",
+        "mailbox",
     ),
 )
 QUOTAS = (

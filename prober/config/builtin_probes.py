@@ -335,6 +335,11 @@ DEFAULT_PROBES = ("current-user", "datasets", "sources", "projects", "not-found"
 """The probes of a tenant that names none."""
 
 
+PARAMETERS = (
+    "dataset", "source", "stream", "comment", "uid", "bucket", "attachment", "integration",
+    "model_version",
+)  # fmt: skip
+"""All parameters of built-in probes, except `project` and `json`."""
 PROJECT_PARAMETERS = frozenset({"dataset", "source", "integration"})
 """Parameters that are names within a project."""
 

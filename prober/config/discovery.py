@@ -10,35 +10,38 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeVar
 
 from prober.config.builtin_probes import DEFAULT_PROBES, check_project
+from prober.config.strict_model import MAX_SLUG_CHARACTERS, as_slug
 from prober.permissions import NEEDS, Grants, Need
 
 _T = TypeVar("_T")
 MAX_NAMES = 10_000
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,256}")
 _ID = re.compile(r"[0-9a-f]{16}")
-_NOT_IN_A_SLUG = re.compile(r"[^a-z0-9_-]+")
-_MAX_SLUG = 63
 _SHOWN_MODELS = 5
 _SHOWN_MAILBOXES = 20
 _EMAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]{1,255}")
 
 
 @dataclass(frozen=True, slots=True)
-class Dataset:
-    """A dataset with the names of its streams and the versions of its models, newest first.
-
-    Both are None if they are not known.
-    """
-
+class _InProject:
     project: str
     name: str
-    streams: tuple[str, ...] | None = None
-    models: tuple[int, ...] | None = None
 
     @property
     def path(self) -> str:
         """`project/name`."""
         return f"{self.project}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset(_InProject):
+    """A dataset with the names of its streams and the versions of its models, newest first.
+
+    Both are None if they are not known.
+    """
+
+    streams: tuple[str, ...] | None = None
+    models: tuple[int, ...] | None = None
 
     @property
     def text(self) -> str:
@@ -49,16 +52,8 @@ class Dataset:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class Source(_InProject):
     """A source."""
-
-    project: str
-    name: str
-
-    @property
-    def path(self) -> str:
-        """`project/name`."""
-        return f"{self.project}/{self.name}"
 
     @property
     def text(self) -> str:
@@ -67,25 +62,21 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Bucket:
+class Bucket(_InProject):
     """A bucket, to which mailboxes are synchronised."""
 
-    project: str
-    name: str
     id: str
 
     @property
     def text(self) -> str:
         """The bucket in one line."""
-        return f"{self.project}/{self.name} (id {self.id})"
+        return f"{self.path} (id {self.id})"
 
 
 @dataclass(frozen=True, slots=True)
-class Integration:
+class Integration(_InProject):
     """An integration and the addresses of its mailboxes; `?` for one of an unknown form."""
 
-    project: str
-    name: str
     mailboxes: tuple[str, ...]
 
     @property
@@ -93,9 +84,7 @@ class Integration:
         """The integration in one line."""
         shown = ", ".join(self.mailboxes[:_SHOWN_MAILBOXES]) or "none"
         more = len(self.mailboxes) - _SHOWN_MAILBOXES
-        return (
-            f"{self.project}/{self.name} (mailboxes: {shown}{f', {more} more' if more > 0 else ''})"
-        )
+        return f"{self.path} (mailboxes: {shown}{f', {more} more' if more > 0 else ''})"
 
 
 Item = Dataset | Source | Bucket | Integration
@@ -235,7 +224,7 @@ def candidates(inventory: Inventory) -> tuple[Candidate, ...]:
     found = []
     for keys in written:
         use = keys["use"]
-        name = use if uses.count(use) == 1 else _slug(f"{use}-{_subject(keys)}")
+        name = use if uses.count(use) == 1 else as_slug(f"{use}-{_subject(keys)}")
         name = unique(name, taken)
         taken.add(name)
         candidate = Candidate(tuple(keys.items()), NEEDS.get(use))
@@ -276,8 +265,7 @@ def _with_parameters(inventory: Inventory) -> Iterator[dict[str, str]]:
             yield {"use": "stream-results", "dataset": dataset.path, "stream": stream}
             yield {"use": "stream-fetch", "dataset": dataset.path, "stream": stream}
     for integration in inventory.integrations or ():
-        path = f"{integration.project}/{integration.name}"
-        yield {"use": "integration-errors", "integration": path}
+        yield {"use": "integration-errors", "integration": integration.path}
     for bucket in inventory.buckets or ():
         keys = {"use": "mailbox-sync", "bucket": bucket.id}
         yield keys | ({"project": bucket.project} if bucket.project else {})
@@ -295,14 +283,10 @@ def unique(name: str, taken: Collection[str]) -> str:
     """Return a name that is not taken: with a number, if need be."""
     if name not in taken:
         return name
-    number = 2
-    while f"{name[: _MAX_SLUG - 6]}-{number}" in taken:
+    begin, number = name[: MAX_SLUG_CHARACTERS - 6], 2
+    while f"{begin}-{number}" in taken:
         number += 1
-    return f"{name[: _MAX_SLUG - 6]}-{number}"
-
-
-def _slug(text: str) -> str:
-    return _NOT_IN_A_SLUG.sub("-", text.casefold()).strip("-_")[:_MAX_SLUG]
+    return f"{begin}-{number}"
 
 
 def _owned(document: object, key: str) -> Iterator[tuple[str, str, Mapping[str, object]]]:

@@ -1,28 +1,14 @@
 """Probe sets: lists of probes by name, that tenants use in place of single probes. Pure."""
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from prober.config.builtin_probes import CATALOGUE
+from prober.config.builtin_probes import CATALOGUE, PARAMETERS
 from prober.config.schema import ProbeRef
+from prober.config.strict_model import MAX_SLUG_CHARACTERS, as_slug
 from prober.config.yaml import KeyPath, Note
 
-_MAX_NAME = 63
-_NOT_IN_A_NAME = re.compile(r"[^a-z0-9_-]+")
-_PARAMETERS = frozenset(
-    {
-        "dataset",
-        "source",
-        "integration",
-        "stream",
-        "comment",
-        "uid",
-        "bucket",
-        "model_version",
-    }
-    | {"attachment", "json_body"}
-)
+_PARAMETERS = frozenset({*PARAMETERS, "json_body"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +63,9 @@ def _with_defaults(probe: ProbeRef, use: ProbeRef) -> ProbeRef:
         for name in use.model_fields_set - probe.model_fields_set - {"use", "name"}
         if name not in _PARAMETERS or name in takes
     }
-    prefix = use.name or (None if use.project is None else _slug(use.project))
+    prefix = use.name or (None if use.project is None else as_slug(use.project) or "project")
     if prefix is not None:
-        said["name"] = f"{prefix}-{probe.name or probe.use}"[:_MAX_NAME]
+        said["name"] = f"{prefix}-{probe.name or probe.use}"[:MAX_SLUG_CHARACTERS]
     if not said:
         return probe
     # Not model_copy: an option that the set's use gives must count as set, see OptionLayers.
@@ -89,8 +75,3 @@ def _with_defaults(probe: ProbeRef, use: ProbeRef) -> ProbeRef:
 
 def _field(parameter: str) -> str:
     return "json_body" if parameter == "json" else parameter
-
-
-def _slug(project: str) -> str:
-    """Return a project's name in the form of a probe's name."""
-    return _NOT_IN_A_NAME.sub("-", project.casefold()).strip("-_") or "project"

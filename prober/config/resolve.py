@@ -19,6 +19,7 @@ from prober.config import consents
 from prober.config.builtin_probes import (
     CATALOGUE,
     DEFAULT_PROBES,
+    PARAMETERS,
     PROJECT_PARAMETERS,
     BuiltinProbe,
     check_project,
@@ -77,10 +78,6 @@ from prober.web.auth import AccessPolicy
 Problems = list[Note]
 _T = TypeVar("_T")
 
-_PARAMETERS = (
-    "dataset", "source", "stream", "comment", "uid", "bucket", "attachment", "integration",
-    "model_version",
-)  # fmt: skip
 _MIN_INTERVAL_SECONDS = 1.0
 
 
@@ -162,6 +159,7 @@ def resolve_probe(
 ) -> tuple[Probe | None, Problems]:
     """Return the probe that `use` means for a tenant; None if there are problems."""
     custom, builtin = catalog.custom.get(use.use), CATALOGUE.get(use.use)
+    canary = None
     if custom is not None:
         layers = OptionLayers.of(entry, catalog.defaults, use, custom)
         problems = _unexpected_parameters(use, ())
@@ -185,7 +183,7 @@ def resolve_probe(
             writes="writes data" if builtin.is_write else None,
         )
         request = _builtin_request(use, builtin, path)
-        base = builtin.checks
+        base, canary = builtin.checks, builtin.canary
     elif use.use in catalog.broken:
         return None, []
     else:
@@ -193,16 +191,14 @@ def resolve_probe(
         return None, [(("use",), _unknown(use.use, known))]
     checks, check_problems = _checks(use, base)
     problems += check_problems + _project_problems(use)
-    if builtin is not None and builtin.canary is not None and custom is None and not problems:
+    if canary is not None and not problems:
         problems += canary_problems(checks, float(layers.value("interval")))
     probe, problems = _build_probe(replace(request, checks=checks), layers, problems)
     if probe is None:
         return None, problems
     # What a custom probe needs is not known, whatever its name.
     probe = _in_project(probe, use, entry, "" if custom is not None else use.use)
-    if builtin is not None and builtin.canary is not None and custom is None:
-        probe = with_canary(probe, builtin.canary, use)
-    return probe, []
+    return probe if canary is None else with_canary(probe, canary, use), []
 
 
 def _in_project(probe: Probe, use: ProbeRef, entry: TenantEntry, builtin: str) -> Probe:
@@ -369,7 +365,7 @@ def _builtin_path(builtin: BuiltinProbe, use: ProbeRef) -> tuple[str, Problems]:
 
 def _unexpected_parameters(use: ProbeRef, wanted: Sequence[str]) -> Problems:
     allowed = {*wanted, *(["project"] if PROJECT_PARAMETERS & set(wanted) else [])}
-    given = [name for name in _PARAMETERS if getattr(use, name) is not None]  # not the project
+    given = [name for name in PARAMETERS if getattr(use, name) is not None]  # not the project
     if use.json_body is not None:
         given.append("json")
     takes = f"takes {', '.join(sorted(allowed))}" if allowed else "takes no parameter"

@@ -1,12 +1,20 @@
 """The base of all models of settings files. Pure."""
 
+import re
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 SLUG_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,62}$"
+MAX_SLUG_CHARACTERS = 63
 Slug = Annotated[str, StringConstraints(pattern=SLUG_PATTERN)]
 """A name in metrics, pages and paths."""
+_NOT_IN_A_SLUG = re.compile(r"[^a-z0-9_-]+")
+
+
+def as_slug(text: str) -> str:
+    """Return a text in the form of a slug; empty if it has no letter and no digit."""
+    return _NOT_IN_A_SLUG.sub("-", text.casefold()).strip("-_")[:MAX_SLUG_CHARACTERS]
 
 
 class StrictModel(BaseModel):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
 from prober.config.addresses import BASE_URL, is_loopback, is_url
+from prober.config.strict_model import as_slug
 
 CLOUD_HOST = "cloud.uipath.com"
 _SERVICE = "reinfer_"
@@ -16,7 +17,6 @@ _UIPATH = ".uipath.com"
 _REINFER = ".reinfer.io"
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 _DOMAIN = re.compile(r"[a-z0-9-]{1,63}")
-_SLUG = re.compile(r"[^a-z0-9_-]+")
 _EXAMPLE = f"https://{CLOUD_HOST}/ORGANISATION/TENANT/{_SERVICE}"
 _NOT_ORGANISATIONS = ("portal_", "identity_", "api")
 
@@ -152,4 +152,4 @@ def _host(parts: SplitResult, host: str) -> str:
 
 def _name(text: str) -> str:
     """Return a text in the form of a tenant's name."""
-    return _SLUG.sub("-", text.casefold()).strip("-_")[:63] or "tenant"
+    return as_slug(text) or "tenant"
