@@ -222,6 +222,14 @@ def _bytes(content: bytes | None) -> Response:
 # Buckets
 
 
+def _stored_emails(call: Call) -> dict[str, Json]:
+    return call.resources.emails.get(full_name(call.bucket), {})
+
+
+def _sync_keys(call: Call) -> list[str]:
+    return call.resources.sync_states.get(call.bucket["id"], [])
+
+
 def _buckets(call: Call) -> Content:
     return {"buckets": call.visible(call.resources.buckets, "buckets-read")}
 
@@ -254,23 +262,23 @@ def _delete_bucket(call: Call) -> Content:
 
 
 def _bucket_statistics(call: Call) -> Content:
-    stored = call.resources.emails.get(full_name(call.bucket), {})
+    stored = _stored_emails(call)
     return {"statistics": {"count": {"kind": "exact", "value": len(stored)}}}
 
 
 def _sync_states(call: Call) -> Content:
-    keys = call.resources.sync_states.get(call.bucket["id"], [])
+    keys = _sync_keys(call)
     return {"keyed_sync_states": [fixtures.sync_state(call.now) for _ in keys]}
 
 
 def _sync_state(call: Call) -> Content:
-    if call.text("rest") not in call.resources.sync_states.get(call.bucket["id"], []):
+    if call.text("rest") not in _sync_keys(call):
         raise ApiError(404)
     return {"keyed_sync_state": fixtures.sync_state(call.now)}
 
 
 def _sync_state_ids(call: Call) -> Content:
-    keys = call.resources.sync_states.get(call.bucket["id"], [])
+    keys = _sync_keys(call)
     return {"keyed_sync_state_ids": keys if call.sent("mailbox_name") == fixtures.MAILBOX else []}
 
 
@@ -282,19 +290,19 @@ def _delete_sync_state(call: Call) -> Content:
 
 def _emails(call: Call) -> Content:
     """Return a page of e-mails, as `POST .../emails` does."""
-    stored = call.resources.emails.get(full_name(call.bucket), {})
+    stored = _stored_emails(call)
     return page_of(list(stored.values()), "emails", call)
 
 
 def _query_emails(call: Call) -> Content:
     mailbox = call.body.get("mailbox_name")
-    stored = call.resources.emails.get(full_name(call.bucket), {}).values()
+    stored = _stored_emails(call).values()
     page = page_of([e for e in stored if mailbox in {None, e["mailbox"]}], "emails", call)
     return {**page, "more_results": "continuation" in page}
 
 
 def _email(call: Call) -> Content:
-    stored = call.resources.emails.get(full_name(call.bucket), {})
+    stored = _stored_emails(call)
     return {"emails": [stored[each] for each in call.query.get("id", []) if each in stored]}
 
 
@@ -310,7 +318,7 @@ def _put_emails(call: Call) -> Content:
 
 
 def _delete_emails(call: Call) -> Content:
-    stored = call.resources.emails.get(full_name(call.bucket), {})
+    stored = _stored_emails(call)
     for email_id in _ids(call):
         stored.pop(email_id, None)
     return {}
