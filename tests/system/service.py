@@ -23,6 +23,7 @@ BUILD_SECONDS = 600
 CONSOLE = ROOT / "build" / "system" / "console.log"
 MOST_EXPOSURE = 1.2
 BUSY_PORT_SECONDS = 120
+STATE = "/var/lib/private/prober"
 URL = "http://127.0.0.1:9824"
 CONTROL = "http://127.0.0.1:8081"
 TENANT = "acme-prod"
@@ -239,9 +240,7 @@ class Service:
         with self.drop_in("[Service]\nWatchdogSec=6s\nRestartSec=1s\n"):
             before = self.property("MainPID")
             machine.run("systemctl kill --signal=STOP prober")
-            seconds = machine.wait_until(
-                "another process", lambda: self.property("MainPID") not in {"0", before}
-            )
+            seconds = self.until_restarted(before)
             self.healthy()
             journal = machine.run("journalctl --unit=prober --output=cat --no-pager --lines=200")
             assert "Watchdog timeout" in journal
@@ -264,40 +263,27 @@ class Service:
             assert shown.endswith("\n1\n"), shown
         with self.drop_in(f"[Service]\n{command}WatchdogSec=20s\nRestartSec=1s\n"):
             before = self.property("MainPID")
-            machine.wait_until(
-                "another process", lambda: self.property("MainPID") not in {"0", before}
-            )
+            self.until_restarted(before)
         return f"503 after {seconds:.0f} s"
 
     def full_state(self) -> str:
         machine = self._machine
-        state = "/var/lib/private/prober"
-        machine.run(f"systemctl stop prober; mount -t tmpfs -o size=64k tmpfs {state}")
-        try:
-            machine.run(f"head --bytes=1M /dev/zero >{state}/filler 2>/dev/null || true")
+        with self.mounted_state("64k"):
+            machine.run(f"head --bytes=1M /dev/zero >{STATE}/filler 2>/dev/null || true")
             self.start()
             assert self.metric("prober_state_writable") == 0
-            machine.run(f"mount -o remount,size=16m {state}; rm {state}/filler")
+            machine.run(f"mount -o remount,size=16m {STATE}; rm {STATE}/filler")
             seconds = machine.wait_until(
                 "it is written", lambda: self.metric("prober_state_writable") == 1
             )
-            machine.wait_for("tokens are saved", f"test -s {state}/tokens.sqlite3")
-        finally:
-            machine.run(f"systemctl stop prober; umount {state}")
-        self.start()
+            machine.wait_for("tokens are saved", f"test -s {STATE}/tokens.sqlite3")
         return f"written {seconds:.1f} s after there was room"
 
     def read_only_state(self) -> None:
-        machine = self._machine
-        state = "/var/lib/private/prober"
-        machine.run(f"systemctl stop prober; mount -t tmpfs -o size=1m tmpfs {state}")
-        try:
-            with self.drop_in("[Service]\nReadOnlyPaths=/var/lib/private/prober\n"):
-                assert self.metric("prober_state_writable") == 0
-                self.until_valid()
-        finally:
-            machine.run(f"systemctl stop prober; umount {state}")
-            self.start()
+        drop_in = f"[Service]\nReadOnlyPaths={STATE}\n"
+        with self.mounted_state("1m"), self.drop_in(drop_in):
+            assert self.metric("prober_state_writable") == 0
+            self.until_valid()
 
     def port_taken(self) -> str:
         machine = self._machine
@@ -415,6 +401,22 @@ class Service:
         return self._machine.wait_until(
             "its token is valid", lambda: self.metric("prober_token_state", state="valid") == 1
         )
+
+    def until_restarted(self, before: str) -> float:
+        """Wait for another process than `before`; return how long it took, in seconds."""
+        return self._machine.wait_until(
+            "another process", lambda: self.property("MainPID") not in {"0", before}
+        )
+
+    @contextmanager
+    def mounted_state(self, size: str) -> Iterator[None]:
+        """Stop the service, and mount a file system of this size as its state for a while."""
+        self._machine.run(f"systemctl stop prober; mount -t tmpfs -o size={size} tmpfs {STATE}")
+        try:
+            yield
+        finally:
+            self._machine.run(f"systemctl stop prober; umount {STATE}")
+            self.start()
 
     @contextmanager
     def drop_in(self, text: str) -> Iterator[None]:
