@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
+from prober.config.file_checks import secret_source
 from prober.config.sharding import assign_shards
-from prober.models import Tenant, TokenSource, TokenSourceKind
+from prober.models import Tenant, TokenSourceKind
 
 Resource = dict[str, Any]
 SHARD_LABEL = "prober/shard"
@@ -89,7 +90,7 @@ def token_keys(tenants: Sequence[Tenant], directory: str) -> list[str]:
     """Return the keys of the secret that tenants need; raises ForeignTokenError."""
     keys = set()
     for tenant in tenants:
-        source = _stored(tenant.token)
+        _, source = secret_source(tenant)
         path = PurePosixPath(source.location)
         if source.kind is not TokenSourceKind.FILE or str(path.parent) != directory:
             raise ForeignTokenError(
@@ -98,10 +99,6 @@ def token_keys(tenants: Sequence[Tenant], directory: str) -> list[str]:
             )
         keys.add(path.name)
     return sorted(keys)
-
-
-def _stored(source: TokenSource) -> TokenSource:
-    return source if source.client is None else source.client.secret
 
 
 def secret_keys(objects: Sequence[Mapping[str, Any]]) -> Mapping[str, list[str]]:

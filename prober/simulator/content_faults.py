@@ -108,22 +108,24 @@ def _aged(result: Json, now: float) -> Json:
     return {**result, "comment": {**result["comment"], "created_at": at, "timestamp": at}}
 
 
+def _with_unmoved_ids(item: Json) -> Json:
+    ids: Json = {key: _UNMOVED for key in ("sequence_id", "continuation") if key in item}
+    return {**item, **ids}
+
+
 def _unmoved(content: Json, _: float) -> Json:
     """Give every result the same sequence ID at all times."""
     if not content.get("results"):
         return content
     first = content["results"][0]
-    changed: Json = {key: _UNMOVED for key in ("sequence_id", "continuation") if key in first}
-    outer: Json = {key: _UNMOVED for key in ("sequence_id", "continuation") if key in content}
-    return {**_first_result(content, {**first, **changed}), **outer}
+    return _with_unmoved_ids(_first_result(content, _with_unmoved_ids(first)))
 
 
 def _silent(content: Json, _: float) -> Json:
     """No result waits, and none arrives."""
     if "results" not in content:
         return content
-    outer: Json = {key: _UNMOVED for key in ("sequence_id", "continuation") if key in content}
-    return {**content, **outer, "results": []}
+    return {**_with_unmoved_ids(content), "results": []}
 
 
 def _without_user(content: Json, _: float) -> Json:
