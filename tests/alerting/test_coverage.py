@@ -26,7 +26,9 @@ def cells(request: pytest.FixtureRequest) -> dict[Cell, list[Sent]]:
     return measured(request.param)
 
 
-def test_no_cell_is_silent_or_told_twice_without_a_reason(cells: dict[Cell, list[Sent]]) -> None:
+def test_no_cell_is_silent_or_notified_twice_without_a_reason(
+    cells: dict[Cell, list[Sent]],
+) -> None:
     assert unexplained(cells) == []
 
 

@@ -75,7 +75,7 @@ NOT_CONSUMED = "ProberStreamNotConsumed"
     ],
     ids=["waits", "nothing-waits", "moved-long-ago", "moved-lately", "was-read-lately"],
 )
-def test_a_stream_that_nobody_reads_is_noticed(
+def test_a_stream_without_a_reader_is_noticed(
     tmp_path: Path, unread: str, position: str, expected: bool
 ) -> None:
     series = {UNREAD: unread, POSITION: position}

@@ -74,7 +74,7 @@ def test_kubernetes_takes_what_is_printed(version: str) -> None:
             assert container["image"] == "registry.example/prober:1"
 
 
-def test_a_changed_configuration_starts_the_pods_anew(tmp_path: Path) -> None:
+def test_a_changed_configuration_restarts_the_pods(tmp_path: Path) -> None:
     def name(stateful_set: Resource) -> str:
         (volume,) = (
             each
@@ -144,7 +144,7 @@ def test_with_tls_everybody_speaks_tls() -> None:
     assert (endpoint["scheme"], endpoint["tlsConfig"]["serverName"]) == ("https", "prober")
 
 
-def test_names_are_asked_where_the_cluster_answers() -> None:
+def test_dns_is_allowed_where_the_cluster_serves_it() -> None:
     local = one(with_parts("dns-node-local"), "NetworkPolicy")["spec"]["egress"][0]
     assert {"ipBlock": {"cidr": "169.254.20.10/32"}} in local["to"]
     assert {each["port"] for each in local["ports"]} == {53}

@@ -30,7 +30,7 @@ def test_every_stage_stands_on_the_one_base(parsed: list[Stage]) -> None:
     assert ":latest" not in DOCKERFILE.read_text()
 
 
-def test_it_runs_as_nobody_in_particular(parsed: list[Stage], final: Stage) -> None:
+def test_it_runs_as_an_unprivileged_user(parsed: list[Stage], final: Stage) -> None:
     owner = final.only("USER").rest
     assert re.fullmatch(r"[1-9]\d{3,}:[1-9]\d{3,}", owner)  # numbers: Kubernetes' runAsNonRoot
     assert [copy.flags for copy in final.all("COPY")] == [("--from=build",)]

@@ -263,7 +263,7 @@ def test_a_canary_without_a_stream_has_two_stages() -> None:
         ),
     ],
 )
-def test_a_canary_that_cannot_be_is_told(
+def test_an_impossible_canary_is_reported(
     changes: dict[str, Any], problem: tuple[tuple[str, ...], str]
 ) -> None:
     use = {key: value for key, value in {**CANARY_USE, **changes}.items() if value is not None}

@@ -152,7 +152,7 @@ def test_text_that_no_file_and_no_library_takes_is_told_by_its_key(text: str, ke
         ("a: 1\nb: \x07", "f.yaml:2: not YAML: contains a control character"),
     ],
 )
-def test_what_is_not_yaml_is_told_with_its_line(text: str, reported: str) -> None:
+def test_what_is_not_yaml_is_reported_with_its_line(text: str, reported: str) -> None:
     assert [str(each) for each in read_yaml(text, "f.yaml")[1]] == [reported]
 
 

@@ -1,4 +1,4 @@
-"""Responses as `curl --include` or the wire has them: missing parts are not a failure."""
+"""Responses as `curl --include` or the wire has them: missing parts do not blame the platform."""
 
 import gzip
 import json
@@ -142,7 +142,7 @@ def test_html_that_is_named_chunked_but_is_not_is_left_as_it_is() -> None:
         (30, b"<html>nothing like it</html>\n", Reason.MALFORMED_ENVELOPE),
     ],
 )
-def test_a_length_that_does_not_match_is_noted_and_blames_nobody(
+def test_a_wrong_length_is_noted_and_does_not_blame_the_platform(
     length: int, body: bytes, reason: Reason
 ) -> None:
     recorded = only(TIMED + b"Content-Length: %d\r\n\r\n" % length + body)
