@@ -153,7 +153,7 @@ $(VENV)/.runtime: requirements/runtime.txt requirements/build.txt pyproject.toml
 	$(BIN)/pip check --disable-pip-version-check
 	@touch $@
 
-# What builds a wheel, and no more: 10 MB in place of the 800 of development.
+# What builds a wheel, and no more: 10 MB instead of the 800 of development.
 $(VENV)/.build: requirements/build.txt | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/build.txt
 	@touch $@

@@ -62,7 +62,7 @@ class BuiltinProbe:
     is_write: bool = False
     canary: CanaryTarget | None = None
     interval_seconds: float | None = None
-    """The interval unless the probe's use sets another, in place of that of `defaults`."""
+    """The interval unless the probe's use sets another, instead of that of `defaults`."""
 
     @property
     def optional_parameters(self) -> tuple[str, ...]:

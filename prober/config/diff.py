@@ -55,7 +55,7 @@ def _changed_restart_only_keys(before: Config, after: Config) -> tuple[str, ...]
         f"web.{key}": getattr(before.web, key) != getattr(after.web, key)
         for key in WebSettings.model_fields
     } | {
-        # The resolved path, as the command line may set it in place of the file.
+        # The resolved path, as the command line may set it instead of the file.
         "web.config_file": before.web_config_file != after.web_config_file,
         "metrics.otlp": before.metrics.otlp != after.metrics.otlp,
         "metrics.histograms": before.metrics.histograms != after.metrics.histograms,

@@ -74,7 +74,7 @@ def empty_document(path: Path) -> ConfigDocument:
 def read_config(path: Path, texts: Mapping[Path, str] = MappingProxyType({})) -> ConfigDocument:
     """Return the file `path` with the files that it includes.
 
-    `texts` are used in place of the content of files, by their resolved paths. Raises
+    `texts` are used instead of the content of files, by their resolved paths. Raises
     SettingsError if one of them cannot be read, or is not YAML.
     """
     reader = _Reader(texts)

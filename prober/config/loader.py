@@ -71,7 +71,7 @@ def load(
 ) -> Config:
     """Return the configuration in `path` with PROBER_* variables over it.
 
-    `web_config_file` replaces `web.config_file`. `texts` are used in place of the content of files,
+    `web_config_file` replaces `web.config_file`. `texts` are used instead of the content of files,
     by their resolved paths. Raises SettingsError with all problems.
     """
     return _Validator(read_config(path, texts), path).config(web_config_file)

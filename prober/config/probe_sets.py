@@ -1,4 +1,4 @@
-"""Probe sets: lists of probes by name, that tenants use in place of single probes. Pure."""
+"""Probe sets: lists of probes by name, that tenants use instead of single probes. Pure."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class LocatedProbe:
 def expand(
     written: Sequence[ProbeRef], at: KeyPath, sets: Mapping[str, Sequence[ProbeRef]]
 ) -> list[LocatedProbe]:
-    """Return the probes of a list, with those of a set in place of its name.
+    """Return the probes of a list, with those of a set instead of its name.
 
     `at` is the key path of the list. What the use of a set says (an interval, a project, a consent)
     applies to those of its probes that do not say it themselves. A parameter applies to those that

@@ -532,7 +532,7 @@ class ProjectEntry(ExtensibleModel):
     """One project of a tenant."""
 
     environment: Slug
-    """The environment of the probes in this project, in place of the tenant's."""
+    """The environment of the probes in this project, instead of the tenant's."""
 
 
 _RESERVED_LABELS = frozenset({"tenant", "environment", "base_url", "probe", "job", "instance"})
@@ -644,4 +644,4 @@ class ConfigFile(ExtensibleModel):
     probes: dict[Slug, CustomProbe] = Field(default_factory=dict)
     """Custom probes, in addition to the built-in ones."""
     probe_sets: dict[Slug, list[NamedProbe]] = Field(default_factory=dict)
-    """Lists of probes by name, to use in place of a probe: `probes: [NAME]`."""
+    """Lists of probes by name, to use instead of a probe: `probes: [NAME]`."""

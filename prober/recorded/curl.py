@@ -173,7 +173,7 @@ def read_curl_output(text: bytes) -> CurlOutput:
 
 
 def _between(text: bytes, removed: "re.Match[bytes]") -> bytes:
-    """Return what to put in place of text that is removed: the end of a line that had begun."""
+    """Return what to put instead of text that is removed: the end of a line that had begun."""
     begins_line = removed.start() == 0 or text[removed.start() - 1] == ord("\n")
     return b"" if begins_line else b"\n"
 

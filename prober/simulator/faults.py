@@ -362,7 +362,7 @@ _ALL = (
     ),
     Fault("handshake_closed", FaultLayer.HANDSHAKE, "tls_handshake", "closed during the handshake"),
     Fault("handshake_hang", FaultLayer.HANDSHAKE, "tls_handshake", "a handshake that hangs"),
-    Fault("not_tls", FaultLayer.HANDSHAKE, "tls_handshake", "plain text in place of TLS"),
+    Fault("not_tls", FaultLayer.HANDSHAKE, "tls_handshake", "plain text instead of TLS"),
     Fault("refused", FaultLayer.LISTENER, "connection_refused", "connections are refused"),
     Fault("black_hole", FaultLayer.LISTENER, "connect_timeout", "connections are never accepted"),
 )

@@ -93,7 +93,7 @@ def _runbook_link(rule: Mapping[str, Mapping[str, str]]) -> str:
 
 
 def _plain(summary: str) -> str:
-    """Return a summary with `<label>` in place of Prometheus' template expressions."""
+    """Return a summary with `<label>` instead of Prometheus' template expressions."""
     text = re.sub(r"\{\{ if eq \$labels\.(\w+) .*?\{\{ end \}\}", r"<\1>", summary)
     text = re.sub(r"\{\{ with \$labels\.(\w+) \}\}(.*?)\{\{ \. \}\}\{\{ end \}\}", r"\2<\1>", text)
     text = re.sub(r"\{\{ ?\$labels\.(\w+) ?\}\}", r"<\1>", text)
