@@ -1,7 +1,7 @@
 """Every culprit at every scope, failing in every way: what is notified, how soon, how often.
 
 `python -m tests.alerting.coverage` (`make coverage`) writes docs/reference/alerts-coverage.md; a
-test holds it to what the rules do.
+test compares it with the rules.
 """
 
 import itertools
@@ -49,10 +49,10 @@ SCOPES: Mapping[str, tuple[tuple[str, ...], Failing | None]] = {
 }
 """The locations that probe, and the tenants and probes that fail; None: all of them."""
 PATTERNS = {
-    "hard down": "Every run fails from one moment on.",
+    "hard down": "Every run fails from a certain time on.",
     "flapping": "Every other run fails.",
     "never succeeded": "Every run fails since the prober started.",
-    "answered but empty": "Answers come, and an expectation of their content fails.",
+    "empty response": "Responses arrive, and an expectation of their content fails.",
     "never ran": "The probe is on the schedule and does not run, from the start.",
     "slow drift": "Latency is three times that of the days before; nothing fails.",
 }
@@ -93,9 +93,11 @@ class Sent:
 ONE_ROUTE = "A 401 on one route leaves the token alone: see the row `credential`."
 BY_TURNS = "A token is not accepted by turns; a route that is refused by turns is `credential`."
 FROM_THE_START = "Never accepted since the start: the same as a token that dies."
-NO_ANSWER = "Only an answer can be empty; an expectation names `platform`, `request` or `tenant`."
+NO_RESPONSE = (
+    "Only a response can be empty; an expectation names `platform`, `request` or `tenant`."
+)
 ONLY_PROBER = "What did not run was not asked: only the prober can be responsible."
-ONLY_LATENCY = "Only an answer has a latency, and it is the platform's or the network path's."
+ONLY_LATENCY = "Only a response has a latency, and it is the platform's or the network path's."
 
 
 def reason(cell: Cell) -> str | None:
@@ -104,7 +106,7 @@ def reason(cell: Cell) -> str | None:
         return ONE_ROUTE if cell.scope in {"one probe", "some probes"} else None
     by_pattern = {
         "flapping": (BY_TURNS, {*CULPRITS} - {TOKEN}),
-        "answered but empty": (NO_ANSWER, {"platform", "request", "tenant"}),
+        "empty response": (NO_RESPONSE, {"platform", "request", "tenant"}),
         "never ran": (ONLY_PROBER, {"prober"}),
         "slow drift": (ONLY_LATENCY, {"platform", "network"}),
     }
@@ -117,7 +119,7 @@ ROWS = tuple(itertools.product(PATTERNS, CULPRITS))
 DRIFT = "slow drift"
 
 MORE_THAN_ONE = {
-    (TOKEN, "several tenants"): "One for each token: two dead tokens may have two owners.",
+    (TOKEN, "several tenants"): "One for each token: two rejected tokens may have two owners.",
 }
 """Why a cell sends more than one notification, by culprit and scope."""
 
@@ -325,7 +327,7 @@ def sent_words(sent: list[Sent]) -> str:
 
 _INTRODUCTION = """# What alerts, and how soon
 
-*Made by `make coverage` from the shipped rules on promtool; a test holds it to them.*
+*Made by `make coverage` from the shipped rules on promtool; a test compares it with them.*
 
 Five tenants, one of them with three probes, each once a minute, settings by default, at one
 location unless the scope says two. A cell has the alert that is notified, its severity, and the
