@@ -604,8 +604,8 @@ def _token(token: Token, directory: Path) -> TokenSource:
 
 def _epoch_seconds(written: datetime | date) -> float:
     """Return a point in time; without a zone it is UTC, and a date means its start."""
-    moment = written if isinstance(written, datetime) else datetime.combine(written, time())
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    at = written if isinstance(written, datetime) else datetime.combine(written, time())
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
 
 
 def _oauth(oauth: OAuth, directory: Path) -> TokenSource:

@@ -41,7 +41,7 @@ class ExtensibleModel(StrictModel):
 
 
 def default(text: str) -> Any:  # noqa: ANN401 -- the field's own type says what it is
-    """Return a field whose default is parsed as if `text` were in the file.
+    """Return a field with a default that is parsed as if `text` were in the file.
 
     The JSON Schema then shows the default in the form in which a user writes it.
     """

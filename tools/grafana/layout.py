@@ -34,7 +34,7 @@ TENANT_OF_SERIES = _tenant_link("__field.labels.tenant")
 class Choice:
     """A variable that is filled with a label's values; the metric's matchers may use others.
 
-    `every` is what `All` matches: None stands for the values themselves, as it must where another
+    `every` is what `All` matches: None means the values themselves, as it must where another
     choice narrows them; `.*` for a label that may be missing.
     """
 

@@ -247,10 +247,10 @@ def _lost() -> AnyPanel:
 def _configurations() -> AnyPanel:
     version = f"max by (job, instance, version) ({_of('prober_build_info')})"
     settings = f"max by (job, instance, hash) ({_of('prober_config_info')})"
-    moment = _of("prober_config_last_reload_success_timestamp_seconds")
+    reloaded_at = _of("prober_config_last_reload_success_timestamp_seconds")
     read = (
         f"{version} * on (job, instance) group_right (version) {settings}"
-        f" * on (job, instance) group_left () max by (job, instance) ({moment}) * 1000"
+        f" * on (job, instance) group_left () max by (job, instance) ({reloaded_at}) * 1000"
     )
     return listing(
         About(

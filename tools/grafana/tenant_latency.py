@@ -83,7 +83,7 @@ def _phases() -> AnyPanel:
     return listing(
         About(
             "Phases of the last run",
-            "wait contains the server time; any other phase that stands out is the network path.",
+            "wait contains the server time; any other long phase is the network path.",
             (_RUNBOOKS[LatencyComponent.NETWORK],),
             nothing="No run yet.",
         ),
