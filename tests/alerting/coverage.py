@@ -21,6 +21,7 @@ from typing import Any
 from tests.alerting.fleet import (
     NOT_RUN,
     REJECTED,
+    STEP_SECONDS,
     Place,
     Scenario,
     places,
@@ -34,7 +35,6 @@ PAGE = Path(__file__).parents[2] / "docs" / "reference" / "alerts-coverage.md"
 BEGINS_AT, UNTIL = 10 * 60, 40 * 60
 DAY = 86_400
 DRIFT_BEGINS_AT, DRIFT_UNTIL, DRIFT_STEP = 8 * DAY, 8 * DAY + 3 * 3600, 600
-STEP_SECONDS = 30
 HERE, BOTH = ("here",), ("here", "there")
 TOKEN = "credential: token"
 CULPRITS = ("credential", TOKEN, "request", "tenant", "platform", "network", "undecided", "prober")
@@ -157,6 +157,11 @@ def measured_inputs(inputs: Mapping[str, str]) -> dict[str, list[Sent]]:
     """Return what is notified of each job in promtool's input series, from BEGINS_AT on."""
     firing = _firing(inputs, Course(_RULES, UNTIL, STEP_SECONDS))
     return {job: list(_sent(alerts, BEGINS_AT)) for job, alerts in firing.items()}
+
+
+def changed_at_begin(before: int, after: int) -> str:
+    """Return promtool's samples of a value that changes at BEGINS_AT."""
+    return f"{before}x{BEGINS_AT // STEP_SECONDS - 1} {after}x{UNTIL // STEP_SECONDS}"
 
 
 def measured(row: tuple[str, str]) -> dict[Cell, list[Sent]]:

@@ -4,8 +4,16 @@ from collections.abc import Iterator, Mapping
 
 from prober.config.builtin_probes import CATALOGUE
 from prober.models import AlertSeverity, Check
-from tests.alerting.coverage import BEGINS_AT, HERE, UNTIL, Sent, measured_inputs, sent_words
-from tests.alerting.fleet import CHECK_FAILED, STEP_SECONDS, Place, Scenario, series
+from tests.alerting.coverage import (
+    BEGINS_AT,
+    HERE,
+    UNTIL,
+    Sent,
+    changed_at_begin,
+    measured_inputs,
+    sent_words,
+)
+from tests.alerting.fleet import CHECK_FAILED, Place, Scenario, series
 
 Key = tuple[str, str]
 """A built-in probe and its check."""
@@ -27,7 +35,7 @@ def measured_checks() -> dict[Key, list[Sent]]:
         job = f"k{number}"
         jobs[job] = key
         inputs |= series(job, HERE, _scenario(check), UNTIL)
-        inputs[_series(job, check)] = f"0x{BEGINS_AT // STEP_SECONDS - 1} 1x{UNTIL // STEP_SECONDS}"
+        inputs[_series(job, check)] = changed_at_begin(0, 1)
     found = measured_inputs(inputs)
     return {key: found.get(job, []) for job, key in jobs.items()}
 

@@ -2,8 +2,16 @@
 
 from collections.abc import Mapping
 
-from tests.alerting.coverage import BEGINS_AT, HERE, UNTIL, Sent, measured_inputs, sent_words
-from tests.alerting.fleet import STEP_SECONDS, Place, Scenario, series
+from tests.alerting.coverage import (
+    BEGINS_AT,
+    HERE,
+    UNTIL,
+    Sent,
+    changed_at_begin,
+    measured_inputs,
+    sent_words,
+)
+from tests.alerting.fleet import Place, Scenario, series
 
 EFFECTS = ("the probe succeeds", "the probe is refused", "all probes are refused")
 
@@ -14,7 +22,7 @@ def measured_permissions() -> dict[str, list[Sent]]:
     for number, effect in enumerate(EFFECTS):
         job = f"p{number}"
         inputs |= series(job, HERE, _scenario(effect), UNTIL)
-        inputs[_series(job)] = f"0x{BEGINS_AT // STEP_SECONDS - 1} 1x{UNTIL // STEP_SECONDS}"
+        inputs[_series(job)] = changed_at_begin(0, 1)
     found = measured_inputs(inputs)
     return {effect: found.get(f"p{number}", []) for number, effect in enumerate(EFFECTS)}
 

@@ -2,8 +2,16 @@
 
 from collections.abc import Mapping
 
-from tests.alerting.coverage import BEGINS_AT, HERE, UNTIL, Sent, measured_inputs, sent_words
-from tests.alerting.fleet import STEP_SECONDS, Place, Scenario, series
+from tests.alerting.coverage import (
+    BEGINS_AT,
+    HERE,
+    UNTIL,
+    Sent,
+    changed_at_begin,
+    measured_inputs,
+    sent_words,
+)
+from tests.alerting.fleet import Place, Scenario, series
 
 FAILING: Mapping[str, tuple[str, str | None]] = {
     "nothing": ("none", ""),
@@ -25,10 +33,7 @@ def measured_references() -> dict[tuple[str, str], list[Sent]]:
         inputs |= series(job, HERE, _scenario(*FAILING[failing]), UNTIL)
         for place in range(2):
             is_lost = reachable == "none" or (reachable == "one of two" and place == 0)
-            later = 0 if is_lost else 1
-            inputs[_series(job, place)] = (
-                f"1x{BEGINS_AT // STEP_SECONDS - 1} {later}x{UNTIL // STEP_SECONDS}"
-            )
+            inputs[_series(job, place)] = changed_at_begin(1, 0 if is_lost else 1)
     found = measured_inputs(inputs)
     return {case: found.get(f"r{number}", []) for number, case in enumerate(CASES)}
 
