@@ -21,6 +21,7 @@ from prober.metrics.sink import PrometheusSink
 from prober.outcomes import HistoryDropReason
 from prober.scheduler.planner import CATCH_UP_SECONDS, ProbeKey
 from prober.sinks import EventSink
+from prober.sqlite import quarantine
 from prober.stats.aggregates import BUCKET_SECONDS, TimeBucket, bucket_start
 from prober.stats.incidents import FailureStreak
 from prober.stats.slo import BUDGET_SECONDS
@@ -62,7 +63,9 @@ class StatusService:
         self.tracker = StatusTracker(configuration.tenants, time.time())
         self.history: HistoryReader | None = None
         self.last_runs: Mapping[ProbeKey, float] = {}
-        self.annotations = AnnotationStore(configuration.state_directory)
+        self.annotations = AnnotationStore(
+            configuration.state_directory, self._on_damaged_annotations
+        )
         self._intervals_seconds = {
             (tenant.name, probe.name): probe.interval_seconds
             for tenant in configuration.tenants
@@ -151,7 +154,7 @@ class StatusService:
         """Return a function for any thread that calls `callback` on the event loop."""
 
         def schedule(*arguments: Path | str | float | HistoryDropReason) -> None:
-            # A thread that outlives the loop (its disk hangs) has nobody left to report to.
+            # A thread may outlive the loop if its disk hangs; then there is nothing to report to.
             if self._loop is not None and not self._loop.is_closed():
                 self._loop.call_soon_threadsafe(callback, *arguments)
 
@@ -202,6 +205,14 @@ class StatusService:
             file=str(path),
             reason=reason,
             message="the file cannot be used; it was renamed, and a new history was started",
+        )
+
+    def _on_damaged_annotations(self, file: Path, reason: str) -> None:
+        self._logger.error(
+            "annotations.quarantined",
+            file=str(quarantine(file)),
+            reason=reason,
+            message="the file cannot be used; it was renamed, and notes start empty",
         )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from prober.history.state_file import read_state_file, write_state_file
+from prober.history.state_file import OnDamaged, read_state_file, write_state_file
 
 FILE_NAME = "annotations.json"
 MAX_NOTES = 1000
@@ -64,9 +64,10 @@ class Annotations:
 _ADAPTER = TypeAdapter(Annotations)
 
 
-def read_annotations(directory: Path) -> Annotations:
-    """Return what the file has; nothing if it is missing or damaged. Raises OSError."""
-    return read_state_file(directory / FILE_NAME, _ADAPTER, _MAX_FILE_BYTES) or Annotations()
+def read_annotations(directory: Path, on_damaged: OnDamaged | None = None) -> Annotations:
+    """Return what the file has; nothing if it is missing or cannot be used. Raises OSError."""
+    read = read_state_file(directory / FILE_NAME, _ADAPTER, _MAX_FILE_BYTES, on_damaged)
+    return read or Annotations()
 
 
 def write_annotations(directory: Path, annotations: Annotations) -> None:
@@ -76,27 +77,37 @@ def write_annotations(directory: Path, annotations: Annotations) -> None:
 
 
 class AnnotationStore:
-    """The annotations of a running daemon; changes are written before they are known."""
+    """The annotations of a running daemon; changes are written before they are known.
 
-    def __init__(self, directory: Path) -> None:
+    A file that cannot be used is passed to `on_damaged`, in a thread. One that could not be read is
+    read again before the first change: a change never replaces what was not read.
+    """
+
+    def __init__(self, directory: Path, on_damaged: OnDamaged | None = None) -> None:
         self._directory = directory
+        self._on_damaged = on_damaged
         self._lock = asyncio.Lock()
+        self._is_loaded = False
         self.current = Annotations()
 
     async def load(self) -> Annotations:
         """Read the file. Raises OSError."""
-        self.current = await asyncio.to_thread(read_annotations, self._directory)
+        self.current = await asyncio.to_thread(read_annotations, self._directory, self._on_damaged)
+        self._is_loaded = True
         return self.current
 
     async def add_note(self, note: IncidentNote) -> None:
         """Add a note. Raises OSError."""
         async with self._lock:
-            await self._write(self.current.with_note(note))
+            await self._write((await self._read()).with_note(note))
 
     async def set_maintenance(self, started: StartedMaintenance) -> None:
         """Set the maintenance of a tenant. Raises OSError."""
         async with self._lock:
-            await self._write(self.current.with_maintenance(started))
+            await self._write((await self._read()).with_maintenance(started))
+
+    async def _read(self) -> Annotations:
+        return self.current if self._is_loaded else await self.load()
 
     async def _write(self, annotations: Annotations) -> None:
         await asyncio.to_thread(write_annotations, self._directory, annotations)
