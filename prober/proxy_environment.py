@@ -75,7 +75,7 @@ def proxy_environment(
         try:
             exceptions.append(_exception(entry))
         except ValueError as error:
-            message = f"'{entry}' {error}: what it means would go through the proxy"
+            message = f"'{entry}' {error}: its requests would use the proxy"
             problems.append(EnvironmentProblem(name, message))
     return ProxyEnvironment(proxies, variables, tuple(exceptions)), tuple(problems)
 
@@ -97,10 +97,10 @@ def _proxy_url(text: str) -> str:
         parts = urlsplit(text)
         host, port = parts.hostname or "", parts.port
     except ValueError:
-        raise ValueError(f"has a port or brackets that cannot be: {form}") from None
+        raise ValueError(f"has an invalid port or brackets: {form}") from None
     _check_host(host, parts, form)
     if port == 0 or parts.netloc.endswith(":"):
-        raise ValueError(f"has a port or brackets that cannot be: {form}")
+        raise ValueError(f"has an invalid port or brackets: {form}")
     if parts.path not in {"", "/"} or parts.query or parts.fragment:
         raise ValueError(f"is more than the address of a proxy: {form}")
     return f"{parts.scheme}://{parts.netloc}"
@@ -146,7 +146,7 @@ def _network(entry: str) -> _Matches:
     try:
         network = ip_network(entry.replace("[", "").replace("]", ""), strict=False)
     except ValueError:
-        raise ValueError("is no network, such as 10.0.0.0/8 or fd00::/8") from None
+        raise ValueError("is not a network, such as 10.0.0.0/8 or fd00::/8") from None
     return lambda host, _: not isinstance(host, str) and host in network
 
 
@@ -165,7 +165,7 @@ def _without_port(entry: str) -> tuple[str, int | None]:
 
 def _port(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and 0 < int(text[:6]) <= _GREATEST_PORT):
-        raise ValueError("has a port that cannot be")
+        raise ValueError("has an invalid port")
     return int(text)
 
 

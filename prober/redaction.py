@@ -26,9 +26,9 @@ REDACTED = "[redacted]"
 MIN_SECRET_CHARACTERS: Final = 4
 """A shorter secret is not looked for: it occurs everywhere, and protects nothing."""
 MIN_PREFIX_CHARACTERS: Final = 6
-"""So many characters of a secret must stand at the end of a text to be its cut beginning."""
+"""At the end of a cut text, the first characters of a secret are removed if there are this many."""
 _MAX_SEARCHES = 2
-"""So many secrets of a text are found one by one, which is slow; with more, all of it goes."""
+"""Secrets in a text are found one by one, which is slow; with more, all of the text is removed."""
 _DEPTH = 2
 _MAX_REMEMBERED = 64
 
@@ -225,7 +225,7 @@ class RedactorCache:
     """Remembers the redactor of each set of secrets as long as somebody holds them."""
 
     def __init__(self) -> None:
-        # By identity: to compare two secrets takes longer than to look for one in an answer.
+        # By identity: comparing two secrets takes longer than searching a response for one.
         self._known: dict[tuple[int, ...], tuple[tuple[ref[SecretStr], ...], Redactor]] = {}
 
     def of(self, secrets: Sequence[SecretStr]) -> Redactor:

@@ -74,7 +74,7 @@ def _token_problem(document: Mapping[str, object]) -> str:
 
 
 def tokens_in(response: Response) -> tuple[SecretStr, ...]:
-    """Return all that an answer calls a token, usable or not."""
+    """Return all values that a response calls a token, usable or not."""
     document = read_body(response.body).document
     if not isinstance(document, dict):
         return ()

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from prober.models import Response
 
 MAX_RETRY_AFTER_SECONDS = 300.0
-"""Whoever answers may ask for more, and a hostile one for years: probing must go on."""
+"""The limit of a wait. A hostile server could request years; probing must continue."""
 
 _STATUSES = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 _DELTA_SECONDS = re.compile(r"[0-9]+")

@@ -27,7 +27,7 @@ def attribute_silence(
     """Return the reason for a timeout after the request was sent.
 
     `waited_seconds` is the time since the kernel got the request. `via_proxy`: the far end
-    is the configured proxy, so its keep-alive answers prove nothing about the server.
+    is the configured proxy, so its keep-alive responses prove nothing about the server.
     """
     if evidence is None or waited_seconds < MIN_WAIT_SECONDS:
         return Reason.RESPONSE_TIMEOUT
@@ -46,5 +46,5 @@ def attribute_silence(
     if heard_after_request < KEEPALIVE_IDLE_SECONDS - _KEEPALIVE_MARGIN_SECONDS:
         return (
             Reason.RESPONSE_TIMEOUT
-        )  # this acknowledged the request; it was not a keep-alive answer
+        )  # this acknowledged the request; it was not a keep-alive response
     return Reason.RESPONSE_TIMEOUT_FAR_END_SILENT

@@ -31,7 +31,7 @@ class DaemonRefusedError(ProberError):
 def fetch_overview(
     urls: Sequence[str], user: str | None, environ: Mapping[str, str], timeout_seconds: float
 ) -> Mapping[str, Any]:
-    """Return the overview of the first address that answers.
+    """Return the overview of the first address that responds.
 
     `user` is sent with the password in $PROBER_PASSWORD. Raises DaemonUnreachableError and
     DaemonRefusedError, and ValueError for an invalid address.
@@ -63,7 +63,7 @@ def _overview(url: str, headers: Mapping[str, str], timeout_seconds: float) -> M
         connection.close()
     if response.status == _UNAUTHORIZED:
         raise DaemonRefusedError(
-            f"{url} asks for a user and a password: give --user, and the password in"
+            f"{url} requires a user and a password: give --user, and the password in"
             f" {PASSWORD_VARIABLE}"
         )
     if response.status != _OK or len(content) > _MAX_BYTES:
@@ -73,9 +73,9 @@ def _overview(url: str, headers: Mapping[str, str], timeout_seconds: float) -> M
     try:
         document = json.loads(content)
     except ValueError as error:
-        raise DaemonRefusedError(f"{url} is no prober: its response is not JSON") from error
+        raise DaemonRefusedError(f"{url} is not a prober: its response is not JSON") from error
     if not isinstance(document, dict) or not isinstance(document.get("tenants"), list):
-        raise DaemonRefusedError(f"{url} is no prober: its response is not an overview")
+        raise DaemonRefusedError(f"{url} is not a prober: its response is not an overview")
     return document
 
 

@@ -63,7 +63,7 @@ class Tried:
     type=click.IntRange(0, 1000),
     default=MAX_DATASETS,
     show_default=True,
-    help="Look for streams and models of at most so many datasets: two requests each.",
+    help="Look for streams and models of at most this many datasets: two requests each.",
 )
 @click.option(
     "--write",

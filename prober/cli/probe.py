@@ -137,7 +137,7 @@ async def _next_step(results: AsyncIterator[ProbeResult], probe: Probe) -> Probe
         return asking.result()
     seconds, what = probe.timeout_seconds, "no response yet"
     if probe.canary is not None:
-        seconds, what = max(check.max or 0.0 for check in probe.checks), "the canary is under way"
+        seconds, what = max(check.max or 0.0 for check in probe.checks), "the canary is running"
     with _waiting(f"{probe.name}: {what}, waiting up to {seconds:g} s"):
         return await asking
 

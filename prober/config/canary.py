@@ -23,7 +23,7 @@ def canary_problems(checks: Sequence[Check], interval_seconds: float) -> list[No
     unknown = names - {check.name for check in CANARY}
     if unknown:
         stages = ", ".join(check.name for check in CANARY)
-        return [(("checks",), f"'{min(unknown)}' is no stage of a canary: {stages}")]
+        return [(("checks",), f"'{min(unknown)}' is not a stage of a canary: {stages}")]
     longest = max(check.max or 0.0 for check in checks)
     if longest >= interval_seconds:
         message = f"is {interval_seconds:g}s: write more than the longest limit, {longest:g}s"

@@ -114,7 +114,7 @@ def check_problems(check: Check) -> list[Note]:
     given = [key for key in _ALL_LIMITS if _limit(check, key) not in (None, ())]
     for key in given:
         if key not in allowed:
-            message = f"is no limit of a {check.kind}: write {' or '.join(allowed)}"
+            message = f"is not a limit of a {check.kind}: write {' or '.join(allowed)}"
             problems.append(((key,), message))
     if check.equals is not None and "equals" in allowed:
         wanted, words = _EQUALS_TYPES[check.kind]

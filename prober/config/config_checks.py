@@ -95,7 +95,7 @@ def _tenant_warnings(tenant: Tenant) -> list[Note]:
         warnings.append((("base_url",), message))
     host, path = urlsplit(tenant.base_url).hostname or "", urlsplit(tenant.base_url).path
     if host.endswith(_CLOUD_DOMAIN) and not _CLOUD_PATH.fullmatch(path):
-        message = f"is no address of a tenant: at {host} it is https://{host}/ORGANISATION/TENANT/reinfer_"
+        message = f"is not an address of a tenant: at {host} it is https://{host}/ORGANISATION/TENANT/reinfer_"
         warnings.append((("base_url",), message))
     if tenant.token.client is not None and is_remote_plaintext(tenant.token.location):
         message = "is plain http: anyone on the network path can read the client secret"

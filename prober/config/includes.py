@@ -20,7 +20,7 @@ from prober.file_signature import ConfigSources, matching_files
 
 MAX_FILES = 5_000
 MAX_INCLUDE_DEPTH = 20
-"""So many files may include one another in a row."""
+"""The limit of nested includes."""
 _LISTS = ("tenants", "maintenance")
 _MAPPINGS = ("probes", "probe_sets")
 _MAY_INCLUDE = (*_LISTS, *_MAPPINGS, "include")

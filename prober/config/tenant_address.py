@@ -56,7 +56,7 @@ def _split(written: str, notes: list[str]) -> SplitResult:
         first, _, rest = written.lstrip("/").partition("/")
         is_host = "." in first or ":" in first or first == "localhost"
         if not is_host and not rest:
-            raise ValueError(f"is no address: write {_EXAMPLE}")
+            raise ValueError(f"is not an address: write {_EXAMPLE}")
         if not is_host:  # ORGANISATION/TENANT
             written = f"https://{CLOUD_HOST}/{first}/{rest}"
         else:

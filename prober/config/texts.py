@@ -43,7 +43,7 @@ def _read(text: Text, directory: Path, environ: Mapping[str, str]) -> str:
     path = directory / text.file
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # to open a pipe could block for ever
-            raise ValueError(f"{path} is no regular file")
+            raise ValueError(f"{path} is not a regular file")
         with path.open("rb") as file:
             content = file.read(MAX_TEXT_BYTES + 1)
     except OSError as error:

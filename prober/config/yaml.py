@@ -221,7 +221,7 @@ def read_text(path: Path) -> str:
         # To open a pipe waits for a writer, maybe for ever; what is replaced in between is read
         # without waiting all the same.
         if not stat.S_ISREG(path.stat().st_mode):
-            raise SettingsError((ConfigProblem(str(path), None, "", "is no regular file"),))
+            raise SettingsError((ConfigProblem(str(path), None, "", "is not a regular file"),))
         with open(path, "rb", opener=_open_without_waiting) as file:
             content = file.read(MAX_FILE_BYTES + 1)
     except (OSError, ValueError) as error:

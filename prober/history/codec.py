@@ -242,7 +242,7 @@ def _deflate(content: object) -> bytes:
 
 
 def _inflate(content: bytes, columns: int) -> list:  # type: ignore[type-arg]
-    """Return what was packed: so many columns, or one fewer from before own time was kept."""
+    """Return the packed columns; data from before own time was kept has one column fewer."""
     try:
         found = json.loads(zlib.decompress(content, -zlib.MAX_WBITS))
     except zlib.error as error:

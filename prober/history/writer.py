@@ -416,7 +416,7 @@ def _aggregate(row: tuple[bytes]) -> Aggregate:
 
 
 def _file_identity(path: Path) -> tuple[int, int] | None:
-    """Return what tells one file from another of the same name; None if there is none."""
+    """Return the identity of the file at a path, None if there is none."""
     try:
         found = path.stat()
     except OSError:

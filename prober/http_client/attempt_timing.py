@@ -1,12 +1,11 @@
-"""How long each part of an attempt took on the wire, and how long the prober itself took. Pure.
+"""Split an attempt's time into time on the wire and the prober's own time. Pure.
 
-An attempt alternates between waiting for the network and working. What the socket saw is enough to
-tell them apart: from a send to the arrival of a segment, and from one arrival to the next, time
-passes on the wire; from an arrival to the next send, and from the last arrival to the moment at
-which the attempt ends, it is the prober's own.
+An attempt alternates between waiting for the network and working. The socket's events separate the
+two. Wire time runs from a send to the arrival of a segment, and from one arrival to the next. Own
+time runs from an arrival to the next send, and from the last arrival to the end of the attempt.
 
-All moments are nanoseconds of the monotonic clock and passed in. Arrivals are the kernel's stamps
-where they can be trusted, and else the moment of the read.
+All times are nanoseconds of the monotonic clock and are passed in. The time of an arrival is the
+kernel's timestamp if it can be trusted, otherwise the time of the read.
 """
 
 from dataclasses import dataclass, field
@@ -30,12 +29,13 @@ class Phase(StrEnum):
 
 @dataclass(slots=True)
 class AttemptTiming:
-    """Collects the moments of one attempt.
+    """The timing of one attempt, updated by the events of its socket.
 
-    `wire_nanoseconds` holds each phase that has begun. `bound_nanoseconds` is the greatest possible
-    error of their sum: what the system calls that began them took, and the reading of two clocks.
-    `late_nanoseconds` is how late the latest read came after the arrival of what it read. `whole`:
-    the response is complete, so nothing that the socket sees belongs to it any more.
+    `began` is when the attempt started. `wire_nanoseconds` has an entry for each phase that has
+    started. `bound_nanoseconds` is the largest possible error of their sum: the duration of the
+    system calls that started them, and of reading two clocks. `late_nanoseconds` is the longest
+    time between the arrival of data and the read that returned it. `whole` is set when the response
+    is complete: later events of the socket do not belong to this attempt.
     """
 
     began: int
@@ -58,18 +58,18 @@ class AttemptTiming:
     _last_read: int = 0
 
     def looked_up(self, began: int, ended: int) -> None:
-        """Take note of a name's lookup, timed in the thread that did it."""
+        """Record a name lookup, timed in the thread that did it."""
         self.wire_nanoseconds[Phase.RESOLVE] = ended - began
 
     def connecting(self, now: int) -> None:
-        """Take note that the first of possibly several sockets connects."""
+        """Record that a socket starts to connect; only the first of several counts."""
         if self.phase is Phase.RESOLVE:
             self.wire_nanoseconds.setdefault(Phase.RESOLVE, 0)
             self._enter(Phase.CONNECT)
             self._since = now
 
     def connected(self, at: int, bound: int = 0) -> None:
-        """Take note that the TCP handshake's answer arrived at `at`."""
+        """Record that the SYN-ACK arrived at `at`."""
         if at > self._since:
             self.wire_nanoseconds[Phase.CONNECT] += at - self._since
             self._since = at
@@ -77,21 +77,21 @@ class AttemptTiming:
         self.bound_nanoseconds += bound
 
     def tls_began(self) -> None:
-        """Take note that TLS to the API begins; with a proxy that has opened its tunnel."""
+        """Record the start of TLS to the API. TLS to a proxy, before its tunnel, is no phase."""
         if not self.tunnel_pending:
             self._enter(Phase.TLS)
 
     def tls_done(self) -> None:
-        """Take note that the request could be sent from now on, as far as TLS is concerned."""
+        """Record the end of the TLS handshake: the request can be sent."""
         if self.phase is Phase.TLS:
             self._ready = True
 
     def tunnel_opened(self) -> None:
-        """Take note that the proxy has answered CONNECT."""
+        """Record that the proxy has accepted CONNECT."""
         self.tunnel_pending = False
 
     def request_begins(self) -> None:
-        """Take note that what is sent from now on is the request."""
+        """Record that all later sends belong to the request."""
         if self.tunnel_pending:
             return
         self._ready, self._request_begun = True, True
@@ -100,13 +100,13 @@ class AttemptTiming:
         self._enter(Phase.SEND)
 
     def sent(self, before: int, after: int, count: int, *, blocked: bool) -> None:
-        """Take note of a system call that sent `count` bytes, or fewer than it was to: `blocked`.
+        """Record a system call that sent `count` bytes; `blocked` if that is not all of it.
 
-        `before` counts as the moment of sending: a process that gives way to another does so
-        mostly when the call is over, since sending wakes whoever waits for the data.
+        `before` and `after` are the times around the call. `before` counts as the send time: a
+        preempted process mostly loses its time at the end of the call, which wakes the receiver.
         """
         if self.whole or (self._ready and not self._request_begun):
-            return  # the end of a handshake: nobody waits for an answer to it
+            return  # the end of the TLS handshake, to which no response follows
         if self._was_send and self._blocked:
             self._wire_until(before)
         if self._request_begun:
@@ -121,36 +121,36 @@ class AttemptTiming:
         self.bound_nanoseconds += after - before
 
     def arrived(self, at: int, read: int, bound: int = 0) -> None:
-        """Take note of data that arrived at `at` and was read at `read`."""
+        """Record data that arrived at `at` and was read at `read`; `bound` is the error of `at`."""
         if self.whole or (self._ready and self.request_sent is None):
-            return  # session tickets, or whatever nobody asked for
+            return  # TLS session tickets, or other data that is not a response
         self._last_read = read
         self.late_nanoseconds = max(self.late_nanoseconds, read - at)
         if at < self._since:
-            return  # it was here before the last send, as tickets are
+            return  # it had arrived before the last send, as session tickets do
         self._wire_until(at)
         self._was_send = False
         self._arrived_after_send = True
         self.bound_nanoseconds += bound
 
     def stream_ended(self, read: int) -> None:
-        """Take note that the far end has closed, which ends a response without a length."""
+        """Record that the server closed the connection, which ends a response without a length."""
         if self._request_begun and not self.whole:
             self.fall_back(TimingFallback.END_OF_STREAM)
             self.arrived(read, read)
 
     def head_arrived(self) -> None:
-        """Take note that the last arrival held the end of the response's head."""
+        """Record that the last arrival contained the end of the response head."""
         if self._request_begun:
             self._enter(Phase.TRANSFER)
 
     def fall_back(self, why: TimingFallback) -> None:
-        """Take note that a moment could not be had from the kernel; the first reason stays."""
+        """Record why a kernel timestamp is missing or not trusted; the first reason is kept."""
         if self.fallback is None:
             self.fallback = why
 
     def finished(self, *, out_of_order: bool = False) -> None:
-        """End with a whole response."""
+        """Record that the response is complete."""
         if not self._arrived_after_send:
             self.fall_back(TimingFallback.STAMP_BEFORE_SEND)
         elif out_of_order:
@@ -159,7 +159,7 @@ class AttemptTiming:
             self._wire_until(self._last_read)
 
     def failed(self, at: int) -> None:
-        """End at `at`, having waited until then for what did not come."""
+        """Record a failure at `at`; the time until then was spent waiting."""
         if self.phase is Phase.RESOLVE:
             self.wire_nanoseconds.setdefault(Phase.RESOLVE, at - self.began)
         else:
@@ -174,7 +174,7 @@ class AttemptTiming:
         self.wire_nanoseconds.setdefault(phase, 0)
 
     def _wire_until(self, at: int) -> None:
-        """Count the time since the last event to the wire."""
+        """Add the time since the last event to the wire time of the current phase."""
         if at > self._since:
             phase = self.phase
             self.wire_nanoseconds[phase] = self.wire_nanoseconds.get(phase, 0) + at - self._since

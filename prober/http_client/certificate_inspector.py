@@ -1,8 +1,8 @@
-"""Reads the certificate of a server that failed verification, as evidence of who presented it.
+"""Read the certificate of a server that failed verification, as evidence of who presented it.
 
-The failed handshake leaves no certificate behind. So a second one is made without verification, on
-a connection of its own that is closed as soon as the certificate is there: no request, no token and
-no client certificate is sent on it.
+A failed handshake does not give access to the certificate. So a second handshake is made without
+verification, on a separate connection that is closed once the certificate is read: no request, no
+token and no client certificate is sent on it.
 """
 
 import asyncio
@@ -36,9 +36,9 @@ class TlsServer:
 
 
 class CertificateInspector:
-    """Makes at most one such handshake a minute with each host; in between its result is returned.
+    """Makes at most one such handshake a minute with each host, and caches its result.
 
-    `clock` returns seconds that never go back.
+    `clock` returns monotonic seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -65,7 +65,7 @@ async def _present(server: TlsServer) -> PresentedCertificate | None:
         async with asyncio.timeout(TIMEOUT_SECONDS):
             der = await _read(server)
     except (OSError, ValueError, EOFError, asyncio.LimitOverrunError):
-        return None  # the evidence is poorer without it, and the verdict the same
+        return None  # the evidence lacks the certificate; the verdict is the same
     return None if not der else parse_certificate(der)
 
 
@@ -110,9 +110,9 @@ async def _open_tunnel(
 
 
 def parse_certificate(der: bytes) -> PresentedCertificate | None:
-    """Return what a certificate says of itself, None if it cannot be parsed.
+    """Return names and dates of a certificate, None if it cannot be parsed.
 
-    The names are as they came: they may be long, and may contain secrets that the server knows.
+    The names are not redacted or cut: they may be long, and may contain secrets.
     """
     # Imported late: most daemons never need it, and it takes 8 MiB.
     from cryptography import x509  # noqa: PLC0415

@@ -1,9 +1,7 @@
-"""One timed request: sends it, reads the answer within bounds, and returns what came as a value.
+"""Send one timed request, read the response up to its limits, and return both as a value.
 
-This room alone knows aiohttp's client. A failed exchange is a value: nothing but cancellation is
-raised out of `exchange`.
-
-How a tenant is reached: TLS context, proxy, and the sessions made of them.
+aiohttp's client is used in this package only. A failed exchange is a value too: `exchange` raises
+nothing but cancellation. TLS contexts, proxies and sessions of the tenants are created here.
 """
 
 import asyncio
@@ -67,7 +65,7 @@ from prober.outcomes import FailureKind
 from prober.proxy_environment import proxy_environment
 from prober.redaction import Redactor, RedactorCache, secrets_of_url
 
-# Gateways send long Content-Security-Policy lines; 32 KiB a line and 256 lines bound the head.
+# Gateways send long Content-Security-Policy lines. 32 KiB a line and 256 lines limit the head.
 MAX_HEADER_LINE_BYTES = 32 * 1024
 MAX_HEADER_LINES = 256
 KEEPALIVE_SECONDS = 75.0
@@ -98,25 +96,25 @@ def tls_context(options: TransportOptions) -> ssl.SSLContext:
 
 @contextmanager
 def _named(key: str, file: Path) -> Iterator[None]:
-    """Refuse what is no file (opening a pipe could block for ever); let errors out by key."""
+    """Raise errors that name the key; refuse a pipe or device, which could block when opened."""
     try:
         if not stat.S_ISREG(file.stat().st_mode):
-            raise TlsConfigurationError(f"{key} {file}: is no regular file")
+            raise TlsConfigurationError(f"{key} {file}: not a regular file")
         yield
     except (OSError, ValueError) as error:
         raise TlsConfigurationError(f"{key} {file}: {_describe_error(error)}") from error
 
 
 class ProxyResolver:
-    """Which proxy to use. The environment is read once: it does not change under a process."""
+    """Selects the proxy of a URL. The environment is read once; it does not change at run time."""
 
     def __init__(self) -> None:
-        # What is wrong with it was found when the settings were loaded.
+        # Errors in it were reported when the configuration was loaded.
         self._environment, _ = proxy_environment(os.environ)
         self._known: dict[tuple[str, str], str | None] = {}
 
     def proxy_for(self, url: str, options: TransportOptions) -> str | None:
-        """Return the proxy to use for `url`: the setting's, else the environment's, else None."""
+        """Return the proxy for `url`: from the configuration, else the environment, else None."""
         if options.proxy_url is not None:
             return options.proxy_url
         if not (options.proxy_from_environment and self._environment.proxies):
@@ -131,7 +129,7 @@ class ProxyResolver:
 def new_session(
     resolver: AbstractResolver, policy: ConnectionPolicy, context: ssl.SSLContext
 ) -> aiohttp.ClientSession:
-    """Return a session that holds no cookies, follows nothing, and bounds what it reads."""
+    """Return a session without cookies and redirects that limits what it reads."""
     fresh = policy is ConnectionPolicy.FRESH
     connector = LimitedConnector(
         resolver=resolver,
@@ -151,14 +149,14 @@ def new_session(
         max_field_size=MAX_HEADER_LINE_BYTES,
         max_headers=MAX_HEADER_LINES,
     )
-    # aiohttp would send an idempotent request a second time without a word, within the first one's
-    # durations. It has no public setting for it; a test counts what a server receives.
+    # aiohttp silently repeats an idempotent request, which would falsify its durations. There is no
+    # public setting for it; a test counts the requests that a server receives.
     session._retry_connection = False  # noqa: SLF001
     return session
 
 
 def _refuse_password() -> str:
-    """Answer OpenSSL instead of letting it ask on the terminal."""
+    """Return a password, so that OpenSSL does not prompt on the terminal."""
     return ""
 
 
@@ -167,7 +165,7 @@ def _describe_error(error: OSError | ValueError) -> str:
 
 
 MAX_SHOWN_HEADER_CHARACTERS = 32 * 1024
-"""So much of an answer's header fields is kept; what is more is cut off."""
+"""The limit of a response's header fields in evidence; the rest is cut off."""
 _NAME_CHARACTERS = 256
 _CERTIFICATE_NAME_CHARACTERS = 160
 _DETAIL_CHARACTERS = 300
@@ -175,7 +173,7 @@ _DETAIL_CHARACTERS = 300
 
 @dataclass(slots=True)
 class _Done:
-    """An attempt that has ended. `found_stale_connection`: it may be repeated on a new one."""
+    """An attempt that has ended. `found_stale_connection`: the request may be repeated."""
 
     attempt: Attempt
     response: Response | None
@@ -214,7 +212,7 @@ class ProbeHttpClient:
         self._stamping: StampingEnabled | None = None
 
     async def __aenter__(self) -> Self:
-        """Let the kernel stamp what arrives, or sample the event loop, and return the client."""
+        """Enable kernel timestamps, or sample the event loop where they are not supported."""
         self._stamping = StampingEnabled()
         if not self._stamping.supported:
             self._loop_lag.start()
@@ -237,11 +235,11 @@ class ProbeHttpClient:
             self._stamping.close()
 
     async def reload_tls(self, every: Iterable[TransportOptions]) -> None:
-        """Load the TLS contexts of all tenants, those whose files have changed anew.
+        """Load the TLS contexts of all tenants, again if their files have changed.
 
-        What is no longer used is let go of once nothing is under way by it. A context that cannot
-        be loaded is told by the exchanges that need it. Done in a thread: it takes tens of
-        milliseconds.
+        Sessions with an old context are closed when their last request is done. A context that
+        cannot be loaded makes the exchanges that need it fail. Files are read in a thread, because
+        loading takes tens of milliseconds.
         """
         wanted = set(every)
         versions = await asyncio.to_thread(
@@ -264,11 +262,11 @@ class ProbeHttpClient:
     async def exchange(
         self, request: Request, probe: Probe, options: TransportOptions
     ) -> HttpExchange:
-        """Send `request` and return what it brought; raises nothing but cancellation.
+        """Send `request` and return the exchange; raises nothing but cancellation.
 
-        It is sent once. Only if it was sent on a kept connection which the server closed without a
-        byte of response, it is sent once more on a new one: that a server closes idle connections
-        is no fault, and it may do so while the request is on its way (RFC 9112, 9.3.1).
+        The request is sent once. It is repeated, on a new connection, only if the server closed a
+        kept connection without a byte of response: a server may close an idle connection at any
+        time, also while a request is on its way (RFC 9112, 9.3.1).
         """
         proxy = self._proxies.proxy_for(request.url, options)
         redactor = self._redactors.of((*request.secrets, *self._secrets_of(proxy)))
@@ -297,7 +295,7 @@ class ProbeHttpClient:
         return self._build_exchange(request, redactor, done)
 
     def _secrets_of(self, proxy: str | None) -> tuple[SecretStr, ...]:
-        """Return what is secret in a proxy's URL: it may echo its password, too."""
+        """Return the secrets in a proxy's URL: a proxy may echo its password."""
         if proxy is None or "@" not in proxy:
             return ()
         if proxy not in self._proxy_secrets:
@@ -305,7 +303,7 @@ class ProbeHttpClient:
         return self._proxy_secrets[proxy]
 
     async def _close_when_idle(self, session: aiohttp.ClientSession) -> None:
-        """Close a session that gets no more to do, as soon as nothing is under way by it."""
+        """Close a session that is no longer used when its last request is done."""
         if self._users[session] > 0:
             self._retired.add(session)
             return
@@ -323,7 +321,7 @@ class ProbeHttpClient:
         *,
         stale_connection_retries: int = 0,
     ) -> _Done:
-        """Send the request; a repeated one always on a new connection."""
+        """Send the request once; a repeated one always on a new connection."""
         lag = self._loop_lag.open()
         try:
             attempt = start_attempt(
@@ -336,7 +334,7 @@ class ProbeHttpClient:
                 response = await _send(session, request, probe, proxy, limits, received)
             except asyncio.CancelledError:
                 raise
-            except Exception as error:  # noqa: BLE001 -- whatever it was becomes a verdict
+            except Exception as error:  # noqa: BLE001 -- each error becomes a verdict
                 done = _failed(attempt, error, received)
             else:
                 progress = AttemptProgress("wait", proxy is not None)
@@ -397,7 +395,7 @@ _HTTPS_PORT = 443
 def _server_with_bad_certificate(
     done: _Done, request: Request, proxy: str | None
 ) -> TlsServer | None:
-    """Return the server with the certificate that failed verification, None if it is not known."""
+    """Return the server that presented the invalid certificate, None if it is not known."""
     if done.failure is None or done.failure.kind not in _CERTIFICATE_FAILURES:
         return None
     if proxy is not None and not proxy.startswith("http:"):
@@ -423,15 +421,15 @@ def _redacted_certificate(
 
 
 def _file_signatures(options: TransportOptions) -> tuple[Signature, ...]:
-    """Return the versions of the files that a TLS context is made of."""
+    """Return the signatures of the files of a TLS context."""
     files = (options.ca_file, options.client_certificate_file, options.client_key_file)
     return tuple(file_signature(file) for file in files if file is not None)
 
 
 def _redacted(response: Response, redactor: Redactor) -> Response:
-    """Return a response with no secret in its headers, nor as it is in its body.
+    """Return a response without secrets in its headers, or verbatim in its body.
 
-    Headers that are longer than any that means something are cut: each character is looked at.
+    Very long headers are cut, because redaction looks at each character.
     """
     headers = response.headers
     size = sum(len(name) + len(value) for name, value in headers)
@@ -463,13 +461,13 @@ def _cut_headers(
 def failed_before_send(
     request: Request, kind: FailureKind, detail: str, redactor: Redactor
 ) -> HttpExchange:
-    """Return the exchange of a request that could not even be made."""
+    """Return the exchange of a request that failed before anything was sent."""
     url = redactor.text(request.url)
     return HttpExchange(request.method, url, 0.0, failure=Failure(kind, detail), redactor=redactor)
 
 
 def _failed(attempt: Attempt, error: Exception, received: _Partial) -> _Done:
-    """Return an attempt that ended by `error`, with the response as far as it was received."""
+    """Return an attempt that ended with `error`, with the received part of the response."""
     timing = attempt.timing
     failure = map_exception(error, AttemptProgress(timing.phase, attempt.via_proxy))
     if isinstance(error, aiohttp.ClientHttpProxyError):
@@ -479,7 +477,7 @@ def _failed(attempt: Attempt, error: Exception, received: _Partial) -> _Done:
 
 
 def _proxy_response(error: aiohttp.ClientHttpProxyError) -> Response:
-    """Return what the proxy said to CONNECT: evidence of who answered."""
+    """Return the proxy's response to CONNECT, as evidence."""
     headers = () if error.headers is None else tuple(error.headers.items())
     return Response(error.status, headers, b"")
 
@@ -527,13 +525,13 @@ def _limits(total_seconds: float, connect_seconds: float) -> aiohttp.ClientTimeo
     )
 
 
-_SHORTEST_TIMEOUT_SECONDS = 0.001  # aiohttp takes zero for no time-out
+_SHORTEST_TIMEOUT_SECONDS = 0.001  # zero means no timeout in aiohttp
 
 
 def _remaining_limits(probe: Probe, used_seconds: float) -> aiohttp.ClientTimeout:
-    """Return the time-outs of a repeated request: both together may take the probe's time-out."""
+    """Return the timeouts of a repeated request: the probe's timeout covers both requests."""
     total_seconds = max(_SHORTEST_TIMEOUT_SECONDS, probe.timeout_seconds - used_seconds)
-    # Each is another one: in the cache it would displace those of all probes.
+    # Not cached: each value is different, and would displace the timeouts of the probes.
     return _limits.__wrapped__(total_seconds, probe.connect_timeout_seconds)
 
 
@@ -543,13 +541,13 @@ async def _read(
     codings = content_codings(response.headers.getall("Content-Encoding", ()))
     body = LimitedBodyReader(codings, limit_bytes)
     while chunk := await response.content.readany():
-        # To decode a chunk may take long, however short it is; else it is only appended.
-        goes_on = await budget.run(partial(body.feed, chunk)) if codings else body.feed(chunk)
-        if not goes_on:
+        # Decoding even a short chunk may take long; without a coding it is only appended.
+        below_limit = await budget.run(partial(body.feed, chunk)) if codings else body.feed(chunk)
+        if not below_limit:
             response.close()
             break
-    content, whole = body.finish()
-    if not whole:
+    content, is_complete = body.finish()
+    if not is_complete:
         raise BodyCorruptError("the compressed body ended early")
     return Response(head.status, head.headers, content, body.over_limit, body.unreadable_coding)
 

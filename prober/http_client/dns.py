@@ -1,8 +1,8 @@
-"""Names to addresses, by the system's own resolver, in threads that nobody need wait for.
+"""Resolve names by the system's resolver, in daemon threads.
 
-A lookup cannot be called off: one that hangs holds its thread until the system gives up, which may
-be half a minute. So no name gets more than its share of threads, and no thread holds up the end of
-the process.
+A lookup cannot be cancelled: one that hangs keeps its thread until the system gives up, which may
+take half a minute. So the number of threads is limited, in total and for each name, and the threads
+are daemon threads, for which the process does not wait at its end.
 """
 
 import asyncio
@@ -18,13 +18,13 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from prober.http_client.timing import current_attempt
 
 MAX_LOOKUPS = 64
-"""So many lookups at a time; further ones wait for their turn."""
+"""The limit of concurrent lookups; further ones wait."""
 MAX_LOOKUPS_PER_NAME = 4
-"""So many of them for one name; further ones share what the youngest finds."""
+"""The limit for one name; further ones share the result of the latest lookup."""
 
 _Name = tuple[str, int, socket.AddressFamily]
 _Addresses = list[tuple[socket.AddressFamily, int, int, str, tuple[str | int, ...]]]
-_Found = tuple[_Addresses, int, int]  # with the nanoseconds at which the lookup began and ended
+_Found = tuple[_Addresses, int, int]  # addresses; start and end in nanoseconds
 Lookup = Callable[[str, int, socket.AddressFamily], _Addresses]
 
 
@@ -33,22 +33,22 @@ def _system_lookup(host: str, port: int, family: socket.AddressFamily) -> _Addre
 
 
 class ThreadResolver(AbstractResolver):
-    """Resolves names in threads of its own, so that a hanging lookup starves nothing else."""
+    """Resolves names in threads of its own, so that a hanging lookup blocks nothing else."""
 
     def __init__(self, lookup: Lookup = _system_lookup) -> None:
         self._lookup = lookup
-        self._turns = asyncio.Semaphore(MAX_LOOKUPS)
-        self._going_on: dict[_Name, list[asyncio.Task[_Found]]] = {}
+        self._semaphore = asyncio.Semaphore(MAX_LOOKUPS)
+        self._pending_lookups: dict[_Name, list[asyncio.Task[_Found]]] = {}
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
         """Return the addresses of `host`; raises OSError (socket.gaierror)."""
-        asked = time.perf_counter_ns()
+        called = time.perf_counter_ns()
         found, began, ended = await asyncio.shield(self._pending((host, port, family)))
         attempt = current_attempt()
-        if attempt is not None:  # of a lookup that it shares, it waited for a part alone
-            attempt.timing.looked_up(max(asked, began), max(asked, ended))
+        if attempt is not None:  # a shared lookup may have started before this call
+            attempt.timing.looked_up(max(called, began), max(called, ended))
         return [
             ResolveResult(
                 hostname=host,
@@ -62,44 +62,44 @@ class ThreadResolver(AbstractResolver):
         ]
 
     async def close(self) -> None:
-        """Forget what is going on; a thread that hangs ends with the process."""
-        tasks = [task for tasks in self._going_on.values() for task in tasks]
+        """Cancel the waiting tasks; a thread that hangs ends with the process."""
+        tasks = [task for tasks in self._pending_lookups.values() for task in tasks]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _pending(self, name: _Name) -> asyncio.Task[_Found]:
-        going_on = self._going_on.setdefault(name, [])
-        if len(going_on) >= MAX_LOOKUPS_PER_NAME:
-            return going_on[-1]
+        pending = self._pending_lookups.setdefault(name, [])
+        if len(pending) >= MAX_LOOKUPS_PER_NAME:
+            return pending[-1]
         task = asyncio.create_task(self._queued(name), name=f"look up {name[0]}")
-        going_on.append(task)
+        pending.append(task)
         task.add_done_callback(lambda done: self._on_done(name, done))
         return task
 
     def _on_done(self, name: _Name, task: asyncio.Task[_Found]) -> None:
-        self._going_on[name].remove(task)
-        if not self._going_on[name]:
-            del self._going_on[name]
+        self._pending_lookups[name].remove(task)
+        if not self._pending_lookups[name]:
+            del self._pending_lookups[name]
         if not task.cancelled():
-            task.exception()  # whoever asked may have gone
+            task.exception()  # the caller may have been cancelled: no "never retrieved" warning
 
     async def _queued(self, name: _Name) -> _Found:
-        async with self._turns:
+        async with self._semaphore:
             return await self._in_thread(name)
 
     async def _in_thread(self, name: _Name) -> _Found:
-        """Look up in a daemon thread: an executor's threads are waited for at the very end."""
+        """Look up in a daemon thread: at exit, Python waits for the threads of an executor."""
         loop = asyncio.get_running_loop()
-        answer: asyncio.Future[_Found] = loop.create_future()
+        result: asyncio.Future[_Found] = loop.create_future()
 
-        def tell(found: _Found | OSError) -> None:
-            if answer.done():
+        def set_result(found: _Found | OSError) -> None:
+            if result.done():
                 return
             if isinstance(found, OSError):
-                answer.set_exception(found)
+                result.set_exception(found)
             else:
-                answer.set_result(found)
+                result.set_result(found)
 
         def work() -> None:
             found: _Found | OSError
@@ -108,13 +108,13 @@ class ThreadResolver(AbstractResolver):
                 found = self._lookup(*name), began, time.perf_counter_ns()
             except OSError as error:
                 found = error
-            except UnicodeError as error:  # a name that no name server can be asked for
+            except UnicodeError as error:  # not encodable as a DNS name
                 found = socket.gaierror(socket.EAI_NONAME, str(error))
-            with suppress(RuntimeError):  # the loop has been closed meanwhile
-                loop.call_soon_threadsafe(tell, found)
+            with suppress(RuntimeError):  # the loop was closed in the meantime
+                loop.call_soon_threadsafe(set_result, found)
 
         try:
             threading.Thread(target=work, name=f"look up {name[0]}", daemon=True).start()
-        except RuntimeError as error:  # the machine's want, or a limit such as TasksMax
+        except RuntimeError as error:  # out of memory, or a limit such as TasksMax
             raise OSError(errno.EAGAIN, f"no thread to look up the name: {error}") from error
-        return await answer
+        return await result

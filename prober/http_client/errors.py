@@ -1,7 +1,7 @@
-"""The one table from foreign exceptions to our `FailureKind`: by type and cause, never by text.
+"""Map exceptions of aiohttp, ssl and the system to a `FailureKind`: by type and cause, not text.
 
-What an exception means depends on how far the attempt had come: a reset while TLS is shaking hands
-is the handshake's failure, the same reset after the request was sent may be anybody's.
+The meaning of an exception depends on the phase of the attempt. A reset during the TLS handshake is
+a failed handshake; the same reset after the request was sent does not show who caused it.
 """
 
 import ast
@@ -40,8 +40,8 @@ _LOST_IN = {
     "tls": FailureKind.TLS_HANDSHAKE,
 }
 
-# OpenSSL's verify codes (x509_vfy.h). Dates are looked at once a chain to a trusted root was found,
-# so these two mean: otherwise trusted.
+# OpenSSL's verify codes (x509_vfy.h). It checks dates and names only once it has found a chain to a
+# trusted root, so such a certificate is otherwise trusted.
 _CERTIFICATE_FAILURES: dict[int | None, FailureKind] = {
     9: FailureKind.CERTIFICATE_EXPIRED,  # not yet valid
     10: FailureKind.CERTIFICATE_EXPIRED,
@@ -52,27 +52,27 @@ _CERTIFICATE_FAILURES: dict[int | None, FailureKind] = {
 
 @dataclass(frozen=True, slots=True)
 class AttemptProgress:
-    """How far the attempt had come when it failed, and by which way it went."""
+    """The phase in which the attempt failed, and whether it used a proxy."""
 
     phase: str
     through_proxy: bool = False
 
 
 def proxy_auth_failure(status: int, progress: AttemptProgress) -> Failure | None:
-    """Return the failure that an answer to a request through a proxy is, None if it is none.
+    """Return the failure if a proxy responded with 407 itself, otherwise None.
 
-    407 is the proxy's own (RFC 9110 15.5.8): one whom it lets through gets another.
+    Only a proxy sends 407 (RFC 9110, 15.5.8).
     """
     if not (progress.through_proxy and status == _PROXY_AUTHENTICATION_REQUIRED):
         return None
-    return Failure(FailureKind.PROXY, f"the proxy answered with HTTP {status}")
+    return Failure(FailureKind.PROXY, f"the proxy responded with HTTP {status}")
 
 
 _DISCONNECT_ERRNOS = frozenset({errno.ECONNRESET, errno.ECONNABORTED, errno.EPIPE})
 
 
 def is_disconnect(error: Exception) -> bool:
-    """Return whether `error` means that the far end closed or reset the connection.
+    """Return whether `error` means that the peer closed or reset the connection.
 
     TLS errors count: a connection may end within TLS, by close_notify or by an alert.
     """
@@ -86,7 +86,7 @@ def is_disconnect(error: Exception) -> bool:
 
 
 def map_exception(error: Exception, progress: AttemptProgress) -> Failure:
-    """Return what `error` means for an attempt that had come as far as `progress` says."""
+    """Return the failure that `error` means for an attempt in the phase that `progress` names."""
     kind, detail = _classify(error, progress)
     return Failure(kind, detail)
 
@@ -96,22 +96,22 @@ def _classify(error: Exception, progress: AttemptProgress) -> tuple[FailureKind,
     if any(isinstance(e, OSError) and e.errno in _RESOURCE_ERRNOS for e in chain):
         return (
             FailureKind.RESOURCE_EXHAUSTED,
-            f"the prober's machine is short of it: {_describe(chain)}",
+            f"the prober's machine is out of a resource: {_describe(chain)}",
         )
     if any(isinstance(e, MemoryError) for e in chain):
         return FailureKind.RESOURCE_EXHAUSTED, "the prober's machine is out of memory"
     if isinstance(error, TimeoutError):
         return _timed_out(progress)
     if isinstance(error, aiohttp.ClientHttpProxyError):
-        return FailureKind.PROXY, f"the proxy answered CONNECT with HTTP {error.status}"
+        return FailureKind.PROXY, f"the proxy responded to CONNECT with HTTP {error.status}"
     if isinstance(error, aiohttp.ClientProxyConnectionError):
         return FailureKind.PROXY, f"the proxy cannot be reached: {_describe(chain)}"
     if isinstance(error, aiohttp.ClientConnectorDNSError):
-        if progress.through_proxy:  # the target's name is the proxy's to resolve
+        if progress.through_proxy:  # the proxy resolves the name of the target
             return FailureKind.PROXY, f"the proxy's name was not resolved: {_describe(chain)}"
         return FailureKind.DNS, f"the name was not resolved: {_describe(chain)}"
     if any(isinstance(each, ssl.SSLCertVerificationError) for each in chain):
-        return _certificate_failure(chain), f"the certificate is refused: {_describe(chain)}"
+        return _certificate_failure(chain), f"the certificate is not accepted: {_describe(chain)}"
     if any(_is_handshake_error(e, progress) for e in chain):
         return FailureKind.TLS_HANDSHAKE, f"the TLS handshake failed: {_describe(chain)}"
     return _after_connecting(error, chain, progress)
@@ -128,7 +128,7 @@ def _after_connecting(
     error: Exception, chain: tuple[BaseException, ...], progress: AttemptProgress
 ) -> tuple[FailureKind, str]:
     if any(isinstance(e, BodyCorruptError) for e in chain):
-        return FailureKind.PROTOCOL_ERROR, "the body is not what its Content-Encoding says"
+        return FailureKind.PROTOCOL_ERROR, "the body is not valid in its Content-Encoding"
     if any(isinstance(e, http_exceptions.PayloadEncodingError) for e in chain):
         return FailureKind.TRUNCATED, "the body ended before its announced length"
     if any(isinstance(e, http_exceptions.HttpProcessingError) for e in chain):
@@ -149,7 +149,7 @@ def _connection_lost(
             f"the connection was closed in phase '{progress.phase}', after the request was sent",
         )
     if progress.through_proxy and progress.phase != "tls":
-        return FailureKind.PROXY, f"the way through the proxy failed: {_describe(chain)}"
+        return FailureKind.PROXY, f"the connection through the proxy failed: {_describe(chain)}"
     for error in chain:
         if progress.phase == "connect" and isinstance(error, ConnectionResetError):
             return FailureKind.CONNECTION_REFUSED, "accepted, and reset at once"
@@ -159,9 +159,10 @@ def _connection_lost(
 
 
 def _is_handshake_error(error: BaseException, progress: AttemptProgress) -> bool:
-    """Tell whether TLS failed: in 1.3 a server may refuse us by an alert when we think it is done.
+    """Return whether the TLS handshake failed.
 
-    That is what becomes of a client certificate that it demands and we do not have.
+    In TLS 1.3 a server may send an alert after the client has completed the handshake, for example
+    if it requires a client certificate and got none (RFC 8446, 4.4.2.4).
     """
     if not isinstance(error, ssl.SSLError):
         return False
@@ -173,17 +174,17 @@ def _is_handshake_error(error: BaseException, progress: AttemptProgress) -> bool
 
 def _timed_out(progress: AttemptProgress) -> tuple[FailureKind, str]:
     if progress.through_proxy and progress.phase in {"resolve", "connect"}:
-        return FailureKind.PROXY, "the proxy did not answer in time"
+        return FailureKind.PROXY, "the proxy did not respond in time"
     if progress.phase in _TIMEOUT_IN:
         return _TIMEOUT_IN[progress.phase]
     return (
         FailureKind.RESPONSE_TIMEOUT,
-        f"no whole answer in time: the attempt ended in phase '{progress.phase}'",
+        f"no complete response in time: the attempt ended in phase '{progress.phase}'",
     )
 
 
 def _exception_chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield `error` and what it came from; aiohttp keeps the cause in an attribute as well."""
+    """Yield `error` and its causes; aiohttp also keeps a cause in an attribute."""
     seen: set[int] = set()
     pending: list[BaseException | None] = [error]
     while pending:
@@ -199,7 +200,7 @@ def _exception_chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _describe(chain: tuple[BaseException, ...]) -> str:
-    """Word the innermost error: it names the system's own reason and no URL of ours."""
+    """Return the text of the innermost error: the system's reason, without the URL."""
     inner = chain[-1]
     for each in chain:
         verify_message = getattr(each, "verify_message", None)  # aiohttp's subclass has none
@@ -208,14 +209,14 @@ def _describe(chain: tuple[BaseException, ...]) -> str:
         if isinstance(each, OSError) and each.strerror:
             inner = each
     text = inner.strerror if isinstance(inner, OSError) and inner.strerror else str(inner)
-    # Not cut here: of a secret that is cut before it is removed, a part would remain.
+    # Not cut here: redaction comes later, and would not find a secret that was cut in two.
     return " ".join(_BYTES_LITERAL.sub(_of_literal, text).split()) or type(inner).__name__
 
 
 def _of_literal(found: re.Match[str]) -> str:
-    """Return the text of a bytes literal: aiohttp quotes what it received, with its escapes.
+    """Return the text of a bytes literal in an aiohttp message, without its escapes.
 
-    These would be one more encoding around a secret that a server echoes.
+    The escapes would be one more encoding in which redaction must find a secret.
     """
     try:
         content: object = ast.literal_eval(found[0])

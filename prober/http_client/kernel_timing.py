@@ -1,9 +1,9 @@
-"""A socket whose arrivals are timed by the kernel, so that a busy event loop falsifies nothing.
+"""A socket with kernel timestamps of arrivals, so that a busy event loop distorts no measurement.
 
-asyncio's selector transports call methods of the socket object, for TLS too, so a subclass sees
+asyncio's selector transports call the methods of the socket object, for TLS too, so a subclass sees
 each system call of a connection. With SO_TIMESTAMPING (Linux, Documentation/networking/
-timestamping.rst) every read also returns when the last segment that it took reached this machine.
-No privilege is needed. Where the option is refused, the moment of the read takes its place.
+timestamping.rst) each read also returns when the last segment that it consumed arrived at this
+machine. No privilege is needed. Where the option is refused, the time of the read is used.
 """
 
 import select
@@ -28,7 +28,7 @@ _SECOND = 1_000_000_000
 
 KEEPALIVE_IDLE_SECONDS = 1
 KEEPALIVE_INTERVAL_SECONDS = 1
-_KEEPALIVE_PROBES = 127  # the most there are: it is the probe's time-out that gives up, not TCP
+_KEEPALIVE_PROBES = 127  # the maximum: the probe's timeout decides, not TCP
 _KEEPALIVE_OPTIONS = tuple(
     (getattr(socket, name), value)
     for name, value in (
@@ -43,14 +43,14 @@ _TRIALS = 50
 _TRIAL_SECONDS = 0.002
 
 _CLOCK_TRIES = 3
-_CLOCK_WIDTH_NANOSECONDS = 5_000  # two clocks read within this time are read at once
+_CLOCK_WIDTH_NANOSECONDS = 5_000  # close enough to count as the same time
 _STEP_NANOSECONDS = 100_000
-"""The system clock moves so much beside the monotonic one only when it is set."""
+"""A larger change between system clock and monotonic clock means that the system clock was set."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClockReading:
-    """The system clock beside the monotonic one. `width`: what reading both took. Nanoseconds."""
+    """Both clocks at the same time, in nanoseconds. `width` is how long reading them took."""
 
     monotonic: int
     realtime: int
@@ -58,12 +58,12 @@ class ClockReading:
 
     @property
     def offset(self) -> int:
-        """Return what the system clock is ahead of the monotonic one."""
+        """Return by how much the system clock is ahead of the monotonic one."""
         return self.realtime - self.monotonic
 
 
 def read_clocks() -> ClockReading:
-    """Read both clocks as closely together as this machine allows just now."""
+    """Return the narrowest of a few readings: the process may be preempted between the clocks."""
     best: ClockReading | None = None
     for _ in range(_CLOCK_TRIES):
         before = time.perf_counter_ns()
@@ -78,9 +78,9 @@ def read_clocks() -> ClockReading:
 
 
 def stamp_of(ancillary: Iterable[tuple[int, int, bytes]]) -> int | None:
-    """Return the kernel's receive stamp in nanoseconds of the system clock, None without one.
+    """Return the kernel's receive timestamp in nanoseconds of the system clock, None without one.
 
-    The message holds three `struct timespec`; the first is the software stamp. Zero means none.
+    The message holds three `struct timespec`; the first is the software timestamp. Zero means none.
     """
     for level, kind, data in ancillary:
         if level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPING and len(data) >= _TIMESPEC.size:
@@ -92,11 +92,11 @@ def stamp_of(ancillary: Iterable[tuple[int, int, bytes]]) -> int | None:
 def monotonic_of(
     stamp: int | None, clocks: ClockReading, reference: ClockReading
 ) -> int | TimingFallback:
-    """Return when `stamp` was on the monotonic clock, or why it cannot be known. Pure.
+    """Convert a timestamp of the system clock to the monotonic clock, or return why not. Pure.
 
-    `clocks` were read just after the data, `reference` when the attempt began to send. Both clocks
-    run at the same rate (adjusting the time smoothly moves both), so another offset means that the
-    system clock was set in between, and which of the two offsets the stamp has is not known.
+    `clocks` were read just after the data, `reference` when the attempt started to send. Both
+    clocks run at the same rate (adjtime slews both), so a different offset means that the system
+    clock was set in between, and it is not known which of the two offsets the timestamp has.
     """
     if stamp is None:
         return TimingFallback.MISSING_STAMP
@@ -109,9 +109,9 @@ def monotonic_of(
 
 
 def enable_receive_stamps(sock: socket.socket) -> bool:
-    """Ask the kernel to stamp what this socket receives; return whether it will.
+    """Request receive timestamps from the kernel; return whether it agrees.
 
-    It is to be asked before the socket connects: later there may be bytes without a stamp.
+    Call it before the socket connects: data that arrived earlier has no timestamp.
     """
     if sys.platform != "linux":
         return False
@@ -123,20 +123,20 @@ def enable_receive_stamps(sock: socket.socket) -> bool:
 
 
 def prepare_keepalive(sock: socket.socket) -> None:
-    """Set how keep-alive probes are sent once they are on: one each second."""
+    """Configure keep-alive probes: one a second, once they are enabled."""
     with suppress(OSError):
         for option, value in _KEEPALIVE_OPTIONS:
             sock.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def set_keepalive(sock: socket.socket, *, on: bool) -> None:
-    """Let the kernel ask the far end's kernel each second whether it is there, or stop that."""
+    """Enable or disable keep-alive: each second, the kernel checks that the peer is reachable."""
     with suppress(OSError):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, int(on))
 
 
 def read_tcp_info(sock: socket.socket) -> TcpInfo | None:
-    """Return what the kernel knows of a connection; None where it does not say."""
+    """Return the kernel's TCP_INFO of a connection, None where it is not available."""
     if sys.platform != "linux":
         return None
     try:
@@ -152,9 +152,8 @@ _PEER_CLOSED_EVENTS = getattr(select, "POLLRDHUP", 0) | select.POLLHUP | select.
 def is_closed_by_peer(sock: socket.socket) -> bool:
     """Return whether a FIN or a reset has arrived on a non-blocking TCP socket.
 
-    It reads nothing, so that unread data stays for the transport. On Linux `POLLRDHUP` reports a
-    FIN even behind unread data, as with TLS (close_notify comes before it). Elsewhere only a FIN
-    with nothing unread before it is found.
+    It consumes no data. On Linux `POLLRDHUP` reports a FIN even behind unread data, as with TLS
+    (close_notify precedes it). Elsewhere a FIN is detected only if no unread data precedes it.
     """
     poller = select.poll()
     poller.register(sock.fileno(), select.POLLIN | _PEER_CLOSED_EVENTS)
@@ -172,10 +171,11 @@ def is_closed_by_peer(sock: socket.socket) -> bool:
 
 
 class StampingEnabled:
-    """Keeps the kernel stamping while this exists.
+    """Keeps receive timestamps enabled in the kernel until it is closed.
 
-    The kernel begins to stamp a moment after the first socket asks for it (it rewrites its own code
-    to do so), and stops with the last one: without this, first segments come without a stamp.
+    The kernel enables them shortly after the first socket requests them (it patches its own code to
+    do so), and disables them with the last socket: without this one, the first segments of a
+    connection would have no timestamp.
     """
 
     def __init__(self) -> None:
@@ -183,14 +183,14 @@ class StampingEnabled:
         self.supported = enable_receive_stamps(self._socket) and _stamps_arrive(self._socket)
 
     def close(self) -> None:
-        """Let the kernel stop."""
+        """Release the socket, so that the kernel can disable timestamps."""
         self._socket.close()
 
 
 def _stamps_arrive(sock: socket.socket) -> bool:
-    """Send datagrams to ourselves until one is stamped; a system may take the option for a no-op.
+    """Send datagrams to this socket until one has a timestamp: some systems ignore the option.
 
-    Where loopback is down nothing can be tried, and the kernel's word for the option counts.
+    If the loopback interface is down, nothing can be sent, and the option is trusted.
     """
     sock.settimeout(_TRIAL_SECONDS)
     try:
@@ -207,11 +207,11 @@ def _stamps_arrive(sock: socket.socket) -> bool:
 
 
 class TimedSocket(socket.socket):
-    """A TCP socket that tells its attempt when it sends and when data arrived.
+    """A TCP socket that reports its sends and arrivals to the timing of the current attempt.
 
-    `timing` is the attempt that uses the connection now; None between attempts. A connection that
-    is used again gets the next attempt by `use_for`. `address` is where it was connected to, and
-    `last_info` what the kernel knew of it when the last attempt ended.
+    `timing` belongs to the attempt that uses the connection; it is None between attempts. A kept
+    connection gets the next attempt's by `use_for`. `address` is the peer's, as `host:port`.
+    `last_info` is the TCP_INFO at the end of the last attempt.
     """
 
     __slots__ = (
@@ -219,7 +219,7 @@ class TimedSocket(socket.socket):
         "_connect_after",
         "_connect_before",
         "_connected",
-        "_sees",
+        "_timestamps_enabled",
         "address",
         "last_info",
         "timing",
@@ -233,31 +233,31 @@ class TimedSocket(socket.socket):
         self._connected = False
         self._connect_before = self._connect_after = 0
         self._clocks: ClockReading | None = None
-        self._sees = enable_receive_stamps(self)
+        self._timestamps_enabled = enable_receive_stamps(self)
         prepare_keepalive(self)
         set_keepalive(self, on=True)
 
     @property
     def connected(self) -> bool:
-        """Whether something was sent: of several sockets that connect, one is used."""
+        """Whether something was sent. Of several sockets that connect, only one is used."""
         return self._connected
 
     @property
     def stamps(self) -> bool:
-        """Whether the kernel stamps what arrives here."""
-        return self._sees
+        """Whether the kernel adds timestamps to what arrives here."""
+        return self._timestamps_enabled
 
     def use_for(self, timing: AttemptTiming | None) -> None:
-        """Let the next moments belong to `timing`; None while nobody uses the connection.
+        """Report the next events to `timing`; None while no attempt uses the connection.
 
-        An unused connection is not kept alive: one segment a second for each would be waste.
+        Keep-alive is off for an unused connection: a segment a second for each would be wasteful.
         """
         if (timing is None) != (self.timing is None):
             set_keepalive(self, on=timing is not None)
         self.timing, self._clocks = timing, None
 
     def connect(self, address: Any, /) -> None:  # noqa: ANN401 -- the standard library's signature
-        """See `socket.socket.connect`. A socket that does not block is asked more than once."""
+        """See `socket.socket.connect`. asyncio may call it again for a non-blocking socket."""
         before = time.perf_counter_ns()
         if self._connect_before == 0:
             self._connect_before = before
@@ -274,9 +274,9 @@ class TimedSocket(socket.socket):
     def send(self, data: Any, flags: int = 0, /) -> int:  # noqa: ANN401 -- the standard library's
         """See `socket.socket.send`.
 
-        A far end that has closed may have said why before (a TLS alert, or a response that did not
-        wait for the whole request). asyncio would close the connection without reading it; so the
-        data counts as sent, and what is read next, or its end, tells.
+        A server that closed the connection may have sent the reason before (a TLS alert, or a
+        response to an incomplete request). On an error here asyncio would close the connection
+        without reading it. So the data counts as sent: the next read gets the reason, or the end.
         """
         timing = self.timing
         if timing is None:
@@ -302,7 +302,7 @@ class TimedSocket(socket.socket):
             return super().sendmsg(buffers, *arguments)
         self._mark_connected(timing)
         gathered = list(buffers)
-        whole = sum(memoryview(each).nbytes for each in gathered)
+        total = sum(memoryview(each).nbytes for each in gathered)
         before = time.perf_counter_ns()
         try:
             count = super().sendmsg(gathered, *arguments)
@@ -310,8 +310,8 @@ class TimedSocket(socket.socket):
             timing.sent(before, before, 0, blocked=True)
             raise
         except (ConnectionResetError, BrokenPipeError):
-            return whole
-        timing.sent(before, time.perf_counter_ns(), count, blocked=count < whole)
+            return total
+        timing.sent(before, time.perf_counter_ns(), count, blocked=count < total)
         return count
 
     def recv(self, size: int, flags: int = 0, /) -> bytes:
@@ -336,10 +336,11 @@ class TimedSocket(socket.socket):
         return count
 
     def _mark_connected(self, timing: AttemptTiming) -> None:
-        """Before the first send the kernel's round trip is that of the TCP handshake alone.
+        """Record the end of the TCP handshake; called before each send.
 
-        On loopback the answer may be here before `connect` returns. A handshake that was repeated
-        has no round trip that begins with its first SYN: the moment at which it was noticed counts.
+        Before the first send, the kernel's round-trip time is that of the handshake alone. On
+        loopback the SYN-ACK may arrive before `connect` returns. After a retransmitted SYN the
+        round-trip time does not start with the first SYN, so the current time is used.
         """
         if self._clocks is None:
             self._clocks = read_clocks()
@@ -358,7 +359,7 @@ class TimedSocket(socket.socket):
 
     def _mark_arrival(self, timing: AttemptTiming, ancillary: list[tuple[int, int, bytes]]) -> None:
         clocks = read_clocks()
-        if not self._sees:
+        if not self._timestamps_enabled:
             timing.fall_back(TimingFallback.UNSUPPORTED)
             timing.arrived(clocks.monotonic, clocks.monotonic)
             return

@@ -1,7 +1,7 @@
-"""Shares the event loop among responses that take long to read.
+"""Limit the CPU time of reading responses in one iteration of the event loop.
 
-Each step is short. But when the responses of many tenants come at once, all of their steps would be
-done in one iteration of the loop, and whatever else is due would wait for the last of them.
+Each step is short. But when the responses of many tenants arrive at once, all of their steps would
+run in one iteration, and everything else that is due would wait for the last of them.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from typing import TypeVar
 
 _T = TypeVar("_T")
 MAX_STEPS_SECONDS = 0.02
-"""Processor time of steps in one iteration of the event loop; further ones wait for the next."""
+"""The CPU time for steps in one iteration of the event loop; further steps wait for the next."""
 
 
 class LoopBudget:
@@ -21,7 +21,7 @@ class LoopBudget:
         self._spent_seconds = 0.0
 
     async def run(self, step: Callable[[], _T]) -> _T:
-        """Return what a step returns, once there is time for it; raises what it raises."""
+        """Run a step when the budget allows; return its result, raise its exception."""
         while self._spent_seconds >= MAX_STEPS_SECONDS:  # noqa: ASYNC110 -- reset by the loop
             await asyncio.sleep(0)
         if not self._spent_seconds:

@@ -1,10 +1,10 @@
-"""What comes over the wire: bounds on all of it beside the body, and where a response ends.
+"""Limits on what a server may send, and the end of each response.
 
-aiohttp bounds each line of a head and waits with a body that nobody reads, but it takes any number
-of interim answers (1xx) and chunk extensions of any length, as fast as they come: a server that
-sends nothing else would fill the memory and stall the event loop for all tenants.
+aiohttp limits each line of a head, and pauses the transport while a body is not read. But it
+accepts any number of interim responses (1xx), and chunk extensions of any length, as fast as they
+arrive: a server that sends nothing else would fill the memory and block the event loop.
 
-Reading a body within bounds: decompression is ours, so that a bomb stops at the limit. Pure.
+`LimitedBodyReader` decompresses a body up to a limit, which stops decompression bombs. Pure.
 """
 
 import asyncio
@@ -27,11 +27,11 @@ from prober.http_client.timing import Attempt, current_attempt
 
 MAX_INTERIM_RESPONSES = 16
 MAX_FRAMING_BYTES = 256 * 1024
-"""Heads and framing of one answer may be so long, and beyond that as long as its body."""
-_SLICE_BYTES = 4 * 1024  # what is parsed before the bounds are looked at again
+"""The limit of heads and framing of one response; more is allowed up to the length of its body."""
+_SLICE_BYTES = 4 * 1024  # the limits are checked after each slice
 MAX_TURN_SECONDS = 0.0004
-"""Processor time for parsing what came over one connection, before the event loop does other work.
-Very small chunks take long, to parse and then to read; most responses take a tenth of this."""
+"""CPU time for parsing the data of one connection, before the event loop does other work.
+Very small chunks take long to parse and to read; most responses take a tenth of this."""
 
 _FINAL_STATUS = 200
 _FIRST_REDIRECT = 300
@@ -41,7 +41,7 @@ _Message = tuple[RawResponseMessage, StreamReader]
 
 
 class LimitedResponseHandler(ResponseHandler):
-    """The protocol of one connection; beyond its bounds it says why, and hangs up."""
+    """The protocol of one connection, which it aborts with a reason when a limit is passed."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
@@ -53,7 +53,7 @@ class LimitedResponseHandler(ResponseHandler):
         self._socket: TimedSocket | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take note which of the attempt's sockets this is."""
+        """Find the attempt's socket of this connection."""
         super().connection_made(transport)
         attempt, connected = current_attempt(), transport.get_extra_info("socket")
         if attempt is not None and connected is not None:
@@ -61,10 +61,10 @@ class LimitedResponseHandler(ResponseHandler):
             self._socket = next((s for s in attempt.sockets if s.fileno() == number), None)
 
     def is_connected(self) -> bool:
-        """Return whether the connection is open, as far as the kernel knows now.
+        """Return whether the connection is open, as far as the kernel knows.
 
-        aiohttp calls this before it uses a kept connection. The event loop may not have read yet
-        that the server has closed it, and a request on it would fail.
+        aiohttp calls this before it uses a kept connection. The server may have closed it without
+        the event loop having noticed; a request on it would fail.
         """
         if not super().is_connected():
             return False
@@ -72,7 +72,7 @@ class LimitedResponseHandler(ResponseHandler):
         return kept is None or (kept.fileno() >= 0 and not is_closed_by_peer(kept))
 
     def set_response_params(self, **parameters: Any) -> None:  # noqa: ANN401 -- aiohttp's own
-        """Take note that a request is under way: what comes now is its answer."""
+        """Start a request: what arrives from now on is its response."""
         self._received_bytes, self._heads, self._body = 0, 0, None
         self._attempt = attempt = current_attempt()
         if attempt is not None:
@@ -84,11 +84,11 @@ class LimitedResponseHandler(ResponseHandler):
 
     @property
     def should_close(self) -> bool:
-        """See `ResponseHandler.should_close`: what was not passed on belongs to no response."""
+        """See `ResponseHandler.should_close`. Data that is still pending belongs to no response."""
         return bool(self._pending) or super().should_close
 
     def data_received(self, data: bytes) -> None:
-        """Pass on what came, as long as it is within bounds; much of it in several turns."""
+        """Parse data up to the limits; large data in several turns of the event loop."""
         if self._pending:
             self._pending += data
             return
@@ -99,21 +99,21 @@ class LimitedResponseHandler(ResponseHandler):
             self._loop.call_soon(self._forward_pending)
 
     def eof_received(self) -> None:
-        """Mark the end of an answer that ends with its connection."""
+        """Record the end of a response that ends with its connection."""
         self._forward_all()
         self._on_end()
         super().eof_received()
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Mark the end of an answer that ends with its connection."""
+        """Record the end of a response that ends with its connection."""
         self._forward_all()
         self._on_end()
         super().connection_lost(exc)
-        # The body knows this connection: held in a ring, both would wait for the collector.
+        # Body and connection refer to each other; this frees them without the garbage collector.
         self._body = self._attempt = self._socket = None
 
     def close(self) -> None:
-        """See `ResponseHandler.close`: with TLS something more is sent."""
+        """See `ResponseHandler.close`. The attempt is released first: TLS sends a last record."""
         self._pending.clear()
         self._release_attempt()
         super().close()
@@ -125,7 +125,7 @@ class LimitedResponseHandler(ResponseHandler):
         super().abort()
 
     def feed_data(self, data: _Message, size: int = 0) -> None:
-        """Take note of a parsed head."""
+        """Record a parsed head."""
         self._heads += 1
         self._body = data[1]
         self._on_head(data[0].code)
@@ -141,8 +141,8 @@ class LimitedResponseHandler(ResponseHandler):
         elif status >= _FINAL_STATUS or status == _SWITCHING_PROTOCOLS:
             timing.head_arrived()
 
-    def _on_whole(self) -> None:
-        """Take note that the response is complete: what comes from now on is none of it."""
+    def _on_complete(self) -> None:
+        """Record that the response is complete: later data does not belong to it."""
         if self._attempt is None or self._body is None or not self._body.is_eof():
             return
         if self._attempt.timing.phase is Phase.TRANSFER:
@@ -150,52 +150,52 @@ class LimitedResponseHandler(ResponseHandler):
 
     def _release_attempt(self) -> None:
         if self._attempt is not None and self._socket is self._attempt.connection:
-            self._attempt.let_go(closing=True)
+            self._attempt.release(closing=True)
 
     def _on_end(self) -> None:
         if self._attempt is not None:
             self._attempt.timing.stream_ended(time.perf_counter_ns())
 
     def _resume_transport_reading(self) -> None:
-        """Read on, unless something that was read still waits for its turn.
+        """Resume reading, unless data is still waiting to be parsed.
 
-        aiohttp calls this when a body's reader has caught up. A test reads a large response, and
-        would fail if it were called otherwise.
+        aiohttp calls this private method when the reader of a body has caught up. A test that reads
+        a large response fails if aiohttp renames it.
         """
         if not self._pending:
             super()._resume_transport_reading()
 
     def _forward_pending(self) -> None:
-        """Pass on one turn of what waits for it."""
-        waiting = bytes(self._pending)
+        """Parse one turn of the pending data."""
+        pending = bytes(self._pending)
         self._pending.clear()
-        done = self._forward_turn(waiting)
-        if done < len(waiting) and self.exception() is None:
-            self._pending[:0] = waiting[done:]
+        done = self._forward_turn(pending)
+        if done < len(pending) and self.exception() is None:
+            self._pending[:0] = pending[done:]
         if self._pending:
             self._loop.call_soon(self._forward_pending)
         elif not (self._reading_paused or self._buffer_paused):
             self._resume_transport_reading()
 
     def _forward_all(self) -> None:
-        """Pass on what waits at once: the connection ends."""
+        """Parse all pending data: the connection ends."""
         rest = bytes(self._pending)
         self._pending.clear()
         for start in range(0, len(rest), _SLICE_BYTES):
             self._forward(rest[start : start + _SLICE_BYTES])
-        self._on_whole()
+        self._on_complete()
 
     def _forward_turn(self, data: bytes) -> int:
-        """Pass on as much as there is time for; return how many bytes that was."""
+        """Parse as much as fits into one turn; return the number of bytes."""
         if len(data) <= _SLICE_BYTES:
             self._forward(data)
-            self._on_whole()
+            self._on_complete()
             return len(data)
         done, until = 0, time.thread_time() + MAX_TURN_SECONDS
         while done < len(data) and (done == 0 or time.thread_time() < until):
             self._forward(data[done : done + _SLICE_BYTES])
             done += _SLICE_BYTES
-        self._on_whole()
+        self._on_complete()
         return done
 
     def _forward(self, data: bytes) -> None:
@@ -219,7 +219,7 @@ class LimitedResponseHandler(ResponseHandler):
 
     def _over_limit(self) -> str | None:
         if self._heads > MAX_INTERIM_RESPONSES:
-            return f"more than {MAX_INTERIM_RESPONSES} interim answers"
+            return f"more than {MAX_INTERIM_RESPONSES} interim responses"
         body_bytes = 0 if self._body is None else self._body.total_bytes
         if self._received_bytes - 2 * body_bytes > MAX_FRAMING_BYTES:
             return f"more than {MAX_FRAMING_BYTES} bytes around the body"
@@ -227,18 +227,18 @@ class LimitedResponseHandler(ResponseHandler):
 
 
 class LimitedConnector(aiohttp.TCPConnector):
-    """A connector whose connections keep to the bounds."""
+    """A connector that creates limited connections."""
 
     def __init__(self, **options: Any) -> None:  # noqa: ANN401 -- aiohttp's own
         super().__init__(**options)
-        # aiohttp has no public way to this; a test floods a client and would tell if it were gone.
-        made: functools.partial[Any] = functools.partial(LimitedResponseHandler, loop=self._loop)
-        self._factory = made
+        # aiohttp has no public way to set this. A test that floods a client fails if it is renamed.
+        factory: functools.partial[Any] = functools.partial(LimitedResponseHandler, loop=self._loop)
+        self._factory = factory
 
     async def _get(self, *arguments: Any) -> Any:  # noqa: ANN401 -- aiohttp's own
         """Return a kept connection, None if there is none or if the attempt needs a new one.
 
-        aiohttp has no public way to this either; a test counts the server's connections.
+        aiohttp has no public way to do this. A test counts the connections of a server.
         """
         attempt = current_attempt()
         if attempt is not None and attempt.needs_new_connection:
@@ -249,17 +249,17 @@ class LimitedConnector(aiohttp.TCPConnector):
 try:  # in the standard library from Python 3.14 on
     from compression import zstd  # type: ignore[import-not-found, unused-ignore]
 except ImportError:
-    try:  # the same module for older ones; used where it is installed
+    try:  # the same module for older versions, if it is installed
         from backports import zstd  # type: ignore[import-not-found, import-untyped, unused-ignore]
     except ImportError:
         zstd = None
 
 MAX_EMPTY_BYTES = 64 * 1024
-"""So much more than the limit may come over the wire: members and blocks that hold nothing."""
+"""The allowance beyond the limit for compressed data: empty members and blocks add no output."""
 MAX_MEMBERS = 256
-"""So many gzip members or zstd frames may a body have: each takes time, even when it is empty."""
+"""The limit of gzip members or zstd frames in a body: each takes time, even an empty one."""
 MAX_CODINGS = 5
-"""So many content codings may be stacked, as curl has it; more are not undone."""
+"""The limit of stacked content codings, as in curl; a body with more is not decoded."""
 _PIECE_BYTES = 64 * 1024
 _GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
 _GZIP_MAGIC = b"\x1f\x8b"  # a further member may follow the first: RFC 1952, 2.2
@@ -268,7 +268,7 @@ _ZSTD_WINDOW_BITS = 23  # 8 MiB: RFC 9659, 3
 
 
 class BodyCorruptError(ValueError):
-    """The body is not what its Content-Encoding says."""
+    """The body is not valid in the coding that its Content-Encoding names."""
 
 
 class _Decompressor(Protocol):
@@ -282,7 +282,7 @@ class _Decompressor(Protocol):
 def content_codings(values: Iterable[str]) -> tuple[str, ...]:
     """Return the codings that Content-Encoding fields name, in the order they were applied.
 
-    `identity` is none; `x-gzip` is `gzip` (RFC 9110, 8.4.1.3). One more than `MAX_CODINGS` at most.
+    `identity` is left out; `x-gzip` is `gzip` (RFC 9110, 8.4.1.3). At most `MAX_CODINGS` + 1.
     """
     named = (name.strip().lower() for value in values for name in value.split(","))
     codings = tuple(name for name in named if name not in {"", "identity"})
@@ -290,7 +290,7 @@ def content_codings(values: Iterable[str]) -> tuple[str, ...]:
 
 
 def unreadable_coding(codings: tuple[str, ...]) -> str:
-    """Return the coding on account of which a body cannot be decoded, else an empty text."""
+    """Return the coding that prevents decoding of a body, "" if there is none."""
     if len(codings) > MAX_CODINGS:
         return ", ".join(codings)
     return next((name for name in reversed(codings) if name not in DECODERS), "")
@@ -299,9 +299,9 @@ def unreadable_coding(codings: tuple[str, ...]) -> str:
 class LimitedBodyReader:
     """Collects a body up to `limit_bytes`, counted after decompression.
 
-    The codings gzip and deflate are undone (RFC 9110, 8.4.1), deflate both as zlib and as a raw
-    stream, and zstd where a library for it is there. A body in any other coding is kept as it came:
-    it was not asked for. Each of several stacked codings is bounded as the whole is.
+    It decodes gzip and deflate (RFC 9110, 8.4.1), deflate both as zlib and as a raw stream, and
+    zstd if a library for it is installed. A body in any other coding is kept as received: the
+    request did not accept it. The limit applies to the output of each of several stacked codings.
     """
 
     def __init__(self, codings: tuple[str, ...], limit_bytes: int) -> None:
@@ -310,12 +310,12 @@ class LimitedBodyReader:
         self._size_bytes = 0
         self.over_limit = False
         self.unreadable_coding = unreadable_coding(codings)
-        undone = () if self.unreadable_coding else reversed(codings)
-        self._decoders = tuple(DECODERS[name]() for name in undone)
+        to_decode = () if self.unreadable_coding else reversed(codings)
+        self._decoders = tuple(DECODERS[name]() for name in to_decode)
         self._fed_bytes = [0] * len(self._decoders)
 
     def feed(self, data: bytes) -> bool:
-        """Take the next bytes from the wire; return False when the limit is passed.
+        """Decode the next received bytes; return False when the limit is passed.
 
         Raises BodyCorruptError.
         """
@@ -323,13 +323,13 @@ class LimitedBodyReader:
         return not self.over_limit
 
     def finish(self) -> tuple[bytes, bool]:
-        """Return the body, cut at the limit, and whether a compressed one reached its end."""
+        """Return the body, cut at the limit, and whether its compressed data is complete."""
         fed = zip(self._decoders, self._fed_bytes, strict=True)
-        whole = all(decoder.is_at_end or not count for decoder, count in fed)
-        return b"".join(self._chunks), whole or self.over_limit
+        complete = all(decoder.is_at_end or not count for decoder, count in fed)
+        return b"".join(self._chunks), complete or self.over_limit
 
     def _decode(self, data: bytes, stage: int) -> None:
-        """Give bytes to a stage, and what comes out of it to the next one."""
+        """Decode bytes by the decoder of one stage, and its output by the next."""
         if stage == len(self._decoders):
             self._append(data)
             return
@@ -364,26 +364,26 @@ def is_text(body: bytes) -> bool:
 
 class _Decoder(Protocol):
     members: int
-    """How many members were begun; after one more than `MAX_MEMBERS` no more is decoded."""
+    """The number of members that were started; decoding stops at `MAX_MEMBERS` + 1."""
 
     @property
     def is_at_end(self) -> bool:
-        """Whether what came so far is whole."""
+        """Whether the data so far is complete."""
         ...
 
     def pieces(self, data: bytes) -> Iterator[bytes]:
-        """Yield what further bytes decode to, in pieces of bounded size; none is empty."""
+        """Yield the output for further bytes, in non-empty pieces of limited size."""
         ...
 
 
 class _Zlib:
-    """Undoes gzip, of any number of members, or deflate."""
+    """Decodes gzip, of any number of members, or deflate."""
 
     def __init__(self, *, maybe_raw: bool) -> None:
         self.members = 1
         self._decompressor = zlib.decompressobj(_GZIP_OR_ZLIB)
         self._maybe_raw = maybe_raw
-        self._swallowed = b""
+        self._consumed = b""
         self._after_end = b""
 
     @property
@@ -409,19 +409,19 @@ class _Zlib:
                     raise BodyCorruptError(str(error)) from error
                 self._maybe_raw = False
                 self._decompressor = zlib.decompressobj(-zlib.MAX_WBITS)
-                data = self._swallowed + data
+                data = self._consumed + data
                 continue
             if self._maybe_raw and not piece:
-                self._swallowed += data  # of a raw stream the first byte may pass for zlib's
+                self._consumed += data  # the start of a raw stream may look like a zlib header
             else:
-                self._swallowed, self._maybe_raw = b"", False
+                self._consumed, self._maybe_raw = b"", False
             data = self._decompressor.unused_data or self._decompressor.unconsumed_tail
             if piece:
                 yield piece
 
 
 class _Zstd:
-    """Undoes zstd, of any number of frames (RFC 8878, 3)."""
+    """Decodes zstd, of any number of frames (RFC 8878, 3)."""
 
     def __init__(self) -> None:
         self.members = 1
@@ -448,7 +448,7 @@ class _Zstd:
                 piece = self._decompressor.decompress(data, _PIECE_BYTES)
             except zstd.ZstdError as error:
                 raise BodyCorruptError(str(error)) from error
-            # What has not been decompressed yet is kept by the decompressor until the frame ends.
+            # Until the end of the frame, the decompressor buffers the input that is left.
             data = self._decompressor.unused_data if self._decompressor.eof else b""
             if piece:
                 yield piece
@@ -458,8 +458,8 @@ class _Zstd:
 
 def _zstd_decompressor() -> _Decompressor:
     parameter = zstd.DecompressionParameter.window_log_max
-    made: _Decompressor = zstd.ZstdDecompressor(options={parameter: _ZSTD_WINDOW_BITS})
-    return made
+    decompressor: _Decompressor = zstd.ZstdDecompressor(options={parameter: _ZSTD_WINDOW_BITS})
+    return decompressor
 
 
 _ZLIB: Mapping[str, Callable[[], _Decoder]] = {
@@ -467,4 +467,4 @@ _ZLIB: Mapping[str, Callable[[], _Decoder]] = {
     "deflate": lambda: _Zlib(maybe_raw=True),
 }
 DECODERS = MappingProxyType(_ZLIB if zstd is None else {**_ZLIB, "zstd": _Zstd})
-"""What makes a decoder, by the name of its content coding."""
+"""The constructors of decoders, by the name of the content coding."""

@@ -1,12 +1,12 @@
-"""What the kernel knows of a TCP connection: `struct tcp_info` from bytes. Pure."""
+"""Parse the kernel's `struct tcp_info` of a TCP connection. Pure."""
 
 import struct
 from typing import NamedTuple
 
 TCP_INFO_BYTES = 256
-"""Ask the kernel for so many bytes; it returns as many as its version has."""
+"""The number of bytes to request; the kernel returns as many as its version has."""
 
-# unacked, last_data_recv, last_ack_recv, rtt, rttvar, total_retrans: so much has Linux 2.6.
+# unacked, last_data_recv, last_ack_recv, rtt, rttvar, total_retrans: these exist since Linux 2.6.
 _FIRST = struct.Struct("=24xI24xII8xII24xI")
 # The same, and bytes_acked, notsent_bytes, rcv_ooopack.
 _WHOLE = struct.Struct(_FIRST.format + "16xQ16xI76xI")

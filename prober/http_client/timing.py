@@ -1,14 +1,13 @@
-"""The attempt that a task makes, and what of its connection is timed.
+"""The attempt of the current task, and how its connection is timed.
 
-aiohttp and asyncio know nothing of an attempt: the sockets that they make, the TLS objects, and the
-protocol of a connection find it through a context variable, since connecting may run in tasks of
-its own (RFC 8305).
+aiohttp and asyncio do not know about attempts. The sockets, TLS objects and protocols that they
+create find the attempt through a context variable, because aiohttp may connect in separate tasks
+(RFC 8305).
 
-How late the event loop is: where the kernel stamps arrivals, each read tells how late it came, and
-nothing more is needed. Elsewhere the loop is sampled: one that is stalled reads the clock late, so
-its lag during an attempt is an upper bound of the error of that attempt's durations. A stall is
-seen by the sample that it delays: all of it but what passed before that sample was due, less than
-`SAMPLE_INTERVAL_SECONDS`.
+Event loop lag: with kernel timestamps, each read shows how late it is, and nothing more is needed.
+Without them the loop is sampled. A stalled loop reads the clock late, so its lag during an attempt
+is an upper bound of the error of that attempt's durations. A stall delays a sample, and is seen but
+for the time before that sample was due, which is less than `SAMPLE_INTERVAL_SECONDS`.
 """
 
 import asyncio
@@ -29,12 +28,12 @@ _SECONDS_PER_NANOSECOND = 1e-9
 
 @dataclass(slots=True)
 class Attempt:
-    """One attempt: its moments, the sockets that it made, and the connection that it uses.
+    """One attempt: its timing, the sockets that it created, and the connection that it uses.
 
-    `sockets` are those that it connected, several where a name has several addresses; none on a
-    connection that was there before. `connection` is the one that carries the request.
+    `sockets` are those that it connected: several if the name has several addresses, none if the
+    connection was kept from an earlier attempt. `connection` is the one that carries the request.
     `needs_new_connection`: the request must not be sent on a kept connection. `has_response_bytes`:
-    something was received after the request was begun, even if it is no complete head.
+    something was received after the start of the request, even if it is not a complete head.
     """
 
     timing: AttemptTiming
@@ -51,7 +50,7 @@ class Attempt:
     _out_of_order: bool = False
 
     def use(self, connection: TimedSocket | None) -> None:
-        """Send the request on this connection: one of our own sockets, or one that is kept."""
+        """Use this connection for the request: one of `sockets`, or a kept one."""
         self.connection = connection
         if connection is None:
             return
@@ -61,8 +60,8 @@ class Attempt:
             self._before = connection.last_info
         self.timing.request_begins()
 
-    def let_go(self, *, closing: bool = False) -> None:
-        """Take down what the kernel knows of the connection, before anything else is sent on it."""
+    def release(self, *, closing: bool = False) -> None:
+        """Read TCP_INFO and detach from the connection, before anything else is sent on it."""
         connection, self.connection = self.connection, None
         if connection is None:
             return
@@ -81,7 +80,7 @@ class Attempt:
     def end(self, *, failed: bool) -> float:
         """End the attempt; return how long it took, in seconds."""
         now = time.perf_counter_ns()
-        self.let_go()
+        self.release()
         if failed:
             self.timing.failed(now)
         else:
@@ -90,7 +89,7 @@ class Attempt:
 
     @property
     def late_seconds(self) -> float:
-        """How late the event loop read what had arrived, at worst."""
+        """The longest time between the arrival of data and its read."""
         return self.timing.late_nanoseconds * _SECONDS_PER_NANOSECOND
 
     def _lost_addresses(self, winner: TimedSocket) -> tuple[str, ...]:
@@ -101,9 +100,9 @@ _current: ContextVar[Attempt | None] = ContextVar("attempt", default=None)
 
 
 def start_attempt(*, through_tunnel: bool = False, needs_new_connection: bool = False) -> Attempt:
-    """Start an attempt; what this task, and the tasks that it begins, do belongs to it.
+    """Start an attempt for this task and the tasks that it creates.
 
-    `through_tunnel`: a proxy is asked by CONNECT first, which is part of connecting.
+    `through_tunnel`: a CONNECT request to a proxy comes first, as a part of connecting.
     """
     attempt = Attempt(
         AttemptTiming(time.perf_counter_ns(), tunnel_pending=through_tunnel),
@@ -114,12 +113,12 @@ def start_attempt(*, through_tunnel: bool = False, needs_new_connection: bool = 
 
 
 def current_attempt() -> Attempt | None:
-    """Return the attempt that this task, or the one that began it, makes."""
+    """Return the attempt of this task, None outside of one."""
     return _current.get()
 
 
 def phases_of(timing: AttemptTiming, total_seconds: float) -> Phases:
-    """Return what each phase took on the wire, and as `own` all the rest of the total. Pure.
+    """Return the wire time of each phase, and as `own` the rest of the total. Pure.
 
     A reused connection has no `resolve`, `connect` and `tls`.
     """
@@ -141,22 +140,22 @@ def phases_of(timing: AttemptTiming, total_seconds: float) -> Phases:
 
 
 def timed_socket(address: tuple[int, int, int, str, tuple[object, ...]]) -> socket.socket:
-    """Create the socket that aiohttp asks for."""
+    """Create a socket for aiohttp (`socket_factory` of its connector)."""
     family, kind, protocol, _, _ = address
     attempt = _current.get()
-    made = TimedSocket(family, kind, protocol, None if attempt is None else attempt.timing)
+    sock = TimedSocket(family, kind, protocol, None if attempt is None else attempt.timing)
     if attempt is not None:
-        attempt.sockets.append(made)
-    return made
+        attempt.sockets.append(sock)
+    return sock
 
 
 class TimingSSLObject(ssl.SSLObject):
-    """TLS on one connection, which tells where its handshake ends."""
+    """A TLS object that records the end of its handshake."""
 
     timing: AttemptTiming | None = None
 
     def do_handshake(self) -> None:
-        """See `ssl.SSLObject.do_handshake`: it raises until the handshake is over."""
+        """See `ssl.SSLObject.do_handshake`, which raises until the handshake is complete."""
         super().do_handshake()
         if self.timing is not None:
             self.timing.tls_done()
@@ -164,7 +163,7 @@ class TimingSSLObject(ssl.SSLObject):
 
 
 class TimingSSLContext(ssl.SSLContext):
-    """A TLS context that tells where handshakes begin."""
+    """A TLS context that records the start of handshakes."""
 
     sslobject_class = TimingSSLObject
 
@@ -177,13 +176,13 @@ class TimingSSLContext(ssl.SSLContext):
         session: ssl.SSLSession | None = None,
     ) -> ssl.SSLObject:
         """See `ssl.SSLContext.wrap_bio`."""
-        made = super().wrap_bio(incoming, outgoing, server_side, server_hostname, session)
+        tls_object = super().wrap_bio(incoming, outgoing, server_side, server_hostname, session)
         attempt = _current.get()
-        if attempt is not None and isinstance(made, TimingSSLObject):
-            attempt.tls_object = made
+        if attempt is not None and isinstance(tls_object, TimingSSLObject):
+            attempt.tls_object = tls_object
             attempt.timing.tls_began()
-            made.timing = attempt.timing
-        return made
+            tls_object.timing = attempt.timing
+        return tls_object
 
 
 def _evidence(before: TcpInfo | None, after: TcpInfo, lost: tuple[str, ...]) -> TcpEvidence:
@@ -204,23 +203,23 @@ def _count(number: int | None) -> int:
     return number or 0
 
 
-SAMPLE_INTERVAL_SECONDS = 0.02  # a sample costs a sixth of a probe, in a loop that sleeps more
+SAMPLE_INTERVAL_SECONDS = 0.02  # a sample costs a sixth of a probe when the loop is mostly idle
 
 
 @dataclass(slots=True)
 class LagWindow:
-    """The greatest lag seen while this watch was open; a stall before it was is not its own."""
+    """The largest lag while this window was open, without stalls before it was opened."""
 
     opened_at: float
     max_seconds: float = 0.0
 
     def observe(self, due: float, now: float) -> None:
-        """Take note that the loop was due at `due` and came at `now`."""
+        """Record a callback that was due at `due` and ran at `now`."""
         self.max_seconds = max(self.max_seconds, now - max(due, self.opened_at))
 
 
 class EventLoopLagMonitor:
-    """Samples the running loop's lag continuously and tells it to all open watches."""
+    """Samples the lag of the running event loop and updates all open windows."""
 
     def __init__(self, on_sample: Callable[[float], None] = lambda _: None) -> None:
         self._on_sample = on_sample
@@ -229,36 +228,36 @@ class EventLoopLagMonitor:
         self._due = 0.0
 
     def start(self) -> None:
-        """Begin to sample; must be called in a running loop."""
+        """Start sampling; must be called in a running loop."""
         self._due = time.perf_counter() + SAMPLE_INTERVAL_SECONDS
         self._handle = asyncio.get_running_loop().call_later(SAMPLE_INTERVAL_SECONDS, self._tick)
 
     def stop(self) -> None:
-        """Stop sampling; open watches keep what they have seen."""
+        """Stop sampling; open windows keep what they have seen."""
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
 
     def observe(self, lag_seconds: float) -> None:
-        """Pass on a lag that a read has shown, unless the loop is sampled."""
+        """Report a lag that a read has shown, unless the loop is sampled."""
         if self._handle is None:
             self._on_sample(lag_seconds)
 
     def open(self) -> LagWindow:
-        """Return a watch that sees all until it is closed."""
-        watch = LagWindow(time.perf_counter())
-        self._open[id(watch)] = watch
-        return watch
+        """Return a window that sees all samples until it is closed."""
+        window = LagWindow(time.perf_counter())
+        self._open[id(window)] = window
+        return window
 
-    def close(self, watch: LagWindow) -> None:
-        """Let a watch see no more; of a tick that is overdue right now it takes note."""
-        del self._open[id(watch)]
+    def close(self, window: LagWindow) -> None:
+        """Close a window; a sample that is overdue now still counts."""
+        del self._open[id(window)]
         if self._handle is not None:
-            watch.observe(self._due, time.perf_counter())
+            window.observe(self._due, time.perf_counter())
 
     def _tick(self) -> None:
         now = time.perf_counter()
-        for watch in self._open.values():
-            watch.observe(self._due, now)
+        for window in self._open.values():
+            window.observe(self._due, now)
         self._on_sample(max(0.0, now - self._due))
         self.start()

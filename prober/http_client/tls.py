@@ -11,7 +11,7 @@ _DER = 2  # _ssl.ENCODING_DER
 
 
 class CertificateExpiry:
-    """Tells the earliest expiry in a presented chain, remembering what it has already parsed."""
+    """Finds the earliest expiry in a presented chain; results are cached by the chain's hash."""
 
     def __init__(self, read: Callable[[bytes], float] | None = None) -> None:
         self._read = read or _expiry
@@ -20,19 +20,19 @@ class CertificateExpiry:
     def of(self, tls_object: ssl.SSLObject | None) -> float | None:
         """Return the earliest expiry in epoch seconds, or None without a verified certificate.
 
-        The chain is the one that the server sent. If Python does not show it, the leaf alone is
+        The chain is the one that the server sent. If Python does not expose it, only the leaf is
         read.
         """
         if tls_object is None:
             return None
         try:
             leaf = tls_object.getpeercert(binary_form=True)
-        except ValueError:  # the handshake has not been done
+        except ValueError:  # the handshake is not complete
             return None
         if not leaf:
             return None
         chain = self._chain(tls_object) or [(leaf, None)]
-        # Of the whole chain: a renewed intermediate comes with the same leaf.
+        # The key covers the whole chain: an intermediate may be renewed under the same leaf.
         key = hashlib.sha256(b"".join([der for der, _ in chain])).digest()
         if key not in self._known:
             if len(self._known) >= MAX_REMEMBERED_CERTIFICATES:
@@ -46,9 +46,9 @@ class CertificateExpiry:
 
     @staticmethod
     def _chain(tls_object: ssl.SSLObject) -> list[tuple[bytes, object]]:
-        """Return the certificates that the server presented: in DER, and as Python shows them.
+        """Return the presented certificates in DER, each with Python's object for it.
 
-        Empty if Python hides them.
+        Empty if Python does not expose them.
         """
         # Public from Python 3.13 on, in DER alone. The private object of the C module, to which
         # asyncio's SSLObject refers, has objects that OpenSSL has parsed already.
@@ -73,7 +73,7 @@ def _der(certificate: Any) -> bytes:  # noqa: ANN401 -- bytes, or a private type
 
 
 def _shown_expiry(certificate: object) -> float | None:
-    """Return when a certificate expires that OpenSSL has parsed, None if that is not to be had."""
+    """Return the expiry of a certificate that OpenSSL has parsed, None if not available."""
     try:
         shown: Any = certificate
         return float(ssl.cert_time_to_seconds(shown.get_info()["notAfter"]))

@@ -200,7 +200,7 @@ def _body(number: int, content: _Content) -> bytes:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
         raise RecordedExchangeError(
-            f"the body of entry {number} of the archive is no base64: {error}"
+            f"the body of entry {number} of the archive is not base64: {error}"
         ) from error
 
 

@@ -167,7 +167,7 @@ def _fields(text: bytes) -> tuple[tuple[str, str], ...]:
             fields.append((name, value.strip()))
         else:
             raise RecordedExchangeError(
-                f"this line of the head is no header: {line[:QUOTED_CHARACTERS]!r}"
+                f"this line of the head is not a header: {line[:QUOTED_CHARACTERS]!r}"
             )
     return tuple(fields)
 
@@ -342,7 +342,7 @@ def _corrupt(response: Response) -> tuple[Response, Failure, tuple[str, ...]]:
             "its compressed body was destroyed when it was saved as text: add --compressed to the"
             " curl command, and save it again"
         )
-    detail = "the body is not what its Content-Encoding says"
+    detail = "the body is not valid in its Content-Encoding"
     return replace(response, body=b""), Failure(FailureKind.PROTOCOL_ERROR, detail), ()
 
 

@@ -384,7 +384,7 @@ class Waterfall:
             yield Text(" " * first) + filled + Text(" " * (bar_cells - last))
 
     def _server_share(self, name: str, seconds: float) -> float | None:
-        """Return which part (0 to 1) of a phase is the server's; None where nobody knows."""
+        """Return which part (0 to 1) of a phase is the server's; None if it is unknown."""
         if name not in {"wait", "transfer"}:
             return 0.0
         server = self.latency.server_seconds

@@ -2,7 +2,7 @@
 
 Outside `tokens` a token is known by its fingerprint alone: the first 8 hex digits of an
 HMAC-SHA256. The key is in the state directory, or in this process only if there is none. Without
-the key nobody can check a guessed token against a fingerprint.
+the key, a guessed token cannot be checked against a fingerprint.
 
 `TokenRegistry` holds a record for each tenant, applies the state machine to it, and sends the
 resulting statuses and events to the event sinks. `TokenManager` is what probe runs use.
@@ -439,7 +439,7 @@ class TokenManager:
         return route_check.conclude(self._route_state(tenant, token), probe, self._now())
 
     def _is_route_unauthorized(self, tenant: Tenant, probe: str, token: TokenRef) -> bool:
-        """Tell whether an OAuth token need not be renewed on account of a 401."""
+        """Return whether a 401 does not require a new OAuth token."""
         if tenant.name not in self._oauth_clients or tenant.name not in self._route_checks:
             return False
         conclusion = self._route_conclusion(tenant, probe, token)

@@ -124,7 +124,7 @@ async def _run(request: web.Request) -> ProbeResult:
         raise web.HTTPServiceUnavailable(text="the prober is starting: try again later")
     lock = state.locks[tenant]
     if lock.locked():
-        raise web.HTTPTooManyRequests(text=f"an ad-hoc run of {tenant} is under way: wait for it")
+        raise web.HTTPTooManyRequests(text=f"an ad-hoc run of {tenant} is in progress: wait for it")
     async with lock:
         return await site.run_once(tenant, probe)
 

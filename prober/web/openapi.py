@@ -98,7 +98,7 @@ _FAILURES = (
     ("403", "It is disabled, or not allowed for this client."),
     ("404", "Not found."),
     ("415", "The content type is not application/json."),
-    ("429", "Another run is under way, or over the rate limit."),
+    ("429", "Another run is in progress, or over the rate limit."),
     ("503", "The prober is starting, or the history cannot be read."),
 )
 

@@ -74,7 +74,7 @@ def _known(pairs: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
     for name, value in pairs:
         if name not in overview_query.NAMES and not name.startswith(overview_query.LABEL_PREFIX):
             names = (*overview_query.NAMES, f"{overview_query.LABEL_PREFIX}NAME")
-            raise BadParameterError(f"{name}: is no filter; there are {', '.join(names)}")
+            raise BadParameterError(f"{name}: is not a filter; there are {', '.join(names)}")
         yield name, value
 
 

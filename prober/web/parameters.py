@@ -211,7 +211,7 @@ def read(
     for name in query:
         if name not in known:
             others = f"; there are {', '.join(sorted(known))}" if known else "; there are none"
-            raise BadParameterError(f"{name[:_MAX_NAME]}: is no parameter{others}")
+            raise BadParameterError(f"{name[:_MAX_NAME]}: is not a parameter{others}")
     values: dict[str, object] = {}
     for each in parameters:
         try:

@@ -251,7 +251,7 @@ async def test_init_asks_for_what_is_missing(simulator: Simulator, tmp_path: Pat
     text = f"acme\n{simulator.base_url('acme')}/\n{simulator.token('acme')}\n"
     result = await run("init", text=text)
     assert result.exit_code == 0, result.output
-    assert "The address is no address: write https://cloud.uipath.com/" in result.stderr
+    assert "The address is not an address: write https://cloud.uipath.com/" in result.stderr
     assert simulator.token("acme") not in result.output
     assert files_in(tmp_path)["acme-prod.token"] == 0o600
 
@@ -301,7 +301,7 @@ async def test_init_writes_nothing_if_the_token_is_rejected(
     [
         ((), {}, "--address is missing"),
         (("--address", "acme/prod"), {}, "name --token-file or --token-env"),
-        (("--address", "acme"), {}, "is no address"),
+        (("--address", "acme"), {}, "is not an address"),
         (("--address", "acme/prod", "--token-env", "T"), {}, "T is not set"),
         (("--address", "acme/prod", "--token-env", "T"), {"T": "a b"}, "white space"),
         (("--address", "acme/prod", "--token-env", "T"), {"T": "Bearer "}, "empty"),

@@ -54,7 +54,7 @@ def a_silence(
         waited_seconds,
         phases=Phases(send=0.0, wait=waited_seconds, transfer=None if response is None else 0.0),
         response=response,
-        failure=Failure(FailureKind.RESPONSE_TIMEOUT, "no whole answer in time"),
+        failure=Failure(FailureKind.RESPONSE_TIMEOUT, "no complete response in time"),
         remote_address="192.0.2.7:443",
         tcp=tcp,
         via_proxy=via_proxy,

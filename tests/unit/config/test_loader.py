@@ -441,7 +441,7 @@ def test_an_address_of_the_cloud_without_a_tenant_is_warned_of(
     )
     (tmp_path / "t").write_text("a-token")
     (tmp_path / "t").chmod(0o600)
-    warned = [each for each in load(file).warnings if "is no address of a tenant" in each.message]
+    warned = [each for each in load(file).warnings if "is not an address of a tenant" in each.message]
     assert bool(warned) == is_warned_of
 
 
@@ -602,7 +602,7 @@ def test_texts_that_are_not_there_are_problems_that_show_nothing(
     monkeypatch.setenv("THE_KEY", "very\nsecret")
     os.mkfifo(file.parent / "sig")
     reported = problems_of(file)
-    assert "is no regular file" in reported
+    assert "is not a regular file" in reported
     assert "characters that HTTP does not allow" in reported
     assert "very" not in reported
 
@@ -616,5 +616,5 @@ def test_a_password_of_a_proxy_in_the_file_is_warned_of(file: Path) -> None:
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "prober.yaml")
-    assert problems_of(tmp_path / "prober.yaml").endswith("is no regular file")
-    assert problems_of(tmp_path).endswith("is no regular file")
+    assert problems_of(tmp_path / "prober.yaml").endswith("is not a regular file")
+    assert problems_of(tmp_path).endswith("is not a regular file")

@@ -259,7 +259,7 @@ def test_a_canary_without_a_stream_has_two_stages() -> None:
         ),
         (
             {"checks": [{"name": "other", "value": "x", "kind": "number"}]},
-            (("checks",), "'other' is no stage of a canary: readable, predicted, streamed"),
+            (("checks",), "'other' is not a stage of a canary: readable, predicted, streamed"),
         ),
     ],
 )

@@ -89,7 +89,7 @@ def test_nothing_is_said_of_a_good_address() -> None:
         ("https://cloud.uipath.com/acme/reinfer_/api", "names no tenant"),
         ("https://cloud.uipath.com/a/b/c/reinfer_", "is not the address of a tenant"),
         ("https://reinfer.io/api", "names no tenant: write https://DOMAIN.reinfer.io"),
-        ("acme", "is no address"),
+        ("acme", "is not an address"),
         ("ftp://cloud.uipath.com/acme/prod", "is not an http(s) URL"),
         ("https://user:secret@cloud.uipath.com/acme/prod", "leave it out"),
         ("https://cloud.uipath.com/ac me/prod", "white space"),

@@ -57,13 +57,13 @@ async def all_passed_on(handler: LimitedResponseHandler) -> None:
 
 HONEST = {
     "an answer": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}",
-    "some interim answers": INTERIM * MAX_INTERIM_RESPONSES,
+    "some interim responses": INTERIM * MAX_INTERIM_RESPONSES,
     "a large body": b"HTTP/1.1 200 OK\r\nContent-Length: 9000000\r\n\r\n" + bytes(9_000_000),
     "small chunks": CHUNKED + b"2\r\n{}\r\n" * 40_000,
 }
 HOSTILE = {
-    "too many interim answers": INTERIM * (MAX_INTERIM_RESPONSES + 1),
-    "a flood of interim answers": INTERIM * 100_000,
+    "too many interim responses": INTERIM * (MAX_INTERIM_RESPONSES + 1),
+    "a flood of interim responses": INTERIM * 100_000,
     "an endless chunk extension": CHUNKED + b"5;x=" + b"x" * (MAX_FRAMING_BYTES + 1),
     "chunks of one byte": CHUNKED + b"1\r\nx\r\n" * 200_000,
 }
