@@ -6,7 +6,9 @@ secrets.
 
 import math
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime, tzinfo
+from difflib import get_close_matches
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field
@@ -195,3 +197,9 @@ Size = Annotated[
     BeforeValidator(size_bytes, json_schema_input_type=Annotated[str, Field(pattern=SIZE_PATTERN)]),
 ]
 """A number of bytes, written as `1MiB`."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return `; did you mean 'x'?` with the most similar of the known names, "" if none is."""
+    close = get_close_matches(name, list(known), n=1)
+    return f"; did you mean '{close[0]}'?" if close else ""

@@ -10,6 +10,7 @@ from typing import Any
 
 from prober.config.check_schema import CheckConfig
 from prober.config.yaml import Note
+from prober.formatting import did_you_mean
 from prober.models import Check, CheckKind
 from prober.outcomes import Culprit
 
@@ -72,12 +73,17 @@ def _off_problems(
 ) -> list[Note]:
     if known is not None:
         return []
-    return [((position, "name"), f"there is no check '{each.name}' to turn off{_names(checks)}")]
+    return [
+        (
+            (position, "name"),
+            f"there is no check '{each.name}' to turn off{_hint(each.name, checks)}",
+        )
+    ]
 
 
-def _names(checks: Iterable[str]) -> str:
+def _hint(name: str, checks: Iterable[str]) -> str:
     names = ", ".join(sorted(checks))
-    return f"; there are {names}" if names else ""
+    return did_you_mean(name, checks) or (f"; there are {names}" if names else "")
 
 
 def _check(
@@ -87,7 +93,7 @@ def _check(
     if known is None:
         missing = [key for key in ("value", "kind") if getattr(each, key) is None]
         if missing:
-            message = f"is missing: a new check needs it{_names(checks)}"
+            message = f"is missing: a new check needs it{_hint(each.name, checks)}"
             return None, [((key,), message) for key in missing]
         assert each.value is not None  # noqa: S101 -- see `missing`
         assert each.kind is not None  # noqa: S101

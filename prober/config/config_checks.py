@@ -3,13 +3,13 @@
 import math
 import re
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from urllib.parse import urlsplit
 
 from prober.config.addresses import is_loopback, is_remote_plaintext
 from prober.config.schema import TenantEntry
 from prober.config.sections import WebSettings
 from prober.config.yaml import Note
+from prober.formatting import did_you_mean
 from prober.models import Tenant
 from prober.web.auth import AccessPolicy
 
@@ -74,9 +74,8 @@ def _project_warnings(entry: TenantEntry, tenant: Tenant) -> list[Note]:
     used = {probe.project for probe in tenant.probes if probe.project is not None}
     warnings: list[Note] = []
     for project in entry.projects.keys() - used:
-        close = get_close_matches(project, used, n=1)
-        meant = f"; did you mean '{close[0]}'?" if close else ""
-        message = f"no probe of this tenant belongs to the project '{project}'{meant}"
+        hint = did_you_mean(project, used)
+        message = f"no probe of this tenant belongs to the project '{project}'{hint}"
         warnings.append((("projects", project), message))
     return warnings
 

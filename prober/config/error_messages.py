@@ -1,7 +1,6 @@
 """From pydantic's errors to messages that say what to write instead. Pure."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Annotated, Any, get_args, get_origin
 
@@ -9,6 +8,7 @@ from pydantic import BaseModel
 
 from prober.config.renamed_keys import renamed_key
 from prober.config.yaml import KeyPath
+from prober.formatting import did_you_mean
 
 _SLUG = "write lower-case letters, digits, '-' and '_' (at most 63)"
 _ADDRESS_PART = "write letters, digits, '.', '-' and '_' (at most 128)"
@@ -59,10 +59,7 @@ def format_validation_error(kind: str, message: str, path: KeyPath, root: type[B
 def unknown_key(key: str, known: Iterable[str]) -> str:
     """Return the message for a key that is none of `known`."""
     keys = sorted(known)
-    close = get_close_matches(key, keys, n=1)
-    if close:
-        return f"unknown key; did you mean '{close[0]}'?"
-    return f"unknown key; known keys: {', '.join(keys)}"
+    return "unknown key" + (did_you_mean(key, keys) or f"; known keys: {', '.join(keys)}")
 
 
 def _unknown_key_in(model: type[BaseModel] | None, key: str) -> str:

@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time
-from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self, TypeVar
@@ -58,6 +57,7 @@ from prober.config.text_schema import is_name_of_secret
 from prober.config.yaml import KeyPath, Note
 from prober.errors import ConfigProblem
 from prober.file_signature import ConfigSources
+from prober.formatting import did_you_mean
 from prober.maintenance import MaintenanceWindow
 from prober.models import (
     SINGLE_SHARD,
@@ -444,10 +444,8 @@ def _inherited_from(layers: OptionLayers, key: str) -> str:
 
 
 def _unknown(name: str, known: set[str]) -> str:
-    close = get_close_matches(name, known, n=1)
-    if close:
-        return f"there is no probe '{name}'; did you mean '{close[0]}'?"
-    return f"there is no probe '{name}'; there are {', '.join(sorted(known))}"
+    hint = did_you_mean(name, known) or f"; there are {', '.join(sorted(known))}"
+    return f"there is no probe '{name}'{hint}"
 
 
 def _json(value: object) -> bytes:

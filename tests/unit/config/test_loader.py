@@ -441,7 +441,9 @@ def test_an_address_of_the_cloud_without_a_tenant_is_warned_of(
     )
     (tmp_path / "t").write_text("a-token")
     (tmp_path / "t").chmod(0o600)
-    warned = [each for each in load(file).warnings if "is not an address of a tenant" in each.message]
+    warned = [
+        each for each in load(file).warnings if "is not an address of a tenant" in each.message
+    ]
     assert bool(warned) == is_warned_of
 
 
