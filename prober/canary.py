@@ -23,9 +23,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
-from prober.classifier.observation import read_body
+from prober.classifier.observation import MAX_INLINE_BODY_BYTES, read_body
+from prober.classifier.retry_after import retry_after_seconds
 from prober.config.builtin_probes import CANARY_COMMENT
 from prober.models import (
     CANARY_STAGES,
@@ -39,14 +40,24 @@ from prober.models import (
 )
 from prober.outcomes import Culprit, Outcome
 
+_T = TypeVar("_T")
 STREAM_RESULTS = 64
 """How many waiting results of the stream are looked at."""
 MAX_RESPONSE_BYTES = 4 * 1024 * 1024
+_MAX_UID_CHARACTERS = 1024
 WRITE = "write"
 READABLE, PREDICTED, STREAMED = CANARY_STAGES
 _WAIT_SECONDS, _WAIT_FACTOR, _MAX_WAIT_SECONDS = 1.0, 1.5, 10.0
 _MAY_PASS = frozenset({Culprit.PLATFORM, Culprit.NETWORK, Culprit.UNDECIDED})
 _WORDS = {READABLE: "readable", PREDICTED: "predicted", STREAMED: "in the stream"}
+
+
+class InThread(Protocol):
+    """Calls a function without blocking the event loop."""
+
+    async def __call__(self, work: Callable[[], _T], /) -> _T:
+        """Return what the function returns."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +66,8 @@ class Pacing:
 
     sleep: Callable[[float], Awaitable[None]]
     monotonic: Callable[[], float]
+    in_thread: InThread | None = None
+    """Calls a function that reads a large body; if None, the event loop calls it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +116,7 @@ async def run_canary(
         steps.append(step)
         if step.succeeded:
             results.append(_reached(stage, step))
-            uid = uid or str(_at(_at(_document(last), "comment"), "uid"))
+            uid = uid or await _read(last, _uid, pacing)
         elif last.verdict.succeeded or _is_missing(stage, last):
             results.append(_missed(stage))
         else:
@@ -128,13 +141,15 @@ async def _await(
         requests += 1
         elapsed = pacing.monotonic() - began
         step = CanaryStep(stage.check.name, started, elapsed - started, requests, succeeded=False)
-        if result.verdict.succeeded and stage.is_reached(_document(result)):
+        if result.verdict.succeeded and await _read(result, stage.is_reached, pacing):
             # The limit counts here too: one response may have taken longer than what was left.
             return replace(step, succeeded=elapsed <= stage.limit_seconds), result
         left = stage.limit_seconds - elapsed
-        if left <= 0 or _is_final(stage, result):
+        # What the platform asks for comes first; a wait that is over the limit is not begun.
+        asked = retry_after_seconds(result.exchange.response, result.started_at)
+        if left <= 0 or asked > left or _is_final(stage, result):
             return step, result
-        await pacing.sleep(min(wait, left))
+        await pacing.sleep(min(max(wait, asked), left))
         wait = min(wait * _WAIT_FACTOR, _MAX_WAIT_SECONDS)
 
 
@@ -150,20 +165,20 @@ def _is_final(stage: _Stage, result: ProbeResult) -> bool:
 def _stage(check: Check, bare: Probe, target: CanaryTarget, text: str, uid: str) -> _Stage | None:
     """Return the stage of a check, None if the canary does not have it."""
     if check.name == READABLE:
-        request = replace(bare, method="GET", path=target.comment_path, body=None)
+        request = replace(bare, method="GET", sent_path=target.comment_path, body=None)
         return _Stage(
             check,
             request,
-            lambda found: _has_text(_at(found, "comment"), text),
+            lambda found: _has_text(_at(found, "comment"), text) and bool(_uid(found)),
             may_be_missing=True,
         )
     if check.name == PREDICTED:
-        request = replace(bare, path=target.predict_path, body=_json({"uids": [uid]}))
+        request = replace(bare, sent_path=target.predict_path, body=_json({"uids": [uid]}))
         return _Stage(check, request, lambda found: _is_predicted(found, uid))
     if check.name == STREAMED and target.stream_path is not None:
         request = replace(
             bare,
-            path=target.stream_path,
+            sent_path=target.stream_path,
             body=_json({"size": STREAM_RESULTS}),
             max_response_bytes=max(bare.max_response_bytes, MAX_RESPONSE_BYTES),
         )
@@ -191,16 +206,29 @@ def _at(value: Any, key: str) -> Any:  # noqa: ANN401 -- JSON
     return value.get(key) if isinstance(value, dict) else None
 
 
+def _uid(document: Any) -> str:  # noqa: ANN401 -- JSON
+    """Return the comment's UID, empty if it has none in a form that could be asked for again."""
+    uid = _at(_at(document, "comment"), "uid")
+    return uid if isinstance(uid, str) and len(uid) <= _MAX_UID_CHARACTERS else ""
+
+
 def _list(value: Any, key: str) -> list[Any]:  # noqa: ANN401 -- JSON
     found = _at(value, key)
     return found if isinstance(found, list) else []
 
 
-def _document(result: ProbeResult) -> object:
+async def _read(result: ProbeResult, read: Callable[[Any], _T], pacing: Pacing) -> _T:
+    """Return what `read` finds in the JSON document of a response, None if there is none."""
     response = result.exchange.response
     if response is None:
-        return None
-    return read_body(response.body, result.exchange.redactor).document
+        return read(None)
+
+    def work() -> _T:
+        return read(read_body(response.body, result.exchange.redactor).document)
+
+    if pacing.in_thread is None or len(response.body) <= MAX_INLINE_BODY_BYTES:
+        return work()
+    return await pacing.in_thread(work)
 
 
 def _is_missing(stage: _Stage, result: ProbeResult) -> bool:

@@ -10,13 +10,14 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from types import MappingProxyType
+from typing import TypeVar
 
 import structlog
 
-from prober.canary import Pacing
+from prober.canary import InThread, Pacing
 from prober.classifier.rules import classify
 from prober.config.addresses import is_loopback
 from prober.config.diff import ConfigDiff, config_diff, with_restart_only_settings
@@ -32,7 +33,7 @@ from prober.http_client.timing import EventLoopLagMonitor
 from prober.logs import LogSink
 from prober.metrics.otlp import OtlpPusher
 from prober.metrics.sink import PrometheusSink, SelfHealth
-from prober.models import TransportOptions, Verdict
+from prober.models import TransportOptions
 from prober.monitors import OutsideMonitor
 from prober.probe import ProbeDeps
 from prober.reload import LoadConfig, Reloader
@@ -240,14 +241,15 @@ class Daemon:
         return sinks
 
     def _create_probe_deps(self) -> ProbeDeps:
+        in_thread = one_at_a_time()
         return ProbeDeps(
             self.tokens,
             self._client,
             classify,
             time.time,
-            one_at_a_time(),
+            in_thread,
             permissions=self._permissions,
-            pacing=Pacing(asyncio.sleep, time.monotonic),
+            pacing=Pacing(asyncio.sleep, time.monotonic, in_thread),
         )
 
     def _create_permission_tracker(self, sinks: FanOutSink) -> PermissionTracker:
@@ -378,19 +380,22 @@ def _transports(configuration: Config) -> Iterator[TransportOptions]:
     yield configuration.outside_transport
 
 
-def one_at_a_time() -> Callable[[Callable[[], Verdict]], Awaitable[Verdict]]:
-    """Return what classifies large bodies in a thread, one after another.
+_T = TypeVar("_T")
+
+
+def one_at_a_time() -> InThread:
+    """Return what reads large bodies in a thread, one after another.
 
     The JSON parser does not give up the interpreter while it reads a body: with several of them,
     the event loop would have to wait until all of them were read.
     """
     turn = asyncio.Semaphore()
 
-    async def classify_in_thread(work: Callable[[], Verdict]) -> Verdict:
+    async def in_thread(work: Callable[[], _T]) -> _T:
         async with turn:
             return await asyncio.to_thread(work)
 
-    return classify_in_thread
+    return in_thread
 
 
 def _create_metrics(configuration: Config) -> PrometheusSink:

@@ -186,7 +186,7 @@ class ConnectionPolicy(StrEnum):
 class TransportOptions:
     """How to reach a tenant. `proxy_url` None and `proxy_from_environment` False: directly."""
 
-    proxy_url: str | None
+    proxy_url: str | None = field(repr=False)
     proxy_from_environment: bool
     ca_file: Path | None = None
     client_certificate_file: Path | None = None
@@ -338,14 +338,14 @@ class CanaryStep:
 class Probe:
     """One request to a tenant, how often it is sent, and what its response must look like.
 
-    `path` is percent-encoded, begins with `/`, and follows the tenant's `base_url`. It and the
-    headers may contain `secrets`, which are removed from everything that is shown. `environment` is
+    `sent_path` is percent-encoded, begins with `/`, and follows the tenant's `base_url`. It and
+    `sent_headers` may contain `secrets`: show `shown_path` in its place. `environment` is
     that of the probe's `project`, None for the tenant's own; `needs` are the permissions for the
     request, None if they are not known. Defaults are in `prober.config.schema` alone.
     """
 
     name: str
-    path: str = field(repr=False)
+    sent_path: str = field(repr=False)
     method: str
     interval_seconds: float
     timeout_seconds: float
@@ -356,7 +356,7 @@ class Probe:
     network_objective_seconds: float
     severity: AlertSeverity
     body: bytes | None = None
-    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    sent_headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     secrets: tuple[SecretStr, ...] = ()
     expectations: Expectations = Expectations()
     project: str | None = None
@@ -373,7 +373,7 @@ class Probe:
     @property
     def shown_path(self) -> str:
         """The path without secrets, for everything that people or programs read."""
-        return Redactor(self.secrets).text(self.path) if self.secrets else self.path
+        return Redactor(self.secrets).text(self.sent_path) if self.secrets else self.sent_path
 
 
 @dataclass(frozen=True, slots=True)

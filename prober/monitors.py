@@ -64,7 +64,7 @@ class SendRequest(Protocol):
 def _limits(name: str, method: str, max_response_bytes: int) -> Probe:
     return Probe(
         name=name,
-        path="",
+        sent_path="",
         method=method,
         interval_seconds=CHECK_SECONDS,
         timeout_seconds=10.0,

@@ -14,8 +14,9 @@ from typing import Protocol
 
 from pydantic import SecretStr
 
-from prober.canary import Pacing, run_canary
+from prober.canary import InThread, Pacing, run_canary
 from prober.classifier.checks import RunCounts, check_response, count_runs, with_failures
+from prober.classifier.observation import MAX_INLINE_BODY_BYTES
 from prober.classifier.rules import route_unauthorized
 from prober.config.builtin_probes import CATALOGUE
 from prober.models import (
@@ -56,8 +57,8 @@ def build_request(
     """
     return Request(
         method=probe.method,
-        url=tenant.base_url + probe.path,
-        headers=_headers(version, probe.headers, has_body=probe.body is not None),
+        url=tenant.base_url + probe.sent_path,
+        headers=_headers(version, probe.sent_headers, has_body=probe.body is not None),
         body=probe.body,
         authorization=SecretStr(f"Bearer {token.get_secret_value()}"),
         secrets=(token, *other_secrets, *_all_secrets(tenant, probe)),
@@ -190,7 +191,7 @@ class ProbeDeps:
     client: HttpClient
     classify: Callable[[HttpExchange, Expectations], Verdict]
     now: Callable[[], float]
-    in_thread: Callable[[Callable[[], Verdict]], Awaitable[Verdict]] | None = None
+    in_thread: InThread | None = None
     check_streaks: CheckStreaks = field(default_factory=CheckStreaks)
     permissions: PermissionSource | None = None
     pacing: Pacing | None = None
@@ -298,7 +299,7 @@ def route_to_check(tenant: Tenant, refused: Probe) -> Probe:
     It has no more time than the probe that was refused.
     """
     current_user = _builtin("current-user", refused)
-    if refused.path.rstrip("/") != current_user.path:
+    if refused.sent_path.rstrip("/") != current_user.sent_path:
         other = current_user
     else:
         others = (each for each in tenant.probes if _can_check(each, refused))
@@ -315,7 +316,7 @@ def _can_check(probe: Probe, refused: Probe) -> bool:
     return (
         probe.method == "GET"
         and probe.body is None
-        and probe.path != refused.path
+        and probe.sent_path != refused.sent_path
         and (expected is None or expected < HTTPStatus.BAD_REQUEST)
     )
 
@@ -326,18 +327,16 @@ def _builtin(name: str, refused: Probe) -> Probe:
     return replace(
         refused,
         name=name,
-        path=builtin.path,
+        sent_path=builtin.path,
         method=builtin.method,
         body=None,
-        headers=(),
+        sent_headers=(),
         secrets=(),
         expectations=builtin.expectations,
         checks=(),
     )
 
 
-MAX_INLINE_BODY_BYTES = 64 * 1024
-"""A larger body is classified in a thread: its JSON may have very many keys."""
 MAX_INLINE_ITEMS_BODY_BYTES = 4096
 """The same of a probe that checks each item of a list."""
 

@@ -16,7 +16,7 @@ from prober.models import (
 def a_probe(**overrides: Any) -> Probe:  # noqa: ANN401 -- whatever fields a Probe has
     defaults: dict[str, Any] = {
         "name": "datasets",
-        "path": "/api/v1/datasets",
+        "sent_path": "/api/v1/datasets",
         "method": "GET",
         "interval_seconds": 60.0,
         "timeout_seconds": 10.0,

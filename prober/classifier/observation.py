@@ -147,6 +147,8 @@ def _is_integer(value: object) -> bool:
 MESSAGE_CHARACTERS = 500
 EXCERPT_CHARACTERS = 200
 _EXCERPT_BYTES = 4096
+MAX_INLINE_BODY_BYTES = 64 * 1024
+"""A larger body is better parsed in a thread than on the event loop: it may have very many keys."""
 # An integer with more digits becomes a float. Parsing a long int takes quadratic time, and its
 # arithmetic with a float can overflow (the largest float has 309 digits).
 MAX_INTEGER_DIGITS = 300

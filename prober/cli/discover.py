@@ -232,18 +232,16 @@ def _new_probes(
     tenant: Tenant, tried: Sequence[Tried], inherited: set[str]
 ) -> list[dict[str, str]]:
     """Return the successful candidates that send a request that no probe of the tenant sends."""
-    present = {(probe.method, probe.path, probe.body) for probe in tenant.probes}
-    names = {probe.name for probe in tenant.probes} | inherited
+    present = {(probe.method, probe.sent_path, probe.body) for probe in tenant.probes}
+    names = discovery.UniqueNames({probe.name for probe in tenant.probes} | inherited)
     new = []
     for each in tried:
         probe = probe_of(each.candidate)
         if probe is None or not each.succeeded or each.candidate.name in inherited:
             continue
-        if (probe.method, probe.path, probe.body) in present:
+        if (probe.method, probe.sent_path, probe.body) in present:
             continue
-        name = discovery.unique(each.candidate.name, names)
-        names.add(name)
-        new.append(discovery.named(each.candidate, name))
+        new.append(discovery.named(each.candidate, names.add(each.candidate.name)))
     return new
 
 

@@ -110,7 +110,7 @@ def reading_probe(
     """Return a probe that reads `path`: with GET, or with POST if there is a body."""
     return Probe(
         name=path,
-        path=path,
+        sent_path=path,
         method="GET" if body is None else "POST",
         body=None if body is None else json.dumps(body).encode(),
         interval_seconds=60.0,

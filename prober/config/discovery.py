@@ -5,7 +5,8 @@ Names that do not have the form of the platform's names are left out: they would
 """
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeVar
 
@@ -18,6 +19,7 @@ MAX_NAMES = 10_000
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,256}")
 _ID = re.compile(r"[0-9a-f]{16}")
 _SHOWN_MODELS = 5
+_NUMBER_CHARACTERS = 6
 _SHOWN_MAILBOXES = 20
 _EMAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]{1,255}")
 
@@ -219,14 +221,13 @@ def candidates(inventory: Inventory) -> tuple[Candidate, ...]:
     None of them is billed or writes. Those without a parameter come first.
     """
     written = [*_without_parameters(inventory), *_with_parameters(inventory)]
-    uses = [keys["use"] for keys in written]
-    taken: set[str] = set()
+    uses = Counter(keys["use"] for keys in written)
+    taken = UniqueNames()
     found = []
     for keys in written:
         use = keys["use"]
-        name = use if uses.count(use) == 1 else as_slug(f"{use}-{_subject(keys)}")
-        name = unique(name, taken)
-        taken.add(name)
+        name = use if uses[use] == 1 else as_slug(f"{use}-{_subject(keys)}")
+        name = taken.add(name)
         candidate = Candidate(tuple(keys.items()), NEEDS.get(use))
         found.append(replace(candidate, keys=tuple(named(candidate, name).items())))
     return tuple(found)
@@ -279,14 +280,27 @@ def _subject(keys: Mapping[str, str]) -> str:
     return keys.get("project", "")
 
 
-def unique(name: str, taken: Collection[str]) -> str:
-    """Return a name that is not taken: with a number, if need be."""
-    if name not in taken:
+class UniqueNames:
+    """Names of which each is taken once.
+
+    A name that is taken gets a number. The last number of each beginning is kept: a hostile server
+    may list ten thousand items of the same name.
+    """
+
+    def __init__(self, taken: Iterable[str] = ()) -> None:
+        self._taken = set(taken)
+        self._numbers: dict[str, int] = {}
+
+    def add(self, name: str) -> str:
+        """Take a name, with a number if need be, and return it."""
+        begin = name[: MAX_SLUG_CHARACTERS - _NUMBER_CHARACTERS]
+        number = self._numbers.get(begin, 1)
+        while name in self._taken:
+            number += 1
+            name = f"{begin}-{number}"
+        self._numbers[begin] = number
+        self._taken.add(name)
         return name
-    begin, number = name[: MAX_SLUG_CHARACTERS - 6], 2
-    while f"{begin}-{number}" in taken:
-        number += 1
-    return f"{begin}-{number}"
 
 
 def _owned(document: object, key: str) -> Iterator[tuple[str, str, Mapping[str, object]]]:

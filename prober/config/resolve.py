@@ -396,10 +396,10 @@ def _build_probe(
         return None, problems
     probe = Probe(
         name=request.name,
-        path=request.path,
+        sent_path=request.path,
         method=request.method,
         body=request.body,
-        headers=request.headers,
+        sent_headers=request.headers,
         secrets=request.secrets,
         expectations=request.expectations,
         checks=request.checks,

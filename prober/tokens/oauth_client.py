@@ -25,7 +25,7 @@ SendRequest = Callable[[Request, Probe, TransportOptions], Awaitable[HttpExchang
 
 _PROBE = Probe(
     name="token",
-    path="",
+    sent_path="",
     method="POST",
     interval_seconds=60.0,
     timeout_seconds=10.0,

@@ -108,7 +108,7 @@ class PermissionTracker(EventSink):
             known.refused.add(probe.name)
         elif not result.verdict.succeeded:
             return
-        elif probe.path == CURRENT_USER_PATH:
+        elif probe.shown_path == CURRENT_USER_PATH:
             known.refused.discard(probe.name)
             self._observe(result.tenant, grants_in(result.exchange))
         elif probe.name in known.refused:

@@ -28,7 +28,7 @@ async def results(directory: Path, *, tls: bool) -> list[ProbeResult]:
         ca_file = directory / "ca.pem"
         if simulator.certificates is not None:
             simulator.certificates.write_authority(ca_file)
-        probe = a_probe(name="datasets", path="/api/v1/datasets", timeout_seconds=5.0)
+        probe = a_probe(name="datasets", sent_path="/api/v1/datasets", timeout_seconds=5.0)
         tenant: Tenant = replace(
             a_tenant(name="acme", probes=(probe,)),
             base_url=simulator.base_url("acme"),

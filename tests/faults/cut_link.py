@@ -127,7 +127,7 @@ class FarEnd:
 async def _ask(far_end: FarEnd, client: ProbeHttpClient, options: TransportOptions) -> HttpExchange:
     probe = a_probe(
         name="silence",
-        path="/",
+        sent_path="/",
         timeout_seconds=TIMEOUT_SECONDS,
         connection=ConnectionPolicy.REUSE,
     )

@@ -139,7 +139,7 @@ async def test_what_needs_the_past_is_a_value_and_no_verdict(tmp_path: Path, fau
 async def test_an_attachment_that_is_gone_is_the_requests(tmp_path: Path) -> None:
     async with installed(tmp_path) as (_, tenant):
         probe = next(each for each in tenant.probes if each.name == "attachment")
-        gone = replace(probe, path=probe.path + "-gone")
+        gone = replace(probe, sent_path=probe.sent_path + "-gone")
         verdict = (await run(tenant, gone, tmp_path)).verdict
     assert (verdict.reason, verdict.culprit) == (Reason.CLIENT_ERROR, Culprit.REQUEST)
     assert verdict.evidence.startswith("HTTP 404 with Server-Timing, to a HEAD request: ")
@@ -148,7 +148,7 @@ async def test_an_attachment_that_is_gone_is_the_requests(tmp_path: Path) -> Non
 async def test_a_model_version_that_is_gone_is_the_requests(tmp_path: Path) -> None:
     async with installed(tmp_path) as (_, tenant):
         probe = next(each for each in tenant.probes if each.name == "model-version")
-        assert "/labellers/7/" in probe.path
-        gone = replace(probe, path=probe.path.replace("/7/", "/999/"))
+        assert "/labellers/7/" in probe.sent_path
+        gone = replace(probe, sent_path=probe.sent_path.replace("/7/", "/999/"))
         verdict = (await run(tenant, gone, tmp_path)).verdict
     assert (verdict.reason, verdict.culprit) == (Reason.CLIENT_ERROR, Culprit.REQUEST)

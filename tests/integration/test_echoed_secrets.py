@@ -100,8 +100,8 @@ async def echoed(
 async def test_no_secret_of_an_own_probe_is_shown(tmp_path: Path) -> None:
     secrets = ("a-header-secret", "a signature/of+it")
     probe = a_probe(
-        path="/api/v1/x?sig=a%20signature%2Fof%2Bit",
-        headers=(("X-Api-Key", secrets[0]),),
+        sent_path="/api/v1/x?sig=a%20signature%2Fof%2Bit",
+        sent_headers=(("X-Api-Key", secrets[0]),),
         secrets=tuple(map(SecretStr, secrets)),
     )
     await echoed(tmp_path, probe, list(secrets))

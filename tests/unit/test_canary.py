@@ -1,7 +1,7 @@
 """A canary's run: stages in order, each within its limit, and who is responsible."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
@@ -10,6 +10,7 @@ import pytest
 
 from prober.canary import Pacing, run_canary
 from prober.classifier.checks import with_failures
+from prober.classifier.observation import MAX_INLINE_BODY_BYTES
 from prober.classifier.rules import classify
 from prober.config.builtin_checks import CANARY
 from prober.models import (
@@ -63,7 +64,7 @@ class Platform:
         self.clock += seconds
 
     async def run(self, probe: Probe) -> ProbeResult:
-        self.sent.append((probe.path, self.clock, probe.body))
+        self.sent.append((probe.sent_path, self.clock, probe.body))
         assert probe.checks == ()
         assert probe.canary is None
         exchange = self._respond(probe)
@@ -71,11 +72,11 @@ class Platform:
         return ProbeResult("acme", probe.name, NOW, exchange, verdict)
 
     def _respond(self, probe: Probe) -> HttpExchange:
-        if probe.path == "/write":
+        if probe.sent_path == "/write":
             [comment] = json.loads(probe.body or b"")["comments"]
             self.text, self.written_at = comment["messages"][0]["body"]["text"], self.clock
             return self.instead.get("write", ok(new=1))
-        stage = PATHS[probe.path]
+        stage = PATHS[probe.sent_path]
         if stage in self.instead:
             return self.instead[stage]
         has_come = self.clock - self.written_at >= self.after.get(stage, 1e9)
@@ -90,7 +91,7 @@ class Platform:
 
 def canary(**changes: Any) -> Probe:  # noqa: ANN401 -- whatever fields a Probe has
     return replace(
-        a_probe(name="canary", path="/write", method="POST"),
+        a_probe(name="canary", sent_path="/write", method="POST"),
         **{"checks": CANARY, "canary": TARGET, "interval_seconds": 3600.0, **changes},
     )
 
@@ -211,7 +212,7 @@ async def test_a_network_that_fails_for_a_while_does_not_end_the_run() -> None:
 
     async def run(probe: Probe) -> ProbeResult:
         result = await Platform.run(platform, probe)
-        failed = next(responses, None) if probe.path == "/predict" else None
+        failed = next(responses, None) if probe.sent_path == "/predict" else None
         if failed is None:
             return result
         return replace(result, exchange=failed, verdict=classify(failed, Expectations()))
@@ -234,6 +235,53 @@ async def test_hostile_content_is_a_stage_that_has_not_come(content: object) -> 
         platform = Platform({"readable": 0, "predicted": 0}, {stage: ok(**{key: wrong})})
         result = await ran(platform, canary(checks=tight))
         assert result.verdict.reason is Reason.CHECK_FAILED
+
+
+def overloaded(retry_after: str) -> HttpExchange:
+    headers = (*HEADERS, ("Retry-After", retry_after))
+    body = json.dumps({"status": "error", "message": "busy"}).encode()
+    return HttpExchange("GET", "http://x", 0.1, response=Response(503, headers, body))
+
+
+@pytest.mark.parametrize(
+    ("asked", "seconds"), [("30", 30.0), ("0", 1.0), ("soon", 1.0), ("Mon, 21 Sep 2026", 1.0)]
+)
+async def test_the_next_request_waits_as_long_as_the_platform_asks(
+    asked: str, seconds: float
+) -> None:
+    platform = Platform(instead={"readable": overloaded(asked)})
+    result = await ran(platform)
+    times = [at for path, at, _ in platform.sent if path == "/comment"]
+    assert times[1] - times[0] == seconds
+    assert result.verdict.reason is Reason.SERVER_ERROR
+
+
+async def test_a_wait_over_the_limit_is_not_begun() -> None:
+    platform = Platform(instead={"readable": overloaded("299")})
+    tight = tuple(replace(check, max=5.0) for check in CANARY)
+    result = await ran(platform, canary(checks=tight))
+    assert result.steps[-1].requests == 1
+    assert result.exchange.response is not None
+    assert result.exchange.response.header_values("retry-after") == ("299",)  # the runner pauses
+
+
+@pytest.mark.parametrize("uid", [None, 7, {}, [], "", "x" * 1025])
+async def test_a_comment_without_a_usable_uid_is_not_readable(uid: object) -> None:
+    platform = Platform()
+
+    async def run(probe: Probe) -> ProbeResult:
+        if probe.sent_path != "/comment":
+            return await Platform.run(platform, probe)
+        comment = {"uid": uid, "messages": [{"body": {"text": platform.text}}]}
+        platform.instead = {"readable": ok(comment=comment)}
+        return await Platform.run(platform, probe)
+
+    pacing = Pacing(platform.sleep, lambda: platform.clock)
+    result = await run_canary(canary(), TARGET, run, pacing, NOW)
+    assert [(step.name, step.succeeded) for step in result.steps] == [
+        ("write", True),
+        ("readable", False),
+    ]
 
 
 async def test_nothing_of_the_customers_texts_is_kept() -> None:
@@ -259,3 +307,26 @@ async def test_the_steps_are_drawn() -> None:
 
 def step_fields(step: Any) -> dict[str, Any]:  # noqa: ANN401 -- a CanaryStep
     return {name: getattr(step, name) for name in step.__slots__}
+
+
+async def test_a_large_response_is_read_in_a_thread() -> None:
+    platform, lengths = Platform(), []
+    large = "x" * MAX_INLINE_BODY_BYTES
+
+    async def run(probe: Probe) -> ProbeResult:
+        result = await Platform.run(platform, probe)
+        response = result.exchange.response
+        assert response is not None
+        if probe.sent_path == "/stream":
+            body = json.dumps({**json.loads(response.body), "more": large}).encode()
+            response = replace(response, body=body)
+        return replace(result, exchange=replace(result.exchange, response=response))
+
+    async def in_thread(work: Callable[[], Any]) -> Any:  # noqa: ANN401 -- any result
+        lengths.append(platform.clock)
+        return work()
+
+    pacing = Pacing(platform.sleep, lambda: platform.clock, in_thread)
+    result = await run_canary(canary(), TARGET, run, pacing, NOW)
+    assert all(step.succeeded for step in result.steps)
+    assert lengths == [at for path, at, _ in platform.sent if path == "/stream"]

@@ -11,6 +11,7 @@ from aioresponses.core import RequestCall
 from pydantic import SecretStr
 
 from prober.classifier.oauth_rules import classify_token_response
+from prober.classifier.observation import MAX_INLINE_BODY_BYTES
 from prober.classifier.rules import classify
 from prober.http_client.client import ProbeHttpClient
 from prober.http_client.timing import EventLoopLagMonitor
@@ -26,7 +27,7 @@ from prober.models import (
     Verdict,
 )
 from prober.outcomes import Culprit, Endpoint, FailureKind, Outcome, Reason
-from prober.probe import MAX_INLINE_BODY_BYTES, ProbeDeps, route_to_check, run_probe
+from prober.probe import ProbeDeps, route_to_check, run_probe
 from prober.tokens.manager import TokenLease
 from prober.tokens.oauth_client import TokenUnavailable
 from prober.tokens.route_check import ROUTE_CHECK
@@ -35,7 +36,7 @@ from tests.builders import a_probe, a_tenant, a_transport
 from tests.unit.classifier.factories import SERVER_TIMING, a_failure
 
 TENANT, PROBE = a_tenant(), a_probe()
-URL = TENANT.base_url + PROBE.path
+URL = TENANT.base_url + PROBE.sent_path
 OK, ERROR = b'{"status":"ok"}', b'{"status":"error","message":"no"}'
 NOW = 1_763_941_234.125
 
@@ -135,7 +136,7 @@ async def test_what_a_probe_sends(harness: Harness) -> None:
     probe = a_probe(
         method="POST",
         body=b'{"limit": 1}',
-        headers=(("X-Trace", "1"), ("accept", "text/plain")),
+        sent_headers=(("X-Trace", "1"), ("accept", "text/plain")),
         timeout_seconds=7.0,
         connect_timeout_seconds=3.0,
     )
@@ -287,10 +288,10 @@ async def test_a_token_is_accepted_whose_other_route_disappoints_an_expectation(
     assert (await harness.run("old", "old")).verdict.reason is Reason.ROUTE_UNAUTHORIZED
 
 
-CURRENT_USER = a_probe(name="current-user", path="/auth/user")
-NOT_FOUND = a_probe(name="not-found", path="/nothing", expectations=Expectations(status=404))
-POST = a_probe(name="fetch", path="/fetch", method="POST", body=b"{}")
-SOURCES = a_probe(name="sources", path="/api/v1/sources")
+CURRENT_USER = a_probe(name="current-user", sent_path="/auth/user")
+NOT_FOUND = a_probe(name="not-found", sent_path="/nothing", expectations=Expectations(status=404))
+POST = a_probe(name="fetch", sent_path="/fetch", method="POST", body=b"{}")
+SOURCES = a_probe(name="sources", sent_path="/api/v1/sources")
 
 
 @pytest.mark.parametrize(
@@ -306,7 +307,7 @@ SOURCES = a_probe(name="sources", path="/api/v1/sources")
 def test_the_route_that_is_checked(probes: tuple[Probe, ...], refused: Probe, path: str) -> None:
     refused = replace(refused, timeout_seconds=3.0, connect_timeout_seconds=1.0)
     other = route_to_check(a_tenant(probes=probes), refused)
-    assert (other.method, other.path, other.body) == ("GET", path, None)
+    assert (other.method, other.sent_path, other.body) == ("GET", path, None)
     assert (other.timeout_seconds, other.connect_timeout_seconds) == (3.0, 1.0)
 
 

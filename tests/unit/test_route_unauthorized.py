@@ -30,8 +30,8 @@ from prober.tokens.manager import TokenManager
 from tests.builders import a_probe, a_tenant
 from tests.unit.classifier.factories import SERVER_TIMING
 
-FETCH = a_probe(name="fetch", path="/fetch", method="POST", body=b"{}")
-STREAM = a_probe(name="stream", path="/stream")
+FETCH = a_probe(name="fetch", sent_path="/fetch", method="POST", body=b"{}")
+STREAM = a_probe(name="stream", sent_path="/stream")
 DATASETS = a_probe()
 START = 1_800_000_000.0
 TOKEN_URL = "https://identity.test/connect/token"

@@ -3,6 +3,7 @@ import pytest
 from prober.config import discovery
 from prober.config.builtin_probes import CATALOGUE, DEFAULT_PROBES
 from prober.config.discovery import Bucket, Dataset, Integration, Inventory, Source
+from prober.config.strict_model import MAX_SLUG_CHARACTERS
 
 ID = "0123456789abcdef"
 
@@ -87,3 +88,29 @@ def test_equal_names_get_numbers() -> None:
 def test_one_project_is_a_part() -> None:
     both = Inventory(sources=(Source("a", "x"), Source("b", "y")), datasets=None)
     assert both.in_project("b") == Inventory(sources=(Source("b", "y"),))
+
+
+def test_names_are_taken_once_and_numbered_from_two() -> None:
+    names = discovery.UniqueNames({"a", "a-3"})
+    assert [names.add("a") for _ in range(3)] == ["a-2", "a-4", "a-5"]
+    assert [names.add("b"), names.add("b")] == ["b", "b-2"]
+    long = "x" * MAX_SLUG_CHARACTERS
+    assert [names.add(long), names.add(long)] == [long, f"{'x' * (MAX_SLUG_CHARACTERS - 6)}-2"]
+    assert [names.add(f"{long[:-1]}y"), names.add(long)][1].endswith("-3")
+
+
+def test_ten_thousand_items_of_one_name_take_few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each name is looked up a few times, not once for each of those before it."""
+    looked_up = 0
+
+    class CountedSet(set[str]):
+        def __contains__(self, name: object) -> bool:
+            nonlocal looked_up
+            looked_up += 1
+            return super().__contains__(name)
+
+    names = discovery.UniqueNames()
+    monkeypatch.setattr(names, "_taken", CountedSet())
+    found = {names.add("source-mail") for _ in range(discovery.MAX_NAMES)}
+    assert len(found) == discovery.MAX_NAMES
+    assert looked_up < 3 * discovery.MAX_NAMES

@@ -81,7 +81,7 @@ def test_paths_are_relative_to_the_file_in_which_they_are_written(tmp_path: Path
         tmp_path / "main.pem",
         directory / "own.pem",
     ]
-    assert config.tenants[0].probes[0].headers == (("X-Key", "the-key"),)
+    assert config.tenants[0].probes[0].sent_headers == (("X-Key", "the-key"),)
 
 
 def test_an_included_file_may_include_others_and_each_is_read_once(tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_probes_sets_and_maintenance_are_joined(tmp_path: Path) -> None:
         },
     )
     (acme,) = config.tenants
-    assert [probe.path for probe in acme.probes] == ["/api/v1/one", "/api/v1/two"]
+    assert [probe.sent_path for probe in acme.probes] == ["/api/v1/one", "/api/v1/two"]
     assert len(acme.maintenance) == 2
 
 
@@ -322,7 +322,7 @@ def test_two_projects_of_one_tenant_have_environments_of_their_own(tmp_path: Pat
     )
     (acme,) = config_of(tmp_path, {"prober.yaml": text}).tenants
     assert [
-        (p.name, p.path, p.project, p.environment, p.interval_seconds) for p in acme.probes
+        (p.name, p.sent_path, p.project, p.environment, p.interval_seconds) for p in acme.probes
     ] == [
         ("datasets", "/api/v1/datasets", None, None, 60.0),
         ("dev-current-user", "/auth/user", "dev", "development", 120.0),
@@ -382,7 +382,7 @@ def test_keys_of_ones_own_are_ignored_but_not_in_what_is_sent(tmp_path: Path) ->
         "tenants: [{name: a, domain: a, x-owner: me, token: {env: T, x-y: 1}, probes: [mine]}]\n"
     )
     (acme,) = config_of(tmp_path, {"prober.yaml": text}).tenants
-    assert acme.probes[0].headers == (("x-team", "ops"),)
+    assert acme.probes[0].sent_headers == (("x-team", "ops"),)
 
 
 def test_files_include_one_another_only_so_deep(tmp_path: Path) -> None:

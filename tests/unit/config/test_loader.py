@@ -587,8 +587,8 @@ def test_texts_of_own_probes_are_read_where_they_are(
     (file.parent / "sig").write_text("from/the file\n")
     file.write_text(SECRET_TEXTS.replace("ACME_TOKEN}", "ACME_TOKEN}\n    probes: [mine]"))
     [probe] = load(file).tenants[0].probes
-    assert probe.headers == (("X-Key", "from-the-environment"),)
-    assert probe.path == "/api/v1/x?sig=from%2Fthe%20file"
+    assert probe.sent_headers == (("X-Key", "from-the-environment"),)
+    assert probe.sent_path == "/api/v1/x?sig=from%2Fthe%20file"
     secrets = {each.get_secret_value() for each in probe.secrets}
     assert secrets == {"from-the-environment", "from/the file"}
 

@@ -22,7 +22,7 @@ def test_a_built_in_probe_is_filled_and_tuned_by_default() -> None:
     assert problems == []
     assert probe == Probe(
         name="streams",
-        path="/api/v1/datasets/ops/mail/streams",
+        sent_path="/api/v1/datasets/ops/mail/streams",
         method="GET",
         expectations=Expectations(jmespath="type(streams) == 'array'", culprit=Culprit.PLATFORM),
         checks=CATALOGUE["streams"].checks,
@@ -76,7 +76,7 @@ def test_parameters_stand_in_path_and_body(use: dict[str, Any], path: str, body:
     probe, problems = probe_and_problems(use)
     assert problems == []
     assert probe is not None
-    assert probe.path == path
+    assert probe.sent_path == path
     assert (None if probe.body is None else json.loads(probe.body)) == body
 
 
@@ -92,10 +92,10 @@ def test_an_own_probe_is_what_is_written() -> None:
     assert problems == []
     assert probe == a_probe(
         name="events",
-        path="/api/v1/audit_events/query",
+        sent_path="/api/v1/audit_events/query",
         method="POST",
         body=b'{"limit":1}',
-        headers=(("X-Team", "ops"),),
+        sent_headers=(("X-Team", "ops"),),
         expectations=Expectations(404, "true", 2.0),
     )
 
@@ -215,7 +215,7 @@ def test_a_canary_runs_once_an_hour_and_has_its_paths() -> None:
     assert problems == []
     assert probe is not None
     assert probe.interval_seconds == 3600.0
-    assert probe.path == "/api/v1/sources/ops/mailbox/sync"
+    assert probe.sent_path == "/api/v1/sources/ops/mailbox/sync"
     assert probe.canary == CanaryTarget(
         "/api/v1/sources/ops/mailbox/comments/prober-canary",
         "/api/v1/datasets/ops/mail/labellers/7/predict-comments",
@@ -401,14 +401,14 @@ def test_what_looks_like_a_secret_is_one_unless_it_is_said_not_to_be() -> None:
     probe, problems = probe_and_problems({"use": "mine"}, own)
     assert problems == []
     assert probe is not None
-    assert probe.path == "/api/v1/x?sig=in%20path&page=1&code=a%20code%2F%2B&limit=10"
+    assert probe.sent_path == "/api/v1/x?sig=in%20path&page=1&code=a%20code%2F%2B&limit=10"
     assert {each.get_secret_value() for each in probe.secrets} == {
         "a-key",
         "told-so",
         "in path",
         "a code/+",
     }
-    assert ("X-Sort-Key", "created") in probe.headers
+    assert ("X-Sort-Key", "created") in probe.sent_headers
     assert "a-key" not in repr(probe)
     assert "in%20path" not in repr(probe)
 

@@ -68,7 +68,7 @@ def a_standing(
     failing_for: float | None = None,
     **result: Any,  # noqa: ANN401 -- whatever a result takes
 ) -> ProbeStatus:
-    probe = a_probe(name=name, path=f"/api/v1/{name}")
+    probe = a_probe(name=name, sent_path=f"/api/v1/{name}")
     if reason is None:
         return ProbeStatus(probe, skipped=skipped)
     streak = None

@@ -39,7 +39,7 @@ URL = "https://cloud.uipath.com/acme/prod/reinfer_/api/v1/"
 PROBES = {"datasets": 10.0, "sources": 25.0}  # seconds after each full minute
 SOURCE = TokenSource(TokenSourceKind.ENVIRONMENT, "ACME_TOKEN")
 TENANT = a_tenant(
-    token=SOURCE, probes=tuple(a_probe(name=name, path=f"/api/v1/{name}") for name in PROBES)
+    token=SOURCE, probes=tuple(a_probe(name=name, sent_path=f"/api/v1/{name}") for name in PROBES)
 )
 MESSAGE = "Upstream | failed: `ledger` <b>down</b>"
 

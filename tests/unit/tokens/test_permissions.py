@@ -18,11 +18,11 @@ from prober.tokens.permissions import MAX_DOCUMENT_BYTES, MissingByProbe, Permis
 from tests.builders import a_probe, a_tenant
 from tests.unit.metrics.factories import a_result, some_metrics
 
-USER = a_probe(name="current-user", path="/auth/user", needs=())
+USER = a_probe(name="current-user", sent_path="/auth/user", needs=())
 DATASET = a_probe(
-    name="dataset", path="/api/v1/datasets/ops/mail", project="ops", needs=NEEDS["dataset"]
+    name="dataset", sent_path="/api/v1/datasets/ops/mail", project="ops", needs=NEEDS["dataset"]
 )
-SOURCES = a_probe(name="sources", path="/api/v1/sources", needs=NEEDS["sources"])
+SOURCES = a_probe(name="sources", sent_path="/api/v1/sources", needs=NEEDS["sources"])
 TENANT = a_tenant(name="acme", probes=(USER, DATASET, SOURCES))
 BOTH = ["voc-readonly", "sources-read"]
 NONE_MISSING = {
