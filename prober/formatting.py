@@ -72,11 +72,12 @@ def format_rounded_latency(seconds: float | None) -> str:
 
 
 def format_timestamp(timestamp: float | None, zone: tzinfo = UTC) -> str:
-    """Return a time: `2026-11-24 15:04:05Z`, elsewhere `2026-11-24 16:04:05+01:00`."""
-    if timestamp is None:
-        return NOTHING
-    local = datetime.fromtimestamp(timestamp, zone)
-    return f"{local:%Y-%m-%d %H:%M:%S}{_offset(local)}"
+    """Return a time: `2026-11-24 15:04:05Z`, elsewhere `2026-11-24 16:04:05+01:00`.
+
+    A time outside of the years 1 to 9999 is `-`, like none.
+    """
+    local = None if timestamp is None else _local(timestamp, zone)
+    return NOTHING if local is None else f"{local:%Y-%m-%d %H:%M:%S}{_offset(local)}"
 
 
 def parse_iso_timestamp(text: str) -> float | None:
@@ -90,8 +91,16 @@ def parse_iso_timestamp(text: str) -> float | None:
 
 def format_hour_minute(timestamp: float, zone: tzinfo = UTC) -> str:
     """Return a time of day: `15:04Z`."""
-    local = datetime.fromtimestamp(timestamp, zone)
-    return f"{local:%H:%M}{_offset(local)}"
+    local = _local(timestamp, zone)
+    return NOTHING if local is None else f"{local:%H:%M}{_offset(local)}"
+
+
+def _local(timestamp: float, zone: tzinfo) -> datetime | None:
+    """Return the time in a zone, None outside of the years 1 to 9999."""
+    try:
+        return datetime.fromtimestamp(timestamp, zone)
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def _offset(local: datetime) -> str:

@@ -139,7 +139,9 @@ def _impact(value: object) -> str:
 
 
 def _time(value: object) -> float | None:
-    return parse_iso_timestamp(value) if isinstance(value, str) else None
+    """Return a time from 1970 on; what is before cannot be shown in each zone, or is no start."""
+    at = parse_iso_timestamp(value) if isinstance(value, str) else None
+    return None if at is None or at < 0 else at
 
 
 def _link(value: object) -> str | None:

@@ -7,6 +7,7 @@ it has the last incidents alone.
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from itertools import accumulate
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -17,6 +18,8 @@ from prober.status_page import SupplierIncident
 FILE_NAME = "supplier-incidents.json"
 MAX_RECORDS = 200
 _MAX_FILE_BYTES = 1024 * 1024
+_SEPARATOR = ", "
+_MAX_TIMESTAMP = 253_402_214_400.0  # a day before the year 10000, in each time zone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,11 +67,26 @@ def overlapping(
 
 
 def read_records(directory: Path) -> tuple[RecordedIncident, ...]:
-    """Return the recorded incidents; none if the file is missing or damaged. Raises OSError."""
-    return read_state_file(directory / FILE_NAME, _RECORDS, _MAX_FILE_BYTES) or ()
+    """Return the recorded incidents; none if the file is missing or damaged. Raises OSError.
+
+    A record with an impossible time is left out: a report could not show it.
+    """
+    records = read_state_file(directory / FILE_NAME, _RECORDS, _MAX_FILE_BYTES) or ()
+    return tuple(filter(_has_possible_times, records))
+
+
+def _has_possible_times(record: RecordedIncident) -> bool:
+    ends_at = record.started_at if record.ended_at is None else record.ended_at
+    return 0 <= record.started_at <= _MAX_TIMESTAMP and 0 <= ends_at <= _MAX_TIMESTAMP
 
 
 def write_records(directory: Path, records: Sequence[RecordedIncident]) -> None:
-    """Write the records, whole or not at all. Raises OSError."""
-    content = json.dumps([asdict(record) for record in records])
-    write_state_file(directory / FILE_NAME, content.encode())
+    """Write the records, whole or not at all. Raises OSError.
+
+    The oldest are left out if the file would be too long to be read again.
+    """
+    written = [json.dumps(asdict(record)) for record in records]
+    sizes = accumulate(len(each) + len(_SEPARATOR) for each in reversed(written))
+    kept = sum(size <= _MAX_FILE_BYTES - len(_SEPARATOR) for size in sizes)
+    content = _SEPARATOR.join(written[len(written) - kept :])
+    write_state_file(directory / FILE_NAME, f"[{content}]".encode())

@@ -46,6 +46,10 @@ def test_nearly_all_is_not_all() -> None:
 def test_moments_and_sizes() -> None:
     assert format_timestamp(1_763_942_400.0) == "2025-11-24 00:00:00Z"
     assert format_timestamp(None) == "-"
+    for impossible in (1e300, -1e300, 253_402_300_800.0, -62_135_596_801.0, float("inf")):
+        assert format_timestamp(impossible) == format_hour_minute(impossible) == "-"
+    assert format_timestamp(253_402_300_799.0, ZoneInfo("Asia/Kolkata")) == "-"
+    assert format_timestamp(253_402_300_799.0) == "9999-12-31 23:59:59Z"
     assert format_size(1024 * 1024 * 1.25) == "1.2 MiB"
 
 

@@ -1,6 +1,7 @@
 """The supplier's status page: what is read of it, and what hostile content cannot do."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -213,3 +214,50 @@ def test_a_link_in_place_of_the_file_is_not_followed(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="symbolic"):
         write_records(tmp_path, ())
     assert other.read_text() == "kept"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "0001-01-01T00:00:00+23:59",  # the year 0 in UTC
+        "0001-01-01T00:00:00Z",
+        "1969-12-31T23:59:59Z",
+        "9999-12-31T23:59:59-23:59",
+        "9999-12-31T23:59:59.999999Z",
+    ],
+)
+def test_impossible_times_are_the_time_of_the_reading(written: str) -> None:
+    [found] = parse_summary(summary(incident(started_at=written, created_at=written)), (), NOW)
+    assert found.started_at == NOW
+    status = SupplierStatus("https://status.example", NOW, None, (found,))
+    assert "2026-09-21 14:13 UTC" in (confirmation(status) or "")
+
+
+def test_the_first_possible_time_counts() -> None:
+    [found] = parse_summary(summary(incident(started_at="1970-01-01T00:00:00Z")), (), NOW)
+    assert found.started_at == 0.0
+    [later] = parse_summary(summary(incident(started_at="0001-01-01T00:00:00Z")), (), NOW)
+    assert later.started_at == 1_789_985_100.0  # `created_at`
+
+
+@pytest.mark.parametrize("time", ["1e300", "-1", "1e999", "253402300799"])
+@pytest.mark.parametrize("key", ["started_at", "ended_at"])
+def test_a_record_with_an_impossible_time_is_left_out(tmp_path: Path, key: str, time: str) -> None:
+    good, bad = merge((), [read(id="a"), read(id="b")], NOW)
+    bad = replace(bad, started_at=123.25, ended_at=124.25)
+    write_records(tmp_path, [good, bad])
+    file = tmp_path / FILE_NAME
+    written = "123.25" if key == "started_at" else "124.25"
+    file.write_text(file.read_text().replace(written, time))
+    assert [each.id for each in read_records(tmp_path)] == ["a"]
+
+
+def test_records_of_long_texts_are_read_again_the_newest_ones(tmp_path: Path) -> None:
+    long = [{"name": "\U0001f4a5" * 200} for _ in range(20)]
+    records: tuple[RecordedIncident, ...] = ()
+    for number in range(MAX_RECORDS):
+        records = merge(records, [read(id=f"{number:03}", components=long)], NOW + number)
+    write_records(tmp_path, records)
+    found = [each.id for each in read_records(tmp_path)]
+    assert 1 < len(found) < MAX_RECORDS
+    assert found == [each.id for each in records[-len(found) :]]
