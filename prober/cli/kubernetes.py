@@ -7,7 +7,9 @@ import click
 import yaml
 
 from prober.cli.options import config_option
+from prober.config.includes import real_path
 from prober.config.loader import load
+from prober.config.yaml import read_text
 from prober.kubernetes.objects import ForeignTokenError, secret_keys, shard_objects
 from prober.models import MAX_SHARDS
 
@@ -35,9 +37,14 @@ def kubernetes(config_file: Path, shards: int, image: str | None) -> None:
 
     Exit status: 0; 2 for an invalid command line or configuration.
     """
-    configuration = load(config_file)
+    text = read_text(config_file)
+    configuration = load(config_file, texts={real_path(config_file): text})
+    if len(configuration.sources.files) > 1 or configuration.sources.patterns:
+        raise click.UsageError(
+            f"{config_file} includes other files, and the ConfigMap has this file alone: write"
+            " all tenants into one file"
+        )
     template = yaml.safe_load(files("prober.kubernetes").joinpath("stateful-set.yaml").read_text())
-    text = config_file.read_text(encoding="utf-8")
     try:
         objects = shard_objects(template, configuration.tenants, shards, text, image)
     except ForeignTokenError as error:

@@ -6,6 +6,7 @@ the volume of tokens names the keys of the shard's own tenants.
 
 import copy
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
@@ -17,6 +18,7 @@ from prober.models import Tenant, TokenSourceKind
 Resource = dict[str, Any]
 SHARD_LABEL = "prober/shard"
 _HASH_DIGITS = 10
+_SECRET_KEY = re.compile(r"(?!\.\.)[A-Za-z0-9._-]{1,253}")
 _FROM_INDEX = frozenset({"SHARDS", "POD_INDEX"})
 
 
@@ -96,6 +98,11 @@ def token_keys(tenants: Sequence[Tenant], directory: str) -> list[str]:
             raise ForeignTokenError(
                 f"the token of '{tenant.name}' is {source}: write"
                 f" 'token: {{file: {directory}/{tenant.name}}}'"
+            )
+        if path.name == "." or not _SECRET_KEY.fullmatch(path.name):
+            raise ForeignTokenError(
+                f"the token of '{tenant.name}' is {source}: a key of a Kubernetes secret has"
+                " letters, digits, '-', '_' and '.', at most 253, and does not begin with '..'"
             )
         keys.add(path.name)
     return sorted(keys)

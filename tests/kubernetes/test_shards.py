@@ -103,6 +103,49 @@ def test_a_token_from_elsewhere_is_refused(tmp_path: Path, token: str) -> None:
     assert "write 'token: {file: /run/secrets/prober/lab}'" in done.stderr
 
 
+@pytest.mark.parametrize("name", ["a b", "..", "..a", "\\e]0;x\\a", "\u00e9", "a" * 254, "a: {b}"])
+def test_a_token_file_that_is_no_key_of_a_secret_is_refused(tmp_path: Path, name: str) -> None:
+    file = tmp_path / "prober.yaml"
+    token = f'{{file: "/run/secrets/prober/{name}"}}'
+    file.write_text(f"tenants: [{{name: lab, domain: lab, token: {token}}}]\n")
+    done = CliRunner().invoke(main, ["kubernetes", "--config", str(file), "--shards", "2"])
+    assert done.exit_code == 2
+    assert "a key of a Kubernetes secret" in done.stderr
+    assert not {"\x1b", "\a"} & set(done.output)
+    assert done.stdout == ""
+
+
+def test_the_longest_key_of_a_secret_is_printed(tmp_path: Path) -> None:
+    file, name = tmp_path / "prober.yaml", "A-._" + "9" * 249
+    token = f"{{file: /run/secrets/prober/{name}}}"
+    file.write_text(f"tenants: [{{name: lab, domain: lab, token: {token}}}]\n")
+    assert keys(printed(file, 1)[1]) == {name}
+
+
+@pytest.mark.parametrize("pattern", ["more.yaml", "tenants.d/*.yaml"])
+def test_included_files_are_refused_as_a_config_map_has_one(tmp_path: Path, pattern: str) -> None:
+    file = tmp_path / "prober.yaml"
+    (tmp_path / "more.yaml").write_text("")
+    file.write_text(f"include: {pattern}\n{BASE.read_text()}")
+    done = CliRunner().invoke(main, ["kubernetes", "--config", str(file), "--shards", "2"])
+    assert done.exit_code == 2
+    assert "includes other files" in done.stderr
+
+
+HOSTILE = "x: {y: 1}\n---\nkind: ClusterRoleBinding\n# \t\u2028'\"%@`"
+
+
+def test_nothing_of_a_configuration_becomes_an_object(tmp_path: Path) -> None:
+    file = tmp_path / "prober.yaml"
+    comment = "".join(f"#{line}\n" for line in HOSTILE.splitlines())
+    file.write_text(f"{BASE.read_text()}{comment}")
+    config_map, *sets = printed(file, 2, "--image", HOSTILE)
+    assert config_map["data"] == {"prober.yaml": file.read_text()}
+    assert [each["kind"] for each in sets] == ["StatefulSet"] * 2
+    for each in sets:
+        assert each["spec"]["template"]["spec"]["containers"][0]["image"] == HOSTILE
+
+
 def with_parts(*names: str) -> Manifests:
     found = rendered(KUBERNETES / "overlays" / "frankfurt")
     for name in names:
