@@ -27,11 +27,11 @@ class ConfigProblem:
     def __str__(self) -> str:
         place = self.file if self.line is None else f"{self.file}:{self.line}"
         key = f"{self.key}: " if self.key else ""
-        return _escaped(f"{place}: {key}{self.message}")
+        return escaped(f"{place}: {key}{self.message}")
 
 
-def _escaped(text: str) -> str:
-    """Return text with unprintable characters in the form of Python's escapes.
+def escaped(text: str) -> str:
+    """Return text with unprintable characters, also line ends, in the form of Python's escapes.
 
     Keys and values of a file are written by others; a terminal would obey control sequences.
     """

@@ -5,7 +5,10 @@ import sys
 import bcrypt
 import click
 
+from prober.cli.options import first_line, keep_undecodable_input
+
 _MAX_BYTES = 72
+_MAX_LINE_BYTES = 1024
 _COST = 10  # about 50 ms, as Prometheus' documentation recommends
 
 
@@ -23,8 +26,12 @@ def hash_password() -> None:
     if sys.stdin.isatty():
         password = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
     else:
-        password = sys.stdin.readline(_MAX_BYTES * 4).rstrip("\r\n")
-    written = password.encode()
+        keep_undecodable_input()
+        password = first_line(_MAX_LINE_BYTES)
+    try:
+        written = password.encode()
+    except UnicodeEncodeError as error:
+        raise click.UsageError("the password is not UTF-8 text: browsers send UTF-8") from error
     if not written:
         raise click.UsageError("the password is empty: enter it on one line")
     if len(written) > _MAX_BYTES:

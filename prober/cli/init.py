@@ -1,7 +1,6 @@
 """`prober init`: asks for an address and a token, tries them, and writes a first configuration."""
 
 import asyncio
-import json
 import os
 import re
 import shlex
@@ -12,8 +11,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
+import yaml
 
-from prober.cli.options import exit_code_for, verdict_line
+from prober.cli.options import (
+    exit_code_for,
+    first_line,
+    keep_undecodable_input,
+    verdict_line,
+)
 from prober.cli.session import Session, builtin_probe, session
 from prober.config.editor import PRIVATE, EditError, create_file
 from prober.config.includes import real_path
@@ -22,11 +27,12 @@ from prober.config.strict_model import SLUG_PATTERN
 from prober.config.tenant_address import TenantAddress, parse_tenant_address
 from prober.errors import SettingsError, TokenUnavailableError
 from prober.models import ProbeResult, Tenant, TokenSource, TokenSourceKind
-from prober.tokens.sources import FileSource, parse_token
+from prober.tokens.sources import MAX_TOKEN_BYTES, FileSource, parse_token
 
 CONFIG_NAME, SCRAPE_NAME = "prober.yaml", "prometheus-scrape.yml"
 _PUBLIC = 0o644
 _LISTEN = "127.0.0.1:9824"
+_WIDTH = 2**20  # no text is broken into lines
 _TRIED = ("current-user", "datasets", "sources")
 _BEARER = re.compile(r"(?:authorization:\s*)?bearer(?:\s+|$)", re.IGNORECASE)
 _TOKEN_VARIABLE = "TOKEN"  # noqa: S105 -- a name
@@ -93,6 +99,7 @@ def init(  # noqa: PLR0913 -- one argument for each option
     Exit status: 0; 10 to 13 if the platform does not accept them (see 'prober probe --help'); 1 if
     a file cannot be written; 2 for an invalid command line.
     """
+    keep_undecodable_input()
     found = _address(address, no_input=no_input)
     for note in found.notes:
         click.echo(f"note: {note}", err=True)
@@ -123,6 +130,13 @@ class _Files:
         self.scrape = directory / SCRAPE_NAME
         self.own_token = None if token_file is not None else directory / f"{name}.token"
         self.token_path = self._written_path(token_file) if token_file else f"{name}.token"
+        self._require_apart(token_file)
+
+    def _require_apart(self, token_file: Path | None) -> None:
+        """Raise click.UsageError if the token's own file would be replaced."""
+        for path in (self.config, self.scrape):
+            if token_file is not None and os.path.realpath(path) == os.path.realpath(token_file):
+                raise click.UsageError(f"--token-file {token_file} is a file that init writes")
 
     def require_new(self) -> None:
         """Raise EditError if a file exists already."""
@@ -136,7 +150,11 @@ class _Files:
 
     def write(self, token: _Token, text: str, *, force: bool) -> None:
         """Write all files, or none."""
-        self.directory.mkdir(parents=True, exist_ok=True)
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            message = f"{self.directory} cannot be created: {error.strerror}"
+            raise EditError(message) from error
         with ExitStack() as undo:
             for path, content, mode in (
                 (self.own_token, f"{token.text}\n", PRIVATE),
@@ -148,7 +166,7 @@ class _Files:
                 is_new = not os.path.lexists(path)
                 create_file(path, content, mode, force=force)
                 if is_new:
-                    undo.callback(path.unlink)
+                    undo.callback(path.unlink, missing_ok=True)
             undo.pop_all()
 
     def _written_path(self, token_file: Path) -> str:
@@ -197,7 +215,7 @@ def _token(file: Path | None, variable: str | None, *, no_input: bool) -> _Token
     if no_input:
         raise click.UsageError("name --token-file or --token-env: --no-input asks for nothing")
     if not sys.stdin.isatty():
-        return _Token(_cleaned(sys.stdin.readline()))
+        return _Token(_cleaned(first_line(MAX_TOKEN_BYTES)))
     click.echo(_INSTRUCTIONS, err=True)
     return _Token(_cleaned(click.prompt("Token (not shown)", hide_input=True, err=True)))
 
@@ -224,7 +242,7 @@ def _cleaned(text: str) -> str:
 def _configuration(
     address: TenantAddress, name: str, environment: str, files: _Files, probes: Sequence[str]
 ) -> str:
-    keys = "".join(f"    {key}: {json.dumps(value)}\n" for key, value in address.keys)
+    keys = "".join(f"    {key}: {_quoted(value)}\n" for key, value in address.keys)
     listed = "".join(f"      - {probe}\n" for probe in probes)
     return (
         "# Written by 'prober init'. 'prober discover' finds further probes, 'prober schema' lists"
@@ -233,10 +251,15 @@ def _configuration(
         "tenants:\n"
         f"  - name: {name}\n"
         f"{keys}"
-        f"    environment: {json.dumps(environment)}\n"
-        f"    token: {{file: {json.dumps(files.token_path)}}}\n"
+        f"    environment: {_quoted(environment)}\n"
+        f"    token: {{file: {_quoted(files.token_path)}}}\n"
         f"    probes:\n{listed}"
     )
+
+
+def _quoted(text: str) -> str:
+    """Return a text in YAML's double quotes, in one line, whatever characters it has."""
+    return yaml.safe_dump(text, default_style='"', width=_WIDTH).rstrip("\n")
 
 
 _SCRAPE = f"""\

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import click
 
 from prober.cli.exit_codes import INTERRUPTED, OTHER_ERROR, USAGE_OR_SETTINGS
-from prober.errors import ProberError, SettingsError
+from prober.errors import ProberError, SettingsError, escaped
 from prober.version import current_version
 
 
@@ -127,7 +127,12 @@ class LazyGroup(click.Group):
         except SettingsError as error:
             _end(ctx, [str(problem) for problem in error.problems], USAGE_OR_SETTINGS)
         except ProberError as error:
-            _end(ctx, [f"prober: {error}"], OTHER_ERROR)
+            _end(ctx, [escaped(line) for line in f"prober: {error}".split("\n")], OTHER_ERROR)
+        except click.ClickException as error:
+            # It may quote a path or a value of a file that others write.
+            message = "\n".join(map(escaped, error.message.split("\n")))
+            setattr(error, "message", message)  # noqa: B010 -- click declares it as final
+            raise
         except KeyboardInterrupt:
             ctx.exit(INTERRUPTED)
 

@@ -154,6 +154,28 @@ def verdict_line(verdict: Verdict) -> str:
     return f"{verdict.outcome}, {verdict.culprit}: {verdict.evidence}"
 
 
+def first_line(limit_bytes: int) -> str:
+    """Return the first line of standard input without its end; raises click.UsageError.
+
+    Bytes that are not text are kept as surrogates. What is longer than the limit is refused, so
+    that an endless line ends too.
+    """
+    stream = sys.stdin
+    try:
+        line = stream.readline(limit_bytes + 1)
+    except (OSError, ValueError) as error:  # a directory, a closed or a write-only descriptor
+        raise click.UsageError(f"standard input cannot be read: {error}") from error
+    if len(line) > limit_bytes:
+        raise click.UsageError(f"the first line of standard input is over {limit_bytes} bytes")
+    return line.rstrip("\r\n")
+
+
+def keep_undecodable_input() -> None:
+    """Let standard input have bytes that are not text; call it before anything is read."""
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="surrogateescape")
+
+
 # Without a terminal rich would wrap lines at 80 columns; a pager wraps them itself.
 _FILE_WIDTH = 120
 

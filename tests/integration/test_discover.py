@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 
 from prober.cli.main import main
 from prober.cli.session import SECONDS_BETWEEN_REQUESTS, Pace
+from prober.config.loader import load
 from prober.simulator.platform import Latency, TenantAddress
 from prober.simulator.simulator import Simulator, SimulatorConfig
 from prober.simulator.state import SimulatedTenant
@@ -332,6 +333,75 @@ async def test_init_takes_no_token_file_that_the_daemon_refuses(
     assert result.exit_code == 2
     assert "the token file given" in result.stderr
     assert files_in(tmp_path).keys() == {"given"}
+
+
+@pytest.mark.parametrize("place", ["\U0001f511", "\x85 \x1b[31m", "a: {b} # c", "'\""])
+async def test_init_writes_any_path_so_that_it_is_read_again(tmp_path: Path, place: str) -> None:
+    token = tmp_path / place / "token"
+    token.parent.mkdir()
+    token.write_text("abc")
+    (tmp_path / "out").mkdir()
+    arguments = ("--address", "a/b", "--token-file", str(token), "--directory", "out")
+    result = await run("init", "--no-input", "--no-try", *arguments)
+    assert result.exit_code == 0, result.output
+    [tenant] = load(tmp_path / "out/prober.yaml").tenants
+    assert Path(tenant.token.location) == token
+
+
+@pytest.mark.parametrize("name", ["prober.yaml", "prometheus-scrape.yml", "link"])
+async def test_init_does_not_replace_the_given_token_file(tmp_path: Path, name: str) -> None:
+    (tmp_path / "link").symlink_to("prober.yaml")
+    (tmp_path / name).write_text("abc")
+    arguments = ("--address", "a/b", "--token-file", name)
+    result = await run("init", "--no-input", "--no-try", "--force", *arguments)
+    assert result.exit_code == 2
+    assert "is a file that init writes" in result.stderr
+    assert (tmp_path / name).read_text() == "abc"
+
+
+@pytest.mark.parametrize("link", ["prober.yaml", "acme-prod.token", "prometheus-scrape.yml"])
+async def test_init_writes_through_no_link(tmp_path: Path, link: str) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / link).symlink_to(victim)
+    arguments = ("--address", "acme/prod", "--token-env", "T", "--directory", "out", "--no-try")
+    result = await run("init", "--no-input", *arguments, env={"T": "abc"})
+    assert result.exit_code == 1
+    result = await run("init", "--no-input", "--force", *arguments, env={"T": "abc"})
+    assert result.exit_code == 0, result.output
+    assert victim.read_text() == "precious"
+    assert not (tmp_path / "out" / link).is_symlink()
+
+
+async def test_init_says_that_a_directory_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    arguments = ("--address", "a/b", "--token-env", "T", "--no-try", "--directory", "file/sub")
+    result = await run("init", "--no-input", *arguments, env={"T": "abc"})
+    assert result.exit_code == 1
+    assert "file/sub cannot be created: Not a directory" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (b"", "the token is empty"),
+        (b"\n", "the token is empty"),
+        (b"\xff\xfe\n", "the token is not UTF-8 text"),
+        ("caf\u00e9\n".encode("latin-1"), "the token is not UTF-8 text"),
+        (b"a\0b\n", "characters that are not allowed"),
+        (b"\x1b[2Jx\n", "characters that are not allowed"),
+        (b"x" * 100_000, "is over 16384 bytes"),
+    ],
+)
+async def test_init_refuses_odd_input(tmp_path: Path, text: bytes, problem: str) -> None:
+    runner = CliRunner()
+    arguments = ("init", "--no-try", "--address", "acme/prod")
+    result = await asyncio.to_thread(runner.invoke, main, arguments, input=text)
+    assert result.exit_code == 2, result.output
+    assert problem in result.stderr
+    assert "\x1b" not in result.output
+    assert files_in(tmp_path) == {}
 
 
 async def test_validate_live_tries_every_tenant(simulator: Simulator, tmp_path: Path) -> None:
