@@ -15,6 +15,14 @@ sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
 
 hypothesis.settings.register_profile("prober", deadline=None)
 hypothesis.settings.register_profile("quick", deadline=None, max_examples=15)  # `make unit`
+hypothesis.settings.register_profile(  # `make mutants`: the same each time, and no shrinking
+    "mutants",
+    deadline=None,
+    max_examples=15,
+    derandomize=True,
+    database=None,
+    phases=(hypothesis.Phase.explicit, hypothesis.Phase.generate),
+)
 hypothesis.settings.load_profile("prober")
 
 

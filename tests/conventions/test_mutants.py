@@ -1,8 +1,13 @@
-"""What `make mutants` makes of the results of mutmut."""
+"""What `make mutants` leaves out, and what it makes of the results."""
 
+import ast
 import tomllib
 from pathlib import Path
 
+import pytest
+
+from tools.mutants.changes import find_change, reason_without_effect
+from tools.mutants.generate import mutate
 from tools.mutants.score import (
     Equivalent,
     added_lines,
@@ -54,3 +59,61 @@ def test_the_files_to_change_and_the_tests_exist() -> None:
         assert list(ROOT.glob(pattern)), pattern
     for path in content["pytest_add_cli_args_test_selection"]:
         assert (ROOT / path).exists(), path
+
+
+def _reason(before: str, after: str) -> str | None:
+    def function(line: str) -> ast.FunctionDef:
+        (node,) = ast.parse(f"def f(a, b):\n    return {line}").body
+        assert isinstance(node, ast.FunctionDef)
+        return node
+
+    return reason_without_effect(find_change(function(before), function(after)))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("list(zip(a, b, strict=True))", "list(zip(a, b, strict=False))"),
+        ("list(zip(a, b, strict=True))", "list(zip(a, b, strict=None))"),
+        ("list(zip(a, b, strict=True))", "list(zip(a, b))"),
+        ("a.encode('utf-8')", "a.encode('UTF-8')"),
+        ("a.decode('ascii', 'replace')", "a.decode('ASCII', 'replace')"),
+        ("cast('Mapping[str, int]', a)", "cast('XXMapping[str, int]XX', a)"),
+        ("cast(int, a)", "cast(None, a)"),
+        ("a.execute('SELECT min(at) FROM failure')", "a.execute('SELECT MIN(AT) FROM FAILURE')"),
+    ],
+)
+def test_changes_without_effect_make_no_mutant(before: str, after: str) -> None:
+    assert _reason(before, after)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("list(zip(a, b, strict=True))", "list(zip(a, strict=True))"),
+        ("list(zip(a, b, strict=True))", "list(zip(a, None, strict=True))"),
+        ("f(a, b, strict=True)", "f(a, b, strict=False)"),
+        ("a.encode('utf-8')", "a.encode('latin-1')"),
+        ("a.encode('ascii', 'replace')", "a.encode('ascii', 'REPLACE')"),
+        ("a.get('utf-8')", "a.get('UTF-8')"),
+        ("cast(int, a + 1)", "cast(int, a + 2)"),
+        ("cast(int, a)", "cast(int, None)"),
+        ("a.execute(\"SELECT 'a' FROM b\")", "a.execute(\"SELECT 'A' FROM B\")"),
+        ("a.execute('SELECT 1', (b,))", "a.execute('SELECT 1', )"),
+        ("a < b", "a <= b"),
+        ("a < 1", "a < 2"),
+        ("{'a': a, 'b': b}", "{'a': a, 'c': a}"),
+    ],
+)
+def test_changes_with_an_effect_make_a_mutant(before: str, after: str) -> None:
+    assert _reason(before, after) is None
+
+
+def test_a_mutant_has_a_name_a_function_and_a_diff(tmp_path: Path) -> None:
+    source = "class A:\n    def f(self, x: int) -> bool:\n        return x < 1\n"
+    code, mutants = mutate("prober/stats/a.py", source, tmp_path)
+    assert {m.function for m in mutants} == {"prober.stats.a.x\u01c1A\u01c1f"}
+    assert "+        return x <= 1\n" in "".join(m.diff for m in mutants)
+    assert all(m.name.startswith(m.function) and m.name.rpartition(".")[2] in code for m in mutants)
+    again = mutate("prober/stats/a.py", source, tmp_path)  # from the cache
+    assert (again[0], [m.name for m in again[1]]) == (code, [m.name for m in mutants])

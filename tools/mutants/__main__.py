@@ -1,17 +1,23 @@
 """Run `python -m tools.mutants [--sample N] [--seed N] [PATTERN ...]`; `make mutants` calls it.
 
-Works on a copy in build/mutants, with mutmut: one process, one mutant at a time, each against the
-unit tests that reach it. Exits with 1 if too many mutants survive.
+Works on a copy in build/mutants. mutmut makes the mutants; `worker` runs each against the unit
+tests that reach its function. Exits with 1 if too many mutants survive.
 """
 
 import argparse
 import fnmatch
+import json
+import os
 import shutil
 import subprocess
 import sys
 import tomllib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from tools.mutants.changes import reason_without_effect
+from tools.mutants.generate import Mutant, mutate
 from tools.mutants.score import (
     LEAST_RATIO,
     Equivalent,
@@ -24,8 +30,7 @@ from tools.mutants.score import (
 
 ROOT = Path(__file__).parents[2]
 WORK = ROOT / "build" / "mutants"
-_NO_MUTANT = "none.*"
-"""Makes mutmut create all mutants and find out which tests reach them, and run none."""
+_FRESH_SECONDS = 300
 
 
 def main() -> int:
@@ -33,31 +38,84 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sample", type=int, help="run so many mutants, chosen at random")
     parser.add_argument("--seed", type=int, default=1, help="which ones are chosen")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="run so many at once")
     parser.add_argument("patterns", nargs="*", default=["*"], help="such as 'prober.stats.*'")
     arguments = parser.parse_args()
-    _copy()
-    _mutmut("run", "--max-children", "1", _NO_MUTANT, is_shown=False)
-    every = _statuses()
-    if not every:
-        sys.exit("mutmut made no mutants: run it in build/mutants to see why")
-    wanted = [n for n in every if any(fnmatch.fnmatch(n, p) for p in arguments.patterns)]
-    chosen = sample(wanted, arguments.sample, arguments.seed)
-    _say(f"{len(chosen)} of {len(every)} mutants")
-    _mutmut("run", "--max-children", "1", *chosen, is_shown=True)
-    return _report(chosen)
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["mutmut"]
+    _copy(WORK / "tree")
+    wanted = _wanted(_mutants(settings["only_mutate"]), arguments.patterns)
+    names = sample([each.name for each in wanted], arguments.sample, arguments.seed)
+    chosen = {each.name: each for each in wanted if each.name in set(names)}
+    _say(f"{len(chosen)} of {len(wanted)} mutants that can have an effect")
+    selection = settings["pytest_add_cli_args_test_selection"]
+    statuses = _run(chosen, settings["pytest_add_cli_args"], selection, arguments.jobs)
+    return _report(chosen, statuses)
 
 
-def _report(chosen: list[str]) -> int:
-    statuses = _statuses()
-    surviving = survivors({name: statuses[name] for name in chosen})
+def _mutants(patterns: Sequence[str]) -> list[Mutant]:
+    """Put all mutants into the copy of the code, and return them."""
+    found: list[Mutant] = []
+    for path in sorted({path for each in patterns for path in ROOT.glob(each)}):
+        name = str(path.relative_to(ROOT))
+        code, mutants = mutate(name, path.read_text("utf-8"), WORK / "cache")
+        (WORK / "tree" / name).write_text(code, "utf-8")
+        found += mutants
+    return found
+
+
+def _wanted(mutants: Iterable[Mutant], patterns: Sequence[str]) -> list[Mutant]:
+    """Return the mutants of these names that can have an effect; say how many others there are."""
+    named = [m for m in mutants if any(fnmatch.fnmatch(m.name, each) for each in patterns)]
+    reasons = {mutant.name: reason_without_effect(mutant.change) for mutant in named}
+    for reason, count in Counter(filter(None, reasons.values())).items():
+        _say(f"left out {count}: {reason}")
+    wanted = [mutant for mutant in named if reasons[mutant.name] is None]
+    if not wanted:
+        sys.exit(f"no mutant has a name like {' or '.join(patterns)}")
+    return wanted
+
+
+def _run(
+    chosen: Mapping[str, Mutant], options: Sequence[str], tests: Sequence[str], jobs: int
+) -> dict[str, str]:
+    """Return the status of each mutant."""
+    plan = WORK / "plan.json"
+    mutants = {name: mutant.function for name, mutant in chosen.items()}
+    plan.write_text(json.dumps({"mutants": mutants, "jobs": jobs}), "utf-8")
+    # In one word: pytest would take the file for one of tests, and search its directory's parents
+    # for the configuration.
+    plugin = ["-p", "tools.mutants.worker", f"--mutants={plan}"]
+    arguments = [*plugin, "-q", *options, *tests]
+    _pytest(arguments, "stats", is_shown=True)
+    results = json.loads(plan.read_text("utf-8"))
+    if "statuses" not in results:
+        sys.exit("the tests fail without any mutant: run make unit")
+    statuses: dict[str, str] = results["statuses"]
+    for name in survivors(statuses):
+        # What runs while modules are imported has run when the worker forks.
+        if chosen[name].function in results["imported"]:
+            is_killed = _pytest(["-x", "-q", *options, *_tests_beside(name)], name) == 1
+            statuses[name] = "killed" if is_killed else statuses[name]
+    return statuses
+
+
+def _tests_beside(name: str) -> list[str]:
+    """Return the directory of tests of a mutant's package, else the files of its module's."""
+    package = name.split(".")[1]
+    if (ROOT / "tests" / "unit" / package).is_dir():
+        return [f"tests/unit/{package}"]
+    files = (ROOT / "tests" / "unit").glob(f"test_{package}*.py")
+    return [str(file.relative_to(ROOT)) for file in files]
+
+
+def _report(chosen: Mapping[str, Mutant], statuses: Mapping[str, str]) -> int:
+    surviving = survivors(statuses)
     known = _equivalents()
     alive = 0
     for name in surviving:
-        diff = _mutmut("show", name, is_shown=False)
-        reason = equivalent_to(name, added_lines(diff), known)
-        if reason is None:
+        if equivalent_to(name, added_lines(chosen[name].diff), known) is None:
             alive += 1
-            _say(diff)
+            _say(f"\n{name}: {statuses[name]}\n{chosen[name].diff}")
     ratio = killed_ratio(len(chosen), len(surviving), len(surviving) - alive)
     equivalent = len(surviving) - alive
     _say(f"{ratio:.1%} killed; {alive} survived, {equivalent} cannot be killed")
@@ -74,8 +132,8 @@ def _equivalents() -> list[Equivalent]:
     return [Equivalent(**each) for each in content["equivalent"]]
 
 
-def _copy() -> None:
-    """Copy the repository's files; keep what mutmut knows of those that have not changed."""
+def _copy(target: Path) -> None:
+    """Make a copy of the repository's files."""
     listed = subprocess.run(  # noqa: S603 -- our own arguments
         [
             shutil.which("git") or "git",
@@ -89,38 +147,31 @@ def _copy() -> None:
         capture_output=True,
         check=True,
     )
+    shutil.rmtree(target, ignore_errors=True)
     for name in listed.stdout.decode().split("\0"):
-        source, target = ROOT / name, WORK / name
-        if not name or not source.is_file():
-            continue
-        if not target.exists() or target.read_bytes() != source.read_bytes():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, target)
+        if name and (ROOT / name).is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, target / name)
 
 
-def _statuses() -> dict[str, str]:
-    """Return the status of each mutant by its name."""
-    text = _mutmut("results", "--all", "true", is_shown=False)
-    pairs = (line.strip().partition(": ") for line in text.splitlines() if ": " in line)
-    return {name: status for name, _, status in pairs}
-
-
-def _mutmut(*arguments: str, is_shown: bool) -> str:
-    done = subprocess.run(  # noqa: S603 -- our own arguments
-        [
-            shutil.which("nice") or "nice",
-            "-n",
-            "10",
-            str(Path(sys.executable).with_name("mutmut")),
-            *arguments,
-        ],
-        cwd=WORK,
-        stdout=None if is_shown else subprocess.PIPE,
-        stderr=None if is_shown else subprocess.DEVNULL,
-        text=True,
-        check=False,
-    )
-    return done.stdout or ""
+def _pytest(arguments: Sequence[str], mutant: str, *, is_shown: bool = False) -> int:
+    """Run pytest in the copy with a mutant; return its exit code, 1 for failed tests or none."""
+    tree = WORK / "tree"
+    environment = {**os.environ, "PYTHONPATH": str(tree), "MUTANT_UNDER_TEST": mutant}
+    command = [shutil.which("nice") or "nice", "-n", "10", sys.executable, "-m", "pytest"]
+    output = None if is_shown else subprocess.DEVNULL
+    try:
+        return subprocess.run(  # noqa: S603 -- our own arguments
+            [*command, *arguments],
+            cwd=tree,
+            env=environment,
+            stdout=output,
+            stderr=output,
+            timeout=None if is_shown else _FRESH_SECONDS,
+            check=False,
+        ).returncode
+    except subprocess.TimeoutExpired:
+        return 1
 
 
 if __name__ == "__main__":
