@@ -388,7 +388,7 @@ async def test_init_says_that_a_directory_cannot_be_made(tmp_path: Path) -> None
         (b"", "the token is empty"),
         (b"\n", "the token is empty"),
         (b"\xff\xfe\n", "the token is not UTF-8 text"),
-        ("caf\u00e9\n".encode("latin-1"), "the token is not UTF-8 text"),
+        (b"m\xfcller\n", "the token is not UTF-8 text"),
         (b"a\0b\n", "characters that are not allowed"),
         (b"\x1b[2Jx\n", "characters that are not allowed"),
         (b"x" * 100_000, "is over 16384 bytes"),
