@@ -1,7 +1,8 @@
 """For each alert: when it fires, to the minute, and what must leave it quiet.
 
-Time begins at 0; samples come every 30 s. A case names only the series that matter; every tenant
-has its info, its objective and one probe a minute beside them.
+Time begins at 0; there is a sample for each evaluation, every 30 s, and it is scraped ten seconds
+before. A case names only the series that matter; every tenant has its info, its objective and one
+probe a minute beside them.
 """
 
 from dataclasses import dataclass, field
@@ -233,7 +234,7 @@ CASES = (
                 "prober_probe_latency_objective_missed_total", 'component="server"'
             ): "0x9 0+0.5x200"
         },
-        "18m",
+        "17m30s",
         labels=PLATFORM,
     ),
     Case(
@@ -252,11 +253,11 @@ CASES = (
         "7m",
         labels={"culprit": "request"},
     ),
-    Case("ProberRateLimited", "twice", {runs("request", "rate_limited"): "0x9 1 1.9x200"}),
+    Case("ProberRateLimited", "twice", {runs("request", "rate_limited"): "0x9 1 2x200"}),
     Case(
         "ProberEnvelopeInconsistent",
         "three in an hour",
-        {runs("platform", "inconsistent_envelope"): "0x9 1 2 3.2x200"},
+        {runs("platform", "inconsistent_envelope"): "0x9 1 2 3x200"},
         "6m",
         labels=PLATFORM,
     ),
@@ -533,7 +534,7 @@ CASES = (
                 "prober_probe_latency_objective_missed_total", 'component="network"'
             ): "0x9 0+0.5x200"
         },
-        "18m",
+        "17m30s",
         labels=NETWORK,
     ),
     Case(
@@ -557,7 +558,7 @@ CASES = (
                 instance="here",
             ): "0x9 0+0.5x200",
         },
-        "18m",
+        "17m30s",
         labels={"location": "here", **NETWORK},
     ),
     Case(
@@ -765,7 +766,7 @@ CASES = (
         "ProberRunsSkipped",
         "every other one",
         {probe("prober_probe_skipped_total", 'cause="overlap"'): "0+0.25x300"},
-        "17m",
+        "16m30s",
         labels=PROBER,
     ),
     Case(

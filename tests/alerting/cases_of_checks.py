@@ -33,7 +33,7 @@ CHECK_CASES = (
         "ProberCheckFailing",
         "the platform's, too seldom to burn the budget",
         {failed("platform"): "0x9 1x100"},
-        "20m",
+        "19m30s",
         labels={"culprit": "platform", "severity": "ticket"},
     ),
     Case(

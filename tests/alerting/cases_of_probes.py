@@ -157,7 +157,23 @@ OF_ONE_PROBE = (
                 f"{30 * each} {30 * each}" for each in range(0, 400, 2)
             ),
         },
-        "16m",
+        "15m",
+        labels=UNDECIDED,
+    ),
+    Case(
+        "ProberProbeFailing",
+        "each time another culprit, a run each five minutes",
+        {
+            **well(),
+            **{
+                probe(FAILURES, f'culprit="{culprit}"', name="sources"): values * 10
+                for culprit, values in (("network", "1x9 0x9 "), ("platform", "0x9 1x9 "))
+            },
+            probe(INTERVAL, name="sources"): "300x400",
+            probe(SUCCESS, name="sources"): "0x400",
+            probe(LAST_RUN, name="sources"): " ".join(f"{300 * each}x9" for each in range(40)),
+        },
+        "35m",
         labels=UNDECIDED,
     ),
     Case(
@@ -579,7 +595,7 @@ OF_RATE_LIMITS = (
         "ProberRateLimited",
         "one 429 with a Retry-After that pauses the tenant for four minutes",
         {runs("request", "rate_limited"): "0x40 1x200", RATE_LIMITED: "0x40 0.5+0.5x7 4x200"},
-        "24m30s",
+        "24m",
         until="60m",
         labels={"tenant": "acme", "severity": "ticket", "culprit": "request"},
     ),

@@ -20,6 +20,7 @@ from tests.alerting.cases_of_checks import CHECK_CASES
 from tests.alerting.cases_of_permissions import PERMISSION_CASES
 from tests.alerting.cases_of_probes import MORE_CASES
 from tests.alerting.cases_of_tokens import TOKEN_CASES
+from tests.alerting.scrapes import EVALUATION_SECONDS, SCRAPE_SECONDS, scraped
 from tools.grafana.panels import RUNBOOKS
 
 pytestmark = pytest.mark.prometheus
@@ -27,7 +28,7 @@ pytestmark = pytest.mark.prometheus
 PROMETHEUS = Path(__file__).parents[2] / "config" / "prometheus"
 PAGES = Path(__file__).parents[2] / "docs" / "runbooks"
 RULES = sorted((PROMETHEUS / "rules").glob("*.yml"))
-STEP_SECONDS = 30
+STEP_SECONDS = EVALUATION_SECONDS
 EVERY_CASE = (*CASES, *MORE_CASES, *TOKEN_CASES, *CHECK_CASES, *PERMISSION_CASES)
 
 
@@ -105,8 +106,12 @@ def as_promtool_has_it(case: Case) -> dict[str, Any]:
         at = seconds(case.fires_at)
         checks = [(firing, at - STEP_SECONDS, 0)] if at else []
         checks += [(f"count(ALERTS{{{wanted}, {labels}}}) > bool 0", at, 1)]
+    last = max(moment for _, moment, _ in checks)
     return {
-        "input_series": [{"series": name, "values": values} for name, values in series.items()],
+        "interval": f"{SCRAPE_SECONDS}s",
+        "input_series": [
+            {"series": name, "values": scraped(values, last)} for name, values in series.items()
+        ],
         "promql_expr_test": [
             {
                 "expr": expression,
