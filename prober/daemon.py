@@ -32,7 +32,8 @@ from prober.http_client.client import ProbeHttpClient
 from prober.http_client.timing import EventLoopLagMonitor
 from prober.logs import LogSink
 from prober.metrics.otlp import OtlpPusher
-from prober.metrics.sink import PrometheusSink, SelfHealth
+from prober.metrics.self_health import SelfHealth
+from prober.metrics.sink import PrometheusSink
 from prober.models import TransportOptions
 from prober.monitors import OutsideMonitor
 from prober.probe import ProbeDeps

@@ -16,7 +16,7 @@ from typing import Self
 import structlog
 
 from prober.formatting import one_line
-from prober.metrics.sink import SelfHealth
+from prober.metrics.self_health import SelfHealth
 from prober.models import Verdict
 from prober.outcomes import SkipCause
 from prober.scheduler.stall import StallState, advance_stall_state, is_stalled

@@ -383,6 +383,9 @@ _HEADER_NAMES = (
 )
 _HEADERS = tuple((name, name.replace("-", "_")) for name in _HEADER_NAMES)
 
+REQUEST_ID_FACTS = ("x_correlation_id", "x_uipath_correlation_id", "x_request_id", "cf_ray")
+"""Attributes with an id by which the supplier finds a request, the most useful first."""
+
 
 def extract_attributes(observation: Observation) -> Mapping[str, str]:
     """Return named details of an exchange, in snake case.

@@ -14,9 +14,17 @@ from prometheus_client.metrics_core import (
     Metric,
 )
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Exemplar as ClientExemplar
 
 from prober.metrics.definitions import MetricDefinition, MetricType
-from prober.metrics.registry import Histogram, MetricFamily, le_values
+from prober.metrics.exemplars import LABEL
+from prober.metrics.registry import (
+    Histogram,
+    LabelledSamples,
+    MetricFamily,
+    format_value,
+    le_values,
+)
 
 _CHUNK_CHARACTERS = 256 * 1024
 
@@ -24,9 +32,7 @@ _CHUNK_CHARACTERS = 256 * 1024
 def iter_exposition(families: Iterable[MetricFamily], *, openmetrics: bool) -> Iterator[bytes]:
     """Yield the exposition in chunks, which are compressed one by one; from any thread."""
     for family in families:
-        # A copy: the event loop may add or drop owners while a chunk is being sent. A text itself
-        # is never changed, only replaced.
-        texts = list(family.text_by_owner.values())
+        texts = _texts(family, openmetrics=openmetrics)
         yield _heading(family.definition, openmetrics=openmetrics).encode()
         # All owners of a family have texts of about the same length.
         owners_per_chunk = max(1, _CHUNK_CHARACTERS // (1 + len(texts[-1]))) if texts else 1
@@ -35,6 +41,28 @@ def iter_exposition(families: Iterable[MetricFamily], *, openmetrics: bool) -> I
     if openmetrics:
         # OpenMetrics requires the end marker: a reader can tell a complete text from a cut one.
         yield b"# EOF\n"
+
+
+def _texts(family: MetricFamily, *, openmetrics: bool) -> list[str]:
+    """Return the text of each owner, in OpenMetrics with the exemplars of histograms."""
+    # A copy: the event loop may add or drop owners while a chunk is being sent. A text itself
+    # is never changed, only replaced.
+    if not openmetrics or family.definition.kind is not MetricType.HISTOGRAM:
+        return list(family.text_by_owner.values())
+    return [
+        _with_exemplars(text, family.samples_by_owner.get(owner))
+        for owner, text in list(family.text_by_owner.items())
+    ]
+
+
+def _with_exemplars(text: str, samples: LabelledSamples | Histogram | None) -> str:
+    if not isinstance(samples, Histogram) or not samples.rendered_exemplars:
+        return text
+    lines = text.split("\n")  # the buckets come first
+    for index, (request, value) in samples.rendered_exemplars.items():
+        labels = f'{{{LABEL}="{request.request_id}"}}'
+        lines[index] += f" # {labels} {format_value(value)} {request.started_at}"
+    return "\n".join(lines)
 
 
 def _heading(definition: MetricDefinition, *, openmetrics: bool) -> str:
@@ -86,6 +114,19 @@ def _collect_histogram(family: MetricFamily) -> Metric:
     )
     for samples in family.samples_by_owner.values():
         if isinstance(samples, Histogram):
-            buckets = list(zip(le_values(family.definition), samples.counts, strict=True))
-            metric.add_metric(samples.owner, buckets, samples.total)
+            metric.add_metric(samples.owner, list(_buckets(family, samples)), samples.total)
     return metric
+
+
+def _buckets(
+    family: MetricFamily, histogram: Histogram
+) -> Iterator[tuple[str, float] | tuple[str, float, ClientExemplar]]:
+    for index, (le, count) in enumerate(
+        zip(le_values(family.definition), histogram.counts, strict=True)
+    ):
+        exemplar = histogram.exemplars.get(index)
+        if exemplar is None:
+            yield le, count
+        else:
+            labels = {LABEL: exemplar.request.request_id}
+            yield le, count, ClientExemplar(labels, exemplar.value, exemplar.request.started_at)

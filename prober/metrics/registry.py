@@ -29,6 +29,7 @@ from prober.metrics.definitions import (
     MetricDefinition,
     MetricType,
 )
+from prober.metrics.exemplars import Exemplar, MeasuredRequest
 from prober.models import CANARY_STAGES, MAX_ITEMS, PHASE_NAMES, Probe, Tenant
 from prober.outcomes import (
     CLASSIFICATION,
@@ -56,6 +57,7 @@ Dirty = OrderedDict[Labels, list["LabelledSamples | Histogram"]]
 """What has to be rendered again, by owner. Shared by all families of a registry."""
 
 _COUNT, _SUM = ("_count",), ("_sum",)
+_NO_EXEMPLARS: Mapping[int, Exemplar] = MappingProxyType({})
 _MAX_TEMPLATES = 64
 _EXPONENT_FROM = 1e6  # from here on prometheus-client writes exponents
 
@@ -270,13 +272,23 @@ class LabelledSamples:
 class Histogram:
     """The histogram of one owner."""
 
-    __slots__ = ("_bucket_counts", "_family", "_is_dirty", "owner", "total")
+    __slots__ = (
+        "_bucket_counts",
+        "_family",
+        "_is_dirty",
+        "exemplars",
+        "owner",
+        "rendered_exemplars",
+        "total",
+    )
 
     def __init__(self, family: MetricFamily, owner: Labels) -> None:
         self.owner = owner
         # Counts of single buckets, not cumulative: an observation changes only one of them.
         self._bucket_counts = [0] * (len(family.definition.buckets) + 1)
         self.total = 0.0
+        # By the index of the bucket. Replaced and never changed: a scrape reads it in a thread.
+        self.exemplars = self.rendered_exemplars = _NO_EXEMPLARS
         self._family = family
         self._is_dirty = True
         family.mark_dirty(self)
@@ -296,11 +308,14 @@ class Histogram:
         """The number of series: the buckets, the count and the sum."""
         return len(self._bucket_counts) + 2
 
-    def observe(self, value: float) -> None:
-        """Count one observation."""
+    def observe(self, value: float, request: MeasuredRequest | None = None) -> None:
+        """Count one observation; `request` makes it the exemplar of its bucket."""
         self.total += value
         # bisect_left: a value equal to an upper bound belongs to that bucket (`le`).
-        self._bucket_counts[bisect_left(self._family.definition.buckets, value)] += 1
+        index = bisect_left(self._family.definition.buckets, value)
+        self._bucket_counts[index] += 1
+        if request is not None:
+            self.exemplars = {**self.exemplars, index: Exemplar(request, value)}
         if not self._is_dirty:
             self._is_dirty = True
             self._family.mark_dirty(self)
@@ -308,6 +323,7 @@ class Histogram:
     def refresh(self) -> None:
         """Render the text again."""
         self._is_dirty = False
+        self.rendered_exemplars = self.exemplars
         counts = self.counts
         values = (*counts, counts[-1], self.total)
         self._family.render(self, self._family.histogram_suffixes, values)

@@ -2,7 +2,7 @@
 
 `ProbeMetrics` and `TokenMetrics` hold the samples of one probe and of one token. They look them
 up once, since a lookup for every result would cost more than the update. `PrometheusSink` is the
-event sink around them, and `SelfHealth` the prober's own health, read from the same numbers.
+event sink around them.
 
 Changes come from the event loop's thread; `exposition` may run in any thread. Every change holds
 the lock, so that no scrape sees half of it.
@@ -10,7 +10,6 @@ the lock, so that no scrape sees half of it.
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from threading import Lock
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -20,6 +19,7 @@ from prometheus_client.registry import CollectorRegistry
 
 from prober.classifier.observation import is_trustworthy, slow_components
 from prober.metrics.checks import CheckMetrics
+from prober.metrics.exemplars import measured_request
 from prober.metrics.exposition import RegistryCollector, iter_exposition
 from prober.metrics.otlp import metrics_data
 from prober.metrics.outside import set_references, set_status_page
@@ -28,11 +28,11 @@ from prober.metrics.registry import (
     NO_LABELS,
     OTHER,
     OWN,
-    Histogram,
     HistogramScope,
     MetricRegistry,
     verdict_labels,
 )
+from prober.metrics.self_health import SelfHealth, p99_upper_bound
 from prober.models import (
     CANARY_STAGES,
     SINGLE_SHARD,
@@ -250,14 +250,15 @@ class ProbeMetrics:
     def _record_latency(self, result: ProbeResult) -> None:
         # Runs in maintenance show up in the "last" gauges, but not in what objectives are made of.
         latency, counts = result.verdict.latency, not result.in_maintenance
+        request = measured_request(result.verdict.facts, result.started_at)
         if self._duration is not None and counts:
-            self._duration.observe(latency.total_seconds)
+            self._duration.observe(latency.total_seconds, request)
         if latency.server_seconds is None or latency.network_seconds is None:
             self._last_durations.replace({})
             return
         if self._server is not None and self._network is not None and counts:
-            self._server.observe(latency.server_seconds)
-            self._network.observe(latency.network_seconds)
+            self._server.observe(latency.server_seconds, request)
+            self._network.observe(latency.network_seconds, request)
         if self._own is not None and counts:
             self._own.observe(latency.own_seconds)
         durations: dict[str, float] = {
@@ -338,57 +339,6 @@ class TokenMetrics:
         if info != self._info:
             self._info = info
             self._registry.set_info("prober_token_info", self._owner, info)
-
-
-P99 = 0.99
-
-
-@dataclass(frozen=True, slots=True)
-class SelfHealth:
-    """The prober's own health since its start. Times are epoch seconds.
-
-    The two p99 values are upper bounds taken from histogram buckets, None without measurements.
-    """
-
-    version: str
-    started_at: float
-    heartbeat_at: float
-    probes_in_flight: int
-    runs: int
-    start_delay_p99_seconds: float | None
-    loop_lag_p99_seconds: float | None
-    skipped: Mapping[SkipCause, int]
-    discarded_measurements: int
-    configuration_is_current: bool
-    configuration_problem: str | None
-    configuration_loaded_at: float
-    state_write_failures: int
-    history_written_at: float | None
-    history_size_bytes: int
-    history_dropped: Mapping[HistoryDropReason, int]
-    state_is_writable: bool = True
-
-    @property
-    def skipped_by_itself(self) -> int:
-        """Runs skipped for a reason in the prober; a rejected token or a Retry-After is not one."""
-        others = {SkipCause.TOKEN_REJECTED, SkipCause.RATE_LIMITED}
-        return sum(n for cause, n in self.skipped.items() if cause not in others)
-
-
-def quantile_upper_bound(
-    quantile: float, upper_bounds: tuple[float, ...], cumulative: Sequence[int]
-) -> float | None:
-    """Return the upper bound of the bucket that holds the quantile; None without observations.
-
-    `cumulative` has one count more than `upper_bounds`: that of +Inf, which is also the total.
-    """
-    if not cumulative or cumulative[-1] == 0:
-        return None
-    rank = quantile * cumulative[-1]
-    for bound, count in zip(upper_bounds, cumulative, strict=False):
-        if count >= rank:
-            return bound
-    return float("inf")
 
 
 __all__ = ("HistogramScope", "PrometheusSink")
@@ -651,8 +601,8 @@ class PrometheusSink(EventSink):
                 heartbeat_at=self._heartbeat.values[NO_LABELS],
                 probes_in_flight=int(self._in_flight.values[NO_LABELS]),
                 runs=0 if self._start_delay is None else self._start_delay.counts[-1],
-                start_delay_p99_seconds=_p99(self._start_delay),
-                loop_lag_p99_seconds=_p99(self._loop_lag),
+                start_delay_p99_seconds=p99_upper_bound(self._start_delay),
+                loop_lag_p99_seconds=p99_upper_bound(self._loop_lag),
                 skipped={cause: self._all_skipped[cause] for cause in SkipCause},
                 discarded_measurements=self._all_discarded,
                 configuration_is_current=self._loaded.values[NO_LABELS] == 1.0,
@@ -683,12 +633,6 @@ class PrometheusSink(EventSink):
             values = (tenant.labels.get(label, "") for label in extra)
             info = (tenant.environment, tenant.base_url, *values)
             self._metrics.set_info("prober_tenant_info", owner, info)
-
-
-def _p99(histogram: Histogram | None) -> float | None:
-    if histogram is None:
-        return None
-    return quantile_upper_bound(P99, histogram.buckets, histogram.counts)
 
 
 def _host(tenant: Tenant) -> str:

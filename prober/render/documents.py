@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+from prober.classifier.messages import REQUEST_ID_FACTS
 from prober.classifier.oauth_rules import IDENTITY_RULES
 from prober.classifier.observation import read_body
 from prober.classifier.rules import RuleDescription, describe_rule, describe_rules
@@ -483,13 +484,7 @@ def failed_request(failure: FailureRecord, incident: int | None) -> FailedReques
     )
 
 
-_REQUEST_IDS = (
-    "x_correlation_id",
-    "x_uipath_correlation_id",
-    "x_request_id",
-    "cf_ray",
-    "request_context",
-)
+_REQUEST_IDS = (*REQUEST_ID_FACTS, "request_context")
 
 
 def request_ids(facts: Mapping[str, str]) -> dict[str, str]:

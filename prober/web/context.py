@@ -10,7 +10,7 @@ from aiohttp import web
 from prober.errors import ConfigProblem
 from prober.history.annotations import AnnotationStore, StartedMaintenance
 from prober.history.reader import HistoryReader
-from prober.metrics.sink import SelfHealth
+from prober.metrics.self_health import SelfHealth
 from prober.models import ProbeResult, Tenant
 from prober.references import ReferenceStatus
 from prober.stats.status import TenantStatus

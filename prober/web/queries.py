@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 from prober.history.reader import HistoryReader
-from prober.metrics.sink import SelfHealth
+from prober.metrics.self_health import SelfHealth
 from prober.outcomes import Culprit, TokenState
 from prober.references import ReferenceStatus
 from prober.render.checks import ValueSeries

@@ -95,6 +95,21 @@ def test_units_are_grafanas_and_set(board: dict[str, Any]) -> None:
                 assert each["id"] != "unit" or each["value"] in UNITS, panel["title"]
 
 
+def test_the_slowest_responses_of_a_tenant_are_shown_with_their_requests() -> None:
+    queries = [
+        (panel["title"], target["legendFormat"], target["expr"])
+        for board in BOARDS.values()
+        for panel in panels(board)
+        for target in panel["targets"]
+        if target.get("exemplar")
+    ]
+    assert [(title, name) for title, name, _ in queries] == [
+        ("Time of the platform", "p99"),
+        ("Time of the network", "p99"),
+    ]
+    assert all("_seconds_bucket{" in expression for *_, expression in queries)
+
+
 @ALL
 def test_every_query_goes_to_the_chosen_data_source(board: dict[str, Any]) -> None:
     chosen = {"type": "prometheus", "uid": "${datasource}"}
@@ -109,7 +124,7 @@ def test_every_query_goes_to_the_chosen_data_source(board: dict[str, Any]) -> No
     for panel in panels(board):
         for target in panel["targets"]:
             assert target["datasource"] == chosen
-            assert target.keys() - {"editorMode"} <= TARGET_KEYS
+            assert target.keys() - {"editorMode", "exemplar"} <= TARGET_KEYS
 
 
 @ALL

@@ -85,13 +85,14 @@ async def shown_by(url: str) -> list[str]:
     texts: list[str] = []
     async with aiohttp.ClientSession(url) as client:
 
-        async def get(path: str) -> str:
-            async with client.get(path) as response:
+        async def get(path: str, **headers: str) -> str:
+            async with client.get(path, headers=headers) as response:
                 texts.append(f"{dict(response.headers)}\n{await response.text()}")
                 return texts[-1]
 
         for path in ("/", "/incidents?since=1d", "/metrics", "/api/v1/openapi.json"):
             await get(path)
+        await get("/metrics", Accept="application/openmetrics-text; version=1.0.0")  # exemplars
         numbers: set[int] = set()
         for tenant in TENANTS:
             for path in (f"/tenants/{tenant}", f"/badge/{tenant}.svg"):

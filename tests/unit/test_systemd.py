@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from prober.metrics.sink import SelfHealth
+from prober.metrics.self_health import SelfHealth
 from prober.models import Latency, Verdict
 from prober.outcomes import CLASSIFICATION, Reason, Responder
 from prober.systemd import SystemdNotifier, status_line

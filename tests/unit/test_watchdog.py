@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 import structlog
 
-from prober.metrics.sink import SelfHealth
+from prober.metrics.self_health import SelfHealth
 from prober.outcomes import HistoryDropReason, SkipCause
 from prober.systemd import SystemdNotifier, Watchdog
 

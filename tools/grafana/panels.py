@@ -48,12 +48,13 @@ class Query:
     """One query and the name of its series, or of its column in a table.
 
     `dash` is the line's pattern (pixels drawn, pixels not drawn), so that lines differ even
-    without colours.
+    without colours. `has_exemplars`: single requests are shown as points, with their ids.
     """
 
     expression: str
     name: str
     dash: tuple[int, int] | None = None
+    has_exemplars: bool = False
 
 
 DASHED, DOTTED, OBJECTIVE = (10, 5), (2, 4), (4, 8)
@@ -130,7 +131,8 @@ def lines(
     """Return lines over time, or stacked areas; `colours` are by the name of a series."""
     panel = _framed(timeseries.Panel(), about, unit, size)
     for place, query in enumerate(queries):
-        panel = panel.with_target(_target(query.expression, place).legend_format(query.name))
+        target = _target(query.expression, place).legend_format(query.name)
+        panel = panel.with_target(target.exemplar(True) if query.has_exemplars else target)
     panel = (
         panel.axis_soft_min(0).line_width(0 if stacked else 1.5).fill_opacity(75 if stacked else 0)
     )

@@ -115,7 +115,7 @@ def _percentiles(side: LatencyComponent) -> AnyPanel:
         [
             Query(quantile(0.5, histogram, PROBE), "p50"),
             Query(quantile(0.95, histogram, PROBE), "p95", DASHED),
-            Query(quantile(0.99, histogram, PROBE), "p99", DOTTED),
+            Query(quantile(0.99, histogram, PROBE), "p99", DOTTED, has_exemplars=True),
             Query(objective, "objective", OBJECTIVE),
         ],
         _HALF,

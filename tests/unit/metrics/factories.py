@@ -1,5 +1,7 @@
 """Results with good defaults: name only what matters."""
 
+from collections.abc import Mapping
+
 from prober.metrics.sink import HistogramScope, PrometheusSink
 from prober.models import (
     Failure,
@@ -46,6 +48,7 @@ def an_answer(
     own: float = 0.0,
     loop_lag: float = 0.0,
     certificate_expiry: float | None = None,
+    facts: Mapping[str, str] | None = None,
 ) -> ProbeResult:
     phases = Phases(resolve=0.001, connect=0.01, tls=0.02, send=0.001, wait=0.28, transfer=0.0005)
     if isinstance(server, ServerTimingAnomaly):
@@ -61,7 +64,7 @@ def an_answer(
         loop_lag_seconds=loop_lag,
         certificate_expiry_timestamp_seconds=certificate_expiry,
     )
-    return a_result(exchange, reason, provenance, latency)
+    return a_result(exchange, reason, provenance, latency, facts)
 
 
 def a_failure(kind: FailureKind, *, loop_lag: float = 0.0) -> ProbeResult:
@@ -81,11 +84,15 @@ def a_failure(kind: FailureKind, *, loop_lag: float = 0.0) -> ProbeResult:
 
 
 def a_result(
-    exchange: HttpExchange, reason: Reason, provenance: Responder, latency: Latency
+    exchange: HttpExchange,
+    reason: Reason,
+    provenance: Responder,
+    latency: Latency,
+    facts: Mapping[str, str] | None = None,
 ) -> ProbeResult:
-    row = CLASSIFICATION[reason]
+    row, facts = CLASSIFICATION[reason], {"a": "b"} if facts is None else facts
     verdict = Verdict(
-        row.outcome, reason, row.culprit, provenance, "15", "seen by a test", latency, {"a": "b"}
+        row.outcome, reason, row.culprit, provenance, "15", "seen by a test", latency, facts
     )
     return ProbeResult("acme", "datasets", NOW, exchange, verdict)
 

@@ -55,6 +55,9 @@ answers = st.builds(
     network=seconds,
     loop_lag=st.sampled_from([0.0, 0.05, 0.06]),
     certificate_expiry=st.none() | moments,
+    facts=st.dictionaries(
+        st.sampled_from(["x_correlation_id", "cf_ray"]), st.sampled_from(["a-1", "b", 'a"b\n'])
+    ),
 )
 failures = st.builds(a_failure, st.sampled_from(FailureKind))
 
