@@ -1,4 +1,4 @@
-"""`make demo`, the getting-started page and `make test` on bare machines, as the README promises.
+"""`make demo`, the pages on starting and installing, and `make test` on bare machines.
 
 `python3 -m tests.packaging.fresh bookworm trixie`, or `make fresh`. Each suite gets a Debian with
 the README's four packages alone, and a clone of what is committed here.
@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.packaging.bare_debian import ROOT, command_in, copied, environment, plain
+from tests.packaging.guides import blocks
 
 PACKAGES = ("git", "make", "python3", "python3-venv")
 CLONE = "/root/prober"
@@ -24,6 +25,8 @@ TEST_SECONDS = 5400
 LAST_LINES = 60
 GUIDE = ROOT / "docs" / "getting-started.md"
 GUIDE_SECONDS = 600
+INSTALL = ROOT / "docs" / "how-to" / "install.md"
+PIPX_HEADING = "For one user: pipx"
 _COUNTS = re.compile(r"^=+ ((?:\d+ [a-z]+(?:, )?)+) in [\d.]+s.*=+$", re.MULTILINE)
 
 
@@ -35,6 +38,7 @@ class Protocol:
     python: str = "?"
     demo: str = "not run"
     guide: str = "not run"
+    pipx: str = "not run"
     tests: str = "not run"
     counts: str = ""
     began: float = field(default_factory=time.monotonic)
@@ -43,17 +47,16 @@ class Protocol:
     @property
     def is_green(self) -> bool:
         """Tell whether all was well."""
-        return (self.demo, self.guide, self.tests) == ("ok", "ok", "ok")
+        return {self.demo, self.guide, self.pipx, self.tests} == {"ok"}
 
 
 def table(protocols: Sequence[Protocol]) -> str:
     """Return a table for people."""
-    header = f"{'suite':10} {'Python':8} {'make demo':12} {'guide':12} {'make test':12}"
+    header = f"{'suite':10} {'Python':8} {'make demo':12} {'guide':12} {'pipx':12} {'make test':12}"
     lines = [f"{header} {'minutes':>7}  tests"]
     lines += [
-        f"{each.suite:10} {each.python:8} {each.demo:12} {each.guide:12} {each.tests:12}"
-        f" {each.minutes:7.1f}"
-        f"  {each.counts}"
+        f"{each.suite:10} {each.python:8} {each.demo:12} {each.guide:12} {each.pipx:12}"
+        f" {each.tests:12} {each.minutes:7.1f}  {each.counts}"
         for each in protocols
     ]
     return "\n".join(lines)
@@ -141,6 +144,21 @@ def guide_script(guide: str) -> str:
     return _BEFORE_GUIDE + "\n".join(commands) + _ASK_DAEMON
 
 
+def pipx_script(guide: Path) -> str:
+    """Return the commands of the page on installing, with Debian's pipx."""
+    (commands,) = blocks(guide, PIPX_HEADING)
+    return f"""
+apt-get update -qq
+DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends pipx
+PATH=$PATH:$HOME/.local/bin
+cd {CLONE}
+{commands.commands}
+cd /tmp/newcomer
+prober validate
+pipx uninstall prober
+"""
+
+
 def check(suite: str) -> Protocol:
     """Run demo and tests on a bare machine."""
     protocol = Protocol(suite)
@@ -164,6 +182,8 @@ def check(suite: str) -> Protocol:
         guide = ["/bin/sh", "-eux", "-c", guide_script(GUIDE.read_text())]
         protocol.demo = step(tree, demo, directory / "demo.log", DEMO_SECONDS)
         protocol.guide = step(tree, guide, directory / "guide.log", GUIDE_SECONDS)
+        pipx = ["/bin/sh", "-eux", "-c", pipx_script(INSTALL)]
+        protocol.pipx = step(tree, pipx, directory / "pipx.log", GUIDE_SECONDS)
         log = directory / "test.log"
         protocol.tests = step(tree, [*make, "test"], log, TEST_SECONDS)
         protocol.counts = counts_in(log.read_text(errors="replace"))

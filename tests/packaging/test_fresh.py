@@ -5,7 +5,15 @@ from pathlib import Path
 import pytest
 
 from tests.packaging.bare_debian import command_in, environment
-from tests.packaging.fresh import GUIDE, Protocol, counts_in, guide_script, table
+from tests.packaging.fresh import (
+    GUIDE,
+    INSTALL,
+    Protocol,
+    counts_in,
+    guide_script,
+    pipx_script,
+    table,
+)
 
 LOG = """\
 collecting ...
@@ -28,13 +36,14 @@ def test_the_last_count_of_a_log_counts(log: str, counts: str) -> None:
 
 
 def test_a_suite_is_green_when_every_step_is() -> None:
-    green = Protocol("bookworm", "3.11.2", "ok", "ok", "ok", "9 passed")
+    green = Protocol("bookworm", "3.11.2", "ok", "ok", "ok", "ok", "9 passed")
     assert green.is_green
-    assert not Protocol("trixie", demo="ok", guide="ok", tests="exit 2").is_green
-    assert not Protocol("trixie", demo="ok", guide="exit 1", tests="ok").is_green
+    assert not Protocol("trixie", demo="ok", guide="ok", pipx="ok", tests="exit 2").is_green
+    assert not Protocol("trixie", demo="ok", guide="exit 1", pipx="ok", tests="ok").is_green
+    assert not Protocol("trixie", demo="ok", guide="ok", pipx="exit 1", tests="ok").is_green
     assert not Protocol("trixie").is_green
     assert table([green]).splitlines()[1].split() == (
-        ["bookworm", "3.11.2", "ok", "ok", "ok", "0.0", "9", "passed"]
+        ["bookworm", "3.11.2", "ok", "ok", "ok", "ok", "0.0", "9", "passed"]
     )
 
 
@@ -56,3 +65,7 @@ def test_the_guide_is_followed_with_the_simulator_as_the_platform() -> None:
     assert "cloud.uipath.com" not in script
     for command in ("init --address", "validate --live", "discover acme-prod --write", "run &"):
         assert f".venv/bin/prober {command}" in script
+
+
+def test_the_page_on_installing_is_followed_with_pipx() -> None:
+    assert "\npipx install dist/prober-*.whl\n" in pipx_script(INSTALL)
