@@ -3,8 +3,8 @@
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import click
@@ -71,7 +71,7 @@ async def open_tenant(
 
 async def run_probes(
     tenant: Tenant, probes: Sequence[Probe], environ: Mapping[str, str], state_directory: Path
-) -> AsyncIterator[ProbeResult]:
+) -> AsyncGenerator[ProbeResult]:
     """Run the probes one after the other and yield each result; token state is not saved."""
     async with open_tenant(tenant, environ, state_directory) as (client, manager):
         deps = ProbeDeps(
@@ -115,17 +115,18 @@ def probe(tenant: str, probe: str | None, config_file: Path, *, as_json: bool) -
 
 
 async def show(
-    results: AsyncIterator[ProbeResult], probes: Sequence[Probe], *, as_json: bool
+    results: AsyncGenerator[ProbeResult], probes: Sequence[Probe], *, as_json: bool
 ) -> list[Outcome]:
-    """Print each result as it arrives, and return the outcomes."""
+    """Print each result as it arrives, and return the outcomes; closes `results`."""
     out, outcomes = console(), []
-    for probe in probes:
-        result = await _next_step(results, probe)
-        if as_json:
-            print_json(result_document(result, probe.expectations))
-        else:
-            _print(out, result, probe)
-        outcomes.append(result.verdict.outcome)
+    async with aclosing(results):
+        for probe in probes:
+            result = await _next_step(results, probe)
+            if as_json:
+                print_json(result_document(result, probe.expectations))
+            else:
+                _print(out, result, probe)
+            outcomes.append(result.verdict.outcome)
     return outcomes
 
 
