@@ -36,6 +36,8 @@ _SPLITTING = bytes((*range(0x21), 0x7F))
 _BEYOND_ASCII = bytes(range(0x80, 0x100))
 _TO_STANDARD_BASE64 = bytes.maketrans(b"-_", b"+/")
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+_BASE64_CHARACTER = re.compile(r"[A-Za-z0-9+/_-]")
+_BASE64_REST = re.compile(r"[A-Za-z0-9+/_-]?={0,2}")
 _NOT_BASE64 = bytes(set(range(256)) - set(_BASE64))
 _NOT_HEXADECIMAL = bytes(set(range(256)) - set(b"0123456789abcdefABCDEF"))
 _READABLE = re.compile(rb"[\t\n\r -~]{8}")
@@ -166,7 +168,12 @@ class Redactor:
     def _first(self, text: str) -> tuple[int, int]:
         """Return where the first secret in a text that holds one begins and ends."""
         end = _least(len(text), lambda length: self._holds(text[:length]))
-        return end - _least(end, lambda length: self._holds(text[end - length : end])), end
+        begin = end - _least(end, lambda length: self._holds(text[end - length : end]))
+        # In base64, the characters before and after it may have a few bits of it as well.
+        if begin > 0 and _BASE64_CHARACTER.match(text, begin - 1):
+            begin -= 1
+        rest = _BASE64_REST.match(text, end)
+        return begin, end if rest is None else rest.end()
 
     def _without_cut(self, text: str) -> str:
         if not self._ends_in_prefix(text):

@@ -322,3 +322,26 @@ def test_base64_for_urls_is_undone_as_well() -> None:
     inner = base64.urlsafe_b64encode(secret.encode()).decode()
     assert "-" in inner or "_" in inner
     assert REDACTED in redactor.text(f"x {inner} y")
+
+
+SECRETS_OF_ONE_LENGTH = st.text("abcXYZ0129-_.~", min_size=12, max_size=12)
+
+
+@given(
+    secrets=st.tuples(SECRETS_OF_ONE_LENGTH, SECRETS_OF_ONE_LENGTH),
+    before=st.binary(max_size=4),
+    after=st.binary(max_size=4),
+    encode=st.sampled_from([base64.b64encode, base64.urlsafe_b64encode]),
+)
+def test_what_is_left_of_base64_does_not_depend_on_the_secret(
+    secrets: tuple[str, str],
+    before: bytes,
+    after: bytes,
+    encode: Callable[[bytes], bytes],
+) -> None:
+    """The characters around it have bits of its first and last byte as well."""
+    left = [
+        Redactor([SecretStr(each)]).text(encode(before + each.encode() + after).decode())
+        for each in secrets
+    ]
+    assert left[0] == left[1]

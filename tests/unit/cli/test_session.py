@@ -30,7 +30,7 @@ def test_names_that_echo_a_token_are_redacted() -> None:
     assert document == {
         "status": "ok",
         "datasets": [
-            {"name": "a [redacted]", "[redacted]": ["[redacted]Y=", 1, None, True]},
+            {"name": "a [redacted]", "[redacted]": ["[redacted]", 1, None, True]},
             {"name": "good"},
         ],
     }
