@@ -113,9 +113,7 @@ class Daemon:
             self.metrics,
             logger,
         )
-        self._outside = OutsideMonitor(
-            configuration, self._client.exchange, self.metrics, logger, time.time
-        )
+        self._outside = self._create_outside_monitor()
         self._runner.annotate = self._outside.annotated
         # Last, so that metrics and log have a token event before the run that it starts.
         sinks.add("runner", self._runner)
@@ -253,6 +251,16 @@ class Daemon:
             pacing=Pacing(asyncio.sleep, time.monotonic, in_thread),
         )
 
+    def _create_outside_monitor(self) -> OutsideMonitor:
+        return OutsideMonitor(
+            self._configuration,
+            self._client.exchange,
+            self.metrics,
+            self._logger,
+            time.time,
+            self.status.record_published,
+        )
+
     def _create_permission_tracker(self, sinks: FanOutSink) -> PermissionTracker:
         tracker = PermissionTracker(
             self._configuration.tenants,
@@ -308,6 +316,7 @@ class Daemon:
             start_maintenance=self._start_maintenance,
             report=self._report if self._configuration.history.enabled else None,
             links=web.links,
+            runbooks=web.runbooks,
             route_prefix=web.route_prefix,
             allowed_hosts=web.allowed_hosts,
             is_loopback=is_loopback(web.host),

@@ -5,20 +5,14 @@ what they cannot find out is shown, and changes no verdict's culprit.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Protocol
 
 import structlog
 
 from prober.config.resolve import Config
-from prober.history.supplier_incidents import (
-    RecordedIncident,
-    merge,
-    read_records,
-    write_records,
-)
+from prober.formatting import one_line
 from prober.metrics.sink import PrometheusSink
 from prober.models import (
     AlertSeverity,
@@ -40,6 +34,7 @@ from prober.status_page import (
     KEPT_SECONDS,
     MAX_BODY_BYTES,
     SUMMARY_PATH,
+    PublishedStatus,
     StatusPageError,
     SupplierStatus,
     parse_summary,
@@ -48,7 +43,7 @@ from prober.version import current_version
 
 _Logger = structlog.typing.FilteringBoundLogger
 _HTTP_OK = 200
-_STORE = "supplier incidents"
+_MAX_PROBLEM_CHARACTERS = 200
 
 
 class SendRequest(Protocol):
@@ -170,13 +165,12 @@ class ReferenceMonitor(_Periodic):
 
 
 class StatusPageMonitor(_Periodic):
-    """Reads the supplier's status page once a minute, and records the incidents that it saw."""
+    """Reads the supplier's status page once a minute; `record` is passed what each read found."""
 
-    def __init__(self, deps: MonitorDeps, directory: Path) -> None:
+    def __init__(self, deps: MonitorDeps, record: Callable[[PublishedStatus], None]) -> None:
         super().__init__("status page", "application/json", deps)
-        self._directory = directory
+        self._record = record
         self._components: Sequence[str] = ()
-        self._records: tuple[RecordedIncident, ...] | None = None
         self.status: SupplierStatus | None = None
 
     def apply(
@@ -191,7 +185,7 @@ class StatusPageMonitor(_Periodic):
         self._metrics.status_page(self.status)
 
     async def step(self) -> None:
-        """Read the page, and record its incidents if it could be read."""
+        """Read the page, and record what it says, or that it could not be read."""
         if self.status is None:
             return
         before = self.status
@@ -201,8 +195,9 @@ class StatusPageMonitor(_Periodic):
         self.status = read
         self._metrics.status_page(read)
         self._log_changes(before, read)
-        if read.problem is None:
-            await self._record(read)
+        now = self._now()
+        published = read.incidents if read.problem is None else ()
+        self._record(PublishedStatus(now, now, read.url, read.problem, published))
 
     async def _read(self, before: SupplierStatus) -> SupplierStatus:
         request = Request("GET", before.url + SUMMARY_PATH, self._headers, None, authorization=None)
@@ -211,13 +206,14 @@ class StatusPageMonitor(_Periodic):
         try:
             # A thread: a document of a megabyte takes longer than a measurement may wait.
             incidents = await asyncio.to_thread(
-                parse_summary, _summary_in(exchange), self._components, now
+                parse_summary, _summary_in(exchange), self._components, now, before.url
             )
         except StatusPageError as error:
             # What was read last stays for a while, and then it is no longer known.
             is_recent = before.read_at is not None and now - before.read_at <= KEPT_SECONDS
             known = before.incidents if is_recent else ()
-            return SupplierStatus(before.url, before.read_at, str(error), known)
+            problem = one_line(str(error), _MAX_PROBLEM_CHARACTERS)
+            return SupplierStatus(before.url, before.read_at, problem, known)
         return SupplierStatus(before.url, now, None, incidents)
 
     def _log_changes(self, before: SupplierStatus, after: SupplierStatus) -> None:
@@ -235,18 +231,6 @@ class StatusPageMonitor(_Periodic):
                     started_at=incident.started_at,
                 )
 
-    async def _record(self, read: SupplierStatus) -> None:
-        try:
-            if self._records is None:
-                self._records = await asyncio.to_thread(read_records, self._directory)
-            merged = merge(self._records, read.incidents, self._now())
-            if _without_times(merged) != _without_times(self._records):
-                await asyncio.to_thread(write_records, self._directory, merged)
-                self._metrics.state_written(_STORE)
-            self._records = merged
-        except OSError:
-            self._metrics.state_write_failed(_STORE)
-
 
 class OutsideMonitor:
     """Both monitors, as a configuration has them."""
@@ -258,11 +242,12 @@ class OutsideMonitor:
         metrics: PrometheusSink,
         logger: _Logger,
         now: Callable[[], float],
+        record_published: Callable[[PublishedStatus], None] = lambda _read: None,
     ) -> None:
         deps = MonitorDeps(send, metrics, logger, now)
         self._now = now
         self.references = ReferenceMonitor(deps)
-        self.status_page = StatusPageMonitor(deps, configuration.state_directory)
+        self.status_page = StatusPageMonitor(deps, record_published)
         self.apply(configuration)
 
     def apply(self, configuration: Config) -> None:
@@ -300,11 +285,3 @@ def _summary_in(exchange: HttpExchange) -> bytes:
     if response.body_over_limit:
         raise StatusPageError(f"is longer than {MAX_BODY_BYTES} bytes")
     return response.body
-
-
-def _without_times(records: Sequence[RecordedIncident]) -> list[Mapping[str, object]]:
-    """Return what is worth a write: not that an open incident was seen again."""
-    return [
-        {"id": r.id, "name": r.name, "impact": r.impact, "status": r.status, "end": r.ended_at}
-        for r in records
-    ]

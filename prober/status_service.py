@@ -25,6 +25,7 @@ from prober.sqlite import quarantine
 from prober.stats.aggregates import BUCKET_SECONDS, TimeBucket, bucket_start
 from prober.stats.incidents import FailureStreak
 from prober.stats.slo import BUDGET_SECONDS
+from prober.status_page import PublishedStatus
 from prober.status_tracker import DAY_SECONDS, StatusTracker
 
 _RESTORE_TIMEOUT_SECONDS = 10.0  # at start; a slow disk must not delay probing for longer
@@ -129,6 +130,11 @@ class StatusService:
             self._history_sink.apply(
                 _probes(configuration), options.retention_seconds, options.max_bytes
             )
+
+    def record_published(self, read: PublishedStatus) -> None:
+        """Record a read of the supplier's status page, if there is a history."""
+        if self._history_sink is not None:
+            self._history_sink.on_published_status(read)
 
     def _create_history(self, configuration: Config) -> HistorySink:
         options = configuration.history

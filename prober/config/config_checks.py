@@ -102,7 +102,7 @@ def _tenant_warnings(tenant: Tenant) -> list[Note]:
     return warnings
 
 
-_WRITE_SETTINGS = ("enable_run_now", "enable_reload")
+_WRITE_SETTINGS = tuple(name for name in WebSettings.model_fields if name.startswith("enable_"))
 """Keys of `web` that let clients do more than read."""
 
 

@@ -53,9 +53,12 @@ class WebSettings(StrictModel):
     """Allow authenticated clients to add notes to incidents, to acknowledge them, and to start
     maintenance of a tenant."""
     links: dict[LinkName, LinkTemplate] = Field(default_factory=dict, max_length=8)
-    """Addresses of other pages on a tenant, by the names that its page shows them under, such as
-    `Grafana: https://grafana.example/d/prober-tenant?var-tenant={tenant}`. `{tenant}` and
-    `{environment}` are replaced by its name and environment."""
+    """Addresses of other pages on a tenant, by the names that its page and its incidents' pages
+    show them under, such as `Grafana: https://grafana.example/d/prober-tenant?var-tenant={tenant}`.
+    `{tenant}` and `{environment}` are replaced by its name and environment."""
+    runbooks: str | None = None
+    """The address where the runbooks of alerts are served, such as
+    `https://runbooks.example/prober`; an incident's page links its alerts to them."""
     route_prefix: str = Field(default="", pattern=r"^(/[A-Za-z0-9._~-]+)*$", max_length=100)
     """The path before all addresses, such as `/prober`, for a proxy that does not remove it."""
     allowed_hosts: tuple[str, ...] = ()
@@ -67,6 +70,13 @@ class WebSettings(StrictModel):
     @classmethod
     def _validate_listen(cls, value: str) -> str:
         listen_address(value)
+        return value
+
+    @field_validator("runbooks")
+    @classmethod
+    def _validate_runbooks(cls, value: str | None) -> str | None:
+        if value is not None and not is_url(value, BASE_URL):
+            raise ValueError("write http(s)://HOST[:PORT]/PATH, with no '/' at the end")
         return value
 
     @property

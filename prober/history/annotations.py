@@ -73,7 +73,9 @@ def read_annotations(directory: Path, on_damaged: OnDamaged | None = None) -> An
 def write_annotations(directory: Path, annotations: Annotations) -> None:
     """Write the file, whole or not at all. Raises OSError."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_state_file(directory / FILE_NAME, json.dumps(asdict(annotations)).encode())
+    # Not escaped: a note of rare characters would take three times as much room as it may.
+    content = json.dumps(asdict(annotations), ensure_ascii=False).encode()
+    write_state_file(directory / FILE_NAME, content)
 
 
 class AnnotationStore:

@@ -23,6 +23,11 @@ from prober.history.codec import (
     unpack_document,
     unpack_minutes,
 )
+from prober.history.published_statuses import (
+    MAX_READ_ROWS,
+    PUBLISHED_COLUMNS,
+    published_from_row,
+)
 from prober.history.schema import FILE_NAME, FORMAT
 from prober.history.writer import BUCKET_COLUMNS, HOUR_SECONDS, MINUTE_SECONDS, STREAK_COLUMNS
 from prober.models import CheckKind
@@ -52,6 +57,7 @@ from prober.stats.incidents import (
     find_incident,
     newest_incidents,
 )
+from prober.status_page import READ_VALID_SECONDS, PublishedStatus
 
 
 class HistoryConnection:
@@ -388,6 +394,18 @@ class HistoryReader:
             (tenant, limit),
         )
         return tuple(decode_rows(rows, _token_event))
+
+    def published_statuses(self, since: float, until: float) -> tuple[PublishedStatus, ...]:
+        """Return what the supplier's status page said in a range, in the order of time.
+
+        Of too many, the last ones. The first may have ended a little before the range.
+        """
+        rows = self._connection.rows(
+            f"SELECT {PUBLISHED_COLUMNS} FROM published_status"  # noqa: S608 -- our columns
+            " WHERE until >= ? AND since <= ? ORDER BY id DESC LIMIT ?",
+            (since - READ_VALID_SECONDS, until, MAX_READ_ROWS),
+        )
+        return tuple(reversed(tuple(decode_rows(rows, published_from_row))))
 
     def last_runs(self, since: Mapping[tuple[str, str], float]) -> Mapping[tuple[str, str], float]:
         """Return when each probe last ran, to the minute, if not before the given time of it.

@@ -33,6 +33,10 @@ _DELETE_OLD_ROWS = (
         "DELETE FROM slow_request WHERE id IN"
         " (SELECT id FROM slow_request WHERE at < ? ORDER BY at LIMIT ?)"
     ),
+    (
+        "DELETE FROM published_status WHERE id IN"
+        " (SELECT id FROM published_status WHERE until < ? ORDER BY until LIMIT ?)"
+    ),
     # An ongoing streak has no end (NULL): it is never less than the cutoff, and stays.
     (
         "DELETE FROM failure_streak WHERE id IN"

@@ -20,6 +20,7 @@ from prober.outcomes import HistoryDropReason
 from prober.sinks import EventSink
 from prober.sqlite import quarantine
 from prober.stats.aggregates import summarize
+from prober.status_page import PublishedStatus
 
 BATCH_SECONDS = 0.8  # a crash loses a second at most
 """What happens within this time is written in one transaction."""
@@ -118,6 +119,10 @@ class HistorySink(EventSink):
     def on_token_event(self, event: TokenEvent) -> None:
         """Queue a token event."""
         self._add(event)
+
+    def on_published_status(self, read: PublishedStatus) -> None:
+        """Queue a read of the supplier's status page."""
+        self._add(read)
 
     def _add(self, entry: Entry) -> None:
         if len(self._queue) >= QUEUE_ENTRIES:

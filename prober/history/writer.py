@@ -24,6 +24,7 @@ from prober.history.codec import (
     unpack_aggregate,
     unpack_minutes,
 )
+from prober.history.published_statuses import PublishedStatusStore
 from prober.history.schema import FILE_NAME, FORMAT
 from prober.history.values import ProbeValues, ValueStore
 from prober.models import CheckResult, ProbeResult, SkippedRun, TokenEvent
@@ -43,6 +44,7 @@ from prober.stats.aggregates import (
     sum_buckets,
 )
 from prober.stats.incidents import FailureStreak, advance
+from prober.status_page import PublishedStatus
 
 MAX_PER_DAY = 10
 _DAY_SECONDS = 86_400
@@ -148,7 +150,7 @@ class RunEntry:
     checks: Sequence[CheckResult] = ()
 
 
-Entry = RunEntry | SkippedRun | TokenEvent
+Entry = RunEntry | SkippedRun | TokenEvent | PublishedStatus
 
 
 class HistoryWriter:
@@ -178,6 +180,7 @@ class HistoryWriter:
         self._unpacked_hours: set[tuple[int, int]] = set(hours)
         self._slow_requests = SlowRequestStore(connection)
         self._values = ValueStore(connection)
+        self._published = PublishedStatusStore(connection)
 
     @classmethod
     def open(cls, directory: Path, on_quarantine: Callable[[Path, str], None]) -> "HistoryWriter":
@@ -220,6 +223,7 @@ class HistoryWriter:
                 if entry.failure is not None:
                     self._add_failure(entry.run, entry.failure)
             self._add_token_events(e for e in entries if isinstance(e, TokenEvent))
+            self._published.add(e for e in entries if isinstance(e, PublishedStatus))
 
     def end_streaks_of_other_probes(self, probes: Collection[ProbeKey]) -> None:
         """End the failure streaks of all probes but these, at their last failure."""

@@ -33,6 +33,7 @@ from prober.report.models import (
     PeriodFigures,
     ProbeFigures,
     Report,
+    SupplierFinding,
     Vantage,
 )
 from prober.report.query import HistoryExtract
@@ -49,6 +50,7 @@ from prober.stats.aggregates import (
 )
 from prober.stats.incidents import IncidentTotals
 from prober.stats.slo import availability_from_aggregate
+from prober.status_page import supplier_account
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,7 @@ def _gap_cause(at: float, coverage: DataCoverage) -> GapCause:
 
 MAX_CHARTS = 12
 MAX_GAPS = 100
+_SUPPLIER_CULPRITS = frozenset({Culprit.PLATFORM, Culprit.NETWORK, Culprit.UNDECIDED})
 _CULPRIT_ORDER = (Culprit.NONE, *CULPRIT_PRIORITY)
 _MINUTE_SECONDS = 60
 # A run may start a little late: between two runs on time, nearly a whole interval is empty.
@@ -223,7 +226,8 @@ def _report(
         min_gap_seconds=min_gap_seconds,
         unknown_seconds=unknown_seconds,
         token_events=history.token_events,
-        supplier_incidents=history.supplier_incidents,
+        supplier=supplier_account(history.published, time_range.since, end),
+        supplier_findings=_supplier_findings(history, listed, end),
         values=history.values,
         method=text.METHOD,
         strip_step_seconds=step,
@@ -266,6 +270,21 @@ def _cadence(tenant: Tenant) -> tuple[Cadence, ...]:
 def _notes(history: HistoryExtract, listed: Sequence[IncidentDocument]) -> tuple[IncidentNote, ...]:
     known = {each.id for each in listed}
     return tuple(note for note in history.notes if note.incident in known)
+
+
+def _supplier_findings(
+    history: HistoryExtract, listed: Sequence[IncidentDocument], end: float
+) -> tuple[SupplierFinding, ...]:
+    """Return what the supplier's status page said during incidents that it may be asked about."""
+    found = []
+    for each in listed:
+        ended_at = end if each.ended_at is None else each.ended_at
+        account = supplier_account(history.published, each.started_at, ended_at)
+        if account is not None and each.culprit in _SUPPLIER_CULPRITS and each.number is not None:
+            found.append(
+                SupplierFinding(each.number, account.finding, account.published_after_seconds)
+            )
+    return tuple(found)
 
 
 def _failed_requests(

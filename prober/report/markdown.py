@@ -37,6 +37,7 @@ from prober.report.text import (
 from prober.report.time_range import parse_time_zone
 
 _MOST_CHARACTERS = 600
+_MOST_UNREADABLE = 20
 _NUMBER = re.compile(r"(?:-|[0-9][0-9.,]*(?: (?:%|ms|s))?)")
 
 
@@ -375,15 +376,32 @@ def _token(report: Report, zone: tzinfo) -> Iterator[str]:
 
 
 def _supplier(report: Report, zone: tzinfo) -> Iterator[str]:
-    if not report.supplier_incidents:
+    account = report.supplier
+    if account is None:
         return
-    yield from ("", "## The supplier's own incidents", "")
-    for each in report.supplier_incidents:
-        until = (
-            "open" if each.ended_at is None else f"until {format_timestamp(each.ended_at, zone)}"
+    yield from ("", "## The supplier's status page", "")
+    yield code(account.finding) if account.incidents else account.finding
+    if account.incidents:
+        yield ""
+    for each in account.incidents:
+        seen, ended = (
+            "-" if at is None else format_timestamp(at, zone)
+            for at in (each.seen_at, each.ended_at)
         )
-        since = format_timestamp(each.started_at, zone)
-        yield f"- {since}, {until}: {code(each.name)}, impact {each.impact}"
+        until = "still open when last read" if each.ended_at is None else f"until {ended}"
+        words = f"impact {each.impact}, last {each.status}" if each.status else each.impact
+        yield f"- Seen {seen}, {until}: {code(f'{each.name} ({words})')}"
+    if report.supplier_findings:
+        yield from ("", "During each incident:", "")
+    for finding in report.supplier_findings:
+        foreign = finding.published_after_seconds is not None
+        yield f"- {finding.incident}: {code(finding.finding) if foreign else finding.finding}"
+    unreadable = [each for each in account.statuses if each.problem is not None]
+    if unreadable:
+        yield from ("", "Not readable:", "")
+    for status in unreadable[:_MOST_UNREADABLE]:
+        since, until = (format_timestamp(at, zone) for at in (status.since, status.until))
+        yield f"- From {since} to {until}: {code(status.problem or '')}"
 
 
 def _values(report: Report, zone: tzinfo) -> Iterator[str]:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from prober.history.annotations import IncidentNote
-from prober.history.supplier_incidents import RecordedIncident
 from prober.outcomes import Culprit, Outcome, Reason, SkipCause
 from prober.render.checks import ValueRange
 from prober.render.documents import (
@@ -20,6 +19,7 @@ from prober.render.documents import (
 )
 from prober.render.svg import TimeSeries
 from prober.stats.slo import Availability
+from prober.status_page import SupplierAccount
 
 SCHEMA_VERSION = 1
 
@@ -147,14 +147,27 @@ class PeriodFigures:
 
 
 @dataclass(frozen=True, slots=True)
+class SupplierFinding:
+    """What the supplier's status page said during one listed incident, by its number.
+
+    `published_after_seconds` is when it first had an incident, null if it had none.
+    """
+
+    incident: int
+    finding: str
+    published_after_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """A tenant's report from `since` to before `until`.
 
     Incidents are listed whole, even where they began before the range. `incident_count` and
     `failure_count` include what is not listed, as do `gap_count` and `unknown_seconds`; shorter
     gaps than `min_gap_seconds` are none. Failures from before `failures_known_since` were deleted
-    for lack of room; it is null where none were. `supplier_incidents` are what the supplier's
-    status page said; their texts are the supplier's own. `values` are what checks found in
+    for lack of room; it is null where none were. `supplier` is what the supplier's status page
+    said, null if it was not read; its texts are the supplier's own. `supplier_findings` are of
+    incidents for which the supplier may be responsible. `values` are what checks found in
     responses.
     """
 
@@ -189,7 +202,8 @@ class Report:
     min_gap_seconds: float
     unknown_seconds: float
     token_events: tuple[TokenEventRecord, ...]
-    supplier_incidents: tuple[RecordedIncident, ...]
+    supplier: SupplierAccount | None
+    supplier_findings: tuple[SupplierFinding, ...]
     values: tuple[ValueRange, ...]
     method: tuple[str, ...]
     strip_step_seconds: int

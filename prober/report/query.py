@@ -7,7 +7,6 @@ from pathlib import Path
 
 from prober.history.annotations import IncidentNote, read_annotations
 from prober.history.reader import Aggregates, HistoryReader, RetentionHorizon
-from prober.history.supplier_incidents import RecordedIncident, overlapping, read_records
 from prober.render.checks import ValueRange
 from prober.render.documents import FailureRecord, SlowRequest, TokenEventRecord
 from prober.report.samples import MAX_SLOW_REQUESTS, MaintenanceFailures, select_samples
@@ -19,6 +18,7 @@ from prober.stats.incidents import (
     close_if_stale,
     digest_incidents,
 )
+from prober.status_page import PublishedStatus
 
 MAX_INCIDENTS = 200
 _MAX_FAILURES = 200_000
@@ -33,7 +33,7 @@ class HistoryExtract:
 
     `oldest` is the start of the oldest data of any tenant, None for an empty history; `minutes`
     are the starts of the minutes in which the tenant has data, `recorded` those of the time buckets
-    in which any tenant has.
+    in which any tenant has. `published` begins with the first listed incident, if that is earlier.
     """
 
     oldest: float | None
@@ -49,7 +49,7 @@ class HistoryExtract:
     failures: tuple[FailureRecord, ...]
     slow_requests: tuple[SlowRequest, ...]
     token_events: tuple[TokenEventRecord, ...]
-    supplier_incidents: tuple[RecordedIncident, ...] = ()
+    published: tuple[PublishedStatus, ...] = ()
     notes: tuple[IncidentNote, ...] = ()
     values: tuple[ValueRange, ...] = ()
 
@@ -89,7 +89,7 @@ def read_history(directory: Path, tenant: str, time_range: TimeRange, now: float
         ),
         slow_requests=history.slow_requests(tenant, since, until, limit=MAX_SLOW_REQUESTS),
         token_events=tuple(each for each in reversed(events) if since <= each.at < until),
-        supplier_incidents=overlapping(read_records(directory), since, until),
+        published=history.published_statuses(_first_start(incidents, since), until),
         notes=read_annotations(directory).notes,
         values=history.value_ranges(tenant, first_bucket, until),
     )
@@ -105,6 +105,10 @@ def read_figures(
         counted = _counted(streaks, MaintenanceFailures(), since, now)
         incidents = digest_incidents(counted, since, min(until, now), 1)
     return history.totals(tenant, since, until), incidents
+
+
+def _first_start(incidents: IncidentDigest, since: float) -> float:
+    return min((since, *(each.started_at for each in incidents.longest)))
 
 
 def _counted(

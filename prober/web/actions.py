@@ -103,6 +103,12 @@ def check_origin(request: web.Request) -> None:
         raise web.HTTPForbidden(text=refused)
 
 
+def check_json(request: web.Request) -> None:
+    """Raise HTTPUnsupportedMediaType unless the body is JSON: no form of another site can be."""
+    if request.content_type != "application/json":
+        raise web.HTTPUnsupportedMediaType(text="send 'Content-Type: application/json'")
+
+
 async def _on_page(request: web.Request) -> web.Response:
     await read_form(request)
     document = result_document(await _run(request))
@@ -110,8 +116,7 @@ async def _on_page(request: web.Request) -> web.Response:
 
 
 async def _on_api(request: web.Request) -> web.Response:
-    if request.content_type != "application/json":  # no form of another site can send this
-        raise web.HTTPUnsupportedMediaType(text="send 'Content-Type: application/json'")
+    check_json(request)
     return web.json_response(result_document(await _run(request)))
 
 

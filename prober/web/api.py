@@ -19,15 +19,17 @@ from prober.render.overview import OverviewFilter, TenantState
 from prober.render.svg import badge_svg
 from prober.stats.incidents import IncidentId, IncidentKey
 from prober.web import parameters, queries
+from prober.web.annotate import WRITES
 from prober.web.compression import packed_response
 from prober.web.context import SITE, WebContext
+from prober.web.incident import IncidentDetail
+from prober.web.incident import incident as read_incident
 from prober.web.openapi import OperationSpec, description
 from prober.web.queries import (
     ChartPeriod,
     ErrorDocument,
     EventsDocument,
     FailuresDocument,
-    IncidentDetail,
     IncidentFilter,
     IncidentsDocument,
     NotFoundError,
@@ -143,7 +145,7 @@ def _filter(
 
 
 async def _incident(site: WebContext, incident: IncidentId) -> IncidentDetail:
-    return await queries.incident(site, incident)
+    return await read_incident(site, incident)
 
 
 _TENANT, _SINCE = parameters.TENANT, parameters.SINCE
@@ -263,7 +265,7 @@ async def _openapi(request: web.Request) -> web.Response:
 
 @lru_cache(maxsize=1)
 def _description(version: str, prefix: str) -> bytes:
-    return json.dumps(description(OPERATIONS, ErrorDocument, version, prefix)).encode()
+    return json.dumps(description(OPERATIONS, ErrorDocument, version, prefix, WRITES)).encode()
 
 
 async def _badge(request: web.Request) -> web.Response:

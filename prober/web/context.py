@@ -63,6 +63,8 @@ class WebContext:
     links: Mapping[str, str] = field(default_factory=dict)
     """Addresses of other pages on a tenant by their names; `{tenant}` and `{environment}` are
     replaced by its name and environment."""
+    runbooks: str | None = None
+    """The address of the runbooks, without a slash at its end; None if they are not served."""
     route_prefix: str = ""
     """The path before all addresses, such as `/prober`; "" for none."""
     refresh_metrics: Callable[[], int] = lambda: 0

@@ -1,12 +1,13 @@
 """The incidents of the last 30 days as feeds: Atom (RFC 4287) and JSON Feed 1.1."""
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from xml.etree import ElementTree as ET
 
 from aiohttp import web
 
-from prober.formatting import format_exact_duration, format_timestamp
+from prober.formatting import format_exact_duration, format_timestamp, one_line
 from prober.render.documents import IncidentDocument
 from prober.render.text import CULPRIT_LABELS, REASONS
 from prober.web import queries
@@ -15,8 +16,10 @@ from prober.web.context import SITE
 
 _SECONDS = 30 * 86_400.0
 _ENTRIES = 100
+_MAX_SUMMARY_CHARACTERS = 8000
 _ATOM = "http://www.w3.org/2005/Atom"
 _TITLE = "Incidents (prober)"
+_ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 
 
 def add_routes(app: web.Application) -> None:
@@ -40,8 +43,20 @@ async def _json(request: web.Request) -> web.Response:
 
 async def _read(request: web.Request) -> tuple[tuple[IncidentDocument, ...], str]:
     site = request.app[SITE]
+    base = f"{_origin(request)}{site.route_prefix}"
     found = await queries.incidents_since(site, _SECONDS, limit=_ENTRIES)
-    return found.incidents, f"{request.url.origin()}{site.route_prefix}"
+    return found.incidents, base
+
+
+def _origin(request: web.Request) -> str:
+    """Return the origin that links begin with; raises HTTPBadRequest for a host that is none."""
+    try:
+        origin = str(request.url.origin())
+    except ValueError:
+        origin = ""
+    if not _ORIGIN.fullmatch(origin):
+        raise web.HTTPBadRequest(text="the Host header is missing or invalid")
+    return origin
 
 
 def atom_feed(incidents: Sequence[IncidentDocument], base: str, now: float) -> bytes:
@@ -110,9 +125,11 @@ def summary(incident: IncidentDocument) -> str:
     )
     probes = ", ".join(incident.probes)
     runs = "run" if incident.failures == 1 else "runs"
-    return (
+    # One line: XML 1.0 has no control characters, not even escaped ones (2.2).
+    return one_line(
         f"Since {format_timestamp(incident.started_at)}: {incident.failures} failed {runs} of"
-        f" {probes}. {lasted} {incident.evidence}"
+        f" {probes}. {lasted} {incident.evidence}",
+        _MAX_SUMMARY_CHARACTERS,
     )
 
 

@@ -4,23 +4,28 @@ A page's own request renders the same templates, so that both always show the sa
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import aiohttp_jinja2
 from aiohttp import web
 from markupsafe import Markup
+from multidict import MultiDict
 
 from prober.render.overview import Overview, OverviewFilter, overview
+from prober.stats.incidents import IncidentId, read_incident_id
 from prober.web import actions, overview_query, queries
-from prober.web.context import SITE
-from prober.web.parameters import BadParameterError
-from prober.web.queries import ChartPeriod, TenantPage
+from prober.web.context import SITE, WebContext
+from prober.web.incident import IncidentDetail, incident, timeline, with_notes
+from prober.web.incident_list import IncidentList, parse_list, read_list
+from prober.web.parameters import BadParameterError, check_once
+from prober.web.queries import ChartPeriod, IncidentsDocument, TenantPage
 from prober.web.rendering import TENANTS, RenderedTenant, element_id
 
 _PAST_SECONDS = 5.0
 """How often the history is read for a tenant's page that somebody watches."""
 _CHARTS_SECONDS = 60.0  # the shortest step of a chart
+_MAX_READING_SHARE = 0.05  # of the time, for one page: a list of thousands takes long to read
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,21 +58,58 @@ class TenantSubject:
     period: ChartPeriod
 
 
-Subject = OverviewFilter | TenantSubject
-"""What a client watches: the overview with a filter, or a tenant's page."""
+Subject = OverviewFilter | TenantSubject | IncidentId | IncidentList
+"""What a client watches: the overview with a filter, the page of a tenant or of an incident, or the
+list of incidents."""
+_Page = TenantPage | IncidentDetail | IncidentsDocument
 
 
-def read_subject(request: web.Request) -> Subject:
-    """Return what a request for live updates is about; raises NotFoundError for a tenant."""
-    query = request.query
+async def read_subject(request: web.Request) -> Subject:
+    """Return what a request for live updates is about.
+
+    Raises BadParameterError, and NotFoundError for a tenant or an incident.
+    """
+    query, site = request.query, request.app[SITE]
+    check_once(query, ("page",))
+    if query.get("page") == "incidents":
+        return parse_list(MultiDict((k, v) for k, v in query.items() if k != "page"))
+    check_once(query, ("tenant", "incident", "sort", *queries.PERIOD_PARAMETERS))
     name = query.get("tenant")
     try:
+        if "incident" in query:
+            return await _existing_incident(site, query["incident"])
         if name is None:
             return overview_query.parse_filter(query.items())
-        queries.probe_names(request.app[SITE], name)
+        queries.probe_names(site, name)
         return TenantSubject(name, queries.chart_period(query))
     except ValueError as error:
         raise BadParameterError(str(error)) from error
+
+
+async def _existing_incident(site: WebContext, text: str) -> IncidentId:
+    """Return the id of an incident; raises ValueError, and NotFoundError if there is none."""
+    wanted = read_incident_id(text)
+    await incident(site, wanted)
+    return wanted
+
+
+@dataclass(frozen=True, slots=True)
+class _ReadPage:
+    """What was read of the history for a page, when, after how many changes, and in what time.
+
+    `read_at` is in epoch seconds.
+    """
+
+    read_at: float
+    changes: int
+    seconds: float
+    page: _Page
+
+    def is_stale(self, now: float, changes: int) -> bool:
+        """Return whether to read again: soon after a change, but not all the time."""
+        age = abs(now - self.read_at)
+        pause_seconds = max(_PAST_SECONDS, self.seconds / _MAX_READING_SHARE)
+        return age >= _CHARTS_SECONDS or (age >= pause_seconds and changes != self.changes)
 
 
 class LiveViews:
@@ -75,19 +117,60 @@ class LiveViews:
 
     def __init__(self, app: web.Application) -> None:
         self._app = app
-        self._pages: dict[TenantSubject, tuple[float, int, TenantPage]] = {}
+        self._pages: dict[Subject, _ReadPage] = {}
 
     async def render(self, subject: Subject) -> LiveView:
         """Return the current version of a page; raises NotFoundError and OSError."""
-        if isinstance(subject, TenantSubject):
-            return await self._tenant(subject)
-        tenants = await self._app[TENANTS].all()
-        return await asyncio.to_thread(self._overview, subject, tenants)
+        site = self._app[SITE]
+        match subject:
+            case OverviewFilter():
+                tenants = await self._app[TENANTS].all()
+                return await asyncio.to_thread(self._overview, subject, tenants)
+            case TenantSubject():
+                queries.probe_names(site, subject.tenant)
+                page = await self._read(subject, [subject.tenant])
+                assert isinstance(page, TenantPage)  # noqa: S101 -- as `_read_page` reads it
+                page = queries.with_current_status(site, page)
+                return await asyncio.to_thread(self._tenant_parts, page)
+            case IncidentId():
+                detail = await self._read(subject, [subject.tenant])
+                assert isinstance(detail, IncidentDetail)  # noqa: S101 -- as above
+                return await asyncio.to_thread(self._incident_parts, with_notes(site, detail))
+            case IncidentList():
+                found = await self._read(subject, site.tenants)
+                part = {"incident-list": ("incident_list.html", {"found": found, "shown": subject})}
+                return LiveView(
+                    {**await asyncio.to_thread(self._render_all, part), **self._own_health()}, {}
+                )
 
     def forget(self, subject: Subject) -> None:
         """Forget what was read for a page that is no longer watched."""
-        if isinstance(subject, TenantSubject):
-            self._pages.pop(subject, None)
+        self._pages.pop(subject, None)
+
+    async def _read(self, subject: Subject, tenants: Iterable[str]) -> _Page:
+        """Return what the history has for a page; `tenants` are those that it is about."""
+        site, loop = self._app[SITE], asyncio.get_running_loop()
+        now = site.now()
+        changes = sum(site.changes(name) for name in tenants if name in site.tenants)
+        known = self._pages.get(subject)
+        if known is not None and not known.is_stale(now, changes):
+            return known.page
+        started_at = loop.time()
+        page = await self._read_page(subject)
+        self._pages[subject] = _ReadPage(now, changes, loop.time() - started_at, page)
+        return page
+
+    async def _read_page(self, subject: Subject) -> _Page:
+        site = self._app[SITE]
+        match subject:
+            case TenantSubject():
+                return await queries.tenant_page(site, subject.tenant, subject.period)
+            case IncidentId():
+                return await incident(site, subject)
+            case IncidentList():
+                return await read_list(site, subject)
+            case OverviewFilter():
+                raise AssertionError("the overview is not read of the history")
 
     def _overview(self, wanted: OverviewFilter, tenants: Mapping[str, RenderedTenant]) -> LiveView:
         found = overview((each.document for each in tenants.values()), wanted)
@@ -106,23 +189,6 @@ class LiveViews:
             overview=found,
         )
         return LiveView({**parts, **self._own_health()}, overview_order(found))
-
-    async def _tenant(self, subject: TenantSubject) -> LiveView:
-        site = self._app[SITE]
-        queries.probe_names(site, subject.tenant)
-        now, changes = site.now(), site.changes(subject.tenant)
-        read_at, read_changes, page = self._pages.get(subject, (0.0, -1, None))
-        age = abs(now - read_at)
-        if (
-            page is None
-            or age >= _CHARTS_SECONDS
-            or (age >= _PAST_SECONDS and changes != read_changes)
-        ):
-            page = await queries.tenant_page(site, subject.tenant, subject.period)
-            self._pages[subject] = (now, changes, page)
-        else:
-            page = queries.with_current_status(site, page)
-        return await asyncio.to_thread(self._tenant_parts, page)
 
     def _tenant_parts(self, page: TenantPage) -> LiveView:
         probes = page.tenant.probes
@@ -146,6 +212,24 @@ class LiveViews:
             tenant=page.tenant,
             page=page,
             csrf_token=actions.csrf_token(self._app),
+        )
+        return LiveView({**parts, **self._own_health()}, {})
+
+    def _incident_parts(self, detail: IncidentDetail) -> LiveView:
+        templates: dict[str, tuple[str, Mapping[str, object]]] = {
+            "title": ("incident_title.html", {}),
+            "incident-now": ("incident_now.html", {}),
+            "supplier-account": ("incident_supplier.html", {}),
+            "note-list": ("incident_notes.html", {}),
+            "incident-timeline": ("incident_timeline.html", {}),
+            "incident-failures": ("incident_failures.html", {}),
+            "incident-alerts": ("incident_alerts.html", {}),
+        }
+        parts = self._render_all(
+            templates,
+            detail=detail,
+            timeline=timeline(detail),
+            outside=queries.outside(self._app[SITE]),
         )
         return LiveView({**parts, **self._own_health()}, {})
 

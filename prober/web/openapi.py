@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 
 from prober.web.parameters import TENANTS, Parameter
 
 _API_DESCRIPTION = (
-    "The prober's data, read-only. Durations are in seconds, times in seconds since the epoch"
-    " (UTC), what is unknown is null. Within v1, fields and enumeration values may be added, and"
-    " none is removed or renamed."
+    "The prober's data. Durations are in seconds, times in seconds since the epoch (UTC), what is"
+    " unknown is null. Within v1, fields and enumeration values may be added, and none is removed"
+    " or renamed. Operations that write are disabled by default and need authentication."
 )
 
 
@@ -26,11 +26,29 @@ class OperationSpec:
     response_schema: type
 
 
+@dataclass(frozen=True, slots=True)
+class WriteSpec:
+    """One operation that writes: its JSON body, and the status and type of its response."""
+
+    name: str
+    path: str
+    description: str
+    parameters: tuple[Parameter, ...]
+    body_schema: type[BaseModel]
+    response_schema: type
+    status: int
+
+
 def description(
-    operations: Sequence[OperationSpec], error: type, version: str, route_prefix: str = ""
+    operations: Sequence[OperationSpec],
+    error: type,
+    version: str,
+    route_prefix: str = "",
+    writes: Sequence[WriteSpec] = (),
 ) -> dict[str, object]:
     """Return the description of operations that may all respond with an `error`."""
-    types = dict.fromkeys([*(operation.response_schema for operation in operations), error])
+    read = [operation.response_schema for operation in operations]
+    types = dict.fromkeys([*read, *(each.response_schema for each in writes), error])
     schemas, definitions = TypeAdapter.json_schemas(
         [(each, "serialization", TypeAdapter(each)) for each in types],
         ref_template="#/components/schemas/{model}",
@@ -42,6 +60,7 @@ def description(
         "servers": [{"url": route_prefix or "/"}],
         "paths": {
             **{each.path: {"get": _operation(each, by_type, error)} for each in operations},
+            **{each.path: {"post": _write(each, by_type, error)} for each in writes},
             **_other_paths(by_type[error]),
         },
         "security": [{}, {"password": []}],  # as web.config_file has it
@@ -73,6 +92,19 @@ def _operation(
     }
 
 
+def _write(operation: WriteSpec, schemas: Mapping[type, object], error: type) -> dict[str, object]:
+    body = {"application/json": {"schema": operation.body_schema.model_json_schema()}}
+    done = _response("The response.", schemas[operation.response_schema])
+    failed = {code: _response(text, schemas[error]) for code, text in _FAILURES}
+    return {
+        "operationId": operation.name,
+        "summary": operation.description,
+        "parameters": [_parameter(each) for each in operation.parameters],
+        "requestBody": {"required": True, "content": body},
+        "responses": {str(operation.status): done, **failed},
+    }
+
+
 def _names_something(operation: OperationSpec) -> bool:
     return any(each.where == "path" or each is TENANTS for each in operation.parameters)
 
@@ -99,7 +131,7 @@ _FAILURES = (
     ("404", "Not found."),
     ("415", "The content type is not application/json."),
     ("429", "Another run is in progress, or over the rate limit."),
-    ("503", "The prober is starting, or the history cannot be read."),
+    ("503", "The prober is starting, or the history cannot be read or written."),
 )
 
 

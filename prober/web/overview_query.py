@@ -16,7 +16,8 @@ from prober.render.overview import OverviewFilter, SortKey, TenantState
 LABEL_PREFIX = "label."
 NAMES = ("q", "state", "culprit", "environment", "sort")
 _MAX_CHARACTERS = 200
-_MAX_WORDS = 8
+_MAX_WORDS = 100
+_MAX_LABELS = 20
 _Choice = TypeVar("_Choice", bound=StrEnum)
 
 
@@ -36,8 +37,12 @@ def parse_filter(pairs: Iterable[tuple[str, str]]) -> OverviewFilter:
             values[name].append(value)
     sort = values["sort"][-1] if values["sort"] else SortKey.NAME.value
     words = [word for text in values["q"] for word in text.split()]
+    if len(words) > _MAX_WORDS:
+        raise ValueError(f"q: write at most {_MAX_WORDS} words")
+    if len(labels) > _MAX_LABELS:
+        raise ValueError(f"{LABEL_PREFIX}NAME: write at most {_MAX_LABELS} labels")
     return OverviewFilter(
-        words=tuple(words[:_MAX_WORDS]),
+        words=tuple(words),
         states=frozenset(_choices("state", values["state"], TenantState)),
         culprits=frozenset(_choices("culprit", values["culprit"], Culprit)),
         environments=frozenset(values["environment"]),

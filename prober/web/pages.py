@@ -4,16 +4,25 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from aiohttp import web
-from multidict import MultiDict
 
+from prober.models import Tenant
 from prober.outcomes import Culprit
-from prober.render.documents import TenantStatusDocument
 from prober.render.overview import overview
 from prober.render.svg import favicon_svg
-from prober.web import actions, annotate, api, live_views, overview_query, parameters, queries
+from prober.web import (
+    actions,
+    annotate,
+    api,
+    incident,
+    incident_list,
+    live_views,
+    overview_query,
+    parameters,
+    queries,
+)
 from prober.web.compression import packed_response
 from prober.web.context import SITE
 from prober.web.parameters import BadParameterError
@@ -55,6 +64,7 @@ async def errors_as_pages(request: web.Request, handler: _Handler) -> web.Stream
 
 
 async def _overview(request: web.Request) -> web.Response:
+    parameters.check_once(request.query, ("sort",))
     try:
         wanted = overview_query.parse_filter(_known(request.query.items()))
     except ValueError as error:
@@ -81,6 +91,7 @@ def _known(pairs: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
 async def _tenant(request: web.Request) -> web.Response:
     name, query, site = request.match_info["tenant"], request.query, request.app[SITE]
     document = queries.tenant(site, name)
+    parameters.check_once(query, queries.PERIOD_PARAMETERS)
     try:
         period = queries.chart_period(query)
     except ValueError as error:
@@ -94,14 +105,14 @@ async def _tenant(request: web.Request) -> web.Response:
         "tenant.html",
         tenant=page.tenant,
         page=page,
-        links=_links(site.links, document),
+        links=_links(site.links, site.tenants[name]),
         reports=() if site.report is None else tuple(REPORT_RANGES),
         form_token=annotate.form_token(request.app),
         csrf_token=actions.csrf_token(request.app),
     )
 
 
-def _links(templates: Mapping[str, str], tenant: TenantStatusDocument) -> dict[str, str]:
+def _links(templates: Mapping[str, str], tenant: Tenant) -> dict[str, str]:
     values = {"tenant": tenant.name, "environment": tenant.environment}
     quoted = {name: quote(value, safe="") for name, value in values.items()}
     return {name: template.format_map(quoted) for name, template in templates.items()}
@@ -110,6 +121,7 @@ def _links(templates: Mapping[str, str], tenant: TenantStatusDocument) -> dict[s
 async def _report(request: web.Request) -> web.Response:
     site, tenant = request.app[SITE], request.match_info["tenant"]
     queries.probe_names(site, tenant)
+    parameters.check_once(request.query, ("range",))
     range_name = request.query.get("range", queries.DEFAULT_RANGE)
     if range_name not in REPORT_RANGES:
         raise BadParameterError(f"range: must be one of {', '.join(REPORT_RANGES)}")
@@ -134,61 +146,31 @@ async def _favicon(request: web.Request) -> web.Response:
     )
 
 
-_INCIDENT_PARAMETERS = (
-    parameters.SINCE,
-    parameters.CURSOR,
-    parameters.TENANTS,
-    parameters.CULPRITS,
-    parameters.ENVIRONMENTS,
-)
-_INCIDENTS_ON_PAGE = 100
-
-
 async def _incidents(request: web.Request) -> web.Response:
-    site, pairs = request.app[SITE], [(k, v) for k, v in request.query.items() if v]
-    values: dict[str, Any] = parameters.read(_INCIDENT_PARAMETERS, {}, MultiDict(pairs))
-    wanted = queries.IncidentFilter(
-        frozenset(values["tenant"]), frozenset(values["culprit"]), frozenset(values["environment"])
-    )
-    found = await queries.incidents_since(
-        site, values["since"], wanted, limit=_INCIDENTS_ON_PAGE, cursor=values["cursor"]
-    )
-
-    def link(**changes: str) -> str:
-        kept = [(k, v) for k, v in pairs if k not in changes and k != "cursor"]
-        return urlencode([*kept, *changes.items()])
-
+    site, shown = request.app[SITE], incident_list.parse_list(request.query)
     return await render_page(
         request,
         "incidents.html",
-        found=found,
-        since=request.query.get("since", parameters.SINCE.default),
-        wanted=wanted,
+        shown=shown,
+        found=await incident_list.read_list(site, shown),
         tenants=sorted(site.tenants),
-        link=link,
     )
 
 
 async def _incident(request: web.Request) -> web.Response:
+    site = request.app[SITE]
     values: dict[str, Any] = parameters.read((parameters.INCIDENT,), request.match_info, {})
-    detail = await queries.incident(request.app[SITE], values["incident"])
+    detail = await incident.incident(site, values["incident"])
     if detail.incident.id != str(values["incident"]):
         # The start was not known when this id was made: it is older than what was listed.
-        raise web.HTTPPermanentRedirect(
-            f"{request.app[SITE].route_prefix}/incidents/{detail.incident.id}"
-        )
-    timeline = [
-        *(("verdict", each.at, each) for each in detail.verdict_changes),
-        *(("token", each.at, each) for each in detail.token_events),
-    ]
-    timeline.sort(key=lambda entry: entry[1])
-    store = request.app[SITE].annotations
+        raise web.HTTPPermanentRedirect(f"{site.route_prefix}/incidents/{detail.incident.id}")
+    tenant = site.tenants.get(detail.incident.tenant)
     return await render_page(
         request,
         "incident.html",
         detail=detail,
-        timeline=timeline,
-        notes=() if store is None else store.current.of(detail.incident.id),
+        timeline=incident.timeline(detail),
+        links={} if tenant is None else _links(site.links, tenant),
         form_token=annotate.form_token(request.app),
     )
 

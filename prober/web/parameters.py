@@ -1,7 +1,7 @@
 """The parameters of API and pages, each defined once: for parsing and for the API's description."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Literal
@@ -212,6 +212,7 @@ def read(
         if name not in known:
             others = f"; there are {', '.join(sorted(known))}" if known else "; there are none"
             raise BadParameterError(f"{name[:_MAX_NAME]}: is not a parameter{others}")
+    check_once(query, (each.name for each in parameters if not each.is_list))
     values: dict[str, object] = {}
     for each in parameters:
         try:
@@ -219,6 +220,18 @@ def read(
         except ValueError as error:
             raise BadParameterError(f"{each.name}: {error}") from error
     return values
+
+
+def check_once(query: Mapping[str, str], names: Iterable[str]) -> None:
+    """Raise BadParameterError for a parameter that is given more than once.
+
+    Which of its values is meant is not known, and a program would take the data of one for that of
+    the other.
+    """
+    if isinstance(query, MultiMapping):
+        for name in names:
+            if len(query.getall(name, [])) > 1:
+                raise BadParameterError(f"{name}: is given more than once")
 
 
 def _value(each: Parameter, source: Mapping[str, str]) -> object:

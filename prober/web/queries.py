@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
-from prober.history.reader import HistoryReader
 from prober.metrics.self_health import SelfHealth
 from prober.outcomes import Culprit, TokenState
 from prober.references import ReferenceStatus
@@ -19,7 +18,6 @@ from prober.render.checks import ValueSeries
 from prober.render.documents import (
     BUCKETS_PER_DAY,
     FailureRecord,
-    FailureSummary,
     IncidentDocument,
     TenantStatusDocument,
     TimeBucketDocument,
@@ -34,12 +32,7 @@ from prober.render.documents import (
 from prober.render.overview import OverviewFilter, TenantState, tenant_state
 from prober.render.svg import RANGES, TimeSeries, series, span
 from prober.stats.aggregates import BUCKET_SECONDS, bucket_from_aggregate, bucket_start
-from prober.stats.incidents import (
-    FailureStreak,
-    Incident,
-    IncidentId,
-    IncidentKey,
-)
+from prober.stats.incidents import FailureStreak, Incident, IncidentKey
 from prober.status_page import SupplierStatus, confirmation
 from prober.web.context import WebContext, iter_tenant_status
 
@@ -157,19 +150,6 @@ class EventsDocument:
 
 
 @dataclass(frozen=True, slots=True)
-class IncidentDetail:
-    """One incident with what happened to its tenant meanwhile, each the oldest first.
-
-    Failures are those of its culprit, without those that are not listed.
-    """
-
-    incident: IncidentDocument
-    verdict_changes: tuple[VerdictChange, ...]
-    failures: tuple[FailureSummary, ...]
-    token_events: tuple[TokenEventRecord, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class IncidentFilter:
     """Which incidents are wanted; an empty set allows all."""
 
@@ -199,7 +179,7 @@ class ErrorDocument:
 DEFAULT_RANGE = "24h"
 MAX_FAILURES = 200
 MAX_INCIDENTS = 200
-_MAX_EVENTS = 100
+MAX_EVENTS = 100
 
 
 class NotFoundError(Exception):
@@ -309,6 +289,9 @@ _MAX_STEPS = 200
 _MIN_PERIOD_SECONDS = 300.0
 _MAX_PERIOD_SECONDS = 1000 * 86_400.0
 _TIMESTAMP = re.compile("[0-9]{1,11}")
+
+
+PERIOD_PARAMETERS = ("range", "from", "until")
 
 
 def chart_period(query: Mapping[str, str]) -> ChartPeriod:
@@ -470,46 +453,6 @@ async def incidents_since(
     )
 
 
-_LOOKBACK_SECONDS = 3 * 86_400.0
-_AROUND_SECONDS = 60.0
-_INCIDENT_FAILURES = 50
-
-
-async def incident(site: WebContext, wanted: IncidentId) -> IncidentDetail:
-    """Return one incident; raises NotFoundError."""
-    history, now = site.history, site.now()
-    found = None
-    if history is not None:
-        found = await site.in_thread(lambda: _read_incident(history, wanted, now))
-    if found is None:
-        raise NotFoundError(f"there is no incident '{wanted}', or it was deleted")
-    return found
-
-
-def _read_incident(history: HistoryReader, wanted: IncidentId, now: float) -> IncidentDetail | None:
-    # From days before: what an id of a shorter list calls the start may be the middle.
-    found = history.incident(wanted, wanted.at - _LOOKBACK_SECONDS, now)
-    if found is None:
-        return None
-    since = found.started_at
-    until = now if found.ended_at is None else found.ended_at + 1.0
-    changes = history.verdict_changes(
-        found.tenant, since - _AROUND_SECONDS, until + _AROUND_SECONDS, limit=_MAX_EVENTS
-    )
-    failures = history.failure_summaries(found.tenant, since, until, limit=MAX_FAILURES)
-    events = history.token_events(found.tenant, limit=_MAX_EVENTS)
-    return IncidentDetail(
-        incident_document(found, None, now),
-        tuple(reversed(changes)),
-        tuple(each for each in failures if each.culprit is found.culprit)[:_INCIDENT_FAILURES],
-        tuple(
-            each
-            for each in reversed(events)
-            if since - _AROUND_SECONDS <= each.at <= until + _AROUND_SECONDS
-        ),
-    )
-
-
 def cursor_text(key: IncidentKey) -> str:
     """Return the cursor for the incidents after one."""
     started_at, tenant, culprit, in_maintenance = key
@@ -560,8 +503,8 @@ async def events_of(site: WebContext, name: str, seconds: float) -> EventsDocume
     history, since = site.history, site.now() - seconds
     return await site.in_thread(
         lambda: EventsDocument(
-            history.token_events(name, limit=_MAX_EVENTS),
-            history.verdict_changes(name, since, limit=_MAX_EVENTS),
+            history.token_events(name, limit=MAX_EVENTS),
+            history.verdict_changes(name, since, limit=MAX_EVENTS),
         )
     )
 

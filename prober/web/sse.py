@@ -175,6 +175,9 @@ class _SseBroadcaster:
                 self._logger.warning("web.live_failed", page=str(subject), error=str(error))
             channel.is_failing = True
             return
+        finally:
+            if subject not in self._channels:  # its last client has left meanwhile
+                self._views.forget(subject)
         channel.is_failing = False
         changed = view.since(channel.view)
         channel.view = view
@@ -212,7 +215,7 @@ async def _feed(request: web.Request) -> web.StreamResponse:
         raise web.HTTPServiceUnavailable(
             text=f"too many live pages: the limit is {MAX_SSE_CLIENTS}"
         )
-    subject = live_views.read_subject(request)
+    subject = await live_views.read_subject(request)
     packs = accepts_gzip(request.headers.get("Accept-Encoding", ""))
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
     response.headers["X-Accel-Buffering"] = "no"  # a proxy must not hold events back

@@ -44,10 +44,10 @@ def test_every_cell_blames_the_right_one(cells: dict[Cell, list[Sent]]) -> None:
 
 def test_the_page_says_the_same(cells: dict[Cell, list[Sent]]) -> None:
     for cell, sent in cells.items():
-        assert words(cell, sent, []) in _cell_of_the_page(cell), "run `make coverage`"
+        assert words(cell, sent, []) in cell_of_the_page(cell), "run `make coverage`"
 
 
-def _cell_of_the_page(cell: Cell) -> str:
+def cell_of_the_page(cell: Cell) -> str:
     start = LINES.index(f"## {cell.pattern.capitalize()}")
     head = next(line for line in LINES[start:] if line.startswith("| responsible"))
     row = next(line for line in LINES[start:] if line.startswith(f"| {cell.culprit} |"))
@@ -58,7 +58,7 @@ def _cell_of_the_page(cell: Cell) -> str:
 def test_every_combination_is_a_cell() -> None:
     empty = {cell for cell in CELLS if reason(cell)}
     assert len(CELLS) == len(set(CELLS)) == 6 * 8 * 6
-    assert all(_cell_of_the_page(cell).startswith("(") == (cell in empty) for cell in CELLS)
+    assert all(cell_of_the_page(cell).startswith("(") == (cell in empty) for cell in CELLS)
 
 
 def test_the_page_has_a_table_for_each_pattern() -> None:

@@ -41,7 +41,7 @@ READERS: Mapping[str, Mapping[str, str]] = {
         "prober/cli/report.py": "a report, which is made to be shown",
         "prober/config/discovery.py": "an inventory of names",
         "prober/history/annotations.py": "the users' notes",
-        "prober/history/supplier_incidents.py": "incidents of a public status page",
+        "prober/history/published_statuses.py": "incidents of a public status page",
         "prober/render/checks.py": "the document of a check",
         "prober/render/documents.py": "a canary's steps, a certificate, TCP statistics",
         "prober/report/builder.py": "a report, which is made to be shown",

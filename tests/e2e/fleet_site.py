@@ -6,11 +6,12 @@ A `Fleet` has real routes, templates and live updates, and no daemon: a test rec
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from prober.history.annotations import AnnotationStore
 from prober.history.reader import HistoryReader
 from prober.history.writer import HistoryWriter, RunEntry
 from prober.maintenance import FOREVER, MaintenanceStatus
@@ -66,6 +67,7 @@ class Fleet:
         every = tuple(self.tenants.values())
         self.now: Callable[[], float] = time.time
         self.directory = directory
+        self.annotations = AnnotationStore(directory or Path())
         self.tracker = StatusTracker(every, self.now() - 60)
         self.statuses = {
             each.name: TokenStatus(
@@ -149,6 +151,7 @@ class Fleet:
             render_metrics=self.metrics.exposition,
             is_ready=lambda: True,
             now=self.now,
+            annotations=None if self.directory is None else self.annotations,
         )
 
     def _restore_a_day(self) -> None:
@@ -182,6 +185,10 @@ class LiveSite:
             change()
 
         asyncio.run_coroutine_threadsafe(run(), self._loop).result(30)
+
+    def wait_for(self, change: Coroutine[object, object, None]) -> None:
+        """Run a coroutine on the site's event loop."""
+        asyncio.run_coroutine_threadsafe(change, self._loop).result(30)
 
     def hang(self) -> None:
         """Stop the event loop, as SIGSTOP would; connections stay open."""

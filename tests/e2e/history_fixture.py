@@ -9,6 +9,7 @@ from prober.history.writer import Entry, HistoryWriter, RunEntry
 from prober.models import ProbeResult
 from prober.outcomes import FailureKind, Reason
 from prober.stats.aggregates import summarize
+from prober.status_page import PublishedStatus, SupplierIncident
 from tests.unit.metrics.factories import a_failure, an_answer
 
 PROBES = ("current-user", "datasets", "stream-fetch")
@@ -26,6 +27,31 @@ def write_a_day(directory: Path, now: float, hours: float = 24.0) -> None:
     file.write(entries)
     while file.pack_hours(now - 600, 500):
         pass
+    file.close()
+
+
+def write_published(directory: Path, now: float) -> None:
+    """Write what the supplier's status page said: an incident of half an hour, five hours ago."""
+    url = "https://status.example"
+    investigating = SupplierIncident(
+        "a1",
+        "Errors in the European region",
+        "major",
+        "investigating",
+        now - 331 * 60,
+        f"{url}/incidents/a1",
+        ("Communications Mining",),
+    )
+    monitoring = replace(investigating, status="monitoring")
+    file = HistoryWriter.open(directory, lambda _path, _why: None)
+    file.write(
+        [
+            PublishedStatus(now - 86_400, now - 331 * 60, url),
+            PublishedStatus(now - 330 * 60, now - 311 * 60, url, None, (investigating,)),
+            PublishedStatus(now - 310 * 60, now - 301 * 60, url, None, (monitoring,)),
+            PublishedStatus(now - 300 * 60, now, url),
+        ]
+    )
     file.close()
 
 

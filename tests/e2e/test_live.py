@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
+from prober.history.annotations import IncidentNote
 from prober.outcomes import Reason
 from tests.e2e.fleet_site import Fleet, LiveSite, served
 from tests.e2e.watched_page import watched
@@ -63,6 +64,66 @@ def test_everything_on_a_tenants_page_moves(site: LiveSite, chromium: Browser) -
         expect(lines).not_to_have_attribute("d", before or "", timeout=15_000)
         site.do(lambda: site.fleet.fail("cust-000", Reason.TOKEN_REJECTED, 1))
         expect(page.locator("#now .numbers")).to_contain_text("rejected: replaced elsewhere")
+
+
+def open_the_incident(page: Page, site: LiveSite) -> str:
+    """Open the page of the only incident; return its id."""
+    page.goto(f"{site.url}/incidents")
+    page.locator("#incident-list tbody a").first.click()
+    is_live(page)
+    return page.url.rpartition("/")[2]
+
+
+def test_everything_on_an_incidents_page_moves(site: LiveSite, chromium: Browser) -> None:
+    with watched(chromium, site.url) as seen:
+        page = seen.page
+        site.do(lambda: site.fleet.fail("cust-000", Reason.SERVER_ERROR, 1))
+        open_the_incident(page, site)
+        now = page.locator("#incident-now")
+        started = now.locator("dd").first.inner_text()
+        site.do(lambda: site.fleet.fail("cust-000", Reason.SERVER_ERROR, 3))
+        expect(now).to_contain_text("current-user, datasets, sources", timeout=15_000)
+        expect(page.locator("#incident-failures li")).to_have_count(4)
+        assert now.locator("dd").first.inner_text() == started
+        for probe in range(3):
+            site.do(lambda at=probe: site.fleet.succeed("cust-000", at))  # type: ignore[misc]
+        expect(page).not_to_have_title(re.compile("ongoing"), timeout=15_000)
+        expect(now.locator("strong")).to_have_text("over")
+
+
+def test_the_list_of_incidents_moves(site: LiveSite, chromium: Browser) -> None:
+    with watched(chromium, site.url) as seen:
+        seen.open("/incidents")
+        is_live(seen.page)
+        site.do(lambda: site.fleet.fail("cust-000", Reason.SERVER_ERROR, 1))
+        rows = seen.page.locator("#incident-list tbody tr")
+        expect(rows).to_have_count(1, timeout=15_000)
+        expect(rows).to_contain_text("ongoing")
+
+
+def test_a_note_of_somebody_else_appears_while_one_is_written(
+    site: LiveSite, chromium: Browser
+) -> None:
+    with watched(chromium, site.url) as seen:
+        site.do(lambda: site.fleet.fail("cust-000", Reason.SERVER_ERROR, 1))
+        note = IncidentNote(open_the_incident(seen.page, site), 1.0, "alice", "seen by me")
+        field = seen.page.get_by_label("Note", exact=True)
+        field.fill("half a sen")
+        site.wait_for(site.fleet.annotations.add_note(note))
+        expect(seen.page.locator("#note-list")).to_contain_text("seen by me")
+        expect(field).to_have_value("half a sen")
+        expect(field).to_be_focused()
+
+
+def test_an_incidents_page_that_hangs_is_not_live(site: LiveSite, chromium: Browser) -> None:
+    with watched(chromium, site.url, may_fail=True) as seen:
+        seen.page.clock.install()
+        site.do(lambda: site.fleet.fail("cust-000", Reason.SERVER_ERROR, 1))
+        open_the_incident(seen.page, site)
+        site.hang()
+        seen.page.clock.run_for(MISSED)
+        is_not_live(seen.page)
+        site.resume()
 
 
 def test_a_selection_is_kept(site: LiveSite, chromium: Browser) -> None:

@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from prober.outcomes import Reason
 from tests.e2e.fleet_site import Fleet, LiveSite, served
-from tests.e2e.history_fixture import write_a_day
+from tests.e2e.history_fixture import write_a_day, write_published
 from tests.e2e.watched_page import NARROW, WIDE, watched
 
 MIN_TEXT_PIXELS = 11
@@ -19,6 +19,7 @@ MIN_TEXT_PIXELS = 11
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveSite]:
     directory = tmp_path_factory.mktemp("history")
     write_a_day(directory, time.time())
+    write_published(directory, time.time())
     fleet = Fleet(1, directory, probes=3, names=("acme-prod",))
     fleet.fail("acme-prod", Reason.SERVER_ERROR, 2)
     with served(fleet) as site:
@@ -114,9 +115,12 @@ def test_everybody_can_read_it(
         seen.check()
         seen.keep(f"tenant-{width}-{scheme}")
         seen.open("/incidents")
-        incident = seen.page.locator("tbody a[href*='/incidents/']").first
+        over = seen.page.locator("tbody tr", has_text="acme-prod", has_not_text="ongoing")
         seen.check()
-        incident.click()
+        over.first.locator("a").first.click()
         expect(seen.page.locator("h1")).to_contain_text("acme-prod")
+        finding = seen.page.locator("#supplier-account strong")
+        expect(finding).to_contain_text(re.compile(r"an incident 1\d min .* after this began"))
+        expect(seen.page.locator("#feed-state")).to_have_text("Live", timeout=20_000)
         seen.check()
-        seen.keep(f"incident-{width}-{scheme}")
+        seen.keep(f"incident-{width}-{scheme}", full=True)

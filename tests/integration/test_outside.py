@@ -15,7 +15,7 @@ from aiohttp.test_utils import TestServer
 
 from prober.config.loader import load
 from prober.daemon import Daemon
-from prober.history.supplier_incidents import read_records
+from prober.history.reader import HistoryReader
 from tests.integration.daemons import Results, started, until, write_config
 
 HOSTILE = "<script>alert(1)</script>"
@@ -181,8 +181,12 @@ async def test_the_supplier_s_incidents_are_shown_and_escaped(installation: Inst
         assert "supplier confirms since 2026-01-01 10:02 UTC" in page
         assert "&lt;script&gt;alert(1)" in page
         assert HOSTILE not in page
-        assert 'href="https://stspg.io/a1"' in page
-    await until(lambda: read_records(installation.directory / "state"))
+        assert f'href="{installation.url}/incidents/a1"' in page
+        assert "stspg.io" not in page
+    history = HistoryReader(installation.directory / "state")
+    await until(lambda: history.published_statuses(0, 2e9))
+    [published] = history.published_statuses(0, 2e9)
+    assert [each.id for each in published.incidents] == ["a1"]
     [(_, path, headers)] = installation.outside.requests
     assert path == "/api/v2/summary.json"
     assert "authorization" not in {key.lower() for key in headers}
@@ -195,6 +199,19 @@ async def test_the_supplier_s_incidents_change_no_verdict(installation: Installa
     seen = len(installation.results.seen)
     await until(lambda: len(installation.results.seen) > seen)
     assert installation.results.seen[-1].verdict.culprit == "network"
+
+
+async def test_an_incident_says_what_the_supplier_published_meanwhile(
+    installation: Installation,
+) -> None:
+    daemon = await installation.daemon(status_page=installation.url)
+    history = HistoryReader(installation.directory / "state")
+    await until(lambda: history.published_statuses(0, 2e9) and history.streaks(0, 2e9))
+    [listed] = json.loads(await got(daemon, "/api/v1/incidents"))["incidents"]
+    document = json.loads(await got(daemon, f"/api/v1/incidents/{listed['id']}"))
+    assert document["supplier"]["finding"].startswith("The supplier published no incident during")
+    page = await got(daemon, f"/incidents/{listed['id']}")
+    assert "The supplier published no incident during this time" in page
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"{}", b"[" * 10_000, b'{"incidents": 1}'])

@@ -2,32 +2,27 @@
 
 import json
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prober.history.supplier_incidents import (
-    FILE_NAME,
-    MAX_RECORDS,
-    RecordedIncident,
-    merge,
-    overlapping,
-    read_records,
-    write_records,
-)
 from prober.status_page import (
     MAX_INCIDENTS,
+    READ_VALID_SECONDS,
+    PublishedStatus,
     StatusPageError,
     SupplierIncident,
     SupplierStatus,
     confirmation,
-    parse_summary,
+    next_published,
+    supplier_account,
 )
+from prober.status_page import parse_summary as parse_summary_of
 
 NOW = 1_790_000_000.0  # 2026-09-21T14:13:20Z
+PAGE = "https://status.example"
 START = "2026-09-21T10:02:00.000Z"
 
 
@@ -49,6 +44,12 @@ def summary(*incidents: object, **more: object) -> bytes:
     return json.dumps({"page": {}, "incidents": list(incidents), **more}).encode()
 
 
+def parse_summary(
+    body: bytes, components: tuple[str, ...], now: float
+) -> tuple[SupplierIncident, ...]:
+    return parse_summary_of(body, components, now, PAGE)
+
+
 def test_an_open_incident_is_read() -> None:
     [found] = parse_summary(summary(incident()), (), NOW)
     assert (found.name, found.impact, found.status) == (
@@ -57,7 +58,7 @@ def test_an_open_incident_is_read() -> None:
         "investigating",
     )
     assert found.started_at == 1_789_984_920.0
-    assert found.url == "https://stspg.io/gk421t6jxhqg"
+    assert found.url == "https://status.example/incidents/gk421t6jxhqg"
     said = confirmation(SupplierStatus("https://status.example", NOW, None, (found,)))
     assert said == "supplier confirms since 2026-09-21 10:02 UTC: Errors in Europe (major)"
 
@@ -112,21 +113,39 @@ def test_hostile_texts_are_bounded_and_one_line() -> None:
 
 
 @pytest.mark.parametrize(
-    "link",
+    "incident_id",
     [
-        "javascript:alert(1)",
-        "http://stspg.io/x",
-        'https://x.example/"onclick="',
-        "https://x.example/<b>",
-        "https://" + "x" * 300,
-        "https://ex\u00e4mple",
+        "",
+        "../../evil",
+        "a/b",
+        "a?b",
+        'a"onclick="',
+        "<b>",
+        "a b",
+        "\u00e4",
+        "x" * 41,
         7,
         None,
+        "a%2fb",
     ],
 )
-def test_a_link_that_no_page_may_show_is_left_out(link: object) -> None:
-    [found] = parse_summary(summary(incident(shortlink=link)), (), NOW)
+def test_no_link_is_made_of_an_id_that_is_none(incident_id: object) -> None:
+    [found] = parse_summary(summary(incident(id=incident_id)), (), NOW)
     assert found.url is None
+
+
+@pytest.mark.parametrize(
+    "link", ["javascript:alert(1)", "https://evil.example/", "//evil.example", 7, None]
+)
+def test_links_to_other_hosts_are_not_taken_over(link: object) -> None:
+    [found] = parse_summary(summary(incident(shortlink=link)), (), NOW)
+    assert found.url == f"{PAGE}/incidents/gk421t6jxhqg"
+
+
+def test_what_looks_like_a_token_is_removed() -> None:
+    secret = "aZ3" * 12
+    [found] = parse_summary(summary(incident(name=f"Errors {secret}")), (), NOW)
+    assert secret not in found.name
 
 
 @pytest.mark.parametrize(
@@ -171,49 +190,136 @@ def read(**changes: Any) -> SupplierIncident:  # noqa: ANN401 -- whatever keys a
     return found
 
 
-def test_incidents_are_recorded_until_they_are_gone(tmp_path: Path) -> None:
-    records = merge((), [read(id="a"), read(id="b")], NOW)
-    records = merge(records, [read(id="b", status="monitoring")], NOW + 60)
-    by_id = {record.id: record for record in records}
-    assert (by_id["a"].ended_at, by_id["b"].ended_at) == (NOW + 60, None)
-    assert by_id["b"].status == "monitoring"
-    records = merge(records, [], NOW + 120)
-    assert {record.ended_at for record in records} == {NOW + 60, NOW + 120}
-    write_records(tmp_path, records)
-    assert read_records(tmp_path) == records
-    assert (tmp_path / FILE_NAME).stat().st_mode & 0o777 == 0o600
-    assert [r.id for r in overlapping(records, NOW + 90, NOW + 300)] == ["b"]
-    assert overlapping(records, 0.0, 1.0) == ()
+def status_at(
+    at: float, *incidents: SupplierIncident, until: float | None = None, problem: str | None = None
+) -> PublishedStatus:
+    return PublishedStatus(
+        NOW + at, NOW + (at if until is None else until), PAGE, problem, incidents
+    )
 
 
-def test_an_incident_that_is_open_again_is_one_record() -> None:
-    records = merge(merge((), [read()], NOW), [], NOW + 60)
-    [again] = merge(records, [read()], NOW + 120)
-    assert again.ended_at is None
+def test_reads_that_say_the_same_are_one_period() -> None:
+    first = status_at(0, read())
+    again = next_published(first, status_at(60, read()))
+    assert (again.since, again.until) == (NOW, NOW + 60)
+    for other in (
+        status_at(120),
+        status_at(120, read(name="Something else")),
+        status_at(120, read(status="monitoring")),
+        status_at(120, read(impact="critical")),
+        status_at(120, problem="HTTP 502"),
+        replace(status_at(120, read()), url="https://other.example"),
+        status_at(61 + READ_VALID_SECONDS, read()),  # nothing is known of the time between
+        status_at(30, read()),  # the clock was set back
+    ):
+        assert next_published(again, other) is other
+    assert next_published(None, first) is first
 
 
-def test_the_records_are_bounded() -> None:
-    records: tuple[RecordedIncident, ...] = ()
-    for number in range(MAX_RECORDS + 50):
-        records = merge(records, [read(id=str(number))], NOW + number)
-    assert len(records) == MAX_RECORDS
+def test_a_start_that_is_the_time_of_the_read_is_no_change() -> None:
+    one, two = (replace(each, started_at=at) for each, at in ((read(), NOW), (read(), NOW + 60)))
+    assert next_published(status_at(0, one), status_at(60, two)).until == NOW + 60
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"{}", b"[{}]", b"\xff", b'[{"id": 1}]', b" " * 2_000_000]
+def test_that_no_incident_was_published_is_a_finding() -> None:
+    account = supplier_account([status_at(-600, until=3600)], NOW, NOW + 1800)
+    assert account is not None
+    assert account.finding == "The supplier published no incident during this time."
+    assert (account.known_seconds, account.published_after_seconds) == (1800.0, None)
+    [status] = account.statuses
+    assert (status.since, status.until) == (NOW, NOW + 1800)
+
+
+def test_a_finding_says_how_much_of_the_time_is_known() -> None:
+    statuses = [
+        status_at(0, until=600),
+        status_at(660, until=1200, problem="HTTP 502"),
+    ]
+    account = supplier_account(statuses, NOW, NOW + 1800)
+    assert account is not None
+    assert account.known_seconds == 660
+    assert account.finding == (
+        "The supplier published no incident during this time; its status page could be read for"
+        " 11 min of 30 min."
+    )
+
+
+def test_a_short_incident_is_not_known_whole_by_one_second_of_it() -> None:
+    account = supplier_account([status_at(-READ_VALID_SECONDS + 1)], NOW, NOW + 120)
+    assert account is not None
+    assert "could be read for 1 s of 2 min" in account.finding
+
+
+def test_a_page_that_could_not_be_read_says_nothing() -> None:
+    account = supplier_account([status_at(0, until=900, problem="HTTP 502")], NOW, NOW + 900)
+    assert account is not None
+    assert account.finding == "The supplier's status page could not be read during this time."
+    assert supplier_account([], NOW, NOW + 900) is None
+    assert supplier_account([status_at(-9000)], NOW, NOW + 900) is None
+
+
+def test_a_finding_says_how_late_an_incident_was_published() -> None:
+    statuses = [
+        status_at(-600, until=660),
+        status_at(720, read(), until=900),
+        status_at(960, read(status="monitoring"), until=1200),
+        status_at(1260, until=1800),
+    ]
+    account = supplier_account(statuses, NOW, NOW + 1800)
+    assert account is not None
+    assert account.finding == (
+        "The supplier's status page had an incident 12 min after this began: Errors in Europe"
+        " (impact major)."
+    )
+    assert account.published_after_seconds == 720
+    [seen] = account.incidents
+    assert (seen.seen_at, seen.ended_at, seen.status) == (NOW + 720, NOW + 1260, "monitoring")
+    assert len(account.statuses) == 4
+
+
+def test_an_incident_may_have_been_published_before() -> None:
+    both = (read(), read(id="b", name="More"))
+    account = supplier_account([status_at(-60, *both, until=60)], NOW, NOW + 60)
+    assert account is not None
+    assert account.finding == (
+        "The supplier's status page had an incident already when this began: Errors in Europe"
+        " (impact major), and 1 more."
+    )
+    assert [each.ended_at for each in account.incidents] == [None, None]
+    assert [each.seen_at for each in account.incidents] == [NOW - 60, NOW - 60]
+    assert account.published_after_seconds == 0
+
+
+def test_an_incident_that_is_open_again_is_one() -> None:
+    statuses = [status_at(0, read()), status_at(60), status_at(120, read())]
+    account = supplier_account(statuses, NOW, NOW + 180)
+    assert account is not None
+    [again] = account.incidents
+    assert (again.seen_at, again.ended_at) == (NOW, None)
+
+
+def test_an_incident_that_has_just_begun_is_known() -> None:
+    account = supplier_account([status_at(-30)], NOW, NOW)
+    assert account is not None
+    assert account.finding == "The supplier published no incident during this time."
+
+
+@given(
+    st.lists(st.tuples(st.floats(-1e4, 1e4), st.floats(0, 1e3), st.booleans()), max_size=9),
+    st.floats(-1e4, 1e4),
+    st.floats(0, 1e4),
 )
-def test_a_damaged_file_is_an_empty_one(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / FILE_NAME).write_bytes(content)
-    assert read_records(tmp_path) == ()
-
-
-def test_a_link_in_place_of_the_file_is_not_followed(tmp_path: Path) -> None:
-    other = tmp_path / "other"
-    other.write_text("kept")
-    (tmp_path / "supplier-incidents.new").symlink_to(other)
-    with pytest.raises(OSError, match="symbolic"):
-        write_records(tmp_path, ())
-    assert other.read_text() == "kept"
+def test_no_more_is_known_than_the_period_has(
+    spans: list[tuple[float, float, bool]], since: float, seconds: float
+) -> None:
+    statuses = [
+        status_at(at, until=at + length, problem="HTTP 502" if fails else None)
+        for at, length, fails in spans
+    ]
+    account = supplier_account(statuses, NOW + since, NOW + since + seconds)
+    if account is not None:
+        assert -1e-3 <= account.known_seconds <= seconds + 1e-3
+        assert all(each.since <= each.until for each in account.statuses)
 
 
 @pytest.mark.parametrize(
@@ -238,26 +344,3 @@ def test_the_first_possible_time_counts() -> None:
     assert found.started_at == 0.0
     [later] = parse_summary(summary(incident(started_at="0001-01-01T00:00:00Z")), (), NOW)
     assert later.started_at == 1_789_985_100.0  # `created_at`
-
-
-@pytest.mark.parametrize("time", ["1e300", "-1", "1e999", "253402300799"])
-@pytest.mark.parametrize("key", ["started_at", "ended_at"])
-def test_a_record_with_an_impossible_time_is_left_out(tmp_path: Path, key: str, time: str) -> None:
-    good, bad = merge((), [read(id="a"), read(id="b")], NOW)
-    bad = replace(bad, started_at=123.25, ended_at=124.25)
-    write_records(tmp_path, [good, bad])
-    file = tmp_path / FILE_NAME
-    written = "123.25" if key == "started_at" else "124.25"
-    file.write_text(file.read_text().replace(written, time))
-    assert [each.id for each in read_records(tmp_path)] == ["a"]
-
-
-def test_records_of_long_texts_are_read_again_the_newest_ones(tmp_path: Path) -> None:
-    long = [{"name": "\U0001f4a5" * 200} for _ in range(20)]
-    records: tuple[RecordedIncident, ...] = ()
-    for number in range(MAX_RECORDS):
-        records = merge(records, [read(id=f"{number:03}", components=long)], NOW + number)
-    write_records(tmp_path, records)
-    found = [each.id for each in read_records(tmp_path)]
-    assert 1 < len(found) < MAX_RECORDS
-    assert found == [each.id for each in records[-len(found) :]]

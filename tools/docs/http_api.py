@@ -1,5 +1,8 @@
 """The reference of the HTTP API: its own OpenAPI description as a table."""
 
+from pydantic import BaseModel
+
+from prober.web.annotate import WRITES
 from prober.web.api import OPERATIONS
 
 
@@ -11,6 +14,11 @@ def http_api_reference() -> str:
         f" {', '.join(f'`{parameter.name}`' for parameter in each.parameters)} |"
         for each in OPERATIONS
     ]
+    lines += ["", "| request that writes | body | effect |", "| --- | --- | --- |"]
+    lines += [
+        f"| `POST {each.path}` | {_fields(each.body_schema)} | {each.description} |"
+        for each in WRITES
+    ]
     parameters = {parameter.name: parameter for each in OPERATIONS for parameter in each.parameters}
     lines += ["", "| parameter | in | default | meaning |", "| --- | --- | --- | --- |"]
     lines += [
@@ -19,3 +27,7 @@ def http_api_reference() -> str:
         for name, each in sorted(parameters.items())
     ]
     return "\n".join(lines)
+
+
+def _fields(body: type[BaseModel]) -> str:
+    return ", ".join(f"`{name}`" for name in body.model_fields)

@@ -23,6 +23,7 @@ RELEASED = {
     "0004_culprits.sql": "280a94c1a610d1d622c6c5fcd1804e18c2d1222a4c06953880d1599bc39e253c",
     "0005_own_time.sql": "e18888f5bbf1ac758959bd5a8287cb619992ecb21ebf71b5c677b18c01b31668",
     "0006_probe_values.sql": "21a493faac8a51fc5cb0d7b4c9547b5f64394c95f991643ab33af18c6072fc5f",
+    "0007_published_status.sql": "11bb77373eac758b5af0e0b43874bf7a8ba19089b4daa286a9de475c6a7ac8e6",
 }
 
 

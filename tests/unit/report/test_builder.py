@@ -14,10 +14,12 @@ from prober.report.time_range import TimeRange
 from prober.stats.aggregates import Aggregate
 from prober.stats.incidents import FailureStreak, digest_incidents
 from prober.stats.slo import availability_from_aggregate
+from prober.status_page import PublishedStatus, SupplierIncident
 from tests.unit.report.factories import DAY, TENANT, write_the_day
 from tests.unit.report.report_factory import NOW, VANTAGE, a_report
 
 MADE = ReportContext(NOW, "UTC", VANTAGE, 30 * 86_400.0)
+SUPPLIER_INCIDENT = SupplierIncident("a", "Errors", "major", "monitoring", DAY, None, ())
 MORNING = TimeRange(DAY + 9 * 3600, DAY + 10 * 3600)
 
 
@@ -45,6 +47,34 @@ def test_what_began_before_is_whole_and_counts_only_within(state: Path) -> None:
     [share] = made.shares
     assert (share.seconds, share.failures) == (12 * 60 + 25, 24)
     assert made.availability.platform_failures == 24
+
+
+def test_what_the_supplier_published_stands_beside_each_incident(past: HistoryExtract) -> None:
+    statuses = (
+        PublishedStatus(MORNING.since - 9000, MORNING.since + 1800, "https://status.example"),
+        PublishedStatus(
+            MORNING.since + 1860, NOW, "https://status.example", None, (SUPPLIER_INCIDENT,)
+        ),
+    )
+    made = build_report(TENANT, replace(past, published=statuses), MORNING, MADE)
+    assert made.supplier is not None
+    assert made.supplier.published_after_seconds == 1860
+    assert made.supplier.seconds == MORNING.seconds
+    by_number = {each.number: each for each in made.incidents}
+    platform = {n for n, each in by_number.items() if each.culprit is Culprit.PLATFORM}
+    assert platform <= {each.incident for each in made.supplier_findings}
+    for each in made.supplier_findings:
+        incident = by_number[each.incident]
+        assert incident.culprit in {Culprit.PLATFORM, Culprit.NETWORK, Culprit.UNDECIDED}
+        late = MORNING.since + 1860 - incident.started_at
+        assert each.published_after_seconds == late
+        assert "had an incident" in each.finding
+    assert json.loads(json.dumps(asdict(made), allow_nan=False))["supplier"]["known_seconds"]
+
+
+def test_without_a_status_page_there_is_no_finding(past: HistoryExtract) -> None:
+    made = build_report(TENANT, past, MORNING, MADE)
+    assert (made.supplier, made.supplier_findings) == (None, ())
 
 
 A_STREAK = FailureStreak(

@@ -13,17 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prober.history.annotations import IncidentNote
-from prober.history.supplier_incidents import RecordedIncident
 from prober.models import CheckKind
 from prober.outcomes import RejectionCause, TokenEventKind
 from prober.render.checks import ValueRange
 from prober.render.documents import TokenEventRecord
 from prober.report.markdown import code, render_markdown, table
-from prober.report.models import Report
+from prober.report.models import Report, SupplierFinding
+from prober.status_page import PublishedStatus, SupplierIncident, supplier_account
 from tests.unit.report.factories import DAY, write_the_day
 from tests.unit.report.report_factory import a_report
 
 SPECIMEN = Path(__file__).parents[2] / "fixtures" / "report" / "morning.md"
+PAGE = "https://status.example"
 HOSTILE = "`` ` | <img src=x onerror=alert(1)> [a](javascript:1)\n# no heading\n| a |"
 
 
@@ -75,25 +76,33 @@ def test_what_happened_to_the_token_is_told(tmp_path: Path) -> None:
     assert "- 2025-03-05 00:00:00Z: missing, `no such file`\n" in text
 
 
-def test_the_supplier_s_own_incidents_are_listed(tmp_path: Path) -> None:
-    seen = tuple(
-        RecordedIncident(
-            id="a",
-            name=f"Errors {HOSTILE}",
-            impact="major",
-            status="monitoring",
-            started_at=DAY,
-            url=None,
-            components=(),
-            ended_at=ended,
-        )
-        for ended in (None, DAY + 600)
+def test_what_the_supplier_published_is_told_in_its_own_words(tmp_path: Path) -> None:
+    report = morning(tmp_path)
+    hostile = SupplierIncident(
+        "a", f"Errors {HOSTILE}", "major", "monitoring", DAY, f"{PAGE}/incidents/a", ()
     )
-    text = render_markdown(replace(morning(tmp_path), supplier_incidents=seen))
-    assert "- 2025-03-05 00:00:00Z, open: " in text
-    assert "- 2025-03-05 00:00:00Z, until 2025-03-05 00:10:00Z: " in text
+    statuses = (
+        PublishedStatus(report.since, report.since + 600, PAGE, None, (hostile,)),
+        PublishedStatus(report.since + 660, report.since + 900, PAGE, f"HTTP 502 {HOSTILE}"),
+        PublishedStatus(report.since + 960, report.until, PAGE),
+    )
+    account = supplier_account(statuses, report.since, report.until)
+    assert account is not None
+    findings = (
+        SupplierFinding(1, account.finding, 0.0),
+        SupplierFinding(2, "The supplier published no incident during this time.", None),
+    )
+    text = render_markdown(replace(report, supplier=account, supplier_findings=findings))
+    section = text.partition("## The supplier's status page")[2].partition("## Method")[0]
+    assert "- Seen 2025-03-05 09:30:00Z, until 2025-03-05 09:46:00Z: `" in section
+    assert "- 2: The supplier published no incident during this time.\n" in section
+    assert "- From 2025-03-05 09:41:00Z to 2025-03-05 09:46:00Z: `" in section
     outside = re.sub(r"(`+)(?!`).*?(?<!`)\1(?!`)", "", text)
     assert "onerror" not in outside
+
+
+def test_without_a_status_page_nothing_is_said_of_it(tmp_path: Path) -> None:
+    assert "status page" not in render_markdown(morning(tmp_path))
 
 
 def test_the_values_of_checks_are_a_table(tmp_path: Path) -> None:
