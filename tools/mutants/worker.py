@@ -109,7 +109,7 @@ class _Loop:
             if pid in running:
                 name, _ = running.pop(pid)
                 statuses[name] = _status(os.waitstatus_to_exitcode(status))
-                self._show_progress(len(statuses), len(mutants))
+                self._show(name, statuses[name], len(statuses), len(mutants))
                 continue
             for late in [p for p, (_, until) in running.items() if time.monotonic() > until]:
                 os.kill(late, signal.SIGKILL)
@@ -136,11 +136,15 @@ class _Loop:
             os._exit(0)
         os._exit(1)
 
-    def _show_progress(self, done: int, of: int) -> None:
+    def _show(self, name: str, status: str, done: int, of: int) -> None:
+        """Print a mutant that survives at once, and from time to time how many are done."""
+        reporter = self._config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is None:
+            return
+        if status == "survived":
+            reporter.write_line(f"survived: {name}")
         if done % 100 == 0 or done == of:
-            reporter = self._config.pluginmanager.get_plugin("terminalreporter")
-            if reporter is not None:
-                reporter.write_line(f"{done} of {of} mutants")
+            reporter.write_line(f"{done} of {of} mutants")
 
 
 def _status(exit_code: int) -> str:

@@ -120,7 +120,7 @@ def test_why_there_was_no_response_is_known_from_the_browser(error: str, kind: F
         ([an_entry(0, "")], "does not say why"),
         ([an_entry(0, "", _error="net::ERR_BLOCKED_BY_CLIENT")], "BLOCKED_BY_CLIENT"),
         ([an_entry(text=None)], "entry 1 of the archive has no body: export it with content"),
-        ([an_entry(content={"text": "!", "encoding": "base64"})], "no base64"),
+        ([an_entry(content={"text": "!", "encoding": "base64"})], "is not base64"),
         ([{"request": {}}], "response: Field required"),
         ([{"request": {}, "response": {}, "timings": {"wait": 1e300}}], "timings.wait"),
         ([5], "entries.0"),
