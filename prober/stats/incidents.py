@@ -15,7 +15,7 @@ from prober.outcomes import Culprit, Reason
 from prober.stats.aggregates import RunSummary
 
 QUIET_SECONDS = 300.0
-"""Streaks with the same culprit that are less than this apart belong to one incident."""
+"""Streaks with the same culprit that are at most this apart belong to one incident."""
 
 _UNOBSERVED_SECONDS = 3600.0  # longer than the pauses of any canary by default
 

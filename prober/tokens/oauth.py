@@ -97,8 +97,11 @@ def cached_token(issued: IssuedToken, requested_at: float) -> CachedToken:
         return CachedToken(issued.token, requested_at, requested_at + issued.lifetime_seconds)
     expires_at = jwt_expiry(issued.token.get_secret_value())
     if expires_at is not None and expires_at <= requested_at + _MAX_MARGIN_SECONDS:
-        ago = requested_at - expires_at
-        problem = f"it had expired {ago:.0f} s before it was issued: compare the clocks"
+        left = expires_at - requested_at
+        expiry = (
+            f"expires {left:.0f} s after" if left > 0 else f"had expired {abs(left):.0f} s before"
+        )
+        problem = f"it {expiry} it was issued: compare the clocks"
         return CachedToken(issued.token, requested_at, None, problem)
     return CachedToken(issued.token, requested_at, expires_at)
 

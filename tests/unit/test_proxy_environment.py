@@ -132,3 +132,69 @@ def test_no_value_raises_anything(value: str) -> None:
     found, _ = proxy_environment({"http_proxy": value, "https_proxy": value, "no_proxy": value})
     found.proxy_for("https://example.com/")
     found.proxy_for("http://[::1]:80/")
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (
+            "socks5://proxy:1080",
+            "names a proxy of the kind 'socks5', which is not known: write http://HOST:PORT",
+        ),
+        ("proxy:0", "has an invalid port or brackets: write http://HOST:PORT"),
+        ("proxy:65536", "has an invalid port or brackets: write http://HOST:PORT"),
+        ("proxy:", "has an invalid port or brackets: write http://HOST:PORT"),
+        ("http://proxy/path", "is more than the address of a proxy: write http://HOST:PORT"),
+        ("http://proxy/?x", "is more than the address of a proxy: write http://HOST:PORT"),
+        ("http://proxy/#x", "is more than the address of a proxy: write http://HOST:PORT"),
+        ("http://a*b", "names no host: write http://HOST:PORT"),
+        ("http://", "names no host: write http://HOST:PORT"),
+    ],
+)
+def test_what_is_wrong_with_a_proxy_is_said(value: str, message: str) -> None:
+    found, [problem] = proxy_environment({"https_proxy": value})
+    assert (problem.variable, problem.message) == ("https_proxy", message)
+    assert (found.proxies, found.variables) == ({}, {})
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ("10.0.0.0/99", "is not a network, such as 10.0.0.0/8 or fd00::/8"),
+        ("[host]", "has brackets around what is no IPv6 address"),
+        ("[::1", "has brackets around what is no IPv6 address"),
+        ("[::1]443", "has brackets around what is no IPv6 address"),
+        ("host:0", "has an invalid port"),
+        ("host:65536", "has an invalid port"),
+        ("host:4294967739", "has an invalid port"),
+        ("host:\u0663", "has an invalid port"),
+        ("[::1]:", "has an invalid port"),
+        ("a*b", "is neither a host, a domain, an address nor a network"),
+        ("a:b:c", "is neither a host, a domain, an address nor a network"),
+    ],
+)
+def test_what_is_wrong_with_an_exception_is_said(entry: str, message: str) -> None:
+    _, [problem] = proxy_environment({"NO_PROXY": entry})
+    assert problem.variable == "NO_PROXY"
+    assert problem.message == f"'{entry}' {message}: its requests would use the proxy"
+
+
+def test_the_variable_of_each_proxy_is_known() -> None:
+    environment = {"http_proxy": "a:1", "HTTPS_PROXY": "b:65535", "no_proxy": "h:1,[::1]:65535"}
+    found, problems = proxy_environment(environment)
+    assert problems == ()
+    assert found.variables == {"http": "http_proxy", "https": "HTTPS_PROXY"}
+    assert found.proxies == {"http": "http://a:1", "https": "http://b:65535"}
+    assert found.proxy_for("http://h/") == "http://a:1"
+    assert found.proxy_for("http://h:1/") is None
+    assert found.proxy_for("https://[::1]:65535/") is None
+    assert found.proxy_for("https://[::1]/") == "http://b:65535"
+    assert found.proxy_for("ftp://h/") is None
+    assert found.proxy_for("http:///path") is None
+
+
+def test_a_name_is_compared_in_the_form_of_the_dns() -> None:
+    assert not proxied("https://b\u00fccher.example/", "xn--bcher-kva.example")
+    assert not proxied("https://a.b\u00dcCHER.example./", "b\u00fccher.example")
+    long = "\u00fc" * 70  # no name of the DNS: compared as it is
+    assert not proxied(f"https://{long}/", long)

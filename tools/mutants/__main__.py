@@ -158,7 +158,7 @@ def _pytest(arguments: Sequence[str], mutant: str, *, is_shown: bool = False) ->
     """Run pytest in the copy with a mutant; return its exit code, 1 for failed tests or none."""
     tree = WORK / "tree"
     environment = {**os.environ, "PYTHONPATH": str(tree), "MUTANT_UNDER_TEST": mutant}
-    command = [shutil.which("nice") or "nice", "-n", "10", sys.executable, "-m", "pytest"]
+    command = [shutil.which("nice") or "nice", "-n", "5", sys.executable, "-m", "pytest"]
     output = None if is_shown else subprocess.DEVNULL
     try:
         return subprocess.run(  # noqa: S603 -- our own arguments

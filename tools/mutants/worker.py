@@ -26,9 +26,9 @@ import pytest
 from mutmut.mutation.trampoline import set_mutant_under_test
 from mutmut.state import state
 
-_MAX_MEMORY_BYTES = 4 * 2**30
-_MIN_CPU_SECONDS = 10
-_CPU_RATIO = 10
+_MAX_MEMORY_BYTES = 3 * 2**29
+_MIN_CPU_SECONDS = 5
+_CPU_RATIO = 5
 """A mutant may take so many times the time of its tests, then it counts as an endless loop."""
 _WAIT_SECONDS = 120.0
 """A child that waits longer is ended: it waits for something that never comes."""

@@ -62,3 +62,8 @@ def test_patience_is_the_shortest_interval_and_the_longest_run(
         for n, (every, limit) in enumerate(probes)
     ]
     assert stall_timeout_seconds(made) == pytest.approx(patience)
+
+
+def test_without_probes_nothing_is_ever_stalled() -> None:
+    assert stall_timeout_seconds([]) == float("inf")
+    assert not is_stalled(StallState((), float("inf"), 0.0), 1e300)

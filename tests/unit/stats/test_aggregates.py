@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from prober.models import Failure, Latency
 from prober.outcomes import (
     CLASSIFICATION,
     Culprit,
@@ -129,3 +130,28 @@ def test_the_identity_servers_time_is_not_the_apis() -> None:
     result = an_answer()
     object.__setattr__(result, "endpoint", Endpoint.IDENTITY)
     assert summarize(result).server_seconds is None
+
+
+def test_two_durations_of_one_bucket_are_two() -> None:
+    twice = add_duration(add_duration(DurationHistogram(), 0.5), 0.5)
+    assert twice.count == 2
+    assert len(twice.buckets) == 1
+    assert add_duration(twice, None) is twice
+
+
+LATENCY = Latency(0.875, 0.5, 0.25, 0.125)
+FAILURE = Failure(FailureKind.TRUNCATED, "")
+
+
+def test_what_is_not_measured_has_none_of_the_three_times() -> None:
+    measured = replace(an_answer(), verdict=replace(an_answer().verdict, latency=LATENCY))
+    found = summarize(measured)
+    assert (found.server_seconds, found.network_seconds, found.own_seconds) == (0.5, 0.25, 0.125)
+    failed = replace(measured, exchange=replace(measured.exchange, failure=FAILURE))
+    elsewhere = replace(measured, endpoint=Endpoint.IDENTITY)
+    unsplit = replace(LATENCY, server_seconds=None)
+    without = replace(measured, verdict=replace(measured.verdict, latency=unsplit))
+    for each in (failed, elsewhere, without):
+        found = summarize(each)
+        times = (found.server_seconds, found.network_seconds, found.own_seconds)
+        assert times == (None, None, None)

@@ -26,3 +26,13 @@ def test_slots_count_runs_by_culprit_and_add_up() -> None:
         own_seconds=0.625,
     )
     assert (slot.runs, slot.failures) == (3, 1)
+
+
+def test_a_bucket_begins_every_quarter_of_an_hour() -> None:
+    assert [bucket_start(at) for at in (0.0, 899.9, 900.0, 1799.9, -0.1)] == [0, 0, 900, 900, -900]
+
+
+def test_the_own_time_is_none_in_what_was_recorded_before_it_was_kept() -> None:
+    assert bucket_for(a_run(server=0.5, network=0.25)).own_seconds == 0.0
+    assert bucket_for(a_run(server=0.5, network=0.25, own=0.125)).own_seconds == 0.125
+    assert bucket_for(a_run(server=0.5)).splits == bucket_for(a_run(network=0.5)).splits == 0
