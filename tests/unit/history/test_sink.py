@@ -54,7 +54,7 @@ def a_history(directory: Path, heard: Heard) -> Iterator[HistorySink]:
     history = HistorySink(directory, PROBES, retention, heard.listeners(), lambda: NOW)
     history.start()
     yield history
-    history.close(5.0)
+    history.close(LIMIT_SECONDS)
 
 
 def until(condition: Callable[[], object]) -> None:
