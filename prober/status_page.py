@@ -115,6 +115,11 @@ class SupplierAccount:
     statuses: tuple[PublishedStatus, ...]
     incidents: tuple[PublishedIncident, ...]
 
+    @property
+    def is_known_whole(self) -> bool:
+        """Whether the page could be read all the time."""
+        return self.seconds - self.known_seconds <= 1
+
 
 def parse_summary(
     body: bytes, components: Sequence[str], now: float, page_url: str
@@ -220,12 +225,17 @@ def _published_incidents(readable: Sequence[PublishedStatus]) -> tuple[Published
     return tuple(found.values())
 
 
+def describe_coverage(seconds: float, known_seconds: float) -> str:
+    """Return how much of a time is known, as the end of a sentence; "" if all is."""
+    total, known = (format_exact_duration(each) for each in (seconds, known_seconds))
+    is_whole = seconds - known_seconds <= 1
+    return "" if is_whole else f"; its status page could be read for {known} of {total}"
+
+
 def _finding(
     seconds: float, known_seconds: float, incidents: Sequence[PublishedIncident], since: float
 ) -> str:
-    total, known = (format_exact_duration(each) for each in (seconds, known_seconds))
-    is_whole = seconds - known_seconds <= 1
-    coverage = "" if is_whole else f"; its status page could be read for {known} of {total}"
+    coverage = describe_coverage(seconds, known_seconds)
     if not incidents:
         return f"The supplier published no incident during this time{coverage}."
     first = incidents[0]

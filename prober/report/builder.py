@@ -200,6 +200,8 @@ def _report(
     availability = availability_from_aggregate(total, objective)
     end = min(time_range.until, context.now)
     listed = _listed_incidents(history, tenant.environment, end)
+    findings = _supplier_findings(history, listed, end)
+    said = text.summarize_supplier(findings, listed)
     shares = _shares(history.incidents.totals, total)
     step = max(history.step_seconds, BUCKET_SECONDS)
     together, by_probe = _series(history, time_range)
@@ -208,7 +210,7 @@ def _report(
     unknown_seconds = sum(gap.seconds for gap in gaps)
     return _header(tenant, history, time_range, context)(
         previous=previous,
-        summary=text.summary(availability, shares, unknown_seconds),
+        summary=text.summary(availability, shares, unknown_seconds) + said,
         availability=availability,
         shares=shares,
         incident_count=history.incidents.count,
@@ -227,7 +229,7 @@ def _report(
         unknown_seconds=unknown_seconds,
         token_events=history.token_events,
         supplier=supplier_account(history.published, time_range.since, end),
-        supplier_findings=_supplier_findings(history, listed, end),
+        supplier_findings=findings,
         values=history.values,
         method=text.METHOD,
         strip_step_seconds=step,
@@ -281,8 +283,9 @@ def _supplier_findings(
         ended_at = end if each.ended_at is None else each.ended_at
         account = supplier_account(history.published, each.started_at, ended_at)
         if account is not None and each.culprit in _SUPPLIER_CULPRITS and each.number is not None:
+            after = account.published_after_seconds
             found.append(
-                SupplierFinding(each.number, account.finding, account.published_after_seconds)
+                SupplierFinding(each.number, account.finding, after, account.is_known_whole)
             )
     return tuple(found)
 

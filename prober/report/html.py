@@ -54,6 +54,7 @@ def _register_filters(environment: jinja2.Environment, zone: tzinfo) -> None:
             "describe_comparison": text.describe_comparison,
             "describe_gaps": text.describe_gaps,
             "describe_note": text.describe_note,
+            "describe_supplier": text.describe_supplier,
             "describe_vantage": text.describe_vantage,
             "describe_incident": text.describe_incident,
             "describe_token_event": text.describe_token_event,

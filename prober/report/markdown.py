@@ -28,6 +28,7 @@ from prober.report.text import (
     describe_incident,
     describe_listed_failures,
     describe_note,
+    describe_supplier,
     describe_token_event,
     describe_vantage,
     format_check_value,
@@ -380,7 +381,7 @@ def _supplier(report: Report, zone: tzinfo) -> Iterator[str]:
     if account is None:
         return
     yield from ("", "## The supplier's status page", "")
-    yield code(account.finding) if account.incidents else account.finding
+    yield describe_supplier(account)
     if account.incidents:
         yield ""
     for each in account.incidents:
@@ -395,7 +396,8 @@ def _supplier(report: Report, zone: tzinfo) -> Iterator[str]:
         yield from ("", "During each incident:", "")
     for finding in report.supplier_findings:
         foreign = finding.published_after_seconds is not None
-        yield f"- {finding.incident}: {code(finding.finding) if foreign else finding.finding}"
+        said = code(finding.finding) if foreign else finding.finding
+        yield f"- Incident {finding.incident}: {said}"
     unreadable = [each for each in account.statuses if each.problem is not None]
     if unreadable:
         yield from ("", "Not readable:", "")

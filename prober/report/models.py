@@ -150,12 +150,14 @@ class PeriodFigures:
 class SupplierFinding:
     """What the supplier's status page said during one listed incident, by its number.
 
-    `published_after_seconds` is when it first had an incident, null if it had none.
+    `published_after_seconds` is when it first had an incident, null if it had none;
+    `is_known_whole` if it could be read all the time.
     """
 
     incident: int
     finding: str
     published_after_seconds: float | None
+    is_known_whole: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ from prober.formatting import (
 )
 from prober.history.annotations import IncidentNote
 from prober.models import CheckKind
-from prober.render.documents import TokenEventRecord
+from prober.outcomes import Culprit
+from prober.render.documents import IncidentDocument, TokenEventRecord
 from prober.render.text import CAUSES, CULPRIT_LABELS, REASONS
 from prober.report.models import (
     ClockState,
@@ -20,11 +21,13 @@ from prober.report.models import (
     GapCause,
     PeriodFigures,
     Report,
+    SupplierFinding,
     Vantage,
 )
 from prober.report.samples import MAX_ALIKE
 from prober.stats.incidents import Incident
 from prober.stats.slo import Availability
+from prober.status_page import SupplierAccount, describe_coverage
 
 _NAMED_PROBES = 6
 
@@ -94,6 +97,26 @@ def summary(
     return (first, end_to_end, *map(_share, shares), *([unknown] if unknown_seconds else ()))
 
 
+def summarize_supplier(
+    findings: Sequence[SupplierFinding], listed: Sequence[IncidentDocument]
+) -> tuple[str, ...]:
+    """Return during how many incidents of the platform the supplier published none, if any.
+
+    Only of those during which its status page could be read all the time.
+    """
+    of_platform = {
+        each.number
+        for each in listed
+        if each.culprit is Culprit.PLATFORM and not each.in_maintenance
+    }
+    known = [each for each in findings if each.is_known_whole and each.incident in of_platform]
+    silent = sum(each.published_after_seconds is None for each in known)
+    if not silent:
+        return ()
+    of = pluralize(len(known), "platform incident")
+    return (f"The supplier's status page had no incident during {silent:,} of {of}.",)
+
+
 def notes(report: Report) -> tuple[str, ...]:
     """Return what the indicators leave out or count in a special way."""
     availability = report.availability
@@ -145,6 +168,15 @@ def describe_note(report: Report, note: IncidentNote) -> str:
     number = next((each.number for each in report.incidents if each.id == note.incident), None)
     verb = "acknowledged by" if note.acknowledges else "note by"
     return f"Incident {number}, {verb} {note.author}"
+
+
+def describe_supplier(account: SupplierAccount) -> str:
+    """Return how many incidents the supplier published in a report's period, without its texts."""
+    if not account.incidents:
+        return account.finding
+    number = pluralize(len(account.incidents), "incident")
+    known = describe_coverage(account.seconds, account.known_seconds)
+    return f"The supplier published {number} during this time{known}."
 
 
 def describe_vantage(vantage: Vantage) -> str:

@@ -1,6 +1,8 @@
 """An incident's page: what the supplier published, the alerts it explains, live updates."""
 
+import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -11,11 +13,16 @@ import aiohttp
 import pytest
 
 from prober.history.annotations import AnnotationStore, IncidentNote
+from prober.history.reader import HistoryReader
 from prober.history.writer import Entry, HistoryWriter, RunEntry
 from prober.outcomes import Reason
+from prober.render.overview import OverviewFilter
 from prober.stats.aggregates import summarize
+from prober.stats.incidents import Incident, IncidentId, read_incident_id
 from prober.status_page import PublishedStatus, SupplierIncident, SupplierStatus
+from prober.web.app import create_app
 from prober.web.context import WebContext
+from prober.web.sse import _BROADCASTER
 from tests.integration.web.app_factory import HOSTILE, NOW, Installation, served
 from tests.unit.metrics.factories import an_answer
 
@@ -214,3 +221,36 @@ async def test_what_cannot_be_watched_is_refused(tmp_path: Path, query: str, sta
 async def test_without_a_history_there_is_no_incident_to_watch() -> None:
     async with served(Installation(None).site()) as client:
         await text_of(client, f"/live?incident={INCIDENT}", 404)
+
+
+class SlowHistory(HistoryReader):
+    """A history of which incidents are read only once a test allows it."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.began, self.may_read = threading.Event(), threading.Event()
+
+    def incident(self, wanted: IncidentId, since: float, until: float) -> Incident | None:
+        self.began.set()
+        self.may_read.wait(30)
+        return super().incident(wanted, since, until)
+
+
+async def test_nothing_is_kept_of_a_page_whose_last_client_left_while_it_was_read(
+    tmp_path: Path,
+) -> None:
+    site = Installation(tmp_path).site()
+    history = SlowHistory(tmp_path)
+    app = create_app(replace(site, history=history))
+    broadcaster, subject = app[_BROADCASTER], read_incident_id(INCIDENT)
+    client = broadcaster.add(subject)
+    try:
+        await asyncio.to_thread(history.began.wait, 30)
+        broadcaster.remove(subject, client)
+        other = broadcaster.add(OverviewFilter())
+        history.may_read.set()
+        await anext(other.take())  # rendered after the page that nobody watches
+        assert broadcaster._views._pages == {}
+    finally:
+        history.may_read.set()
+        await broadcaster.close()

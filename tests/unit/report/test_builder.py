@@ -72,6 +72,21 @@ def test_what_the_supplier_published_stands_beside_each_incident(past: HistoryEx
     assert json.loads(json.dumps(asdict(made), allow_nan=False))["supplier"]["known_seconds"]
 
 
+def test_a_supplier_that_published_nothing_stands_in_the_summary(past: HistoryExtract) -> None:
+    sentence = "The supplier's status page had no incident during 1 of 1 platform incident."
+    page = "https://status.example"
+    silent = PublishedStatus(MORNING.since - 90_000, NOW, page)
+    made = build_report(TENANT, replace(past, published=(silent,)), MORNING, MADE)
+    assert sentence in made.summary
+    for other in (
+        replace(silent, incidents=(SUPPLIER_INCIDENT,)),
+        replace(silent, problem="HTTP 502"),
+        replace(silent, until=MORNING.since + 600),
+    ):
+        made = build_report(TENANT, replace(past, published=(other,)), MORNING, MADE)
+        assert not any("status page" in each for each in made.summary)
+
+
 def test_without_a_status_page_there_is_no_finding(past: HistoryExtract) -> None:
     made = build_report(TENANT, past, MORNING, MADE)
     assert (made.supplier, made.supplier_findings) == (None, ())

@@ -89,13 +89,16 @@ def test_what_the_supplier_published_is_told_in_its_own_words(tmp_path: Path) ->
     account = supplier_account(statuses, report.since, report.until)
     assert account is not None
     findings = (
-        SupplierFinding(1, account.finding, 0.0),
-        SupplierFinding(2, "The supplier published no incident during this time.", None),
+        SupplierFinding(1, account.finding, 0.0, is_known_whole=False),
+        SupplierFinding(
+            2, "The supplier published no incident during this time.", None, is_known_whole=True
+        ),
     )
     text = render_markdown(replace(report, supplier=account, supplier_findings=findings))
     section = text.partition("## The supplier's status page")[2].partition("## Method")[0]
     assert "- Seen 2025-03-05 09:30:00Z, until 2025-03-05 09:46:00Z: `" in section
-    assert "- 2: The supplier published no incident during this time.\n" in section
+    assert "The supplier published 1 incident during this time; its status page could" in section
+    assert "- Incident 2: The supplier published no incident during this time.\n" in section
     assert "- From 2025-03-05 09:41:00Z to 2025-03-05 09:46:00Z: `" in section
     outside = re.sub(r"(`+)(?!`).*?(?<!`)\1(?!`)", "", text)
     assert "onerror" not in outside
