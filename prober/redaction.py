@@ -70,6 +70,7 @@ class Redactor:
 
     __slots__ = (
         "_direct",
+        "_is_ascii",
         "_literals",
         "_needles",
         "_plain",
@@ -87,8 +88,8 @@ class Redactor:
         self._literals = tuple(
             sorted((t.encode() for t in texts if len(t) >= MIN_SECRET_CHARACTERS), key=len)[::-1]
         )
-        is_ascii = all(literal.isascii() for literal in self._literals)
-        self._splitting = _SPLITTING + (_BEYOND_ASCII if is_ascii else b"")
+        self._is_ascii = all(literal.isascii() for literal in self._literals)
+        self._splitting = _SPLITTING + (_BEYOND_ASCII if self._is_ascii else b"")
         folded = {literal.translate(None, self._splitting) for literal in self._literals}
         plain = {each.lower() for each in folded if len(each) >= MIN_SECRET_CHARACTERS}
         # Base64 whose case was changed cannot be decoded, and is looked for as such.
@@ -97,7 +98,7 @@ class Redactor:
         self._needles = (*self._plain, *(cores - plain))
         self._shortest = min(map(len, self._needles), default=0)
         self._prefixes = tuple({each[:MIN_PREFIX_CHARACTERS].decode() for each in self._plain})
-        self._direct = _split_pattern(self._plain, is_ascii=is_ascii)
+        self._direct: re.Pattern[str] | None = None
         self._remembered: dict[str, str] = {}
 
     def __repr__(self) -> str:
@@ -156,6 +157,9 @@ class Redactor:
     def _without_whole(self, text: str) -> str:
         if not self._holds(text):
             return text
+        # Compiled at the first echo: that takes 0.1 ms for each character of a secret.
+        if self._direct is None:
+            self._direct = _split_pattern(self._plain, is_ascii=self._is_ascii)
         if self._direct is not None:
             text = self._direct.sub(REDACTED, text)
         for _ in range(_MAX_SEARCHES):

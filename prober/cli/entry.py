@@ -6,7 +6,7 @@ import sys
 
 from prober.cli import early_signals
 
-_GC_THRESHOLD = 100_000
+_GC_THRESHOLD = 300_000
 
 
 def main() -> None:

@@ -20,7 +20,6 @@ from prober.http_client.timing import EventLoopLagMonitor
 from prober.models import Probe, ProbeResult, Tenant
 from prober.outcomes import Outcome
 from prober.probe import ProbeDeps, run_probe
-from prober.render.documents import result_document
 from prober.render.terminal import VerdictView, deciding_rule
 from prober.sinks import EventSink
 from prober.tokens.manager import TokenManager
@@ -123,6 +122,9 @@ async def show(
         for probe in probes:
             result = await _next_step(results, probe)
             if as_json:
+                # Late: the documents of pages come with it.
+                from prober.render.documents import result_document  # noqa: PLC0415
+
                 print_json(result_document(result, probe.expectations))
             else:
                 _print(out, result, probe)

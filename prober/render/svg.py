@@ -11,14 +11,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 from markupsafe import Markup, escape
 
 from prober.formatting import format_hour_minute, format_latency, format_timestamp
 from prober.outcomes import Culprit, SkipCause, TokenState
-from prober.render.documents import TenantStatusDocument, TimeBucketDocument
 from prober.render.text import CULPRIT_LABELS, SKIPS
 from prober.stats.aggregates import BUCKET_SECONDS, Aggregate
+
+if TYPE_CHECKING:  # commands draw the steps of a request without any documents
+    from prober.render.documents import TenantStatusDocument, TimeBucketDocument
 
 STRIP_WIDTH, STRIP_HEIGHT = 960, 28
 LATENCY_PARTS = ("server", "network", "own")
@@ -38,7 +41,7 @@ class _Cell:
 
 
 def strip_svg(
-    buckets: Sequence[TimeBucketDocument],
+    buckets: "Sequence[TimeBucketDocument]",
     label: str,
     step_seconds: int = BUCKET_SECONDS,
     zone: tzinfo = UTC,
@@ -50,7 +53,7 @@ def strip_svg(
     return _picture("strip", STRIP_WIDTH, STRIP_HEIGHT, strip_label(buckets, label), columns)
 
 
-def row_strip_svg(buckets: Sequence[TimeBucketDocument], name: str) -> Markup:
+def row_strip_svg(buckets: "Sequence[TimeBucketDocument]", name: str) -> Markup:
     """Return a timeline for a row of a table, without the number of runs, which always changes."""
     cells = (_cell(bucket, _ROW_MIN_SHARE) for bucket in buckets)
     columns = _columns(buckets, cells, BUCKET_SECONDS, format_hour_minute)
@@ -59,7 +62,7 @@ def row_strip_svg(buckets: Sequence[TimeBucketDocument], name: str) -> Markup:
     return _picture("strip", STRIP_WIDTH, STRIP_HEIGHT, label, columns)
 
 
-def strip_label(buckets: Iterable[TimeBucketDocument], label: str) -> str:
+def strip_label(buckets: "Iterable[TimeBucketDocument]", label: str) -> str:
     """Return in words what a timeline shows."""
     known = [each for each in buckets if each.runs or each.paused or each.in_maintenance]
     if not known:
@@ -68,7 +71,7 @@ def strip_label(buckets: Iterable[TimeBucketDocument], label: str) -> str:
     return f"{label}: {runs} runs, failures: {', '.join(_failure_texts(known)) or 'none'}"
 
 
-def latency_svg(buckets: Sequence[TimeBucketDocument], height: int = STRIP_HEIGHT) -> Markup:
+def latency_svg(buckets: "Sequence[TimeBucketDocument]", height: int = STRIP_HEIGHT) -> Markup:
     """Return the mean response time over time: own on top of network on top of server time."""
     max_seconds = max_latency(buckets)
     if max_seconds is None:
@@ -86,7 +89,7 @@ def latency_svg(buckets: Sequence[TimeBucketDocument], height: int = STRIP_HEIGH
     return _picture("latency", STRIP_WIDTH, height, latency_label(buckets), shapes)
 
 
-def latency_label(buckets: Iterable[TimeBucketDocument]) -> str:
+def latency_label(buckets: "Iterable[TimeBucketDocument]") -> str:
     """Return in words what the latency bars show: the last bucket with data."""
     for bucket in reversed(list(buckets)):
         parts = [
@@ -99,12 +102,12 @@ def latency_label(buckets: Iterable[TimeBucketDocument]) -> str:
     return _NO_LATENCY
 
 
-def max_latency(buckets: Iterable[TimeBucketDocument]) -> float | None:
+def max_latency(buckets: "Iterable[TimeBucketDocument]") -> float | None:
     """Return the seconds that the full height of the latency bars shows; None without data."""
     return max((_total_seconds(bucket) for bucket in buckets), default=0.0) or None
 
 
-def _cell(bucket: TimeBucketDocument, min_share: float = _MIN_SHARE) -> _Cell:
+def _cell(bucket: "TimeBucketDocument", min_share: float = _MIN_SHARE) -> _Cell:
     if bucket.in_maintenance and not bucket.runs:
         return _Cell((("maintenance", 1.0),), "in maintenance")
     due = bucket.runs + bucket.paused
@@ -129,7 +132,7 @@ def _cell(bucket: TimeBucketDocument, min_share: float = _MIN_SHARE) -> _Cell:
     return _Cell(tuple(shares), ", ".join(texts) or "all OK")
 
 
-def _failure_texts(buckets: Sequence[TimeBucketDocument]) -> list[str]:
+def _failure_texts(buckets: "Sequence[TimeBucketDocument]") -> list[str]:
     """Return how many runs failed because of each culprit: `5 platform`."""
     failures = {
         culprit: sum(each.by_culprit.get(culprit, 0) for each in buckets)
@@ -139,7 +142,7 @@ def _failure_texts(buckets: Sequence[TimeBucketDocument]) -> list[str]:
 
 
 def _columns(
-    buckets: Sequence[TimeBucketDocument],
+    buckets: "Sequence[TimeBucketDocument]",
     cells: Iterable[_Cell],
     step_seconds: int,
     format_time: Callable[[float], str],
@@ -163,11 +166,11 @@ def _column(cell: _Cell, left: float, width: float, title: str) -> str:
     return f"<g><title>{escape(title)}</title>{''.join(shapes)}</g>"
 
 
-def _total_seconds(bucket: TimeBucketDocument) -> float:
+def _total_seconds(bucket: "TimeBucketDocument") -> float:
     return sum(seconds or 0.0 for _, seconds in _parts_seconds(bucket))
 
 
-def _parts_seconds(bucket: TimeBucketDocument) -> tuple[tuple[str, float | None], ...]:
+def _parts_seconds(bucket: "TimeBucketDocument") -> tuple[tuple[str, float | None], ...]:
     seconds = (bucket.server_seconds, bucket.network_seconds, bucket.own_seconds)
     return tuple(zip(LATENCY_PARTS, seconds, strict=True))
 
@@ -410,7 +413,7 @@ _LABEL_COLOUR = "#3d444d"
 _OK, _SLOW, _FAILING, _UNKNOWN = "#1a7f37", "#8a5a00", "#b3261e", "#57606a"
 
 
-def badge_svg(tenant: TenantStatusDocument) -> str:
+def badge_svg(tenant: "TenantStatusDocument") -> str:
     """Return a tenant's badge as a complete SVG document, with colours of its own."""
     text, colour = _badge_text(tenant)
     left, right = _width(tenant.name), _width(text)
@@ -458,7 +461,7 @@ def favicon_svg(count: int, culprit: Culprit) -> str:
     )
 
 
-def _badge_text(tenant: TenantStatusDocument) -> tuple[str, str]:
+def _badge_text(tenant: "TenantStatusDocument") -> tuple[str, str]:
     if tenant.maintenance is not None:
         return "maintenance", _UNKNOWN
     if not tenant.is_known:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from rich.console import ConsoleOptions
 from rich.text import Text
@@ -23,7 +24,9 @@ from prober.outcomes import (
     SkipCause,
     TokenState,
 )
-from prober.stats.status import ProbeStatus, TenantStatus
+
+if TYPE_CHECKING:  # commands show verdicts without any status
+    from prober.stats.status import ProbeStatus, TenantStatus
 
 # In this order: of two culprits with equally many probes, the earlier one is named first.
 CULPRIT_LABELS: Mapping[Culprit, str] = MappingProxyType(
@@ -120,7 +123,7 @@ class StatusText:
         return self.is_known and self.culprit is Culprit.NONE
 
 
-def status_text(tenant_status: TenantStatus, now: float) -> StatusText:
+def status_text(tenant_status: "TenantStatus", now: float) -> StatusText:
     """Return a tenant's status in words; `now` is in epoch seconds."""
     # What explains most comes first: a rejected token makes all other probes fail or pause.
     return (
@@ -133,13 +136,13 @@ def status_text(tenant_status: TenantStatus, now: float) -> StatusText:
     )
 
 
-def maintenance_text(tenant_status: TenantStatus) -> str | None:
+def maintenance_text(tenant_status: "TenantStatus") -> str | None:
     """Return until when maintenance lasts, None outside maintenance."""
     ends_at = tenant_status.maintenance.ends_at
     return None if ends_at is None else f"in maintenance until {format_hour_minute(ends_at)}"
 
 
-def _token_text(tenant_status: TenantStatus, now: float) -> StatusText | None:
+def _token_text(tenant_status: "TenantStatus", now: float) -> StatusText | None:
     token = tenant_status.token
     if token.state is TokenState.REJECTED and token.cause is not None:
         since = token.rejected_since
@@ -155,7 +158,7 @@ def _token_text(tenant_status: TenantStatus, now: float) -> StatusText | None:
     return None
 
 
-def _failures_text(tenant_status: TenantStatus) -> StatusText | None:
+def _failures_text(tenant_status: "TenantStatus") -> StatusText | None:
     by_culprit: dict[Culprit, list[ProbeStatus]] = {}
     for each in tenant_status.probes:
         if each.result is not None and not each.result.verdict.succeeded:
@@ -172,14 +175,14 @@ def _failures_text(tenant_status: TenantStatus) -> StatusText | None:
     return StatusText(ordered[0][0], "; ".join(texts), min(starts, default=None))
 
 
-def _shared_token_text(tenant_status: TenantStatus) -> StatusText | None:
+def _shared_token_text(tenant_status: "TenantStatus") -> StatusText | None:
     other = tenant_status.token_rejected_for
     if other is None:
         return None
     return StatusText(Culprit.CREDENTIAL, f"token shared with {other}, where it is rejected")
 
 
-def _missing_runs_text(tenant_status: TenantStatus, now: float) -> StatusText | None:
+def _missing_runs_text(tenant_status: "TenantStatus", now: float) -> StatusText | None:
     if all(each.result is None for each in tenant_status.probes):
         return StatusText(Culprit.NONE, "waiting for the first run", is_known=False)
     overdue = [each for each in tenant_status.probes if _is_overdue(each, now)]
@@ -191,7 +194,7 @@ def _missing_runs_text(tenant_status: TenantStatus, now: float) -> StatusText | 
     return StatusText(Culprit.PROBER, f"prober: no recent run{scope}: {why}")
 
 
-def _slow_text(tenant_status: TenantStatus) -> StatusText | None:
+def _slow_text(tenant_status: "TenantStatus") -> StatusText | None:
     for component, culprit in _COMPONENT_CULPRITS.items():
         slow = [each for each in tenant_status.probes if component in each.slow]
         if slow:
@@ -202,7 +205,7 @@ def _slow_text(tenant_status: TenantStatus) -> StatusText | None:
     return None
 
 
-def _is_overdue(probe_status: ProbeStatus, now: float) -> bool:
+def _is_overdue(probe_status: "ProbeStatus", now: float) -> bool:
     if probe_status.result is None:
         return False
     silent_seconds = now - probe_status.result.started_at
@@ -210,7 +213,7 @@ def _is_overdue(probe_status: ProbeStatus, now: float) -> bool:
     return silent_seconds > _MISSED_INTERVALS * interval_seconds + _OVERDUE_GRACE_SECONDS
 
 
-def _component_seconds(probe_status: ProbeStatus, component: LatencyComponent) -> float:
+def _component_seconds(probe_status: "ProbeStatus", component: LatencyComponent) -> float:
     if probe_status.result is None:
         return 0.0
     latency = probe_status.result.verdict.latency
@@ -218,12 +221,12 @@ def _component_seconds(probe_status: ProbeStatus, component: LatencyComponent) -
     return (latency.server_seconds if is_server else latency.network_seconds) or 0.0
 
 
-def _reasons_text(group: Sequence[ProbeStatus]) -> str:
+def _reasons_text(group: Sequence["ProbeStatus"]) -> str:
     reasons = Counter(each.reason for each in group if each.reason is not None)
     return ", ".join(_reason_text(reason, group) for reason, _ in reasons.most_common(2))
 
 
-def _reason_text(reason: Reason, group: Sequence[ProbeStatus]) -> str:
+def _reason_text(reason: Reason, group: Sequence["ProbeStatus"]) -> str:
     if reason is not Reason.SERVER_ERROR:
         return REASONS[reason]
     statuses = {

@@ -27,6 +27,8 @@ def measure(directory: Path, quick: bool) -> list[Figure]:
         "prober health, without a daemon": ["health", *configured],
         "prober validate": ["validate", str(file)],
         "prober probe": ["probe", "lab", *configured],
+        "prober tokens": ["tokens", *configured],
+        "prober status, without a daemon": ["status", *configured],
     }
     times = 1 if quick else 5
     return [

@@ -118,6 +118,7 @@ def test_a_bad_configuration_starts_nothing(tmp_path: Path) -> None:
 
 def test_probe_exits_by_outcome_and_its_json_can_be_explained(settings: Path) -> None:
     shown = run("probe", "lab", "datasets", "--config", str(settings))
+    assert shown.stderr == ""
     assert shown.returncode == 12
     assert "network path: connection_refused" in shown.stdout
     saved = run("probe", "lab", "--config", str(settings), "--json")

@@ -32,11 +32,16 @@ def test_what_runs_no_command_imports_nothing_heavy(arguments: list[str]) -> Non
     [
         ("health", WEB | DAEMON | SIMULATOR | {"cryptography", "sqlite3"}),
         ("status", WEB | DAEMON | SIMULATOR | {"cryptography", "sqlite3", "asyncio"}),
-        ("probe", DAEMON | SIMULATOR | {"jinja2", "structlog", "pydantic_settings"}),
-        ("tokens", DAEMON | SIMULATOR | {"jinja2", "structlog", "pydantic_settings"}),
+        ("probe", DAEMON | SIMULATOR | {"jinja2", "structlog", "prober.render.documents"}),
+        ("tokens", DAEMON | SIMULATOR | {"jinja2", "structlog"}),
         ("run", WEB | DAEMON | SIMULATOR | {"cryptography", "sqlite3", "structlog"}),
         ("hash-password", WEB | DAEMON | SIMULATOR | {"cryptography", "sqlite3"}),
     ],
 )
 def test_a_command_imports_what_it_needs(command: str, forbidden: set[str]) -> None:
     assert imported(f"import {COMMANDS[command].module}") & forbidden == set()
+
+
+def test_no_source_is_read_for_descriptions_that_only_the_schema_shows() -> None:
+    code = "import linecache, prober.config.loader\nassert not linecache.cache, [*linecache.cache]"
+    assert "prober.config.schema" in imported(code)
