@@ -1,7 +1,9 @@
 """Live updates of pages: changed parts are sent as server-sent events (WHATWG HTML, 9.2).
 
-One task renders once a second for all clients. A client that reads slowly skips intermediate
-versions of a part, and always gets the newest one: what is queued for it does not grow.
+Two tasks render once a second for all clients: one the overview, one the pages of which the history
+is read, so that a slow disk or a long list makes no overview late. A client that reads slowly skips
+intermediate versions of a part, and always gets the newest one: what is queued for it does not
+grow.
 
 A new client is sent every part, since it may have been away for long. Every five seconds after a
 page was rendered, its clients are sent a `tick`: a client that misses it knows that what it shows
@@ -17,6 +19,7 @@ from dataclasses import dataclass, field
 import structlog
 from aiohttp import web
 
+from prober.render.overview import OverviewFilter
 from prober.web import live_views
 from prober.web.context import SITE
 from prober.web.live_views import LiveView, Subject
@@ -118,7 +121,7 @@ class _SseBroadcaster:
         self._app = app
         self._views = live_views.LiveViews(app)
         self._channels: dict[Subject, _Channel] = {}
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: tuple[asyncio.Task[None], ...] = ()
         self._logger = structlog.get_logger("prober")
 
     @property
@@ -133,8 +136,11 @@ class _SseBroadcaster:
         channel.clients.add(client)
         channel.ticked_at = 0.0
         client.put(channel.view, None)
-        if self._task is None:
-            self._task = asyncio.create_task(self._work(), name="live updates")
+        if not self._tasks:
+            self._tasks = tuple(
+                asyncio.create_task(self._work(reads_history=each), name="live updates")
+                for each in (False, True)
+            )
         return client
 
     def remove(self, subject: Subject, client: _SseClient) -> None:
@@ -150,15 +156,16 @@ class _SseBroadcaster:
         for channel in self._channels.values():
             for client in channel.clients:
                 client.end()
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _work(self) -> None:
+    async def _work(self, *, reads_history: bool) -> None:
         while True:
             # A copy: clients come and go while a subject is rendered.
             for subject, channel in list(self._channels.items()):
-                await self._publish(subject, channel)
+                if isinstance(subject, OverviewFilter) is not reads_history:
+                    await self._publish(subject, channel)
             await asyncio.sleep(_PERIOD_SECONDS)
 
     async def _publish(self, subject: Subject, channel: _Channel) -> None:
@@ -201,7 +208,7 @@ def add_routes(app: web.Application) -> None:
     """Add the route of live updates."""
     add_tenant_cache(app)
     app[_BROADCASTER] = _SseBroadcaster(app)
-    app.router.add_get("/live", _feed)
+    app.router.add_get("/live", _feed, allow_head=False)  # a stream has no end to wait for
     app.on_shutdown.append(_close_all)
 
 

@@ -226,3 +226,48 @@ async def test_without_a_history_feeds_are_empty() -> None:
             assert (await got(client, path))[0] == 200
         for path in (f"/incidents/{INCIDENT}", f"/api/v1/incidents/{INCIDENT}"):
             assert (await got(client, path))[0] == 404
+
+
+PATHS = (
+    *("/", "/incidents", "/incidents.atom", "/incidents.json", "/favicon.svg", "/metrics"),
+    *("/live", "/live?tenant=acme", "/live?page=incidents", f"/live?incident={INCIDENT}"),
+    *("/tenants/acme", "/tenants/acme/report", "/tenants/nobody", f"/incidents/{INCIDENT}"),
+    *("/failures/2", "/badge/acme.svg", "/static/live.js", "/-/healthy", "/-/ready", "/nothing"),
+    *("/api/v1/overview", "/api/v1/tenants/acme", "/api/v1/openapi.json", "/api/v1/nothing"),
+)
+
+
+async def answer(port: int | None, head: str) -> tuple[bytes, bytes]:
+    """Return head and body of the response to a request that closes the connection."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(f"{head}\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+        await writer.drain()
+        start, _, body = (await asyncio.wait_for(reader.read(), 30)).partition(b"\r\n\r\n")
+    finally:
+        writer.close()
+        await writer.wait_closed()
+    return start, body
+
+
+async def test_a_head_has_no_body(tmp_path: Path) -> None:
+    """On a connection that is used again, it would be read as the next response (RFC 9112, 6.3)."""
+    site = replace(Installation(tmp_path).site(), report=lambda _tenant, _seconds: "a report")
+    async with served(site) as client:
+        port = (await client.get("/-/healthy")).url.port
+        for path in PATHS:
+            for encoding in ("", "\r\nAccept-Encoding: gzip"):
+                start, body = await answer(port, f"HEAD {path} HTTP/1.1{encoding}")
+                assert start.startswith(b"HTTP/1.1 "), path
+                assert body == b"", path
+
+
+@pytest.mark.parametrize(
+    "target", ["//evil.example/", "http://evil.example/", "//evil.example/incidents.atom", "*"]
+)
+async def test_an_odd_target_leads_nowhere(tmp_path: Path, target: str) -> None:
+    async with served(Installation(tmp_path).site()) as client:
+        port = (await client.get("/-/healthy")).url.port
+        start, _ = await answer(port, f"GET {target} HTTP/1.1")
+    assert start.split(b" ")[1] in {b"200", b"400", b"404"}
+    assert b"\r\nLocation:" not in start

@@ -22,6 +22,8 @@ from prober.stats.incidents import Incident, IncidentId, read_incident_id
 from prober.status_page import PublishedStatus, SupplierIncident, SupplierStatus
 from prober.web.app import create_app
 from prober.web.context import WebContext
+from prober.web.live_views import TenantSubject
+from prober.web.queries import ChartPeriod
 from prober.web.sse import _BROADCASTER
 from tests.integration.web.app_factory import HOSTILE, NOW, Installation, served
 from tests.unit.metrics.factories import an_answer
@@ -247,10 +249,26 @@ async def test_nothing_is_kept_of_a_page_whose_last_client_left_while_it_was_rea
     try:
         await asyncio.to_thread(history.began.wait, 30)
         broadcaster.remove(subject, client)
-        other = broadcaster.add(OverviewFilter())
+        other = broadcaster.add(TenantSubject("acme", ChartPeriod("1h")))
         history.may_read.set()
         await anext(other.take())  # rendered after the page that nobody watches
-        assert broadcaster._views._pages == {}
+        assert subject not in broadcaster._views._pages
+    finally:
+        history.may_read.set()
+        await broadcaster.close()
+
+
+async def test_an_overview_does_not_wait_for_the_history(tmp_path: Path) -> None:
+    history = SlowHistory(tmp_path)
+    app = create_app(replace(Installation(tmp_path).site(), history=history))
+    broadcaster = app[_BROADCASTER]
+    broadcaster.add(read_incident_id(INCIDENT))
+    try:
+        await asyncio.to_thread(history.began.wait, 30)
+        overview = broadcaster.add(OverviewFilter()).take()
+        async with asyncio.timeout(30):
+            names = [(await anext(overview)).plain.split(b"\n")[0] for _ in range(2)]
+        assert names == [b"event: parts", b"event: tick"]
     finally:
         history.may_read.set()
         await broadcaster.close()
