@@ -140,7 +140,7 @@ class LiveViews:
                 found = await self._read(subject, site.tenants)
                 part = {"incident-list": ("incident_list.html", {"found": found, "shown": subject})}
                 return LiveView(
-                    {**await asyncio.to_thread(self._render_all, part), **self._own_health()}, {}
+                    {**await asyncio.to_thread(self._render_all, part), **self._shared_parts()}, {}
                 )
 
     def forget(self, subject: Subject) -> None:
@@ -188,7 +188,7 @@ class LiveViews:
             },
             overview=found,
         )
-        return LiveView({**parts, **self._own_health()}, overview_order(found))
+        return LiveView({**parts, **self._shared_parts()}, overview_order(found))
 
     def _tenant_parts(self, page: TenantPage) -> LiveView:
         probes = page.tenant.probes
@@ -213,7 +213,7 @@ class LiveViews:
             page=page,
             csrf_token=actions.csrf_token(self._app),
         )
-        return LiveView({**parts, **self._own_health()}, {})
+        return LiveView({**parts, **self._shared_parts()}, {})
 
     def _incident_parts(self, detail: IncidentDetail) -> LiveView:
         templates: dict[str, tuple[str, Mapping[str, object]]] = {
@@ -225,26 +225,29 @@ class LiveViews:
             "incident-failures": ("incident_failures.html", {}),
             "incident-alerts": ("incident_alerts.html", {}),
         }
-        parts = self._render_all(
-            templates,
-            detail=detail,
-            timeline=timeline(detail),
-            outside=queries.outside(self._app[SITE]),
-        )
-        return LiveView({**parts, **self._own_health()}, {})
+        parts = self._render_all(templates, detail=detail, timeline=timeline(detail))
+        return LiveView({**parts, **self._shared_parts()}, {})
 
     def _render_all(
         self, templates: Mapping[str, tuple[str, Mapping[str, object]]], **context: object
     ) -> dict[str, str]:
         environment, site = aiohttp_jinja2.get_env(self._app), self._app[SITE]
-        shared = {"now": site.now(), "prober": queries.self_health(site), **context}
+        shared = {
+            "now": site.now(),
+            "prober": queries.self_health(site),
+            "outside": queries.outside(site),
+            **context,
+        }
         return {
             id_: environment.get_template(template).render(**shared, **own)
             for id_, (template, own) in templates.items()
         }
 
-    def _own_health(self) -> dict[str, str]:
-        return self._render_all({"own-health": ("own_health.html", {})})
+    def _shared_parts(self) -> dict[str, str]:
+        """Return the parts that each page has."""
+        return self._render_all(
+            {"own-health": ("own_health.html", {}), "outside": ("outside.html", {})}
+        )
 
 
 def overview_order(found: Overview) -> dict[str, tuple[str, ...]]:

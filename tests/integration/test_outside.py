@@ -152,7 +152,7 @@ async def test_without_references_nothing_is_sent_or_exported(installation: Inst
         "confirmation": None,
         "references": [],
     }
-    assert 'id="outside"' not in await got(daemon, "/")
+    assert 'id="outside" class="note" aria-label="Outside" hidden>' in await got(daemon, "/")
 
 
 async def test_a_reload_adds_and_removes_references(installation: Installation) -> None:

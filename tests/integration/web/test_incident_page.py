@@ -272,3 +272,18 @@ async def test_an_overview_does_not_wait_for_the_history(tmp_path: Path) -> None
     finally:
         history.may_read.set()
         await broadcaster.close()
+
+
+@pytest.mark.parametrize("query", ["", "tenant=acme", f"incident={INCIDENT}", "page=incidents"])
+async def test_what_the_supplier_confirms_is_live_on_each_page(tmp_path: Path, query: str) -> None:
+    statuses = [SupplierStatus(STATUS_PAGE, NOW)]
+    site = replace(Installation(tmp_path).site(), supplier=lambda: statuses[-1])
+    async with served(site) as client, watching(client, query) as events:
+        first = await until_parts(events, "outside")
+        assert " hidden>" in first["outside"]
+        statuses.append(SupplierStatus(STATUS_PAGE, NOW, None, (PUBLISHED,)))
+        changed = await until_parts(events, "outside")
+        assert "supplier confirms since" in changed["outside"]
+        assert HOSTILE not in changed["outside"]
+        statuses.append(statuses[0])
+        assert " hidden>" in (await until_parts(events, "outside"))["outside"]
