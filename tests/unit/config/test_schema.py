@@ -5,7 +5,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from prober.config.addresses import listen_address
 from prober.config.schema import CustomProbe, Defaults, Expectation, ProbeRef
-from prober.config.sections import References, StatusPage, StatusPageSettings
+from prober.config.sections import References, StatusPage, StatusPageSettings, WebSettings
 from tests.unit.config.factories import an_entry
 
 
@@ -196,3 +196,24 @@ def test_a_status_page_is_its_address_or_a_mapping(written: object) -> None:
 def test_a_status_page_that_cannot_be_is_refused(written: object) -> None:
     with pytest.raises(ValidationError):
         TypeAdapter(StatusPage).validate_python(written)
+
+
+@pytest.mark.parametrize("runbooks", [None, "https://runbooks.example/prober", "http://a:8080"])
+def test_runbooks_are_at_an_address(runbooks: str | None) -> None:
+    assert WebSettings(runbooks=runbooks).runbooks == runbooks
+
+
+@pytest.mark.parametrize(
+    "runbooks",
+    [
+        "",
+        "runbooks.example",
+        "https://a/",
+        "javascript:alert(1)",
+        "//a",
+        "https://a/?b",
+    ],
+)
+def test_runbooks_elsewhere_are_refused(runbooks: str) -> None:
+    with pytest.raises(ValidationError, match="write http"):
+        WebSettings(runbooks=runbooks)

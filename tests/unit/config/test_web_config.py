@@ -166,13 +166,13 @@ def test_problems_of_both_files_are_told_at_once(directory: Path) -> None:
     assert "prober.yaml:2: log.level: " in reported
 
 
-def test_writes_need_somebody_who_can_show_who_they_are(directory: Path) -> None:
-    with pytest.raises(SettingsError, match=r"prober\.yaml:1: web\.enable_run_now: would allow it"):
-        load(settings(directory, "enable_run_now: true"))
+@pytest.mark.parametrize("key", ["enable_run_now", "enable_reload", "enable_annotations"])
+def test_writes_need_somebody_who_can_show_who_they_are(directory: Path, key: str) -> None:
+    with pytest.raises(SettingsError, match=rf"prober\.yaml:1: web\.{key}: would allow it"):
+        load(settings(directory, f"{key}: true"))
     (directory / "web.yml").write_text(f"basic_auth_users: {{alice: {HASH}}}")
-    assert load(
-        settings(directory, "enable_run_now: true, config_file: web.yml")
-    ).web.enable_run_now
+    allowed = load(settings(directory, f"{key}: true, config_file: web.yml")).web
+    assert getattr(allowed, key)
 
 
 @pytest.mark.parametrize(
