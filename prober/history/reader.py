@@ -50,6 +50,7 @@ from prober.stats.aggregates import (
     merge_aggregates,
 )
 from prober.stats.incidents import (
+    QUIET_SECONDS,
     FailureStreak,
     Incident,
     IncidentId,
@@ -104,6 +105,8 @@ Aggregates = Mapping[str, Mapping[float, Aggregate]]
 _BUCKET_COLUMNS = ", ".join(BUCKET_COLUMNS)
 _SUM_COLUMNS = ", ".join(f"sum({name})" for name in BUCKET_COLUMNS)
 MAX_VALUE_SERIES = 500
+LOOKBACKS_SECONDS = (6 * 3600.0, 2 * 86_400.0)
+"""How far back the newest incidents are looked for first: a month takes long to read."""
 _MAX_PARAMETERS = 500  # SQLite takes 999 parameters at least, however it was built
 
 
@@ -277,7 +280,28 @@ class HistoryReader:
         from new to old. Streaks are read one by one: the memory that this takes does not grow with
         their number.
         """
-        with closing(self.stream_streaks(since, until, tenant)) as streaks:
+        newest = until if before is None else before[0]
+        for seconds in LOOKBACKS_SECONDS:
+            start = newest - seconds
+            if start <= since:
+                break
+            # What is read may be the second part of an incident, unless that began so much later
+            # that it cannot belong to what ended before.
+            found = self._newest_incidents((start, until), tenant, limit, before, wanted)
+            known = tuple(each for each in found if each.started_at > start + QUIET_SECONDS)
+            if len(known) == limit:
+                return known
+        return self._newest_incidents((since, until), tenant, limit, before, wanted)
+
+    def _newest_incidents(
+        self,
+        span: tuple[float, float],
+        tenant: str | None,
+        limit: int,
+        before: IncidentKey | None,
+        wanted: Callable[[FailureStreak], bool],
+    ) -> tuple[Incident, ...]:
+        with closing(self.stream_streaks(*span, tenant)) as streaks:
             return newest_incidents(filter(wanted, streaks), limit, before)
 
     def incident(self, wanted: IncidentId, since: float, until: float) -> Incident | None:
