@@ -24,6 +24,7 @@ from tools.mutants.score import (
     added_lines,
     equivalent_to,
     killed_ratio,
+    own_tests,
     sample,
     survivors,
 )
@@ -39,6 +40,7 @@ def main() -> int:
     parser.add_argument("--sample", type=int, help="run so many mutants, chosen at random")
     parser.add_argument("--seed", type=int, default=1, help="which ones are chosen")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="run so many at once")
+    parser.add_argument("--tests", nargs="+", help="only these tests, to start sooner")
     parser.add_argument("patterns", nargs="*", default=["*"], help="such as 'prober.stats.*'")
     arguments = parser.parse_args()
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["mutmut"]
@@ -47,7 +49,7 @@ def main() -> int:
     names = sample([each.name for each in wanted], arguments.sample, arguments.seed)
     chosen = {each.name: each for each in wanted if each.name in set(names)}
     _say(f"{len(chosen)} of {len(wanted)} mutants that can have an effect")
-    selection = settings["pytest_add_cli_args_test_selection"]
+    selection = arguments.tests or settings["pytest_add_cli_args_test_selection"]
     statuses = _run(chosen, settings["pytest_add_cli_args"], selection, arguments.jobs)
     return _report(chosen, statuses)
 
@@ -94,18 +96,10 @@ def _run(
     for name in survivors(statuses):
         # What runs while modules are imported has run when the worker forks.
         if chosen[name].function in results["imported"]:
-            is_killed = _pytest(["-x", "-q", *options, *_tests_beside(name)], name) == 1
+            own = [str(file.relative_to(ROOT)) for file in ROOT.glob(f"{own_tests(name)}*")]
+            is_killed = _pytest(["-x", "-q", *options, *own], name) == 1
             statuses[name] = "killed" if is_killed else statuses[name]
     return statuses
-
-
-def _tests_beside(name: str) -> list[str]:
-    """Return the directory of tests of a mutant's package, else the files of its module's."""
-    package = name.split(".")[1]
-    if (ROOT / "tests" / "unit" / package).is_dir():
-        return [f"tests/unit/{package}"]
-    files = (ROOT / "tests" / "unit").glob(f"test_{package}*.py")
-    return [str(file.relative_to(ROOT)) for file in files]
 
 
 def _report(chosen: Mapping[str, Mutant], statuses: Mapping[str, str]) -> int:

@@ -36,6 +36,12 @@ def sample(names: Iterable[str], size: int | None, seed: int) -> list[str]:
     return sorted(random.Random(seed).sample(ordered, size))  # noqa: S311 -- no secret
 
 
+def own_tests(function: str) -> str:
+    """Return what the paths of the tests of a function's package, or of its module, begin with."""
+    _, package, *rest = function.split(".")
+    return f"tests/unit/{package}/" if len(rest) > 1 else f"tests/unit/test_{package}"
+
+
 def survivors(statuses: Mapping[str, str]) -> list[str]:
     """Return the mutants that no test killed; one that ends in a time-out is killed."""
     return sorted(name for name, status in statuses.items() if status in _NOT_KILLED)

@@ -1,8 +1,8 @@
 """A pytest plugin that runs mutants: `pytest -p tools.mutants.worker --mutants FILE`.
 
 It collects the tests and runs them once, to see which functions each of them reaches. Then it
-forks for each mutant: the child activates it and runs the tests that reach its function, the fast
-ones first, until one fails. So a mutant takes milliseconds, not an interpreter's start.
+forks for each mutant: the child activates it and runs the tests that reach its function, those of
+the same package first, until one fails. So a mutant takes milliseconds, not an interpreter's start.
 
 FILE is JSON, of which it reads `mutants` (from a mutant's name to its function's) and `jobs`; it
 adds `statuses` (from the name to `killed`, `timeout`, `survived` or `no tests`) and `imported`,
@@ -19,12 +19,15 @@ import signal
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import Never
 
 import pytest
 from mutmut.mutation.trampoline import set_mutant_under_test
 from mutmut.state import state
+
+from tools.mutants.score import own_tests
 
 _MAX_MEMORY_BYTES = 3 * 2**29
 _MIN_CPU_SECONDS = 5
@@ -33,6 +36,8 @@ _CPU_RATIO = 5
 _WAIT_SECONDS = 120.0
 """A child that waits longer is ended: it waits for something that never comes."""
 _POLL_SECONDS = 0.005
+_OTHER_SECONDS = 3.0
+"""So much time of tests of other modules is run for a mutant."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -93,17 +98,30 @@ class _Loop:
             self._seen.seconds[item.nodeid] = time.perf_counter() - began
             for function in reached:
                 self._seen.tests.setdefault(function, []).append(item)
-        for tests in self._seen.tests.values():
-            tests.sort(key=lambda item: self._seen.seconds[item.nodeid])
+        for function, tests in self._seen.tests.items():
+            self._seen.tests[function] = self._chosen(function, tests)
+
+    def _chosen(self, function: str, tests: Sequence[pytest.Item]) -> list[pytest.Item]:
+        """Return the tests of the function's own package or module, and a few seconds of others.
+
+        The fast ones come first. Some functions are reached by nearly all tests.
+        """
+        seconds, own = self._seen.seconds, own_tests(function)
+        ordered = sorted(tests, key=lambda item: seconds[item.nodeid])
+        others = [item for item in ordered if not item.nodeid.startswith(own)]
+        spent = accumulate(seconds[item.nodeid] for item in others)
+        few = [item for item, sum_ in zip(others, spent, strict=True) if sum_ < _OTHER_SECONDS]
+        return [item for item in ordered if item.nodeid.startswith(own)] + few
 
     def _run_all(self, mutants: Mapping[str, str], jobs: int) -> dict[str, str]:
         statuses = {name: "no tests" for name, of in mutants.items() if of not in self._seen.tests}
         pending = [name for name in mutants if name not in statuses]
+        pending.sort(key=lambda name: self._seconds(mutants[name]), reverse=True)
         running: dict[int, tuple[str, float]] = {}
         while pending or running:
             while pending and len(running) < jobs:
                 name = pending.pop()
-                pid = self._start(name, self._seen.tests[mutants[name]])
+                pid = self._start(name, mutants[name])
                 running[pid] = (name, time.monotonic() + _WAIT_SECONDS)
             pid, status = os.waitpid(-1, os.WNOHANG)
             if pid in running:
@@ -116,12 +134,16 @@ class _Loop:
             time.sleep(_POLL_SECONDS)
         return statuses
 
-    def _start(self, name: str, tests: Sequence[pytest.Item]) -> int:
-        seconds = sum(self._seen.seconds[item.nodeid] for item in tests)
+    def _start(self, name: str, function: str) -> int:
+        seconds = math.ceil(_CPU_RATIO * self._seconds(function))
         pid = os.fork()
         if pid == 0:
-            self._run(name, tests, _MIN_CPU_SECONDS + math.ceil(_CPU_RATIO * seconds))
+            self._run(name, self._seen.tests[function], _MIN_CPU_SECONDS + seconds)
         return pid
+
+    def _seconds(self, function: str) -> float:
+        """Return how long a mutant of a function takes that survives."""
+        return sum(self._seen.seconds[item.nodeid] for item in self._seen.tests[function])
 
     def _run(self, name: str, tests: Sequence[pytest.Item], cpu_seconds: int) -> Never:
         """Run the tests of a mutant in this child, which ends with 1 at the first failure."""

@@ -1,10 +1,16 @@
 """Answers of the identity server, row by row."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
-from prober.classifier.oauth_rules import classify_token_response, identity_table, issued_token
+from prober.classifier.oauth_rules import (
+    classify_token_response,
+    identity_table,
+    issued_token,
+    tokens_in,
+)
 from prober.models import Failure, HttpExchange
 from prober.outcomes import CLASSIFICATION, FailureKind, Reason, Responder
 from tests.unit.classifier.factories import an_answer
@@ -83,3 +89,56 @@ def test_every_row_has_a_case() -> None:
 
 def test_a_token_never_stands_in_a_verdict() -> None:
     assert "abc" not in repr(classify_token_response(said(200, TOKEN)))
+
+
+@pytest.mark.parametrize(
+    ("status", "is_issued"), [(199, False), (200, True), (299, True), (300, False), (400, False)]
+)
+def test_a_token_is_issued_by_a_2xx(status: int, *, is_issued: bool) -> None:
+    response = said(status, TOKEN).response
+    assert response is not None
+    found = issued_token(response)
+    assert (found is not None) is is_issued
+    if found is not None:
+        assert found.token.get_secret_value() == "abc"
+        assert found.lifetime_seconds == 3600.0
+    assert issued_token(replace(response, body_over_limit=True)) is None
+
+
+@pytest.mark.parametrize(("length", "is_usable"), [(16_384, True), (16_385, False)])
+def test_the_longest_token(length: int, *, is_usable: bool) -> None:
+    response = said(200, {"access_token": "x" * length}).response
+    assert response is not None
+    assert (issued_token(response) is not None) is is_usable
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        (1, 1.0),
+        (0.5, 0.5),
+        (0, None),
+        ("60", 60.0),
+        (" 60 ", 60.0),
+        (True, None),
+        (float("inf"), None),
+        (10**400, None),
+        (1e12, 10 * 366 * 86_400.0),
+        ("soon", None),
+        ([], None),
+    ],
+)
+def test_a_lifetime_in_any_form(value: object, seconds: float | None) -> None:
+    response = said(200, {**TOKEN, "expires_in": value}).response
+    assert response is not None
+    found = issued_token(response)
+    assert found is not None
+    assert found.lifetime_seconds == seconds
+
+
+def test_all_that_is_called_a_token_is_a_secret() -> None:
+    content = {**TOKEN, "Refresh_Token": "r", "id_token": 5, "token_type": "Bearer", "x": "y"}
+    response = said(500, content).response
+    assert response is not None
+    assert [each.get_secret_value() for each in tokens_in(response)] == ["abc", "r"]
+    assert tokens_in(replace(response, body=b"[]")) == ()
