@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from prober.cli.options import configuration_file
+from prober.cli.configuration_file import configuration_file
 from prober.config.state_path import state_directory
 from prober.config.yaml import read_text, read_yaml
 from prober.errors import SettingsError

@@ -11,8 +11,8 @@ from typing import Any
 import click
 from rich.table import Table
 
+from prober.cli.configuration_file import CONFIG_FILES
 from prober.cli.options import (
-    CONFIG_FILES,
     choose_tenant,
     config_option,
     console,

@@ -14,7 +14,6 @@ import click
 from prober.cli.daemon_address import urls_to_ask
 from prober.cli.exit_codes import OTHER_ERROR
 from prober.config.addresses import is_loopback
-from prober.formatting import one_line
 
 _REFUSED = re.compile(rb"HTTP/1\.[01] 503\b")
 _SHORT_LENGTH = re.compile(rb"content-length: *([0-9]{1,3})\r?\n", re.IGNORECASE)
@@ -129,6 +128,9 @@ async def _short_text(reader: asyncio.StreamReader) -> str:
         body = await reader.readexactly(length)
     except (ValueError, asyncio.IncompleteReadError):  # a line that is too long, or cut off
         return ""
+    # Late: pydantic comes with it, and a healthy daemon is the usual case, every half minute.
+    from prober.formatting import one_line  # noqa: PLC0415
+
     return one_line(body.decode("utf-8", "replace"), _MAX_REASON_CHARACTERS) if body else ""
 
 
@@ -141,8 +143,9 @@ def _describe_error(error: OSError) -> str:
 
 
 def _context(host: str) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    if is_loopback(host):
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
+    if not is_loopback(host):
+        return ssl.create_default_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
     return context

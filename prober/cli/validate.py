@@ -9,8 +9,9 @@ from pathlib import Path
 import click
 
 from prober.classifier.silence import LEAST_DECIDABLE_TIMEOUT_SECONDS
+from prober.cli.configuration_file import configuration_file
 from prober.cli.exit_codes import OTHER_ERROR
-from prober.cli.options import configuration_file, web_config_option
+from prober.cli.options import web_config_option
 from prober.config.file_checks import missing_source_warnings, permission_warnings
 from prober.config.limits import check_series_limit
 from prober.config.loader import load, locate

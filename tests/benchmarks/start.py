@@ -25,6 +25,7 @@ def measure(directory: Path, quick: bool) -> list[Figure]:
     commands = {
         "prober --help": ["--help"],
         "prober health, without a daemon": ["health", *configured],
+        "prober health, of an address": ["health", "--url", "http://127.0.0.1:1"],
         "prober validate": ["validate", str(file)],
         "prober probe": ["probe", "lab", *configured],
         "prober tokens": ["tokens", *configured],

@@ -30,7 +30,7 @@ def test_what_runs_no_command_imports_nothing_heavy(arguments: list[str]) -> Non
 @pytest.mark.parametrize(
     ("command", "forbidden"),
     [
-        ("health", WEB | DAEMON | SIMULATOR | {"cryptography", "sqlite3"}),
+        ("health", HEAVY - {"asyncio"}),
         ("status", WEB | DAEMON | SIMULATOR | {"cryptography", "sqlite3", "asyncio"}),
         ("probe", DAEMON | SIMULATOR | {"jinja2", "structlog", "prober.render.documents"}),
         ("tokens", DAEMON | SIMULATOR | {"jinja2", "structlog"}),
