@@ -6,12 +6,13 @@ reports read them. Times are in epoch seconds.
 
 import asyncio
 import json
+import os
+import stat
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from pydantic import TypeAdapter
-
-from prober.history.state_file import OnDamaged, read_state_file, write_state_file
+from pydantic import TypeAdapter, ValidationError
 
 FILE_NAME = "annotations.json"
 MAX_NOTES = 1000
@@ -63,19 +64,47 @@ class Annotations:
 
 _ADAPTER = TypeAdapter(Annotations)
 
+OnDamaged = Callable[[Path, str], None]
+"""Called with a file that cannot be used, and why."""
+
 
 def read_annotations(directory: Path, on_damaged: OnDamaged | None = None) -> Annotations:
     """Return what the file has; nothing if it is missing or cannot be used. Raises OSError."""
-    read = read_state_file(directory / FILE_NAME, _ADAPTER, _MAX_FILE_BYTES, on_damaged)
-    return read or Annotations()
+    file = directory / FILE_NAME
+    try:
+        # Without O_NONBLOCK, opening a pipe would wait for a writer.
+        descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return Annotations()
+    with os.fdopen(descriptor, "rb", buffering=0) as opened:
+        is_regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        content = opened.read(_MAX_FILE_BYTES + 1) if is_regular else b""
+    if not is_regular:
+        reason = "it is not a regular file"
+    elif len(content) > _MAX_FILE_BYTES:
+        reason = f"it is longer than {_MAX_FILE_BYTES} bytes"
+    else:
+        try:
+            return _ADAPTER.validate_json(content)
+        except ValidationError as error:
+            reason = f"it is corrupt: {error.errors(include_url=False)[0]['msg']}"
+    if on_damaged is not None:
+        on_damaged(file, reason)
+    return Annotations()
 
 
 def write_annotations(directory: Path, annotations: Annotations) -> None:
     """Write the file, whole or not at all. Raises OSError."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # Not escaped: a note of rare characters would take three times as much room as it may.
-    content = json.dumps(asdict(annotations), ensure_ascii=False).encode()
-    write_state_file(directory / FILE_NAME, content)
+    file = directory / FILE_NAME
+    new = file.with_suffix(".new")
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "wb") as opened:
+        # Not escaped: a note of rare characters would take three times as much room as it may.
+        opened.write(json.dumps(asdict(annotations), ensure_ascii=False).encode())
+        opened.flush()
+        os.fsync(opened.fileno())
+    new.replace(file)
 
 
 class AnnotationStore:

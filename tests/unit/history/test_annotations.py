@@ -1,4 +1,4 @@
-"""Small JSON files: what cannot be used is reported, never waited for, and never overwritten."""
+"""Notes: a file that cannot be used is reported, never waited for, and never overwritten."""
 
 import asyncio
 import os
