@@ -123,4 +123,4 @@ def test_everybody_can_read_it(
         expect(finding).to_contain_text(re.compile(r"an incident 1\d min .* after this began"))
         expect(seen.page.locator("#feed-state")).to_have_text("Live", timeout=20_000)
         seen.check()
-        seen.keep(f"incident-{width}-{scheme}", full=True)
+        seen.keep(f"incident-{width}-{scheme}")
