@@ -10,14 +10,17 @@ from tests.alerting.test_rules import run
 
 pytestmark = pytest.mark.prometheus
 
-STEP_SECONDS = 300
-HOUR = 12  # steps
+EVALUATION_SECONDS = 300
+STEP_SECONDS = 150
+"""Between two samples: a range of five minutes must hold two of them, also in Prometheus 3."""
+HOUR = 24  # steps
 DAY = 24 * HOUR
 
 
 def check(directory: Path, alert: str, series: dict[str, str], at: int, *, fires: bool) -> None:
     """Check whether an alert fires at a step."""
     test = {
+        "interval": f"{STEP_SECONDS}s",
         "input_series": [
             {"series": name, "values": values}
             for name, values in {**surroundings("acme"), **series}.items()
@@ -30,7 +33,7 @@ def check(directory: Path, alert: str, series: dict[str, str], at: int, *, fires
             }
         ],
     }
-    run(test, directory, alert, step_seconds=STEP_SECONDS)
+    run(test, directory, alert, step_seconds=EVALUATION_SECONDS)
 
 
 SCORE = value("rating-score")
