@@ -45,7 +45,7 @@ BENCH ?= --write
 fuzz: $(VENV)/.development ## ten minutes of atheris on parser, judge and `prober explain`
 	$(BIN)/python -m tests.fuzz.run
 
-mutants: $(VENV)/.development ## change the pure code at random places: do tests notice? SAMPLE=200 takes ten minutes, all of it hours
+mutants: $(VENV)/.development ## change the pure code at random places: do tests notice? SAMPLE=200 takes a few minutes
 	$(BIN)/python -m tools.mutants $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED)) $(MUTANTS)
 
 soak: $(VENV)/.development ## an hour at 200 probes/s with random faults: nothing may grow; writes soak.svg

@@ -14,7 +14,7 @@ _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 _HOST_NAME = re.compile(r"[^\s/?#@\[\]:*<>\"\\^`{|}]+")
 _SEPARATORS = re.compile(r"[\s,]+")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-_GREATEST_PORT = 65_535
+_GREATEST_PORT, _PORT_DIGITS = 65_535, 5
 
 _Host = str | IPv4Address | IPv6Address
 _Matches = Callable[[_Host, int], bool]
@@ -164,7 +164,8 @@ def _without_port(entry: str) -> tuple[str, int | None]:
 
 
 def _port(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and 0 < int(text[:6]) <= _GREATEST_PORT):
+    is_number = text.isascii() and text.isdecimal() and len(text) <= _PORT_DIGITS
+    if not is_number or not 0 < int(text) <= _GREATEST_PORT:
         raise ValueError("has an invalid port")
     return int(text)
 

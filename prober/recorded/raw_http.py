@@ -127,7 +127,9 @@ def _parse_response(text: bytes, start: int, redactor: Redactor) -> tuple[Record
         heads.append(_head(text, heads[-1].end))
     last = heads[-1]
     body = _find_body(text, last)
-    response, failure, notes = _decode_content(Response(last.status, last.headers, body.content))
+    # A server may echo the token of the request, such as in Location.
+    headers = redactor.pairs(last.headers)
+    response, failure, notes = _decode_content(Response(last.status, headers, body.content))
     exchange = HttpExchange(
         method="",
         url="",
@@ -136,7 +138,9 @@ def _parse_response(text: bytes, start: int, redactor: Redactor) -> tuple[Record
         failure=body.failure or failure,
         redactor=redactor,
     )
-    return RecordedExchange(exchange, notes=(*_head_notes(heads), *body.notes, *notes)), body.end
+    return RecordedExchange(
+        exchange, notes=(*_head_notes(heads, redactor), *body.notes, *notes)
+    ), body.end
 
 
 def _next_response(text: bytes, start: int) -> int:
@@ -346,15 +350,16 @@ def _corrupt(response: Response) -> tuple[Response, Failure, tuple[str, ...]]:
     return replace(response, body=b""), Failure(FailureKind.PROTOCOL_ERROR, detail), ()
 
 
-def _head_notes(heads: Sequence[_Head]) -> list[str]:
+def _head_notes(heads: Sequence[_Head], redactor: Redactor) -> list[str]:
     if len(heads) == 1:
         return []
     statuses = ", ".join(f"HTTP {head.status}" for head in heads)
     notes = [f"{len(heads)} heads were saved ({statuses}); the last one counts"]
     followed = [head for head in heads[:-1] if head.status // 100 == 3 and head.value("location")]  # noqa: PLR2004 -- 3xx
-    notes += [
-        f"curl followed a redirect to {head.value('location')}, the prober never does: save it"
-        " without --location to see what the prober sees"
-        for head in followed
-    ]
+    for head in followed:
+        location = one_line(head.value("location"), QUOTED_CHARACTERS, redactor)
+        notes.append(
+            f"curl followed a redirect to {location}, the prober never does: save it without"
+            " --location to see what the prober sees"
+        )
     return notes

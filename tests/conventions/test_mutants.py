@@ -80,6 +80,7 @@ def _reason(before: str, after: str) -> str | None:
         ("a.decode('ascii', 'replace')", "a.decode('ASCII', 'replace')"),
         ("cast('Mapping[str, int]', a)", "cast('XXMapping[str, int]XX', a)"),
         ("cast(int, a)", "cast(None, a)"),
+        ("float('-inf')", "float('-INF')"),
         ("a.execute('SELECT min(at) FROM failure')", "a.execute('SELECT MIN(AT) FROM FAILURE')"),
     ],
 )
@@ -100,6 +101,8 @@ def test_changes_without_effect_make_no_mutant(before: str, after: str) -> None:
         ("cast(int, a)", "cast(int, None)"),
         ("a.execute(\"SELECT 'a' FROM b\")", "a.execute(\"SELECT 'A' FROM B\")"),
         ("a.execute('SELECT 1', (b,))", "a.execute('SELECT 1', )"),
+        ("float('inf')", "float('-inf')"),
+        ("float('inf')", "float('XXinfXX')"),
         ("a < b", "a <= b"),
         ("a < 1", "a < 2"),
         ("{'a': a, 'b': b}", "{'a': a, 'c': a}"),

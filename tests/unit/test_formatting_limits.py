@@ -94,6 +94,7 @@ def test_times_in_other_zones() -> None:
     assert format_hour_minute(at) == "15:04Z"
     assert format_hour_minute(at, ZoneInfo("America/St_Johns")) == "11:34-03:30"
     assert format_timestamp(at, ZoneInfo("Europe/Berlin")) == "2025-11-24 16:04:05+01:00"
+    assert format_timestamp(-3e9, ZoneInfo("Europe/Berlin")) == "1874-12-07 19:33:28+00:53"
     assert format_timestamp(at, ZoneInfo("UTC")) == "2025-11-24 15:04:05+00:00"
 
 

@@ -147,6 +147,7 @@ def test_no_value_raises_anything(value: str) -> None:
         ("http://proxy/path", "is more than the address of a proxy: write http://HOST:PORT"),
         ("http://proxy/?x", "is more than the address of a proxy: write http://HOST:PORT"),
         ("http://proxy/#x", "is more than the address of a proxy: write http://HOST:PORT"),
+        ("http://[::1", "has an invalid port or brackets: write http://HOST:PORT"),
         ("http://a*b", "names no host: write http://HOST:PORT"),
         ("http://", "names no host: write http://HOST:PORT"),
     ],
@@ -166,6 +167,7 @@ def test_what_is_wrong_with_a_proxy_is_said(value: str, message: str) -> None:
         ("[::1]443", "has brackets around what is no IPv6 address"),
         ("host:0", "has an invalid port"),
         ("host:65536", "has an invalid port"),
+        ("host:000443", "has an invalid port"),
         ("host:4294967739", "has an invalid port"),
         ("host:\u0663", "has an invalid port"),
         ("[::1]:", "has an invalid port"),
@@ -190,6 +192,8 @@ def test_the_variable_of_each_proxy_is_known() -> None:
     assert found.proxy_for("https://[::1]:65535/") is None
     assert found.proxy_for("https://[::1]/") == "http://b:65535"
     assert found.proxy_for("ftp://h/") is None
+    padded, _ = proxy_environment({"https_proxy": "b:1", "no_proxy": "h:00443"})
+    assert padded.proxy_for("https://h/") is None
     assert found.proxy_for("http:///path") is None
 
 

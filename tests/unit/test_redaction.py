@@ -345,3 +345,77 @@ def test_what_is_left_of_base64_does_not_depend_on_the_secret(
         for each in secrets
     ]
     assert left[0] == left[1]
+
+
+SHORT = "s3cr3t-t0k3n"
+
+
+@pytest.mark.parametrize(
+    "encode",
+    [
+        lambda char: f"%u{ord(char):04x}",
+        lambda char: f"%{ord(char):02x}",
+        lambda char: f"\\u{ord(char):04X}",
+        lambda char: f"\\u{{{ord(char):x}}}",
+        lambda char: f"\\u{{{ord(char):06x}}}",
+        lambda char: f"\\x{ord(char):02x}",
+        lambda char: f"\\{ord(char):03o}",
+        lambda char: f"&#{ord(char)};",
+        lambda char: f"&#{ord(char)}",
+        lambda char: f"&#x{ord(char):x};",
+        lambda char: f"&#X{ord(char):X}",
+    ],
+)
+def test_each_form_of_an_escape_is_undone(encode: Callable[[str], str]) -> None:
+    redactor = Redactor([SecretStr(SHORT)])
+    for chars in (SHORT, SHORT[:5]):  # all of it, and some of it
+        echo = "".join(encode(char) if char in chars else char for char in SHORT)
+        reported = redactor.text(f"a {echo} b")
+        assert REDACTED in reported, echo
+        # Of the first and the last escape, what is not the character itself may be left.
+        assert len(reported) - len("a [redacted] b") <= 8, reported
+
+
+@pytest.mark.parametrize("escape", ["\\u{110000}", "\\b", "\\f", "\\n", "\\r", "\\t", "\\ "])
+def test_an_escape_that_is_no_character_of_a_secret_splits_it(escape: str) -> None:
+    redactor = Redactor([SecretStr(SHORT)])
+    assert redactor.text(f"a {SHORT[:6]}{escape}{SHORT[6:]} b") == "a [redacted] b"
+
+
+def test_the_shortest_text_that_can_hold_a_secret_is_searched() -> None:
+    redactor = Redactor([SecretStr("s3cr3t")])
+    assert redactor.text("s3cr3t") == REDACTED
+    assert redactor.text("s3cr3") == "s3cr3"
+    assert redactor.pairs((("a", "s3cr3t"),)) == (("a", REDACTED),)
+    assert redactor.pairs((("s3cr3t", "a"),)) == ((REDACTED, "a"),)
+    assert redactor.data(b"a s3cr3t b s3cr3t") == b"a [redacted] b [redacted]"
+    for secret, text in (("abc", "abc"), ("abcd", REDACTED)):
+        assert Redactor([SecretStr(secret)]).text(secret) == text
+    assert repr(redactor) == "Redactor(1 secrets)"
+
+
+def test_more_than_two_secrets_of_a_text_take_all_of_it() -> None:
+    redactor = Redactor([SecretStr(SHORT)])
+    hidden = base64.b64encode(SHORT.encode()).decode()
+    one, two = f"a {hidden} b", f"a {hidden} b {hidden} c"
+    assert SHORT not in redactor.text(one)
+    assert redactor.text(one).startswith("a ")
+    assert redactor.text(two).endswith(" c")
+    assert redactor.text(f"{two} {hidden} d") == REDACTED
+    assert redactor.text(" ".join([SHORT] * 9)) == " ".join([REDACTED] * 9)
+
+
+@pytest.mark.parametrize(
+    ("url", "secrets"),
+    [
+        ("http://u:p%40ss@proxy:1", ("u:p@ss", "p@ss")),
+        ("http://u@proxy", ("u",)),
+        ("http://u:@proxy", ("u",)),
+        ("http://:p@proxy", (":p", "p")),
+        ("http://proxy", ()),
+        ("http://[", ()),
+        ("", ()),
+    ],
+)
+def test_the_secrets_of_a_url(url: str, secrets: tuple[str, ...]) -> None:
+    assert tuple(each.get_secret_value() for each in secrets_of_url(url)) == secrets

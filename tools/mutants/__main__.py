@@ -38,7 +38,9 @@ def main() -> int:
     """Make mutants, run a sample of them, and report which survive."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sample", type=int, help="run so many mutants, chosen at random")
-    parser.add_argument("--seed", type=int, default=1, help="which ones are chosen")
+    parser.add_argument(
+        "--seed", type=int, nargs="+", default=[1], help="which ones; several: a sample of each"
+    )
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="run so many at once")
     parser.add_argument("--tests", nargs="+", help="only these tests, to start sooner")
     parser.add_argument("patterns", nargs="*", default=["*"], help="such as 'prober.stats.*'")
@@ -46,12 +48,16 @@ def main() -> int:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["mutmut"]
     _copy(WORK / "tree")
     wanted = _wanted(_mutants(settings["only_mutate"]), arguments.patterns)
-    names = sample([each.name for each in wanted], arguments.sample, arguments.seed)
-    chosen = {each.name: each for each in wanted if each.name in set(names)}
+    samples = [
+        sample([each.name for each in wanted], arguments.sample, seed) for seed in arguments.seed
+    ]
+    names = {name for each in samples for name in each}
+    chosen = {each.name: each for each in wanted if each.name in names}
     _say(f"{len(chosen)} of {len(wanted)} mutants that can have an effect")
     selection = arguments.tests or settings["pytest_add_cli_args_test_selection"]
     statuses = _run(chosen, settings["pytest_add_cli_args"], selection, arguments.jobs)
-    return _report(chosen, statuses)
+    ratios = [_report(each, {name: chosen[name] for name in each}, statuses) for each in samples]
+    return 0 if min(ratios) >= LEAST_RATIO else 1
 
 
 def _mutants(patterns: Sequence[str]) -> list[Mutant]:
@@ -102,8 +108,11 @@ def _run(
     return statuses
 
 
-def _report(chosen: Mapping[str, Mutant], statuses: Mapping[str, str]) -> int:
-    surviving = survivors(statuses)
+def _report(
+    names: Sequence[str], chosen: Mapping[str, Mutant], statuses: Mapping[str, str]
+) -> float:
+    """Print the survivors of a sample, and return how much of it was killed."""
+    surviving = survivors({name: statuses[name] for name in names})
     known = _equivalents()
     alive = 0
     for name in surviving:
@@ -112,8 +121,8 @@ def _report(chosen: Mapping[str, Mutant], statuses: Mapping[str, str]) -> int:
             _say(f"\n{name}: {statuses[name]}\n{chosen[name].diff}")
     ratio = killed_ratio(len(chosen), len(surviving), len(surviving) - alive)
     equivalent = len(surviving) - alive
-    _say(f"{ratio:.1%} killed; {alive} survived, {equivalent} cannot be killed")
-    return 0 if ratio >= LEAST_RATIO else 1
+    _say(f"{ratio:.1%} of {len(chosen)} killed; {alive} survived, {equivalent} cannot be killed")
+    return ratio
 
 
 def _say(text: str) -> None:

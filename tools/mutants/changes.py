@@ -105,6 +105,17 @@ def _is_type_of_cast(change: Change) -> bool:
     return False
 
 
+def _is_same_float(change: Change) -> bool:
+    """Return whether a text is the same number to `float`, such as `inf` and `INF`."""
+    before, after, call = _string(change.before), _string(change.after), _call(change)
+    if before is None or after is None or call is None or _called(call) != "float":
+        return False
+    try:
+        return float(before) == float(after)
+    except ValueError:
+        return False
+
+
 def _is_case_of_sql(change: Change) -> bool:
     """Return whether only the case of an SQL statement without quoted text changes."""
     before, after, call = _string(change.before), _string(change.after), _call(change)
@@ -139,5 +150,6 @@ _WITHOUT_EFFECT: tuple[tuple[Callable[[Change], bool], str], ...] = (
     (_is_strict_of_zip, "strict= of zip guards against mistakes of ours; lengths are equal"),
     (_is_case_of_codec, "names of codecs have no case"),
     (_is_type_of_cast, "typing.cast ignores its type"),
+    (_is_same_float, "float reads names of numbers in any case"),
     (_is_case_of_sql, "SQL and its names have no case"),
 )

@@ -203,6 +203,23 @@ def test_what_is_no_list_fails_unless_it_is_optional(each: str) -> None:
     assert not the_result(a_check(each=each), document).failed
 
 
+def test_what_is_absent_from_an_item_is_said_of_the_item() -> None:
+    check = a_check(each="rows", item="[a, b]", item_words=("mailbox", "folder"), max=1.0)
+    document = {"rows": [{"a": "x", "b": "y"}, {"a": "x", "b": "y/z", "v": 5}]}
+    optional = replace(check, is_optional=True)
+    absent, over = evaluate((optional,), document, NOW)
+    assert (absent.message, absent.failed) == ("mailbox x, folder y: no probe-check", False)
+    assert over.message == "mailbox x, folder y/z: probe-check is 5, must be at most 1"
+    missing, _ = evaluate((check,), document, NOW)
+    assert missing.failed
+    assert missing.message.startswith("mailbox x, folder y: probe-check is not in the response")
+    named = replace(check, item_words=(), phrase="its age is")
+    assert [each.message[:22] for each in evaluate((named,), document, NOW)] == [
+        "x/y: its age is not in",
+        "x/y/z: its age is 5, m",
+    ]
+
+
 def test_a_check_fails_after_so_many_runs() -> None:
     check = a_check(for_runs=3)
     bad = CheckResult(check, "a", 1.0, True, "bad")

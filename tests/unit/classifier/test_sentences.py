@@ -125,6 +125,8 @@ def _special() -> Iterator[tuple[str, HttpExchange, Expectations]]:
     certificate = PresentedCertificate("CN=issuer", "", 0.0, 86_400.0)
     expired = a_failure(FailureKind.CERTIFICATE_EXPIRED, "expired")
     yield "certificate", replace(expired, presented_certificate=certificate), NONE
+    nobody = replace(certificate, subject="", issuer="CN=issuer")
+    yield "certificate of nobody", replace(expired, presented_certificate=nobody), NONE
 
 
 def _bare(exchange: HttpExchange) -> Response:
@@ -145,7 +147,13 @@ def _said(verdict: Verdict) -> dict[str, object]:
 
 
 def _numbers(latency: Latency) -> list[object]:
-    parts = (latency.server_seconds, latency.network_seconds, latency.anomaly)
+    parts = (
+        latency.total_seconds,
+        latency.server_seconds,
+        latency.network_seconds,
+        latency.own_seconds,
+        latency.anomaly,
+    )
     return [round(each, 6) if isinstance(each, float) else each for each in parts]
 
 
@@ -156,7 +164,7 @@ def sentences() -> dict[str, object]:
         assert name not in said, name
         said[name] = _said(classify(exchange, expectations))
         token = _said(classify_token_response(exchange))
-        del token["latency"], token["facts"]
+        del token["facts"]
         said[f"oauth: {name}"] = token
     return said
 

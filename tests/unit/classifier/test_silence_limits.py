@@ -1,5 +1,6 @@
 """Silence, Retry-After and Server-Timing at their limits: both sides of each."""
 
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -113,6 +114,17 @@ def test_each_month_is_read(month: str) -> None:
     assert parse_retry_after([f"Mon, 02 {month} 2026 03:04:05 GMT"], at - 10) == 10.0
 
 
+def test_the_century_is_that_of_utc(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Pacific/Kiritimati")  # where the next year has begun
+    time.tzset()
+    try:
+        now = datetime(2026, 12, 31, 12, tzinfo=UTC).timestamp()
+        assert parse_retry_after(["Wednesday, 24-Nov-77 12:00:00 GMT"], now) == 0.0
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
 @pytest.mark.parametrize("status", [429, 503])
 def test_only_two_statuses_ask_to_wait(status: int) -> None:
     headers = (("Retry-After", "5"),)
@@ -120,6 +132,8 @@ def test_only_two_statuses_ask_to_wait(status: int) -> None:
     assert retry_after_seconds(Response(status + 1, headers, b""), NOW) == 0.0
     assert retry_after_seconds(Response(status, (), b""), NOW) == 0.0
     assert retry_after_seconds(None, NOW) == 0.0
+    until = (("retry-after", "Tue, 24 Nov 2026 12:00:30 GMT"),)
+    assert retry_after_seconds(Response(status, until, b""), NOW) == 30.0
 
 
 MISSING, UNPARSABLE = ServerTimingAnomaly.MISSING, ServerTimingAnomaly.UNPARSABLE

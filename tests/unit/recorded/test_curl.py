@@ -200,3 +200,31 @@ def test_a_failure_without_a_response_took_no_known_time() -> None:
     recorded = only(f"{REQUEST}curl: (52) Empty reply from server")
     assert recorded.exchange.total_seconds == 0.0
     assert recorded.exchange.method == "GET"
+
+
+@pytest.mark.parametrize("token", ["Sk-A1b2/C3d4+E5f6", "Sk1A1b2C3d4E5f6G7h8I9j0K1l2M3n4"])
+def test_a_token_that_a_header_echoes_is_not_shown(token: str) -> None:
+    head = (
+        f"HTTP/1.1 302 Found\r\n< Location: /x?t={token}\r\n< Server: {token}\r\n< {token}: x\r\n"
+    )
+    text = f"> GET / HTTP/1.1\r\n> Authorization: Bearer {token}\r\n> \r\n< {head}< \r\n<html>"
+    (recorded,) = parse_recorded(text.encode())
+    assert token not in repr(recorded)
+    verdict = classify(recorded.exchange, recorded.expectations)
+    assert token not in repr(verdict)
+    assert "[redacted]" in verdict.evidence
+    followed = parse_recorded(f"{text}\n< HTTP/1.1 200 OK\r\n< A: b\r\n< \r\n{{}}".encode())
+    assert token not in repr(followed)
+
+
+def test_a_token_in_a_redirect_that_curl_followed_is_not_shown() -> None:
+    token = "Sk-A1b2/C3d4+E5f6"
+    (recorded,) = parse_recorded(
+        f"> GET / HTTP/1.1\r\n> Authorization: Bearer {token}\r\n> \r\n"
+        f"< HTTP/1.1 302 Found\r\n< Location: /x?t={token}\x1b[2J\r\n< \r\n"
+        "< HTTP/1.1 200 OK\r\n< Content-Type: text/html\r\n< \r\n<html>".encode()
+    )
+    assert "curl followed a redirect to /x?t=[redacted] [2J, the prober never" in str(
+        recorded.notes
+    )
+    assert token not in repr(recorded)
