@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from prober.history import published_statuses
+from prober.history import published_statuses, reader
 from prober.history.reader import HistoryReader
 from prober.history.retention import Retention
 from prober.history.schema import migrate
@@ -82,6 +82,15 @@ def test_a_page_that_says_something_else_each_time_has_a_limit(
     assert kept[-1] == reads[-1]
     written(tmp_path, [read_at(60.0 * n, problem=f"HTTP {n}") for n in range(400, 800)])
     assert 10 < len(history.published_statuses(NOW, NOW + 99_999)) <= 100
+
+
+def test_of_too_many_statuses_the_last_ones_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history = written(tmp_path, [read_at(60.0 * n, problem=f"HTTP {n}") for n in range(9)])
+    monkeypatch.setattr(reader, "MAX_READ_ROWS", 3)
+    found = history.published_statuses(0, NOW + 999)
+    assert [each.problem for each in found] == ["HTTP 6", "HTTP 7", "HTTP 8"]
 
 
 def test_what_is_too_old_is_deleted(tmp_path: Path) -> None:
