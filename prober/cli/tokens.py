@@ -16,12 +16,9 @@ from prober.cli.daemon_client import (
 )
 from prober.cli.exit_codes import BY_OUTCOME
 from prober.cli.options import choose_tenant, config_option, console, print_json
-from prober.cli.probe import restore_saved_state, token_manager
 from prober.config.loader import load
 from prober.config.resolve import Config
 from prober.errors import ProberError
-from prober.http_client.client import ProbeHttpClient
-from prober.http_client.timing import EventLoopLagMonitor
 from prober.models import TokenSource, TokenSourceKind, TokenStatus
 from prober.outcomes import Outcome, RejectionCause, TokenState
 from prober.render.documents import token_document
@@ -120,6 +117,11 @@ def status_from_document(
 
 
 async def _statuses(configuration: Config) -> Mapping[str, TokenStatus]:
+    # Late: usually the running daemon answers, and nothing is read from here.
+    from prober.cli.probe import restore_saved_state, token_manager  # noqa: PLC0415
+    from prober.http_client.client import ProbeHttpClient  # noqa: PLC0415
+    from prober.http_client.timing import EventLoopLagMonitor  # noqa: PLC0415
+
     client = ProbeHttpClient(EventLoopLagMonitor())
     manager = token_manager(configuration.tenants, os.environ, client)
     if not await asyncio.to_thread(restore_saved_state, manager, configuration.state_directory):

@@ -33,7 +33,7 @@ def test_what_runs_no_command_imports_nothing_heavy(arguments: list[str]) -> Non
         ("health", HEAVY - {"asyncio"}),
         ("status", WEB | DAEMON | SIMULATOR | {"cryptography", "sqlite3", "asyncio"}),
         ("probe", DAEMON | SIMULATOR | {"jinja2", "structlog", "prober.render.documents"}),
-        ("tokens", DAEMON | SIMULATOR | {"jinja2", "structlog"}),
+        ("tokens", WEB | DAEMON | SIMULATOR | {"jinja2", "structlog", "sqlite3"}),
         ("run", WEB | DAEMON | SIMULATOR | {"cryptography", "sqlite3", "structlog"}),
         ("hash-password", WEB | DAEMON | SIMULATOR | {"cryptography", "sqlite3"}),
     ],
