@@ -141,7 +141,7 @@ class Retention:
             self._delete_oldest_failures(connection, now)
             return
         oldest = connection.execute("SELECT min(start) FROM time_bucket").fetchone()[0]
-        if oldest is None or oldest > now - HOUR_SECONDS:
+        if oldest is None or oldest >= now - HOUR_SECONDS:
             return  # the last hour is never deleted: the smallest limit has room for it
         self._deleted_before = min(oldest + _DAY_SECONDS, now - HOUR_SECONDS)
         self._on_dropped(HistoryDropReason.OVER_SIZE, 1)

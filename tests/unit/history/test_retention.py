@@ -132,3 +132,68 @@ def test_what_grows_old_day_by_day_goes_at_once(tmp_path: Path) -> None:
     Retention(28 * DAY, 2**30, never).enforce(file, NOW + 29.5 * DAY)
     assert oldest_of(file) == 2 * DAY
     file.close()
+
+
+def test_making_room_never_reaches_into_the_last_hour(tmp_path: Path) -> None:
+    lost: Counter[HistoryDropReason] = Counter()
+    file = a_file(tmp_path)
+    file.write([ran(60.0 * n, server=0.1) for n in range(180)])  # three hours
+    retention = Retention(30 * DAY, 1, lambda cause, number: lost.update({cause: number}))
+    now = NOW + 3 * HOUR_SECONDS
+    retention.enforce(file, now)
+    assert oldest_of(file) == 2 * HOUR_SECONDS
+    assert lost == {HistoryDropReason.OVER_SIZE: 1}
+    retention.enforce(file, now)  # the rest is of the last hour
+    assert lost == {HistoryDropReason.OVER_SIZE: 1}
+    retention.enforce(file, now + 1)
+    assert lost == {HistoryDropReason.OVER_SIZE: 2}
+    file.close()
+
+
+def is_deleted(directory: Path, steps: list[float], *, days: float = 29.5) -> bool:
+    """Return whether a month's first days go, after these steps of the clock."""
+    directory.mkdir()
+    file = a_month(directory)
+    retention = Retention(10 * DAY, 2**30, never)
+    now = NOW + days * DAY
+    retention.enforce(file, now)
+    for step in steps:
+        now += step
+        retention.enforce(file, now)
+    oldest = oldest_of(file)
+    file.close()
+    return oldest > 0
+
+
+@pytest.mark.parametrize(
+    ("steps", "is_trusted"),
+    [
+        ([60.0] * 60, True),
+        ([60.0] * 59 + [59.0], False),
+        ([59.0] * 62, True),
+        ([61.0] * 100, False),  # not steadily watched
+        ([60.0] * 59 + [60.1] + [60.0] * 59, False),
+        ([60.0] * 30 + [0.0] + [60.0] * 30, True),
+        ([60.0] * 59 + [-1.0] + [60.0] * 59, False),
+        ([60.0] * 59 + [-1.0] + [60.0] * 60, True),
+    ],
+)
+def test_much_is_deleted_after_an_hour_of_an_even_clock(
+    tmp_path: Path, steps: list[float], *, is_trusted: bool
+) -> None:
+    assert is_deleted(tmp_path / "a", steps) is is_trusted
+
+
+@pytest.mark.parametrize(("share", "is_much"), [(0.0999, False), (0.1001, True)])
+def test_a_tenth_of_the_history_is_much(tmp_path: Path, share: float, *, is_much: bool) -> None:
+    held: list[tuple[float, float]] = []
+    file = a_month(tmp_path)
+    newest = 29 * DAY
+    retention = Retention(newest, 2**30, never, lambda *what: held.append(what))
+    now = NOW + newest + share * newest
+    retention.enforce(file, now)
+    assert bool(held) is is_much
+    assert (oldest_of(file) == 0) is is_much
+    retention.enforce(file, now)
+    assert len(held) == is_much  # said once
+    file.close()
