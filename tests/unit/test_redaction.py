@@ -419,3 +419,26 @@ def test_more_than_two_secrets_of_a_text_take_all_of_it() -> None:
 )
 def test_the_secrets_of_a_url(url: str, secrets: tuple[str, ...]) -> None:
     assert tuple(each.get_secret_value() for each in secrets_of_url(url)) == secrets
+
+
+@pytest.mark.parametrize(
+    ("text", "reported"),
+    [
+        ("czNjcjN0LXQwazNu", "[redacted]"),
+        ("AczNjcjN0LXQwazNu", "[redacted]"),
+        ("-czNjcjN0LXQwazNu", "[redacted]"),
+        (" czNjcjN0LXQwazNu", " [redacted]"),
+        ("czNjcjN0LXQwazNueXk=", "[redacted]Xk="),
+        ("eHMzY3IzdC10MGszbg==", "e[redacted]"),
+        ("eHhzM2NyM3QtdDBrM24=", "eH[redacted]"),
+        ("eHh4czNjcjN0LXQwazNu", "eHh[redacted]"),
+    ],
+)
+def test_of_base64_only_what_stood_around_the_secret_is_left(text: str, reported: str) -> None:
+    assert Redactor([SecretStr(SHORT)]).text(text) == reported
+
+
+def test_white_space_in_a_secret_is_no_part_of_it() -> None:
+    redactor = Redactor([SecretStr("s3 cr3t t0k3n")])
+    for text in ("s3 cr3t t0k3n", "s3cr3tt0k3n", "s3  cr3t\n t0k3n", "s3%20cr3t%20t0k3n"):
+        assert redactor.text(text) == REDACTED

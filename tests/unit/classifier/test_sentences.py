@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from prober.classifier.messages import extract_attributes
 from prober.classifier.oauth_rules import classify_token_response
+from prober.classifier.observation import observe
 from prober.classifier.rules import classify
 from prober.models import (
     Expectations,
@@ -185,6 +187,12 @@ def test_each_sentence_is_as_it_is_written(form: str) -> None:
         if name.startswith("oauth: ") is bool(form) and said != EXPECTED.get(name)
     }
     assert changed == {}
+
+
+def test_a_token_s_response_has_the_facts_of_any_response() -> None:
+    for _, exchange, _ in exchanges():
+        facts = extract_attributes(observe(exchange, NONE))
+        assert classify_token_response(exchange).facts == facts
 
 
 if __name__ == "__main__":
