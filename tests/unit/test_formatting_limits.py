@@ -1,5 +1,6 @@
 """Formats at their limits: both sides of each."""
 
+import time
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -112,6 +113,17 @@ def test_times_in_other_zones() -> None:
 )
 def test_an_iso_time(text: str, at: float | None) -> None:
     assert parse_iso_timestamp(text) == at
+
+
+def test_a_time_without_a_zone_is_in_utc(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Kolkata")
+    time.tzset()
+    try:
+        assert parse_iso_timestamp("1970-01-01T00:00:10") == 10.0
+        assert parse_iso_timestamp("1970-01-01T00:00:10Z") == 10.0
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 @pytest.mark.parametrize(

@@ -442,3 +442,23 @@ def test_white_space_in_a_secret_is_no_part_of_it() -> None:
     redactor = Redactor([SecretStr("s3 cr3t t0k3n")])
     for text in ("s3 cr3t t0k3n", "s3cr3tt0k3n", "s3  cr3t\n t0k3n", "s3%20cr3t%20t0k3n"):
         assert redactor.text(text) == REDACTED
+
+
+def test_what_has_dots_and_is_no_token_stays() -> None:
+    redactor = Redactor((), token_shaped=True)
+    for text in ("abcdefghijkl.mnop.qrst", "a long-host-name.example.com here"):
+        assert redactor.text(text) == text
+    assert redactor.text("x eyJhbGciOiJub25lIn0.e30.c2ln y") == "x [redacted] y"
+    assert redactor.text("prefix-eyJhbGciOiJub25lIn0.e30.c2ln") == "prefix-[redacted]"
+
+
+def test_an_escape_of_half_a_character_is_no_error() -> None:
+    redactor = Redactor([SecretStr(SHORT)])
+    for text in ("a \\ud800 longer text", "&#xd800; longer text", "%ud800 longer text"):
+        assert redactor.text(text) == text
+
+
+def test_a_short_secret_is_found_in_a_short_text() -> None:
+    redactor = Redactor([SecretStr("abcd")])
+    assert redactor.text("YWJjZA") == REDACTED
+    assert redactor.text("YWJjZQ") == "YWJjZQ"

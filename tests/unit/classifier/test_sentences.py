@@ -107,6 +107,11 @@ def _special() -> Iterator[tuple[str, HttpExchange, Expectations]]:
     yield "challenge of a gateway", an_answer(401, HTML, bearer), NONE
     unknown = (("Location", "/portal_/unregistered?a"),)
     yield "unknown tenant", an_answer(302, b"", unknown), NONE
+    names = ("Location", "Server-Timing", "Retry-After", "Server", "CF-Ray", "X-Request-Id")
+    twice = tuple((name, value) for name in names for value in ("a", "b"))
+    for status in (302, 429, 500):
+        yield f"twice {status}", an_answer(status, ERROR, twice), NONE
+        yield f"twice {status}, not the platform", an_answer(status, HTML, twice), NONE
     yield "nowhere", an_answer(302, b"", ()), NONE
     yield "bad time", an_answer(200, HTML, (("Server-Timing", "total;dur=x"),)), NONE
     yield "expected", an_answer(404, ERROR), Expectations(status=404)
