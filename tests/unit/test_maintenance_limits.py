@@ -1,6 +1,7 @@
 """Maintenance at its limits: both sides of each."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -9,6 +10,7 @@ from prober.maintenance import (
     MaintenanceSchedule,
     MaintenanceStatus,
     MaintenanceWindow,
+    first_utc_time,
     maintenance_status_at,
     validate_cron,
 )
@@ -43,6 +45,16 @@ def test_a_window_lasts_from_its_start_to_its_end(
         assert found.ends_at == (None if ends_at is None else AT + ends_at)
         assert (found.since, found.until) == (AT + at, AT + until)
         assert found.is_active is (ends_at is not None)
+
+
+def test_a_skipped_time_starts_when_the_clock_is_set_forward() -> None:
+    zone, change = ZoneInfo("Europe/Berlin"), datetime(2026, 3, 29, 1, tzinfo=UTC)
+    skipped = datetime.fromisoformat("2026-03-29 02:00")
+    for seconds in range(0, 3600, 61):
+        assert first_utc_time(skipped + timedelta(seconds=seconds), zone) == change
+    before = datetime.fromisoformat("2026-03-29 01:59:59")
+    assert first_utc_time(before, zone) == change - timedelta(seconds=1)
+    assert first_utc_time(skipped + timedelta(hours=1), zone) == change
 
 
 def test_a_single_window_is_over_for_good() -> None:

@@ -462,3 +462,12 @@ def test_a_short_secret_is_found_in_a_short_text() -> None:
     redactor = Redactor([SecretStr("abcd")])
     assert redactor.text("YWJjZA") == REDACTED
     assert redactor.text("YWJjZQ") == "YWJjZQ"
+
+
+def test_three_split_secrets_are_taken_out_one_by_one() -> None:
+    redactor = Redactor([SecretStr(SHORT)])
+    for between in ("\u200b", "\u00e9", " ", "\0"):
+        text = " and ".join([between.join(SHORT)] * 3)
+        assert redactor.text(text) == " and ".join([REDACTED] * 3)
+    token = "eyJhbGciOiJub25lIn0.e30.c2ln"
+    assert Redactor((), token_shaped=True).text(token) == REDACTED

@@ -12,6 +12,7 @@ from prober.classifier.checks import (
     check_response,
     count_runs,
     evaluate,
+    limit_text,
     with_failures,
 )
 from prober.classifier.rules import classify
@@ -218,6 +219,21 @@ def test_what_is_absent_from_an_item_is_said_of_the_item() -> None:
         "x/y: its age is not in",
         "x/y/z: its age is 5, m",
     ]
+
+
+@pytest.mark.parametrize(
+    ("limits", "text"),
+    [
+        ({}, ""),
+        ({"min": 1.0}, "must be at least 1"),
+        ({"min": 1.0, "max": 5.0}, "must be at least 1, must be at most 5"),
+        ({"below": 2.5}, "must be below 2.5"),
+        ({"equals": 3.0}, "must be 3"),
+        ({"max_age_seconds": 90.0}, "limit 1 min 30 s"),
+    ],
+)
+def test_limits_in_words(limits: dict[str, Any], text: str) -> None:
+    assert limit_text(a_check(NUMBER, **limits)) == text
 
 
 def test_a_check_fails_after_so_many_runs() -> None:

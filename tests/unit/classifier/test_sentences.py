@@ -46,6 +46,12 @@ BODIES = {
     "cloudflare": b"error code: 1016",
     "empty": b"",
     "problem": b'{"status": 404, "title": "Not Found"}',
+    "problem by type": b'{"status": 404, "type": "x"}',
+    "problem by trace": b'{"status": 404, "traceId": "x"}',
+    "problem without": b'{"status": 404, "detail": "x"}',
+    "problem of text": b'{"status": "404", "title": "x"}',
+    "half management": b'{"statusCode": 500}',
+    "abp by keys": b'{"errorCode": 1, "result": 2}',
     "management": b'{"statusCode": 500, "message": "x"}',
     "gateway": b'{"errorCode": 1}',
     "abp": b'{"__abp": true}',
@@ -105,6 +111,10 @@ def _special() -> Iterator[tuple[str, HttpExchange, Expectations]]:
     yield "quota", an_answer(403, an_envelope("error", message="quota exceeded")), NONE
     bearer = (("WWW-Authenticate", 'Bearer realm="x"'), ("Content-Type", "text/html"))
     yield "challenge of a gateway", an_answer(401, HTML, bearer), NONE
+    patient = (SERVER_TIMING, ("Retry-After", "x" * 60))
+    yield "limited for long", an_answer(429, ERROR, patient), NONE
+    for path in ("/portal_/unregistered/", "/PORTAL_/Unregistered", "/portal_/unregisteredX"):
+        yield f"redirected to {path}", an_answer(302, b"", (("Location", path),)), NONE
     unknown = (("Location", "/portal_/unregistered?a"),)
     yield "unknown tenant", an_answer(302, b"", unknown), NONE
     names = ("Location", "Server-Timing", "Retry-After", "Server", "CF-Ray", "X-Request-Id")

@@ -197,3 +197,14 @@ def test_a_tenth_of_the_history_is_much(tmp_path: Path, share: float, *, is_much
     retention.enforce(file, now)
     assert len(held) == is_much  # said once
     file.close()
+
+
+def test_without_any_failure_left_the_horizon_is_now(tmp_path: Path) -> None:
+    lost: Counter[HistoryDropReason] = Counter()
+    file = a_file(tmp_path)
+    file.write([ran(float(n), Reason.SERVER_ERROR) for n in range(3)])
+    retention = Retention(30 * DAY, 1, lambda cause, number: lost.update({cause: number}))
+    retention.enforce(file, NOW + 60)
+    file.close()
+    assert lost == {HistoryDropReason.OVER_SIZE: 3}
+    assert HistoryReader(tmp_path).retention_horizon() == RetentionHorizon(failures=NOW + 60)
