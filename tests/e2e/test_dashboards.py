@@ -32,7 +32,7 @@ from tests.prometheus import READY, free_port, prometheus, running
 from tools.grafana.palette import STATUSES, Code
 from tools.grafana.queries import TENANT, tenant_status
 
-pytestmark = [pytest.mark.prometheus, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.prometheus
 SPEED = 5
 WHOLE_SCENARIO_SECONDS = 120 / SPEED
 LIMIT_SECONDS = 4 * WHOLE_SCENARIO_SECONDS

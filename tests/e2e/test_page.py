@@ -34,7 +34,6 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
-@pytest.mark.timeout(180)
 def test_verdicts_change_live_and_name_the_culprit(demo: str, chromium: Browser) -> None:
     with watched(chromium, demo) as seen:
         seen.open("/")

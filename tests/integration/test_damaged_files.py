@@ -127,7 +127,6 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(main, arguments)
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda each: each.__name__)
 def test_no_damage_of_a_file_ends_in_a_traceback_or_hangs(

@@ -97,7 +97,6 @@ def paths() -> list[str]:
     return [*asked, *pages, "/tenants/t1", "/badge/t0.svg", "/metrics", "/api/v1/openapi.json"]
 
 
-@pytest.mark.timeout(900)  # the month is written first
 async def test_no_question_holds_up_the_loop(month: Path) -> None:
     async with client_of(month) as client:
         await client.get("/incidents?since=1h")  # templates are compiled at their first use
@@ -140,7 +139,6 @@ async def peak_bytes(directory: Path, spells: int) -> dict[str, int]:
     return peaks
 
 
-@pytest.mark.timeout(900)
 async def test_what_a_question_takes_does_not_grow_with_the_history(tmp_path: Path) -> None:
     small = await peak_bytes(tmp_path / "small", 1_000)
     large = await peak_bytes(tmp_path / "large", 8_000)
@@ -237,7 +235,6 @@ async def a_platform() -> AsyncIterator[int]:
         yield server.sockets[0].getsockname()[1]
 
 
-@pytest.mark.timeout(900)
 async def test_probing_goes_on_while_everything_is_asked(tmp_path: Path) -> None:
     run = replace(summarize(an_answer()), at=time.time())
     write_month(tmp_path / "state", time.time(), streaks=30_000, tenants=20, run=run)
@@ -291,7 +288,6 @@ def report_peak_bytes(directory: Path, streaks: int) -> int:
     return peak
 
 
-@pytest.mark.timeout(900)
 def test_a_report_does_not_grow_with_the_history(tmp_path: Path) -> None:
     small = report_peak_bytes(tmp_path / "small", 1_500)
     large = report_peak_bytes(tmp_path / "large", 9_000)
