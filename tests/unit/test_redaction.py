@@ -446,7 +446,11 @@ def test_white_space_in_a_secret_is_no_part_of_it() -> None:
 
 def test_what_has_dots_and_is_no_token_stays() -> None:
     redactor = Redactor((), token_shaped=True)
-    for text in ("abcdefghijkl.mnop.qrst", "a long-host-name.example.com here"):
+    for text in (
+        "some-host-name.eyJhbGci.x",
+        "abcdefghijkl.mnop.qrst",
+        "a long-host-name.example.com here",
+    ):
         assert redactor.text(text) == text
     assert redactor.text("x eyJhbGciOiJub25lIn0.e30.c2ln y") == "x [redacted] y"
     assert redactor.text("prefix-eyJhbGciOiJub25lIn0.e30.c2ln") == "prefix-[redacted]"
@@ -454,6 +458,7 @@ def test_what_has_dots_and_is_no_token_stays() -> None:
 
 def test_an_escape_of_half_a_character_is_no_error() -> None:
     redactor = Redactor([SecretStr(SHORT)])
+    assert redactor.text("a \ud800 longer text") == "a \ud800 longer text"
     for text in ("a \\ud800 longer text", "&#xd800; longer text", "%ud800 longer text"):
         assert redactor.text(text) == text
 

@@ -221,6 +221,13 @@ def test_what_is_absent_from_an_item_is_said_of_the_item() -> None:
     ]
 
 
+def test_of_two_equal_elements_the_first_has_the_place() -> None:
+    check = a_check(each="rows", item="n")
+    rows = [{"n": "a", "v": 1}, {"n": "b", "v": 1}, {"n": "a", "v": 1}]
+    found = evaluate((check,), {"rows": rows}, NOW)
+    assert [(each.item, each.value) for each in found] == [("a", 1.0), ("b", 1.0)]
+
+
 @pytest.mark.parametrize(
     ("limits", "text"),
     [
