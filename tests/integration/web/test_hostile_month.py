@@ -32,6 +32,9 @@ from tests.integration.web.months import write_month
 from tests.unit.metrics.factories import an_answer
 from tests.unit.report.report_factory import VANTAGE
 
+pytestmark = pytest.mark.no_cover
+"""Processor time is measured here; tracing would take half of it."""
+
 MOST_CPU_SECONDS = 0.05
 MOST_BYTES = 64 * 1024 * 1024
 INCIDENT = f"t0.{NOW - 20 * 86_400:.0f}.network"
