@@ -153,8 +153,7 @@ DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends
 PATH=$PATH:$HOME/.local/bin
 cd {CLONE}
 {commands.commands}
-cd /tmp/newcomer
-prober validate
+prober schema >/dev/null
 pipx uninstall prober
 """
 
