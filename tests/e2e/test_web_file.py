@@ -152,7 +152,7 @@ def test_prometheus_and_prober_agree_on_the_example(tmp_path: Path, documented: 
         timeout=LIMIT_SECONDS,
         env={**os.environ, "ACME_TOKEN": "token"},  # validate warns if it is not set
     )
-    of_old_pythons = "curve_preferences: cannot be set by this Python"  # such as Debian 12's
+    of_old_pythons = "curve_preferences: is not supported by this Python"  # such as Debian 12's
     said = [line for line in done.stderr.splitlines() if of_old_pythons not in line]
     assert (done.returncode, said) == (0, [])
     older = text.partition("rate_limit:")[0]  # which Debian's promtool does not know yet

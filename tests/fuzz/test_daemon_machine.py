@@ -33,7 +33,8 @@ QUICK_FAULTS = sorted(
     name
     for name, fault in FAULTS.items()
     if fault.layer is FaultLayer.RESPONSE
-    and fault.reason not in {"response_timeout", "token_rejected"}
+    # A rejected token and a Retry-After of a 429 keep later runs from being started.
+    and fault.reason not in {"response_timeout", "token_rejected", "rate_limited"}
 )
 LIMIT_SECONDS = 20.0
 _T = TypeVar("_T")
