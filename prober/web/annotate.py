@@ -23,7 +23,7 @@ from prober.history.annotations import (
 from prober.web import actions, parameters, queries
 from prober.web.auth import credentials
 from prober.web.context import SITE
-from prober.web.incident import incident
+from prober.web.incident import existing_id
 from prober.web.openapi import WriteSpec
 
 MAX_MINUTES = 7 * 24 * 60
@@ -166,11 +166,11 @@ async def _read_body(request: web.Request, model: type[_Body]) -> _Body:
 async def _add_note(request: web.Request, store: AnnotationStore, body: NoteBody) -> IncidentNote:
     site = request.app[SITE]
     values: dict[str, Any] = parameters.read((parameters.INCIDENT,), request.match_info, {})
-    detail = await incident(site, values["incident"])
+    incident = await existing_id(site, values["incident"])
     text = one_line(body.text, MAX_NOTE_CHARACTERS)
     if not text and not body.acknowledge:
         raise web.HTTPBadRequest(text="write a note, or acknowledge the incident")
-    note = IncidentNote(detail.incident.id, site.now(), author(request), text, body.acknowledge)
+    note = IncidentNote(incident, site.now(), author(request), text, body.acknowledge)
     await _saved(store.add_note(note), "the note")
     return note
 

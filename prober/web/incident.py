@@ -3,8 +3,9 @@
 Durations are in seconds, times in epoch seconds; what is unknown is null.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from prober.history.annotations import IncidentNote
 from prober.history.reader import HistoryReader
@@ -16,7 +17,7 @@ from prober.render.documents import (
     incident_document,
 )
 from prober.stats.alerts import explained_alerts
-from prober.stats.incidents import IncidentId
+from prober.stats.incidents import Incident, IncidentId, incident_id
 from prober.status_page import PublishedStatus, SupplierAccount, supplier_account
 from prober.web.context import WebContext
 from prober.web.queries import MAX_EVENTS, MAX_FAILURES, NotFoundError
@@ -24,6 +25,7 @@ from prober.web.queries import MAX_EVENTS, MAX_FAILURES, NotFoundError
 _LOOKBACK_SECONDS = 3 * 86_400.0
 _AROUND_SECONDS = 60.0
 _INCIDENT_FAILURES = 50
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +69,13 @@ class TimelineEntry:
 
 async def incident(site: WebContext, wanted: IncidentId) -> IncidentDetail:
     """Return one incident; raises NotFoundError."""
-    history, now = site.history, site.now()
-    found = None
-    if history is not None:
-        found = await site.in_thread(lambda: _read_incident(history, wanted, now))
-    if found is None:
-        raise NotFoundError(f"there is no incident '{wanted}', or it was deleted")
+    found = await _read(site, wanted, _read_detail)
     return with_notes(site, replace(found, alerts=_alerts(site, found.incident)))
+
+
+async def existing_id(site: WebContext, wanted: IncidentId) -> str:
+    """Return the id that an incident has now; raises NotFoundError."""
+    return incident_id(await _read(site, wanted, _find))
 
 
 def with_notes(site: WebContext, detail: IncidentDetail) -> IncidentDetail:
@@ -106,9 +108,28 @@ def _alerts(site: WebContext, found: IncidentDocument) -> tuple[ExplainedAlert, 
     )
 
 
-def _read_incident(history: HistoryReader, wanted: IncidentId, now: float) -> IncidentDetail | None:
+async def _read(
+    site: WebContext,
+    wanted: IncidentId,
+    read: Callable[[HistoryReader, IncidentId, float], _T | None],
+) -> _T:
+    """Return what `read` finds in the history; raises NotFoundError if that is None."""
+    history, now = site.history, site.now()
+    found = None
+    if history is not None:
+        found = await site.in_thread(lambda: read(history, wanted, now))
+    if found is None:
+        raise NotFoundError(f"there is no incident '{wanted}', or it was deleted")
+    return found
+
+
+def _find(history: HistoryReader, wanted: IncidentId, now: float) -> Incident | None:
     # From days before: what an id of a shorter list calls the start may be the middle.
-    found = history.incident(wanted, wanted.at - _LOOKBACK_SECONDS, now)
+    return history.incident(wanted, wanted.at - _LOOKBACK_SECONDS, now)
+
+
+def _read_detail(history: HistoryReader, wanted: IncidentId, now: float) -> IncidentDetail | None:
+    found = _find(history, wanted, now)
     if found is None:
         return None
     since = found.started_at

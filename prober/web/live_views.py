@@ -16,7 +16,7 @@ from prober.render.overview import Overview, OverviewFilter, overview
 from prober.stats.incidents import IncidentId, read_incident_id
 from prober.web import actions, overview_query, queries
 from prober.web.context import SITE, WebContext
-from prober.web.incident import IncidentDetail, incident, timeline, with_notes
+from prober.web.incident import IncidentDetail, existing_id, incident, timeline, with_notes
 from prober.web.incident_list import IncidentList, parse_list, read_list
 from prober.web.parameters import BadParameterError, check_once
 from prober.web.queries import ChartPeriod, IncidentsDocument, TenantPage
@@ -89,7 +89,7 @@ async def read_subject(request: web.Request) -> Subject:
 async def _existing_incident(site: WebContext, text: str) -> IncidentId:
     """Return the id of an incident; raises ValueError, and NotFoundError if there is none."""
     wanted = read_incident_id(text)
-    await incident(site, wanted)
+    await existing_id(site, wanted)
     return wanted
 
 
