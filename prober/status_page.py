@@ -118,7 +118,7 @@ class SupplierAccount:
     @property
     def is_known_whole(self) -> bool:
         """Whether the page could be read all the time."""
-        return self.seconds - self.known_seconds <= 1
+        return not describe_coverage(self.seconds, self.known_seconds)
 
 
 def parse_summary(
@@ -227,9 +227,10 @@ def _published_incidents(readable: Sequence[PublishedStatus]) -> tuple[Published
 
 def describe_coverage(seconds: float, known_seconds: float) -> str:
     """Return how much of a time is known, as the end of a sentence; "" if all is."""
+    if seconds - known_seconds <= 1:
+        return ""
     total, known = (format_exact_duration(each) for each in (seconds, known_seconds))
-    is_whole = seconds - known_seconds <= 1
-    return "" if is_whole else f"; its status page could be read for {known} of {total}"
+    return f"; its status page could be read for {known} of {total}"
 
 
 def _finding(

@@ -12,16 +12,22 @@ from prober.outcomes import Culprit, Reason
 
 @dataclass(frozen=True, slots=True)
 class IncidentAlert:
-    """An alert rule that an incident of one of `culprits` can fire, and the name of its runbook.
+    """An alert rule that an incident of one of `culprits` can fire.
 
     `needs_many` if it fires only where many tenants, or all of a location, fail alike.
+    `shared_runbook` is the runbook of a rule that has none of its own name.
     """
 
     name: str
-    runbook: str
     culprits: frozenset[Culprit]
     reasons: frozenset[Reason]
     needs_many: bool = False
+    shared_runbook: str | None = None
+
+    @property
+    def runbook(self) -> str:
+        """The name of the rule's runbook."""
+        return self.shared_runbook or self.name
 
     def can_explain(self, culprit: Culprit, reasons: Collection[Reason]) -> bool:
         """Return whether an incident with this culprit and these reasons can fire it."""
@@ -50,60 +56,39 @@ _PROBER = frozenset({Culprit.PROBER})
 _OTHERS = frozenset({Culprit.REQUEST, Culprit.TENANT})
 
 INCIDENT_ALERTS = (
-    IncidentAlert("ProberTokenRejected", "ProberTokenRejected", _CREDENTIAL, _TOKEN),
-    IncidentAlert("ProberPermissionDenied", "ProberPermissionDenied", _CREDENTIAL, _ROUTE),
-    IncidentAlert("ProberTenantRefused", "ProberTenantRefused", _REFUSED, _ROUTE),
+    IncidentAlert("ProberTokenRejected", _CREDENTIAL, _TOKEN),
+    IncidentAlert("ProberPermissionDenied", _CREDENTIAL, _ROUTE),
+    IncidentAlert("ProberTenantRefused", _REFUSED, _ROUTE),
+    IncidentAlert("ProberRateLimited", frozenset({Culprit.REQUEST}), _RATE_LIMIT),
+    IncidentAlert("ProberQuotaExceeded", _OTHERS, _QUOTA),
+    IncidentAlert("ProberObjectMissing", _OTHERS, _MISSING_OBJECT),
     IncidentAlert(
-        "ProberRateLimited", "ProberRateLimited", frozenset({Culprit.REQUEST}), _RATE_LIMIT
-    ),
-    IncidentAlert("ProberQuotaExceeded", "ProberQuotaExceeded", _OTHERS, _QUOTA),
-    IncidentAlert("ProberObjectMissing", "ProberObjectMissing", _OTHERS, _MISSING_OBJECT),
-    IncidentAlert("ProberErrorBudgetBurnsFast", "ProberErrorBudgetBurns", _PLATFORM, _FAILURES),
-    IncidentAlert("ProberErrorBudgetBurnsSlowly", "ProberErrorBudgetBurns", _PLATFORM, _FAILURES),
-    IncidentAlert("ProberEnvelopeInconsistent", "ProberEnvelopeInconsistent", _PLATFORM, _ENVELOPE),
-    IncidentAlert("ProberTenantDown", "ProberTenantDown", _PLATFORM | _UNDECIDED, _NO_CHECK),
-    IncidentAlert("ProberTenantUnreachable", "ProberTenantUnreachable", _NETWORK, _NO_CHECK),
-    IncidentAlert(
-        "ProberTenantUnreachableWidely", "ProberTenantUnreachableWidely", _NETWORK, _NO_CHECK
-    ),
-    IncidentAlert("ProberTenantSilent", "ProberTenantSilent", _UNDECIDED, _NO_CHECK),
-    IncidentAlert(
-        "ProberTenantSilentFromLocation", "ProberTenantSilentFromLocation", _UNDECIDED, _NO_CHECK
-    ),
-    IncidentAlert("ProberFault", "ProberFault", _PROBER, _NO_CHECK),
-    IncidentAlert("ProberCheckFailing", "ProberCheckFailing", _ALL - _PROBER, _CHECKS),
-    IncidentAlert(
-        "ProberProbeFailing", "ProberProbeFailing", _ALL - _PROBER - _CREDENTIAL, _NO_CHECK
-    ),
-    IncidentAlert("ProberTenantFlapping", "ProberProbeFlapping", _ALL - _PROBER, _ROUTE),
-    IncidentAlert("ProberProbeFlapping", "ProberProbeFlapping", _ALL, _ROUTE),
-    IncidentAlert(
-        "ProberManyTokensRejected", "ProberManyTokensRejected", _CREDENTIAL, _TOKEN, needs_many=True
+        "ProberErrorBudgetBurnsFast", _PLATFORM, _FAILURES, shared_runbook="ProberErrorBudgetBurns"
     ),
     IncidentAlert(
-        "ProberPlatformDown",
-        "ProberPlatformDown",
-        _PLATFORM | _UNDECIDED,
-        _NO_CHECK,
-        needs_many=True,
+        "ProberErrorBudgetBurnsSlowly",
+        _PLATFORM,
+        _FAILURES,
+        shared_runbook="ProberErrorBudgetBurns",
     ),
+    IncidentAlert("ProberEnvelopeInconsistent", _PLATFORM, _ENVELOPE),
+    IncidentAlert("ProberTenantDown", _PLATFORM | _UNDECIDED, _NO_CHECK),
+    IncidentAlert("ProberTenantUnreachable", _NETWORK, _NO_CHECK),
+    IncidentAlert("ProberTenantUnreachableWidely", _NETWORK, _NO_CHECK),
+    IncidentAlert("ProberTenantSilent", _UNDECIDED, _NO_CHECK),
+    IncidentAlert("ProberTenantSilentFromLocation", _UNDECIDED, _NO_CHECK),
+    IncidentAlert("ProberFault", _PROBER, _NO_CHECK),
+    IncidentAlert("ProberCheckFailing", _ALL - _PROBER, _CHECKS),
+    IncidentAlert("ProberProbeFailing", _ALL - _PROBER - _CREDENTIAL, _NO_CHECK),
     IncidentAlert(
-        "ProberVantagePointOffline",
-        "ProberVantagePointOffline",
-        _NETWORK,
-        _NO_CHECK,
-        needs_many=True,
+        "ProberTenantFlapping", _ALL - _PROBER, _ROUTE, shared_runbook="ProberProbeFlapping"
     ),
-    IncidentAlert(
-        "ProberReferencesUnreachable",
-        "ProberReferencesUnreachable",
-        _NETWORK | _UNDECIDED,
-        _NO_CHECK,
-        needs_many=True,
-    ),
-    IncidentAlert(
-        "ProberLocationSilent", "ProberLocationSilent", _UNDECIDED, _NO_CHECK, needs_many=True
-    ),
+    IncidentAlert("ProberProbeFlapping", _ALL, _ROUTE),
+    IncidentAlert("ProberManyTokensRejected", _CREDENTIAL, _TOKEN, needs_many=True),
+    IncidentAlert("ProberPlatformDown", _PLATFORM | _UNDECIDED, _NO_CHECK, needs_many=True),
+    IncidentAlert("ProberVantagePointOffline", _NETWORK, _NO_CHECK, needs_many=True),
+    IncidentAlert("ProberReferencesUnreachable", _NETWORK | _UNDECIDED, _NO_CHECK, needs_many=True),
+    IncidentAlert("ProberLocationSilent", _UNDECIDED, _NO_CHECK, needs_many=True),
 )
 """In the order in which a page lists them: those of one tenant, then those of many."""
 
