@@ -62,7 +62,7 @@ REQUEST_MODULES = {
     "prober/tokens/oauth.py": "makes token requests",
     "prober/tokens/oauth_client.py": "has token requests sent",
 }
-"""The modules that may use `models.Request`, whose URL, headers and body hold secrets."""
+"""The modules that may use `models.Request`: its URL, headers and body hold secrets."""
 
 
 def _names(tree: ast.Module) -> Iterator[str]:

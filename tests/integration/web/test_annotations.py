@@ -82,7 +82,7 @@ async def test_maintenance_begins_now_and_has_an_end(tmp_path: Path) -> None:
         ("/incidents/acme.1.platform/notes", {}, 404),
         ("/tenants/acme/maintenance", {"minutes": "99999"}, 400),
         ("/tenants/acme/maintenance", {"minutes": "-1"}, 400),
-        ("/tenants/nobody/maintenance", {"minutes": "1"}, 404),
+        ("/tenants/missing/maintenance", {"minutes": "1"}, 404),
     ],
 )
 async def test_what_is_wrong_changes_nothing(
@@ -233,8 +233,8 @@ WRONG_BODIES = (
     (MAINTENANCE_API, b'{"minutes": "5"}', 400, "minutes: "),
     (MAINTENANCE_API, b'{"minutes": true}', 400, "minutes: "),
     (MAINTENANCE_API, b'{"minutes": 5, "tenant": "beta"}', 400, "tenant: "),
-    ("/api/v1/tenants/nobody/maintenance", b'{"minutes": 5}', 404, "no tenant"),
-    ("/api/v1/tenants/nobody/maintenance", b"{", 404, "no tenant"),
+    ("/api/v1/tenants/missing/maintenance", b'{"minutes": 5}', 404, "no tenant"),
+    ("/api/v1/tenants/missing/maintenance", b"{", 404, "no tenant"),
 )
 
 

@@ -231,7 +231,7 @@ async def test_without_a_history_feeds_are_empty() -> None:
 PATHS = (
     *("/", "/incidents", "/incidents.atom", "/incidents.json", "/favicon.svg", "/metrics"),
     *("/live", "/live?tenant=acme", "/live?page=incidents", f"/live?incident={INCIDENT}"),
-    *("/tenants/acme", "/tenants/acme/report", "/tenants/nobody", f"/incidents/{INCIDENT}"),
+    *("/tenants/acme", "/tenants/acme/report", "/tenants/missing", f"/incidents/{INCIDENT}"),
     *("/failures/2", "/badge/acme.svg", "/static/live.js", "/-/healthy", "/-/ready", "/nothing"),
     *("/api/v1/overview", "/api/v1/tenants/acme", "/api/v1/openapi.json", "/api/v1/nothing"),
 )

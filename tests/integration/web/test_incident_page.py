@@ -251,7 +251,7 @@ async def test_nothing_is_kept_of_a_page_whose_last_client_left_while_it_was_rea
         broadcaster.remove(subject, client)
         other = broadcaster.add(TenantSubject("acme", ChartPeriod("1h")))
         history.may_read.set()
-        await anext(other.take())  # rendered after the page that nobody watches
+        await anext(other.take())  # rendered after the page without clients
         assert subject not in broadcaster._views._pages
     finally:
         history.may_read.set()

@@ -129,7 +129,7 @@ async def test_an_address_from_within_an_incident_leads_to_it(tmp_path: Path) ->
         async with client.get(f"/incidents/acme.{start + 30}.platform") as response:
             assert response.status == 200
             assert response.url.path == f"/incidents/acme.{start}.platform"
-        for wrong, status in (("acme.1.platform", 404), ("acme", 400), ("acme.1.nobody", 400)):
+        for wrong, status in (("acme.1.platform", 404), ("acme", 400), ("acme.1.vendor", 400)):
             await page(client, f"/incidents/{wrong}", status)
 
 

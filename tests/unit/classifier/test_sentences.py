@@ -142,8 +142,8 @@ def _special() -> Iterator[tuple[str, HttpExchange, Expectations]]:
     certificate = PresentedCertificate("CN=issuer", "", 0.0, 86_400.0)
     expired = a_failure(FailureKind.CERTIFICATE_EXPIRED, "expired")
     yield "certificate", replace(expired, presented_certificate=certificate), NONE
-    nobody = replace(certificate, subject="", issuer="CN=issuer")
-    yield "certificate of nobody", replace(expired, presented_certificate=nobody), NONE
+    anonymous = replace(certificate, subject="", issuer="CN=issuer")
+    yield "certificate without a subject", replace(expired, presented_certificate=anonymous), NONE
 
 
 def _bare(exchange: HttpExchange) -> Response:

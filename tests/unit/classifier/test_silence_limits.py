@@ -25,13 +25,13 @@ UNACKNOWLEDGED = Reason.RESPONSE_TIMEOUT_UNACKNOWLEDGED
 
 
 def tcp(
-    *, heard: float = 1.0, data: float = 99.0, acknowledged: bool = True, again: int = 0
+    *, received: float = 1.0, data: float = 99.0, acknowledged: bool = True, again: int = 0
 ) -> TcpEvidence:
     return TcpEvidence(
         rtt_seconds=0.01,
         retransmissions=again,
         acknowledged=acknowledged,
-        since_heard_seconds=heard,
+        since_heard_seconds=received,
         since_data_seconds=data,
     )
 
@@ -45,16 +45,16 @@ def tcp(
         (tcp(acknowledged=False), 9.0, False, False, TIMEOUT),
         (tcp(acknowledged=False, again=1), 9.0, False, False, UNACKNOWLEDGED),
         (tcp(acknowledged=False, again=1), 2.499, False, False, TIMEOUT),
-        (tcp(heard=2.0), 9.0, False, False, SILENT),
-        (tcp(heard=2.001), 9.0, False, False, LOST),
-        (tcp(heard=2.001), 9.0, False, True, LOST),
-        (tcp(heard=1.0), 9.0, False, True, TIMEOUT),
+        (tcp(received=2.0), 9.0, False, False, SILENT),
+        (tcp(received=2.001), 9.0, False, False, LOST),
+        (tcp(received=2.001), 9.0, False, True, LOST),
+        (tcp(received=1.0), 9.0, False, True, TIMEOUT),
         (tcp(data=2.0), 9.0, True, False, TIMEOUT),
         (tcp(data=2.001), 9.0, True, False, SILENT),
         (tcp(data=2.0), 9.0, False, False, SILENT),
-        (tcp(heard=1.75), 2.5, False, False, TIMEOUT),
-        (tcp(heard=1.59), 2.5, False, False, SILENT),  # 0.9 s after the request
-        (tcp(heard=1.5), 2.5, False, False, SILENT),
+        (tcp(received=1.75), 2.5, False, False, TIMEOUT),
+        (tcp(received=1.59), 2.5, False, False, SILENT),  # 0.9 s after the request
+        (tcp(received=1.5), 2.5, False, False, SILENT),
     ],
 )
 def test_what_explains_a_silence(

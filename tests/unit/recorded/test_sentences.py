@@ -20,7 +20,7 @@ CASES: list[dict[str, Any]] = json.loads(FILE.read_text("utf-8"))
 
 
 def _read(file: str) -> object:
-    """Return what is read of a file, whose bytes are the characters of Latin-1."""
+    """Return what is read of a file; each character of `file` is a byte (Latin-1)."""
     try:
         return [_shown(each) for each in parse_recorded(file.encode("latin-1"))]
     except RecordedExchangeError as error:
