@@ -23,7 +23,7 @@ from prober.tokens.state_machine import Backoff, TokenRecord
 from prober.tokens.store import TokenStore
 from prober.version import current_version
 
-SAVE_SECONDS = 1.0
+_SAVE_PAUSE_SECONDS = 1.0
 _RESTART_SECONDS = 1.0
 _REOPEN_INITIAL_SECONDS = 1.0
 _REOPEN_MAX_SECONDS = 60.0
@@ -159,8 +159,9 @@ class TokenService:
             await self._reopen()
         while True:
             await self.manager.wait_for_unsaved()
-            await asyncio.sleep(SAVE_SECONDS)
+            # At once, since a crash in the pause would lose it; the pause bounds the writes.
             await self._save()
+            await asyncio.sleep(_SAVE_PAUSE_SECONDS)
 
     async def _save(self) -> None:
         if self._store is None:

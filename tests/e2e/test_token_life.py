@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
+from prober.tokens.state_machine import TokenRecord
+from prober.tokens.store import TokenStore
 from tests.programs import PROBER, call, end, get, seconds_until, started
 
 TENANTS = ("acme-prod", "acme-dev", "legacy")
@@ -90,7 +92,15 @@ class Installation:
     def text(self) -> str:
         return get(self.metrics)
 
-    def saved(self, tenant: str) -> dict[str, Any]:
+    def stored(self, tenant: str) -> TokenRecord:
+        store = TokenStore.read(self.directory / "state")
+        assert store is not None
+        try:
+            return store.records()[tenant]
+        finally:
+            store.close()
+
+    def status(self, tenant: str) -> dict[str, Any]:
         done = subprocess.run(  # noqa: PLW1510 -- 10 is an answer
             [PROBER, "tokens", tenant, "--config", str(self.file), "--json"],
             capture_output=True,
@@ -149,15 +159,16 @@ def test_a_restart_forgets_nothing(installation: Installation, ended_by: signal.
         seconds_until(installation.all_valid)
         installation.regenerate("acme-dev")
         seconds_until(lambda: installation.is_rejected_for("acme-dev", "superseded"))
-        seconds_until(lambda: installation.saved("acme-dev")["state"] == "rejected")
-        before = installation.saved("acme-dev")
+        # The file and not `prober tokens`, which asks the daemon what it may not have saved yet.
+        seconds_until(lambda: installation.stored("acme-dev").cause == "superseded")
+        before = installation.status("acme-dev")
         process.send_signal(ended_by)
         process.wait(20)
 
     refused = installation.refused("acme-dev")
     with installation.running("after.log"):
         assert installation.is_rejected_for("acme-dev", "superseded")
-        after = installation.saved("acme-dev")
+        after = installation.status("acme-dev")
         kept = ("fingerprint", "first_accepted_at_timestamp_seconds", "cause", "rotations")
         assert [after[name] for name in kept] == [before[name] for name in kept]
         seconds_until(lambda: installation.refused("acme-dev") > refused)
@@ -183,7 +194,7 @@ def test_a_token_that_was_wrong_from_the_start_was_never_accepted(
         # The run, the check of another route, and nothing else before the first pause is over.
         first, _, third = installation.refused_at("legacy")[:3]
         assert third - first > FIRST_PAUSE_SECONDS
-        assert installation.saved("legacy")["cause"] == "never_accepted"
+        assert installation.status("legacy")["cause"] == "never_accepted"
         installation.deliver("legacy")
         seconds_until(lambda: installation.is_in("legacy", "valid"))
         assert installation.api_errors() == 0

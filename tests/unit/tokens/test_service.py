@@ -10,7 +10,8 @@ import structlog
 
 from prober.config.loader import load
 from prober.metrics.sink import PrometheusSink
-from prober.outcomes import TokenState
+from prober.models import Latency, TokenRef, Verdict
+from prober.outcomes import CLASSIFICATION, Reason, Responder, TokenState
 from prober.sinks import EventSink
 from prober.state_directory import StateDirectory, read_address
 from prober.tokens import service
@@ -41,7 +42,7 @@ class Running:
     def __init__(self, directory: Path) -> None:
         file = directory / "prober.yaml"
         file.write_text(CONFIGURATION)
-        configuration = load(file)
+        self.configuration = configuration = load(file)
         self.metrics = PrometheusSink(
             configuration.tenants,
             histograms="off",
@@ -69,7 +70,7 @@ class Running:
 @pytest.fixture
 async def running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Running]:
     monkeypatch.setattr(service, "_REOPEN_INITIAL_SECONDS", 0.01)
-    monkeypatch.setattr(service, "SAVE_SECONDS", 0.01)
+    monkeypatch.setattr(service, "_SAVE_PAUSE_SECONDS", 0.01)
     (tmp_path / "state").write_text("no directory")
     one = Running(tmp_path)
     await one.service.start(URL)
@@ -124,6 +125,24 @@ async def test_a_directory_that_another_prober_has_is_tried_again(
     assert not running.is_writable
     other.close()
     await eventually(lambda: running.is_writable)
+
+
+async def test_a_rejection_after_a_pause_is_saved_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "_SAVE_PAUSE_SECONDS", 10 * LIMIT_SECONDS)
+    one = Running(tmp_path)
+    await one.service.start(URL)
+    tenant = one.configuration.tenants[0]
+    fingerprint = one.fingerprint(tenant.name)
+    assert fingerprint is not None
+    reason = Reason.TOKEN_REJECTED
+    row = CLASSIFICATION[reason]
+    verdict = Verdict(row.outcome, reason, row.culprit, Responder.PLATFORM, "", "", Latency(0.5))
+    token = TokenRef(fingerprint, tenant.token)
+    one.service.manager.observe(tenant, "datasets", token, verdict, 401, time.time())
+    await eventually(lambda: saved(tmp_path)[tenant.name].state is TokenState.REJECTED)
+    await one.service.close()
 
 
 def saved(directory: Path) -> dict[str, TokenRecord]:
