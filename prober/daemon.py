@@ -38,7 +38,6 @@ from prober.models import TransportOptions
 from prober.monitors import OutsideMonitor
 from prober.probe import ProbeDeps
 from prober.reload import LoadConfig, Reloader
-from prober.report.page import recent_report_html
 from prober.runner import ProbeRunner
 from prober.scheduler.scheduler import HEARTBEAT_SECONDS, Scheduler
 from prober.scheduler.stall import stall_timeout_seconds
@@ -324,6 +323,9 @@ class Daemon:
 
     def _report(self, tenant: str, seconds: float) -> str:
         configuration = self._configuration
+        # Late: a template engine and the report's code are a tenth of the daemon's start.
+        from prober.report.page import recent_report_html  # noqa: PLC0415
+
         return recent_report_html(
             configuration.state_directory,
             self._runner.tenants[tenant],

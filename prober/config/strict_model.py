@@ -33,7 +33,8 @@ def as_slug(text: str) -> str:
 class StrictModel(BaseModel):
     """A mapping in which unknown keys are errors; docstrings describe the keys in JSON Schema."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Built late: a model within models is otherwise built for itself too, at each start.
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     @classmethod
     def __get_pydantic_json_schema__(

@@ -7,7 +7,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from aiohttp import web
@@ -40,8 +40,6 @@ from prober.web.queries import (
     TenantsDocument,
     ValuesDocument,
 )
-
-_ERROR = TypeAdapter(ErrorDocument)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +225,7 @@ def error_response(status: int, text: str) -> web.Response:
     """Return an error in the API's form."""
     return web.Response(
         status=status,
-        body=_ERROR.dump_json(ErrorDocument(text)),
+        body=_adapter(ErrorDocument).dump_json(ErrorDocument(text)),
         content_type="application/json",
     )
 
@@ -240,8 +238,6 @@ def wants_json(request: web.Request) -> bool:
 
 
 def _handler(operation: Operation) -> Callable[[web.Request], Awaitable[web.Response]]:
-    adapter: TypeAdapter[Any] = TypeAdapter(operation.response_schema)
-
     async def handle(request: web.Request) -> web.Response:
         values: dict[str, Any] = parameters.read(
             operation.parameters, request.match_info, request.query
@@ -249,10 +245,18 @@ def _handler(operation: Operation) -> Callable[[web.Request], Awaitable[web.Resp
         document = await operation.handler(request.app[SITE], **values)
         # Encoding a long document takes longer than a measurement may wait.
         return await packed_response(
-            request, lambda: adapter.dump_json(document), "application/json"
+            request,
+            lambda: _adapter(operation.response_schema).dump_json(document),
+            "application/json",
         )
 
     return handle
+
+
+@cache
+def _adapter(schema: Any) -> TypeAdapter[Any]:  # noqa: ANN401 -- any type
+    """Return what encodes a type. Made at its first use: all of them delay the start."""
+    return TypeAdapter(schema)
 
 
 async def _openapi(request: web.Request) -> web.Response:
