@@ -12,7 +12,8 @@ from tests.programs import END_LIMIT_SECONDS
 
 # The entry point, stopped where the long imports would begin.
 STARTING = """
-import sys, types
+import signal, sys, types
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # `nohup make test` would ignore it here too
 sys.argv = ["prober", *{arguments!r}]
 from prober.cli import early_signals, entry
 assert not {{"click", "aiohttp", "asyncio"}} & sys.modules.keys()
