@@ -64,6 +64,7 @@ class AttemptTiming:
     def connecting(self, now: int) -> None:
         """Record that a socket starts to connect; only the first of several counts."""
         if self.phase is Phase.RESOLVE:
+            # Zero without a lookup: the host is an IP address.
             self.wire_nanoseconds.setdefault(Phase.RESOLVE, 0)
             self._enter(Phase.CONNECT)
             self._since = now
@@ -93,9 +94,9 @@ class AttemptTiming:
     def request_begins(self) -> None:
         """Record that all later sends belong to the request."""
         if self.tunnel_pending:
-            return
+            return  # this is CONNECT, a part of connecting
         self._ready, self._request_begun = True, True
-        if self.phase is Phase.RESOLVE:
+        if self.phase is Phase.RESOLVE:  # nothing was connected
             self.reused = True
         self._enter(Phase.SEND)
 
@@ -107,12 +108,14 @@ class AttemptTiming:
         """
         if self.whole or (self._ready and not self._request_begun):
             return  # the end of the TLS handshake, to which no response follows
+        # The last send filled the kernel's buffer: the peer, and not the prober, was waited for.
         if self._was_send and self._blocked:
             self._wire_until(before)
         if self._request_begun:
             if self.request_sent is None:
                 self.wire_nanoseconds[Phase.SEND] = 0
             self.request_bytes += count
+            # Not in TRANSFER: a server may respond before it has read all of the request.
             if self.phase in {Phase.SEND, Phase.WAIT}:
                 self.request_sent = before
                 self._enter(Phase.SEND if blocked else Phase.WAIT)
@@ -151,10 +154,12 @@ class AttemptTiming:
 
     def finished(self, *, out_of_order: bool = False) -> None:
         """Record that the response is complete."""
+        # A response that arrived before the whole request was sent: its wait cannot be stated.
         if not self._arrived_after_send:
             self.fall_back(TimingFallback.STAMP_BEFORE_SEND)
         elif out_of_order:
             self.fall_back(TimingFallback.OUT_OF_ORDER)
+        # Without a trusted timestamp, the last read is the latest time at which it had arrived.
         if self.fallback is not None:
             self._wire_until(self._last_read)
 

@@ -78,7 +78,7 @@ def tls_context(options: TransportOptions) -> ssl.SSLContext:
     """
     context = TimingSSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(["http/1.1"])
+    context.set_alpn_protocols(["http/1.1"])  # aiohttp speaks no other protocol
     if options.ca_file is None:
         context.load_default_certs()
     else:
@@ -86,6 +86,7 @@ def tls_context(options: TransportOptions) -> ssl.SSLContext:
             context.load_verify_locations(cafile=options.ca_file)
     certificate, key = options.client_certificate_file, options.client_key_file
     if key is not None:
+        # Alone at first: an error of `load_cert_chain` does not say which of the files it means.
         with _named("client_certificate.key", key):
             pass
     if certificate is not None:
@@ -136,15 +137,15 @@ def new_session(
         ssl=context,
         force_close=fresh,
         keepalive_timeout=None if fresh else KEEPALIVE_SECONDS,
-        limit=0,
-        use_dns_cache=False,
+        limit=0,  # the wait for a free connection would count as connecting
+        use_dns_cache=False,  # a lookup is a part of what a fresh connection measures
         socket_factory=timed_socket,
     )
     session = aiohttp.ClientSession(
         connector=connector,
-        auto_decompress=False,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        trust_env=False,
+        auto_decompress=False,  # a small body may decompress to gigabytes: LimitedBodyReader
+        cookie_jar=aiohttp.DummyCookieJar(),  # no run may depend on an earlier one
+        trust_env=False,  # it would also send passwords from ~/.netrc
         max_line_size=MAX_HEADER_LINE_BYTES,
         max_field_size=MAX_HEADER_LINE_BYTES,
         max_headers=MAX_HEADER_LINES,
@@ -291,6 +292,7 @@ class ProbeHttpClient:
             if session in self._retired:
                 await self._close_when_idle(session)
         if done.response is not None:
+            # Redaction looks at each byte; many long bodies at once would block the event loop.
             done.response = await self._budget.run(partial(_redacted, done.response, redactor))
         return self._build_exchange(request, redactor, done)
 
@@ -332,8 +334,6 @@ class ProbeHttpClient:
             received = _Partial(self._budget)
             try:
                 response = await _send(session, request, probe, proxy, limits, received)
-            except asyncio.CancelledError:
-                raise
             except Exception as error:  # noqa: BLE001 -- each error becomes a verdict
                 done = _failed(attempt, error, received)
             else:
@@ -470,6 +470,7 @@ def _failed(attempt: Attempt, error: Exception, received: _Partial) -> _Done:
     """Return an attempt that ended with `error`, with the received part of the response."""
     timing = attempt.timing
     failure = map_exception(error, AttemptProgress(timing.phase, attempt.via_proxy))
+    # aiohttp has no response object for a refused CONNECT, only this exception.
     if isinstance(error, aiohttp.ClientHttpProxyError):
         received.response = received.response or _proxy_response(error)
     is_stale = timing.reused and not attempt.has_response_bytes and is_disconnect(error)
@@ -502,6 +503,7 @@ async def _send(
         proxy=proxy,
         timeout=limits,
     )
+    # Kept if the body fails: a status and headers are evidence without it.
     head = Response(response.status, tuple(response.headers.items()), b"")
     received.response = head
     try:
@@ -521,6 +523,7 @@ def _limits(total_seconds: float, connect_seconds: float) -> aiohttp.ClientTimeo
         total=total_seconds,
         connect=connect_seconds,
         sock_connect=connect_seconds,
+        # Above this threshold, aiohttp rounds a timeout up to the next full second.
         ceil_threshold=total_seconds + 1,
     )
 
@@ -553,6 +556,7 @@ async def _read(
 
 
 def _release_connection(response: aiohttp.ClientResponse, policy: ConnectionPolicy) -> None:
+    # What is left of a body would be read as the head of the next response.
     if policy is ConnectionPolicy.REUSE and response.content.is_eof():
         response.release()
     else:

@@ -21,6 +21,7 @@ from prober.http_client.tcp_info import TCP_INFO_BYTES, TcpInfo, parse_tcp_info
 from prober.outcomes import TimingFallback
 
 _SO_TIMESTAMPING = 37  # asm-generic/socket.h; Python has no name for it
+# Of the kernel and not of the network card, which has a clock of its own.
 _RX_SOFTWARE_AND_REPORT = 1 << 3 | 1 << 4  # SOF_TIMESTAMPING_RX_SOFTWARE, SOF_TIMESTAMPING_SOFTWARE
 _TIMESPEC = struct.Struct("@ll")
 _ANCILLARY_BYTES = socket.CMSG_SPACE(3 * _TIMESPEC.size)
@@ -66,6 +67,7 @@ def read_clocks() -> ClockReading:
     """Return the narrowest of a few readings: the process may be preempted between the clocks."""
     best: ClockReading | None = None
     for _ in range(_CLOCK_TRIES):
+        # The system clock between two readings of the other: its time is at their middle.
         before = time.perf_counter_ns()
         realtime = time.time_ns()
         after = time.perf_counter_ns()
@@ -103,6 +105,7 @@ def monotonic_of(
     if abs(clocks.offset - reference.offset) > _STEP_NANOSECONDS + clocks.width + reference.width:
         return TimingFallback.CLOCK_STEPPED
     at = stamp - clocks.offset
+    # Data cannot arrive after it was read. A difference within the error of the readings is none.
     if at > clocks.monotonic + clocks.width:
         return TimingFallback.FUTURE_STAMP
     return min(at, clocks.monotonic)
@@ -162,6 +165,7 @@ def is_closed_by_peer(sock: socket.socket) -> bool:
         return True
     if not events & select.POLLIN:
         return False
+    # Readable is also a connection at its end: a read returns nothing then.
     try:
         return not socket.socket.recv(sock, 1, socket.MSG_PEEK)
     except BlockingIOError:
@@ -200,6 +204,7 @@ def _stamps_arrive(sock: socket.socket) -> bool:
             _, ancillary, _, _ = sock.recvmsg(1, _ANCILLARY_BYTES)
             if stamp_of(ancillary) is not None:
                 return True
+            # The kernel enables timestamps in the background, some milliseconds later.
             time.sleep(_TRIAL_SECONDS)
     except OSError:
         return True
@@ -267,7 +272,7 @@ class TimedSocket(socket.socket):
                 self.timing.connecting(before)
         try:
             super().connect(address)
-        finally:
+        finally:  # a non-blocking socket raises, with its SYN on the way
             if self._connect_after == 0:
                 self._connect_after = time.perf_counter_ns()
 
@@ -279,7 +284,7 @@ class TimedSocket(socket.socket):
         without reading it. So the data counts as sent: the next read gets the reason, or the end.
         """
         timing = self.timing
-        if timing is None:
+        if timing is None:  # TLS also sends between attempts, as when it is closed
             self._connected = True
             return super().send(data, flags)
         self._mark_connected(timing)
@@ -301,7 +306,7 @@ class TimedSocket(socket.socket):
             self._connected = True
             return super().sendmsg(buffers, *arguments)
         self._mark_connected(timing)
-        gathered = list(buffers)
+        gathered = list(buffers)  # an iterator would be empty after it was counted
         total = sum(memoryview(each).nbytes for each in gathered)
         before = time.perf_counter_ns()
         try:
@@ -320,7 +325,7 @@ class TimedSocket(socket.socket):
         if timing is None:
             return super().recv(size, flags)
         data, ancillary, _, _ = super().recvmsg(size, _ANCILLARY_BYTES, flags)
-        if data:
+        if data:  # the end of a stream has no timestamp
             self._mark_arrival(timing, ancillary)
         return data
 
@@ -342,7 +347,7 @@ class TimedSocket(socket.socket):
         loopback the SYN-ACK may arrive before `connect` returns. After a retransmitted SYN the
         round-trip time does not start with the first SYN, so the current time is used.
         """
-        if self._clocks is None:
+        if self._clocks is None:  # once an attempt: all arrivals are compared with its start
             self._clocks = read_clocks()
         if self._connected:
             return
@@ -354,11 +359,12 @@ class TimedSocket(socket.socket):
             )
             timing.connected(time.perf_counter_ns())
             return
+        # The SYN left at some time within the system call, which is the error of this time.
         answered = self._connect_before + round(info.rtt_seconds * _SECOND)
         timing.connected(answered, self._connect_after - self._connect_before)
 
     def _mark_arrival(self, timing: AttemptTiming, ancillary: list[tuple[int, int, bytes]]) -> None:
-        clocks = read_clocks()
+        clocks = read_clocks()  # after the data, so that a timestamp cannot be later
         if not self._timestamps_enabled:
             timing.fall_back(TimingFallback.UNSUPPORTED)
             timing.arrived(clocks.monotonic, clocks.monotonic)

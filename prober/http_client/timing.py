@@ -55,13 +55,15 @@ class Attempt:
         if connection is None:
             return
         self.remote_address = connection.address
-        if connection not in self.sockets:
+        if connection not in self.sockets:  # a kept connection
             connection.use_for(self.timing)
+            # The kernel counts since the connection began; only what is added is this attempt's.
             self._before = connection.last_info
         self.timing.request_begins()
 
     def release(self, *, closing: bool = False) -> None:
         """Read TCP_INFO and detach from the connection, before anything else is sent on it."""
+        # Closing a connection releases its attempt, and `end` does so again.
         connection, self.connection = self.connection, None
         if connection is None:
             return
@@ -73,13 +75,14 @@ class Attempt:
             )
         connection.last_info = after
         if closing:
+            # Not `use_for`: to switch off keep-alive would be a system call for nothing.
             connection.timing = None
         else:
             connection.use_for(None)
 
     def end(self, *, failed: bool) -> float:
         """End the attempt; return how long it took, in seconds."""
-        now = time.perf_counter_ns()
+        now = time.perf_counter_ns()  # first, since reading TCP_INFO is no part of the attempt
         self.release()
         if failed:
             self.timing.failed(now)
@@ -108,6 +111,7 @@ def start_attempt(*, through_tunnel: bool = False, needs_new_connection: bool = 
         AttemptTiming(time.perf_counter_ns(), tunnel_pending=through_tunnel),
         needs_new_connection=needs_new_connection,
     )
+    # Never reset: each run has its own task, and a repeated request replaces it.
     _current.set(attempt)
     return attempt
 
@@ -135,6 +139,7 @@ def phases_of(timing: AttemptTiming, total_seconds: float) -> Phases:
         send=seconds(Phase.SEND),
         wait=seconds(Phase.WAIT),
         transfer=seconds(Phase.TRANSFER),
+        # Wire times come from two clocks: their sum may exceed the total by the error of both.
         own=max(0.0, total_seconds - sum(took.values()) * _SECONDS_PER_NANOSECOND),
     )
 
@@ -159,7 +164,7 @@ class TimingSSLObject(ssl.SSLObject):
         super().do_handshake()
         if self.timing is not None:
             self.timing.tls_done()
-            self.timing = None
+            self.timing = None  # the connection may be kept for another attempt
 
 
 class TimingSSLContext(ssl.SSLContext):
@@ -179,6 +184,7 @@ class TimingSSLContext(ssl.SSLContext):
         tls_object = super().wrap_bio(incoming, outgoing, server_side, server_hostname, session)
         attempt = _current.get()
         if attempt is not None and isinstance(tls_object, TimingSSLObject):
+            # An HTTPS proxy's TLS comes first; the API's, through its tunnel, replaces it.
             attempt.tls_object = tls_object
             attempt.timing.tls_began()
             tls_object.timing = attempt.timing
@@ -191,6 +197,7 @@ def _evidence(before: TcpInfo | None, after: TcpInfo, lost: tuple[str, ...]) -> 
         rtt_seconds=after.rtt_seconds,
         retransmissions=after.retransmissions - (0 if before is None else before.retransmissions),
         acknowledged=after.unacknowledged_segments == 0 and unsent == 0,
+        # An acknowledgement proves as well as data that packets still come from there.
         since_heard_seconds=min(
             after.since_ack_received_seconds, after.since_data_received_seconds
         ),
@@ -223,7 +230,7 @@ class EventLoopLagMonitor:
 
     def __init__(self, on_sample: Callable[[float], None] = lambda _: None) -> None:
         self._on_sample = on_sample
-        self._open: dict[int, LagWindow] = {}
+        self._open: dict[int, LagWindow] = {}  # by identity: windows with equal values are equal
         self._handle: asyncio.TimerHandle | None = None
         self._due = 0.0
 
@@ -259,5 +266,7 @@ class EventLoopLagMonitor:
         now = time.perf_counter()
         for window in self._open.values():
             window.observe(self._due, now)
+        # A timer may run early, by as much as the resolution of the event loop's clock.
         self._on_sample(max(0.0, now - self._due))
+        # From now on: samples that a stall has delayed are not made up for.
         self.start()
