@@ -2,15 +2,12 @@
 
 import ast
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SOURCES = {
-    str(path.relative_to(ROOT)): ast.parse(path.read_text())
-    for path in sorted((ROOT / "prober").rglob("*.py"))
-}
 TEMPLATES = [
     path for path in (ROOT / "prober").rglob("*") if path.suffix in {".html", ".js", ".md"}
 ]
@@ -66,9 +63,11 @@ REQUEST_MODULES = {
 
 
 def _names(tree: ast.Module) -> Iterator[str]:
-    """Yield the names that a module reads: of attributes, functions, and in `getattr`."""
+    """Yield the names that a module reads: of attributes, functions, imports, and in `getattr`."""
     for node in ast.walk(tree):
         match node:
+            case ast.ImportFrom(module=str(origin), names=imported):
+                yield from (f"{origin}.{each.name}" for each in imported)
             case (
                 ast.Attribute(attr=name, ctx=ast.Load())
                 | ast.Name(id=name, ctx=ast.Load())
@@ -81,21 +80,24 @@ def _names(tree: ast.Module) -> Iterator[str]:
                         yield str(each.value)
 
 
+@cache  # all modules are parsed once, when the first test needs them
+def names_by_module() -> Mapping[str, frozenset[str]]:
+    return {
+        str(path.relative_to(ROOT)): frozenset(_names(ast.parse(path.read_text())))
+        for path in (ROOT / "prober").rglob("*.py")
+    }
+
+
 @pytest.mark.parametrize("name", READERS)
 def test_a_secret_is_read_only_where_it_is_sent_or_removed(name: str) -> None:
     """If this fails: show what has no secrets, such as `probe.shown_path`, or add the reason."""
-    found = {module for module, tree in SOURCES.items() if name in _names(tree)}
+    found = {module for module, names in names_by_module().items() if name in names}
     assert found == set(READERS[name])
 
 
 def test_requests_are_known_only_to_what_makes_or_sends_them() -> None:
     found = {
-        module
-        for module, tree in SOURCES.items()
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom)
-        and node.module == "prober.models"
-        and any(each.name == "Request" for each in node.names)
+        module for module, names in names_by_module().items() if "prober.models.Request" in names
     }
     assert found == set(REQUEST_MODULES)
 
