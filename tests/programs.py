@@ -14,9 +14,10 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 PROBER = str(Path(sys.executable).with_name("prober"))
-START_LIMIT_SECONDS = 30
-END_LIMIT_SECONDS = 20
-LIMIT_SECONDS = 60
+START_LIMIT_SECONDS = 90
+END_LIMIT_SECONDS = 60
+LIMIT_SECONDS = 120
+ANSWER_LIMIT_SECONDS = 60
 
 
 @contextmanager
@@ -75,13 +76,13 @@ def end(process: subprocess.Popen[bytes]) -> int:
 
 
 def get(url: str, **headers: str) -> str:
-    with urlopen(Request(url, headers=headers), timeout=10) as answer:
+    with urlopen(Request(url, headers=headers), timeout=ANSWER_LIMIT_SECONDS) as answer:
         text: str = answer.read().decode()
         return text
 
 
 def call(method: str, url: str, content: object = None) -> dict[str, Any]:
     data = None if content is None else json.dumps(content).encode()
-    with urlopen(Request(url, data=data, method=method), timeout=10) as answer:
+    with urlopen(Request(url, data=data, method=method), timeout=ANSWER_LIMIT_SECONDS) as answer:
         document: dict[str, Any] = json.loads(answer.read())
         return document

@@ -122,13 +122,19 @@ async def play(
     apply: Callable[[Action], Awaitable[None]],
     on_phase: Callable[[Phase], Awaitable[None]],
     speed: float = 1.0,
+    on_end: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
-    """Play all phases, `speed` times as fast. `on_phase` is called after a phase's actions."""
+    """Play all phases, `speed` times as fast.
+
+    `on_phase` is called after a phase's actions, `on_end` before the actions of the next phase.
+    """
     for phase in scenario.phases:
         for action in phase.actions:
             await apply(action)
         await on_phase(phase)
         await asyncio.sleep(phase.seconds / speed)
+        if on_end is not None:
+            await on_end()
 
 
 async def apply_action(action: Action, simulator: Simulator) -> None:

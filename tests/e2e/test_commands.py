@@ -5,6 +5,7 @@ import re
 import signal
 import sqlite3
 import subprocess
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -14,15 +15,19 @@ from click.testing import CliRunner
 
 from prober.cli.main import COMMANDS, main
 from prober.tokens.store import TokenStore
-from tests.programs import PROBER, end, get, started
+from tests.programs import END_LIMIT_SECONDS, PROBER, end, get, started
 
 ROOT = Path(__file__).parents[2]
-LIMIT_SECONDS = 60
+LIMIT_SECONDS = 120
+DEMO_LIMIT_SECONDS = 300
+SLOW = re.compile(r": the (?:server|network) was slow$")
 
 
-def run(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+def run(
+    *arguments: str, cwd: Path = ROOT, limit_seconds: float = LIMIT_SECONDS
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(  # noqa: PLW1510 -- the status is what is tested
-        [PROBER, *arguments], cwd=cwd, capture_output=True, text=True, timeout=LIMIT_SECONDS
+        [PROBER, *arguments], cwd=cwd, capture_output=True, text=True, timeout=limit_seconds
     )
 
 
@@ -43,9 +48,15 @@ def settings(tmp_path: Path) -> Path:
 
 
 def test_the_demo_ends_with_every_verdict_as_expected(tmp_path: Path) -> None:
-    done = run("demo", "--once", "--speed", "4", "--port", "0", "--directory", str(tmp_path))
+    done = run(
+        *("demo", "--once", "--speed", "4", "--port", "0", "--directory", str(tmp_path)),
+        limit_seconds=DEMO_LIMIT_SECONDS,
+    )
 
-    assert done.returncode == 0, done.stderr
+    # A busy machine may slow down a response; no verdict depends on that.
+    unexpected = [line for line in done.stderr.splitlines() if not SLOW.search(line)]
+    assert unexpected == []
+    assert (done.returncode == 0) == (done.stderr == "")
     assert "network path: connection_refused" in done.stdout
     assert "ok, slow network" in done.stdout
     assert re.search(r"busy prober: own time up to \d.*, network time at most \d", done.stdout)
@@ -59,7 +70,7 @@ def test_ctrl_c_ends_the_demo_cleanly(tmp_path: Path) -> None:
     command = ("demo", "--port", "0", "--directory", str(tmp_path / "demo"))
     with started(*command, until=r"(metrics .*)", log=tmp_path / "log") as (process, _):
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 0
+        assert process.wait(END_LIMIT_SECONDS) == 0
 
 
 @pytest.mark.prometheus
@@ -84,6 +95,7 @@ def test_the_daemon_ends_with_0_and_says_what_a_missing_token_means(
         ):
             while not re.search(found, get(f"{url}/metrics")):
                 assert process.poll() is None
+                time.sleep(0.05)
         assert end(process) == 0
     log = (tmp_path / "log").read_text()
     assert "connection_refused" in log

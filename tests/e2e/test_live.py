@@ -23,13 +23,13 @@ def site(tmp_path: Path) -> Iterator[LiveSite]:
 
 
 def is_live(page: Page) -> None:
-    expect(page.locator("#feed-state")).to_have_text("Live", timeout=20_000)
+    expect(page.locator("#feed-state")).to_have_text("Live")
     expect(page.locator("body")).not_to_have_class(re.compile("stale"))
 
 
 def is_not_live(page: Page) -> None:
     says = re.compile(r"^Not live since \d\d:\d\d:\d\dZ$")
-    expect(page.locator("#feed-state")).to_have_text(says, timeout=20_000)
+    expect(page.locator("#feed-state")).to_have_text(says)
     expect(page.locator("body")).to_have_class(re.compile("stale"))
     expect(page.locator("#as-of")).to_contain_text(re.compile(r"^As of \d{4}-\d\d-\d\d"))
 
@@ -58,10 +58,10 @@ def test_everything_on_a_tenants_page_moves(site: LiveSite, chromium: Browser) -
         site.do(lambda: site.fleet.succeed("cust-000", 1, server=0.9))
         page = seen.page
         expect(page).to_have_title(re.compile("^cust-000: platform: 500s on 2 of 3 probes"))
-        expect(page.locator("#failure-list tbody tr")).to_have_count(3, timeout=15_000)
+        expect(page.locator("#failure-list tbody tr")).to_have_count(3)
         expect(page.locator("#incident-list tbody tr")).to_have_count(1)
         expect(page.locator("#favicon")).to_have_attribute("href", re.compile("count=1"))
-        expect(lines).not_to_have_attribute("d", before or "", timeout=15_000)
+        expect(lines).not_to_have_attribute("d", before or "")
         site.do(lambda: site.fleet.fail("cust-000", Reason.TOKEN_REJECTED, 1))
         expect(page.locator("#now .numbers")).to_contain_text("rejected: replaced elsewhere")
 
@@ -82,12 +82,12 @@ def test_everything_on_an_incidents_page_moves(site: LiveSite, chromium: Browser
         now = page.locator("#incident-now")
         started = now.locator("dd").first.inner_text()
         site.do(lambda: site.fleet.fail("cust-000", Reason.SERVER_ERROR, 3))
-        expect(now).to_contain_text("current-user, datasets, sources", timeout=15_000)
+        expect(now).to_contain_text("current-user, datasets, sources")
         expect(page.locator("#incident-failures li")).to_have_count(4)
         assert now.locator("dd").first.inner_text() == started
         for probe in range(3):
             site.do(lambda at=probe: site.fleet.succeed("cust-000", at))  # type: ignore[misc]
-        expect(page).not_to_have_title(re.compile("ongoing"), timeout=15_000)
+        expect(page).not_to_have_title(re.compile("ongoing"))
         expect(now.locator("strong")).to_have_text("over")
 
 
@@ -97,7 +97,7 @@ def test_the_list_of_incidents_moves(site: LiveSite, chromium: Browser) -> None:
         is_live(seen.page)
         site.do(lambda: site.fleet.fail("cust-000", Reason.SERVER_ERROR, 1))
         rows = seen.page.locator("#incident-list tbody tr")
-        expect(rows).to_have_count(1, timeout=15_000)
+        expect(rows).to_have_count(1)
         expect(rows).to_contain_text("ongoing")
 
 

@@ -35,7 +35,7 @@ def few() -> Iterator[LiveSite]:
 
 
 def live(page: Page) -> None:
-    expect(page.locator("#feed-state")).to_have_text("Live", timeout=20_000)
+    expect(page.locator("#feed-state")).to_have_text("Live")
 
 
 def fail_a_second_tenant(site: LiveSite) -> None:

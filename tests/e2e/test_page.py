@@ -16,7 +16,7 @@ from tests.integration.web.test_openapi import ask_everything
 from tests.programs import get, started
 
 SPEED = 4.0
-WHOLE_SCENARIO_MS = 60_000
+WHOLE_SCENARIO_MS = 240_000
 _WATCH = """() => {
   window.seen = new Set();
   setInterval(() => document.querySelectorAll('.trouble').forEach((each) => window.seen.add(
