@@ -1,7 +1,9 @@
 """For every test: a clean environment, markers, and the profiles of hypothesis."""
 
+import gc
 import os
 import sys
+from collections.abc import Iterator
 
 import hypothesis
 import pytest
@@ -9,6 +11,8 @@ import pytest
 # Where an image forbids it, each of a hundred processes would compile the whole program anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+# Programs in Go spend a quarter of their time on garbage that their end would free as well.
+os.environ.setdefault("GOGC", "400")
 # jsonschema would read a grammar of IRIs, 2 s in every worker; no schema here has such a format.
 # None means "not importable" to the import system.
 sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
@@ -26,6 +30,17 @@ hypothesis.settings.register_profile(  # `make mutants`: the same each time, and
 hypothesis.settings.load_profile("prober")
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-cov starts what a worker measures
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """In a worker of pytest-xdist, stop what pytest-cov 7 has started as for the main process.
+
+    Otherwise it would go on when a test with the marker `no_cover` pauses the worker's coverage.
+    """
+    coverage = session.config.pluginmanager.getplugin("_cov")
+    if hasattr(session.config, "workerinput") and coverage and coverage.cov_controller:
+        coverage.cov_controller.cov.stop()
+
+
 MARKER_OF_FIXTURE = {"stage": "netns", "chromium": "chromium"}
 
 
@@ -40,6 +55,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(MARKER_OF_FIXTURE[fixture])
         if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
             item.add_marker(pytest.mark.no_cover)
+
+
+@pytest.fixture(scope="module")
+def frozen_heap() -> Iterator[None]:
+    """Keep what the tests before have left out of garbage collections, as the daemon does.
+
+    A collection among the objects of thousands of tests takes most of a second.
+    """
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)

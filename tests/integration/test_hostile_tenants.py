@@ -20,9 +20,12 @@ from prober.daemon import Daemon
 from tests.integration.daemons import SILENT, write_config
 from tests.integration.hostile_server import BEHAVIOURS
 
+pytestmark = [pytest.mark.no_cover, pytest.mark.usefixtures("frozen_heap")]
+"""Processor time is measured here; tracing would take most of it."""
+
 HOSTILE = 50
 ROUNDS = 3
-MOST_LATE_SECONDS = 0.1 if sys.gettrace() is None else 0.5  # coverage traces every line
+MOST_LATE_SECONDS = 0.2  # alone at most 0.04; on a busy machine caches are cold
 ROOT = Path(__file__).parents[2]
 
 
@@ -125,6 +128,4 @@ async def test_none_of_its_runs_is_lost_or_late(tmp_path: Path, port: int, behav
     skipped = samples(text, "prober_probe_skipped_total")
     # The schedule starts a probe that never ran as well, while one of these runs is in flight.
     assert [labels for labels, value in skipped if value and 'cause="overlap"' not in labels] == []
-    assert min(longest) < MOST_LATE_SECONDS, (
-        longest
-    )  # a busy machine's caches are cold now and then
+    assert min(longest) < MOST_LATE_SECONDS, longest

@@ -32,7 +32,7 @@ from tests.integration.web.months import write_month
 from tests.unit.metrics.factories import an_answer
 from tests.unit.report.report_factory import VANTAGE
 
-pytestmark = pytest.mark.no_cover
+pytestmark = [pytest.mark.no_cover, pytest.mark.usefixtures("frozen_heap")]
 """Processor time is measured here; tracing would take half of it."""
 
 MOST_CPU_SECONDS = 0.05
