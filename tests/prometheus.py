@@ -1,10 +1,11 @@
 """The real Prometheus with the shipped rules, faster than in life: a minute is a second."""
 
+import random
 import re
 import socket
 import subprocess
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.programs import end, seconds_until
@@ -26,11 +27,17 @@ def scaled(text: str) -> str:
     )
 
 
+OUR_PORTS = (15_000, 30_000)
+"""Below the range of which the kernel takes ports for connections and for those who want any."""
+
+
 def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+    """Return a port at which nobody listens; the kernel gives it to nobody before it is used."""
+    while True:
+        port = random.SystemRandom().randrange(*OUR_PORTS)
+        with socket.socket() as listener, suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port
 
 
 LISTENING = re.compile(r'msg="Listening on" .*?address=127\.0\.0\.1:(\d+)')

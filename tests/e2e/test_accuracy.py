@@ -1,6 +1,7 @@
 """The numbers are right: known server time, known network, through the whole of one attempt."""
 
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,10 +15,16 @@ from prober.simulator.state import SimulatedTenant
 from tests.builders import a_probe, a_tenant, a_transport
 
 SERVER, NETWORK = 0.120, 0.080
-RUNS = 5
+RUNS, MOST_RUNS = 5, 200
 
 
-async def results(directory: Path, *, tls: bool) -> list[ProbeResult]:
+async def results(
+    directory: Path,
+    *,
+    tls: bool,
+    enough: Callable[[Sequence[ProbeResult]], bool] = lambda every: len(every) == RUNS,
+) -> list[ProbeResult]:
+    """Return the results of runs, until there are `enough`, `MOST_RUNS` at most."""
     tenants = (SimulatedTenant("acme", TenantAddress("acme", "prod"), behind_proxy=True),)
     config = SimulatorConfig(
         tenants, tls=tls, latency=Latency(SERVER, 0.0), token_directory=directory
@@ -28,14 +35,21 @@ async def results(directory: Path, *, tls: bool) -> list[ProbeResult]:
         ca_file = directory / "ca.pem"
         if simulator.certificates is not None:
             simulator.certificates.write_authority(ca_file)
-        probe = a_probe(name="datasets", sent_path="/api/v1/datasets", timeout_seconds=5.0)
+        probe = a_probe(name="datasets", sent_path="/api/v1/datasets", timeout_seconds=60.0)
         tenant: Tenant = replace(
             a_tenant(name="acme", probes=(probe,)),
             base_url=simulator.base_url("acme"),
             token=TokenSource(TokenSourceKind.FILE, str(directory / "acme.token")),
             transport=a_transport(proxy_from_environment=False, ca_file=ca_file if tls else None),
         )
-        return [result async for result in run_probes(tenant, [probe] * RUNS, {}, directory)]
+        every: list[ProbeResult] = []
+        runs = run_probes(tenant, [probe] * MOST_RUNS, {}, directory)
+        async with aclosing(runs):
+            async for result in runs:
+                every.append(result)
+                if enough(every):
+                    break
+        return every
 
 
 def known(seconds: float | None) -> float:
@@ -45,21 +59,33 @@ def known(seconds: float | None) -> float:
 
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
 async def test_server_and_network_are_told_apart(tmp_path: Path, tls: bool) -> None:
-    every = await results(tmp_path, tls=tls)
+    every = await results(tmp_path, tls=tls, enough=lambda every: is_accurate(every, tls=tls))
 
     assert {result.verdict.reason for result in every} == {"ok"}
-    # Whatever else the machine does only adds to a time: the least disturbed run tells.
-    server = min(known(result.verdict.latency.server_seconds) for result in every)
-    set_up = min(
-        [
-            sum(s for n, s in r.exchange.phases.as_pairs() if n in {"resolve", "connect", "tls"})
-            for r in every
-        ]
+    assert is_accurate(every, tls=tls), [measured(result) for result in every]
+
+
+def measured(result: ProbeResult) -> tuple[float, float, float]:
+    """Return server time, network time and the set-up that is a part of it, in seconds."""
+    phases = result.exchange.phases.as_pairs()
+    set_up = sum(seconds for name, seconds in phases if name in {"resolve", "connect", "tls"})
+    latency = result.verdict.latency
+    return known(latency.server_seconds), known(latency.network_seconds), set_up
+
+
+def is_accurate(every: Sequence[ProbeResult], *, tls: bool) -> bool:
+    """Return whether the least disturbed runs tell what is known.
+
+    Whatever else the machine does only adds to a time, so that more runs come closer.
+    """
+    server, network, set_up = map(min, zip(*map(measured, every), strict=True))
+    is_set_up_right = set_up == pytest.approx(NETWORK, abs=0.05) if tls else set_up < 0.05
+    return bool(
+        len(every) >= RUNS
+        and server == pytest.approx(SERVER, abs=0.005)
+        and network - set_up == pytest.approx(NETWORK, abs=0.010)
+        and is_set_up_right
     )
-    network = min(known(result.verdict.latency.network_seconds) for result in every)
-    assert server == pytest.approx(SERVER, abs=0.005)
-    assert network - set_up == pytest.approx(NETWORK, abs=0.010)
-    assert set_up < 0.05 if not tls else set_up == pytest.approx(NETWORK, abs=0.05)
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])

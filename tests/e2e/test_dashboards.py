@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -35,7 +36,7 @@ from tools.grafana.queries import TENANT, tenant_status
 pytestmark = pytest.mark.prometheus
 SPEED = 5
 WHOLE_SCENARIO_SECONDS = 120 / SPEED
-LIMIT_SECONDS = 4 * WHOLE_SCENARIO_SECONDS
+LIMIT_SECONDS = 10 * WHOLE_SCENARIO_SECONDS  # phases are longer on a busy machine
 NOBODY = 9  # no Alertmanager listens there, and none is needed
 RATE, RANGE, STEP_SECONDS = "5s", "30s", 0.5
 WHERE = r'"listening": "http://([^"]+)"'
@@ -159,10 +160,14 @@ def test_the_timeline_names_the_culprit_of_each_fault(installation: Installation
 def test_every_choice_can_be_chosen_from(installation: Installation, board: dict[str, Any]) -> None:
     for variable in variables(board):
         metric, label = label_values(variable)
-        values = installation.ask(f"label/{label}/values", **{"match[]": concrete(metric)})
-        assert values, variable["name"]
-        if label == "tenant":
-            assert values == ["acme-dev", "acme-prod", "acme-test", "legacy"]
+        seconds_until(partial(has_choices, installation, label, concrete(metric)), LIMIT_SECONDS)
+
+
+def has_choices(installation: Installation, label: str, metric: str) -> bool:
+    """Return whether a label has values; `tenant` must have all."""
+    values = installation.ask(f"label/{label}/values", **{"match[]": metric})
+    tenants = ["acme-dev", "acme-prod", "acme-test", "legacy"]
+    return bool(values == tenants if label == "tenant" else values)
 
 
 def test_a_table_shows_no_label_that_it_has_no_column_for(installation: Installation) -> None:

@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -30,9 +31,10 @@ SERIES = re.compile(
     r'prober_probe_runs_total\{culprit="(\w+)",outcome="(\w+)",probe="[^"]+",reason="(\w+)",'
     r'tenant="acme-prod"\} (\S+)'
 )
-LIMIT_SECONDS = 8
+LIMIT_SECONDS = 90
 PROBES = 8
-ENOUGH_RUNS = PROBES  # no run of before is still under way
+JOURNALS = ("-journal", "-wal", "-shm")
+ENOUGH_RUNS = PROBES + 1  # one more than may still be under way from before
 
 
 class Installation:
@@ -135,11 +137,13 @@ def secrets_of(installation: Installation) -> Iterator[str]:
 
 def written_by(installation: Installation) -> Iterator[tuple[str, bytes]]:
     for path in (installation.log, *installation.file.with_name("state").iterdir()):
-        yield path.name, path.read_bytes()
+        with suppress(FileNotFoundError):  # a journal goes when its transaction has ended
+            yield path.name, path.read_bytes()
     yield "metrics", get(installation.metrics).encode()
     config = ("--config", str(installation.file), "--json")
     for command in (("tokens",), ("probe", "acme-prod"), ("probe", "acme-dev")):
-        done = subprocess.run([PROBER, *command, *config], capture_output=True, timeout=30)  # noqa: PLW1510
+        arguments = [PROBER, *command, *config]
+        done = subprocess.run(arguments, capture_output=True, timeout=LIMIT_SECONDS, check=False)
         yield f"prober {' '.join(command)}", done.stdout + done.stderr
 
 
@@ -154,7 +158,7 @@ def test_no_secret_is_in_anything_that_was_written(installation: Installation) -
     names = []
     for name, content in written_by(installation):
         names.append(name)
-        assert content
+        assert content or name.endswith(JOURNALS)
         assert [form for form in forms if form.encode() in content] == [], name
     assert {"prober.log", "tokens.sqlite3", "metrics", "prober probe acme-dev"} <= set(names)
 

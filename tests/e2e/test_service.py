@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.programs import END_LIMIT_SECONDS, started
+from tests.programs import END_LIMIT_SECONDS, seconds_until, started
 
 WATCHDOG_SECONDS = 1.0
 SILENCE_SECONDS = 1.5  # longer than the watchdog would wait
@@ -69,6 +69,12 @@ def service(directory: Path) -> Iterator[tuple[subprocess.Popen[bytes], Systemd]
             yield process, Systemd(bound)
 
 
+def wait_until_stopped(pid: int) -> None:
+    """Wait until every thread has stopped, as SIGSTOP makes them."""
+    threads = [each / "stat" for each in Path(f"/proc/{pid}/task").iterdir()]
+    seconds_until(lambda: all(each.read_text().rpartition(") ")[2][0] == "T" for each in threads))
+
+
 @pytest.fixture
 def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("s")  # a socket's path is at most 107 bytes
@@ -89,7 +95,7 @@ def test_systemd_hears_of_the_start_of_every_beat_of_silence_and_of_the_end(
 
         process.send_signal(signal.SIGSTOP)
         try:
-            time.sleep(0.1)  # the signal is asynchronous: what was on its way arrives
+            wait_until_stopped(process.pid)  # the signal is asynchronous
             systemd.forget()
             assert not systemd.hears("WATCHDOG=1", SILENCE_SECONDS)
         finally:

@@ -25,7 +25,7 @@ BLOCKS = re.findall(
 )
 RIGHT = {"Authorization": "Basic " + b64encode(b"prometheus:correct horse battery").decode()}
 WRONG = {"Authorization": "Basic " + b64encode(b"prometheus:battery").decode()}
-LIMIT_SECONDS = 30
+LIMIT_SECONDS = 120
 
 
 class Documented:
@@ -66,7 +66,7 @@ class Documented:
         trust = ssl.create_default_context(cafile=self.directory / "prober.crt")
         request = Request(url, headers=headers, method=method)
         try:
-            with urlopen(request, timeout=10, context=trust) as answer:
+            with urlopen(request, timeout=LIMIT_SECONDS, context=trust) as answer:
                 return answer.status, answer.read().decode(), None
         except HTTPError as error:
             with error:

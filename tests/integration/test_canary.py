@@ -25,7 +25,7 @@ CANARY = {
     "stream": "triage",
     "allow_billable": True,
     "allow_writes": True,
-    "timeout": "5s",
+    "timeout": "60s",
 }
 
 
@@ -44,7 +44,7 @@ class Installation:
             "token": {"file": "acme.token"},
             "probes": ["datasets", {**CANARY, **changes}],
         }
-        defaults = {"proxy": "none", "interval": "1h", "timeout": "5s"}
+        defaults = {"proxy": "none", "interval": "1h", "timeout": "60s"}
         file = write_config(self.directory, [tenant], defaults=defaults)
         daemon = await started(file, self.results, self.resources)
         daemon._runner.on_due("acme", "canary", asyncio.get_running_loop().time())
@@ -106,7 +106,8 @@ async def test_each_stage_that_does_not_come_is_the_platform_s_fault(
     installation: Installation, fault: str, stage: str
 ) -> None:
     await installation.simulator.set_fault(fault)
-    checks = [{"name": name, "max": 1.5} for name in ("readable", "predicted", "streamed")]
+    limits = dict.fromkeys(("readable", "predicted", "streamed"), 60.0) | {stage: 1.5}
+    checks = [{"name": name, "max": limit} for name, limit in limits.items()]
     daemon, result = await installation.run(checks=checks)
     assert (result.verdict.reason, result.verdict.culprit) == (
         Reason.CHECK_FAILED,

@@ -82,7 +82,8 @@ def test_a_kill_at_any_moment_leaves_a_readable_file(tmp_path: Path) -> None:
 
         file = TokenStore.open(tmp_path, unexpected)
         counts = {each.rotations for each in file.records().values()}
-        assert len(counts) == (1 if least else 0), "half of a save was kept"
+        # Before the first one that has said so, a busy machine may let one save or not.
+        assert len(counts) in ({1} if least else {0, 1}), "half of a save was kept"
         assert max(counts, default=0) >= least
         file.close()
     assert len(keys) == 1

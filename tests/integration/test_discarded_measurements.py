@@ -25,23 +25,32 @@ from prober.probe import build_request
 from prober.version import Build
 from tests.builders import a_probe, a_tenant
 
-SERVER_SECONDS = 0.4
+SERVER_SECONDS = 0.2
 STALL_SECONDS = 0.2
 OF_PROBE = 'probe="datasets",tenant="acme-prod"'
 
 
 class _Platform(BaseHTTPRequestHandler):
-    asked = threading.Event()
+    asked, may_respond, responded = threading.Event(), threading.Event(), threading.Event()
 
     def do_GET(self) -> None:
+        began = time.perf_counter()
         self.asked.set()
+        self.may_respond.wait()
         time.sleep(SERVER_SECONDS)
         body = b'{"status": "ok", "datasets": [{}]}'
         self.send_response(200)
-        self.send_header("Server-Timing", f"total;dur={SERVER_SECONDS * 1000}")
         self.send_header("Content-Length", str(len(body)))
+        taken_ms = (time.perf_counter() - began) * 1000
+        self.send_header("Server-Timing", f"total;dur={taken_ms:.3f}")
         self.end_headers()
         self.wfile.write(body)
+        self.responded.set()
+
+    @classmethod
+    def forget(cls) -> None:
+        for event in (cls.asked, cls.may_respond, cls.responded):
+            event.clear()
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
@@ -61,7 +70,11 @@ def platform() -> Iterator[str]:
 async def run_with_a_stall(
     base_url: str, stall_seconds: float, threshold: float = 0.05
 ) -> tuple[str, ProbeResult]:
-    probe = a_probe(timeout_seconds=20.0)
+    """Run a probe; block the loop until the response has come, and `stall_seconds` longer.
+
+    0 does not block it.
+    """
+    probe = a_probe(timeout_seconds=60.0)
     tenant = a_tenant(base_url=base_url, probes=(probe,))
     metrics = PrometheusSink(
         [tenant],
@@ -71,11 +84,14 @@ async def run_with_a_stall(
         build=Build("1", ""),
     )
     request = build_request(tenant, probe, SecretStr("a-token"), version="1")
-    _Platform.asked.clear()
+    _Platform.forget()
     async with ProbeHttpClient(EventLoopLagMonitor(metrics.loop_lag)) as client:
         asking = asyncio.create_task(client.exchange(request, probe, tenant.transport))
         await asyncio.to_thread(_Platform.asked.wait)
-        time.sleep(stall_seconds)  # noqa: ASYNC251 -- the stall is the subject
+        _Platform.may_respond.set()
+        if stall_seconds:
+            _Platform.responded.wait()
+            time.sleep(stall_seconds)  # noqa: ASYNC251 -- the stall is the subject
         exchange = await asking
     result = ProbeResult(
         tenant.name, probe.name, 1.0, exchange, classify(exchange, probe.expectations)
@@ -91,8 +107,7 @@ def refusing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_a_stall_is_our_own_time(platform: str) -> None:
-    stall_seconds = SERVER_SECONDS * 1.5  # so that it ends after the answer has come
-    text, result = await run_with_a_stall(platform, stall_seconds)
+    text, result = await run_with_a_stall(platform, STALL_SECONDS)
 
     latency = result.verdict.latency
     assert result.exchange.timing_fallback is None
@@ -125,7 +140,7 @@ async def test_over_the_threshold_durations_are_left_out_and_the_outcome_counts(
 
 @pytest.mark.usefixtures("refusing")
 async def test_below_the_threshold_durations_count_and_bear_their_bound(platform: str) -> None:
-    text, result = await run_with_a_stall(platform, STALL_SECONDS, threshold=20.0)
+    text, result = await run_with_a_stall(platform, STALL_SECONDS, threshold=60.0)
 
     assert result.exchange.loop_lag_seconds >= STALL_SECONDS * 0.8
     assert f'discarded_total{{cause="loop_lag",{OF_PROBE}}} 0.0' in text
@@ -135,8 +150,7 @@ async def test_below_the_threshold_durations_count_and_bear_their_bound(platform
 @pytest.mark.usefixtures("refusing")
 async def test_the_bound_is_one_indeed(platform: str) -> None:
     """The stall makes the answer late by no more than the bound that the result carries."""
-    stall_seconds = SERVER_SECONDS * 1.5  # so that it ends after the answer has come
-    _, result = await run_with_a_stall(platform, stall_seconds, threshold=20.0)
+    _, result = await run_with_a_stall(platform, STALL_SECONDS, threshold=60.0)
 
     latency = result.verdict.latency
     assert latency.network_seconds is not None

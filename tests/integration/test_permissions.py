@@ -49,7 +49,7 @@ async def daemon(simulator: Simulator, tmp_path: Path, log: LogCapture) -> Async
         tmp_path,
         [tenant],
         reload={"on_change": False},
-        defaults={"interval": "1h", "timeout": "5s", "proxy": "none"},
+        defaults={"interval": "1h", "timeout": "60s", "proxy": "none"},
     )
     started = Daemon(load(file), os.environ, structlog.wrap_logger(None, processors=[log]))
     await started.start()

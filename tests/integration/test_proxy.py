@@ -13,7 +13,7 @@ async def test_a_proxy_that_demands_a_log_in_is_named(tmp_path: Path) -> None:
     async with Simulator(
         SimulatorConfig((SimulatedTenant("a", TenantAddress("a", "b")),))
     ) as proxy:
-        probe = a_probe(timeout_seconds=5.0)
+        probe = a_probe(timeout_seconds=60.0)
         tenant = a_tenant(
             base_url="https://platform.invalid",
             transport=a_transport(proxy_url=proxy.url, proxy_from_environment=False),

@@ -51,7 +51,7 @@ class Client:
 
     async def until(self, method: str, path: str, key: str, length: int, body: object) -> list[Any]:
         """Ask until a list has a length."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 _, content = await self.ask(method, path, body)
                 found: list[Any] = content[key]

@@ -53,7 +53,7 @@ def write(simulator: Simulator, directory: Path, *tenants: str) -> Path:
             for name in tenants
         ],
         reload={"on_change": False},
-        defaults={"interval": "1h", "timeout": "5s", "proxy": "none"},
+        defaults={"interval": "1h", "timeout": "60s", "proxy": "none"},
     )
 
 

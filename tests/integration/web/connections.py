@@ -26,7 +26,7 @@ USERS = (
 TLS = "tls_server_config:\n  cert_file: server.crt\n  key_file: server.key\n"
 DEMANDED = "  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.crt\n"
 IF_GIVEN = DEMANDED.replace("RequireAndVerifyClientCert", "VerifyClientCertIfGiven")
-PATIENT_SECONDS = 20
+PATIENT_SECONDS = 60
 SERVERS, CLIENTS = trustme.CA(), trustme.CA()
 
 

@@ -15,6 +15,7 @@ from prober.models import Check, CheckKind, CheckResult
 from prober.outcomes import Reason
 from prober.stats.aggregates import summarize
 from tests.integration.web.app_factory import ACME, BETA, HOSTILE, NOW, Installation, served
+from tests.integration.web.connections import PATIENT_SECONDS
 from tests.unit.metrics.factories import an_answer
 
 
@@ -219,7 +220,7 @@ async def events(response: aiohttp.ClientResponse) -> AsyncIterator[tuple[str, A
 
 async def parts(response: aiohttp.ClientResponse) -> dict[str, str]:
     """Return the next parts."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENT_SECONDS):
         async for name, content in events(response):
             if name == "parts":
                 found: dict[str, str] = content["parts"]
@@ -243,7 +244,7 @@ async def test_what_changes_is_sent_and_nothing_else(tmp_path: Path) -> None:
 async def test_the_order_is_sent_when_it_changes(tmp_path: Path) -> None:
     installation = Installation(tmp_path)
     async with served(installation.site()) as client, client.get("/live") as feed:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENT_SECONDS):
             orders = [each["order"] async for each in parts_and_order(feed, 1)]
             assert orders == [{"trouble": [], "rows-production": ["row-acme", "row-beta"]}]
             installation.now += 2
@@ -283,7 +284,7 @@ async def test_a_page_gets_a_tick_while_it_is_live(tmp_path: Path) -> None:
     async with (
         served(installation.site()) as client,
         client.get("/live") as feed,
-        asyncio.timeout(20),
+        asyncio.timeout(PATIENT_SECONDS),
     ):
         async for name, content in events(feed):
             if name == "tick":
@@ -325,7 +326,11 @@ async def test_the_page_of_a_tenant_that_is_removed_is_gone(tmp_path: Path) -> N
     installation = Installation(tmp_path)
     tenants = {"acme": ACME, "beta": BETA}
     site = replace(installation.site(), tenants=tenants)
-    async with served(site) as client, client.get("/live?tenant=beta") as feed, asyncio.timeout(10):
+    async with (
+        served(site) as client,
+        client.get("/live?tenant=beta") as feed,
+        asyncio.timeout(PATIENT_SECONDS),
+    ):
         await parts(feed)
         del tenants["beta"]
         async for name, content in events(feed):
@@ -336,7 +341,7 @@ async def test_the_page_of_a_tenant_that_is_removed_is_gone(tmp_path: Path) -> N
 
 async def test_who_watches_does_not_hold_up_the_end() -> None:
     installation = Installation(None)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):  # half of what aiohttp would wait
         async with served(installation.site()) as client:
             feed = await client.get("/live")
             await parts(feed)

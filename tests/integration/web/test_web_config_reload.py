@@ -29,7 +29,7 @@ class Log:
         return [call.kwargs["event"] for call in self.heard.calls]
 
     async def wait_for(self, number: int) -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while len(self.heard.calls) < number:
             assert time.monotonic() < deadline, self.heard.calls
             await asyncio.sleep(0.02)
