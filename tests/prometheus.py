@@ -12,6 +12,11 @@ from tests.programs import end, seconds_until
 
 CONFIG = Path(__file__).parents[1] / "config"
 SCALE = 60
+OVERLOAD = (
+    *("ProberEventLoopLags", "ProberMeasurementsDiscarded"),
+    *("ProberRunsSkipped", "ProberScheduleLate"),
+)
+"""Alerts about a machine that is too busy, as one that runs tests may be."""
 READY = "Server is ready to receive web requests"
 UNITS_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 DURATION = re.compile(

@@ -49,7 +49,7 @@ def reported(settings: Path, *arguments: str) -> str:
         [PROBER, "report", "acme-prod", "--config", str(settings), *SPAN, *arguments],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=True,
     )
     return done.stdout

@@ -29,7 +29,7 @@ from tests.builders import a_probe
 
 WAYS = ("silent", "half", "cut", "dropped", "lost")
 CASES = tuple(f"{way}-{scheme}" for way in WAYS for scheme in ("http", "https"))
-TIMEOUT_SECONDS = 5.0
+TIMEOUT_SECONDS = 8.0  # also for a far end that is slow to fall silent
 _PORT = 8080
 _WAIT_SECONDS = 0.4
 _RESPONSE = (

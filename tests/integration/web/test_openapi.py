@@ -75,7 +75,7 @@ def _ask(
     )
     @given(case=operation.as_strategy(generation_mode=mode))
     def check(case: schemathesis.Case[Any]) -> None:
-        case.call_and_validate(timeout=10)
+        case.call_and_validate(timeout=60)
 
     try:
         check()

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import ssl
 import struct
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -193,7 +194,7 @@ async def test_a_blocked_loop_does_not_make_the_network_slower(
     server, client = _contexts(authority)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
-        answered: list[int] = []
+        answered = threading.Event()
 
         def answer() -> None:
             connection, _ = listening.accept()
@@ -201,8 +202,8 @@ async def test_a_blocked_loop_does_not_make_the_network_slower(
                 connection = server.wrap_socket(connection, server_side=True)
             while not connection.recv(65536).endswith(b"\r\n\r\n"):
                 pass
-            answered.append(time.perf_counter_ns())
             connection.sendall(_RESPONSE)
+            answered.set()
             connection.recv(1)
             connection.close()
 
@@ -212,7 +213,7 @@ async def test_a_blocked_loop_does_not_make_the_network_slower(
         async with _session(timing, client) as (session, _):
             scheme = "https" if tls else "http"
             request = loop.create_task(_get(session, f"{scheme}://127.0.0.1:{port}/"))
-            while not answered:
+            while not answered.is_set():
                 await asyncio.sleep(0)
                 if timing.bound_nanoseconds:  # something was sent
                     time.sleep(_BLOCKED_SECONDS)  # noqa: ASYNC251 -- it is what is tested

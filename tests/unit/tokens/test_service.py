@@ -27,7 +27,7 @@ tenants:
   - {name: beta, base_url: "http://127.0.0.1:1/y", token: {env: BETA}, probes: [datasets]}
 """
 URL = "http://127.0.0.1:9824"
-LIMIT_SECONDS = 30
+LIMIT_SECONDS = 120
 
 
 async def eventually(condition: Callable[[], bool]) -> None:

@@ -197,7 +197,7 @@ class SlowConnection:
 
     def executemany(self, _sql: str, _rows: object) -> None:
         self.writing.set()
-        assert self.may_write.wait(20)
+        assert self.may_write.wait(60)
 
     def close(self) -> None:
         self.calls.append("closed")
@@ -210,10 +210,10 @@ def test_a_connection_is_not_closed_while_a_thread_writes() -> None:
     saving = threading.Thread(target=store.save, args=({"acme": RECORD},))
     closing = threading.Thread(target=store.close)
     saving.start()
-    assert connection.writing.wait(20)
+    assert connection.writing.wait(60)
     closing.start()
     closing.join(0.05)  # it would have closed by now; if it is late, the test cannot fail wrongly
     connection.may_write.set()
-    saving.join(20)
-    closing.join(20)
+    saving.join(60)
+    closing.join(60)
     assert connection.calls == ["saved", "closed"]
