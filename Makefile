@@ -26,7 +26,7 @@ e2e: $(VENV)/.development programs ## the full run alone: faults, Prometheus, Al
 
 e2e-newest: $(VENV)/.development programs ## the full run, the rules and OTLP on Prometheus 3 and Alertmanager, built by Go; says so where Go is missing
 	./.ci/build-newest-prometheus
-	PATH="$(CURDIR)/build/newest/bin:$$PATH" $(BIN)/pytest tests/e2e/test_alerting.py tests/e2e/test_cluster.py tests/e2e/test_dashboards.py tests/e2e/test_exemplars.py tests/e2e/newest_otlp.py tests/alerting/test_rules.py tests/alerting/test_values.py tests/alerting/test_availability.py tests/alerting/test_drift.py $(ARGS)
+	PATH="$(CURDIR)/build/newest/bin:$$PATH" $(BIN)/pytest tests/e2e/test_alerting.py tests/e2e/test_cluster.py tests/e2e/test_dashboards.py tests/e2e/test_exemplars.py tests/e2e/newest_otlp.py tests/alerting $(ARGS)
 
 faults: $(VENV)/.development programs ## every fault of network, servers and machine, each with its verdict
 	$(BIN)/pytest tests/faults -q

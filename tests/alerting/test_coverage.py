@@ -1,9 +1,13 @@
 """The coverage table in the docs is what the rules do; no cell is silent without a reason."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.alerting.coverage import (
     CELLS,
+    DRIFT,
+    DRIFT_STEP,
     PAGE,
     PATTERNS,
     ROWS,
@@ -44,7 +48,14 @@ def test_every_cell_blames_the_right_one(cells: dict[Cell, list[Sent]]) -> None:
 
 def test_the_page_says_the_same(cells: dict[Cell, list[Sent]]) -> None:
     for cell, sent in cells.items():
-        assert words(cell, sent, []) in cell_of_the_page(cell), "run `make coverage`"
+        # Prometheus 3 leaves out the first sample of a window: an evaluation more, or one less.
+        shifts = (0, DRIFT_STEP // 60) if cell.pattern == DRIFT else (0,)
+        possible = [
+            words(cell, [replace(each, minutes=each.minutes + shift) for each in sent], [])
+            for shift in shifts
+        ]
+        written = cell_of_the_page(cell)
+        assert any(text in written for text in possible), f"{possible}: run `make coverage`"
 
 
 def cell_of_the_page(cell: Cell) -> str:
