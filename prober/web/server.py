@@ -51,7 +51,8 @@ class ConnectionLimits:
 
     `header_timeout_seconds` is for the TLS handshake, and then for each request's head;
     `write_timeout_seconds` for a client that reads slowly, from when sending has to wait until
-    nearly everything is sent.
+    nearly everything is sent. Over TLS, asyncio reports a wait only at the next write: the last
+    response of a connection has `idle_timeout_seconds` to be read.
     """
 
     connections: int = 512

@@ -40,9 +40,7 @@ def measure(directory: Path, quick: bool) -> list[Figure]:
     least["prober run, until it listens"] = min(
         _run_cpu_seconds(configured, directory / "run.log") for _ in range(times)
     )
-    return [
-        Figure(GROUP, name, value, "CPU s", _MOST_CPU_SECONDS) for name, value in least.items()
-    ]
+    return [Figure(GROUP, name, value, "CPU s", _MOST_CPU_SECONDS) for name, value in least.items()]
 
 
 def _run_cpu_seconds(configured: list[str], log: Path) -> float:

@@ -101,7 +101,10 @@ def test_without_a_directory_nothing_is_lost_until_there_is_one(tmp_path: Path) 
     assert not heard.lost
 
 
-def test_a_file_that_is_deleted_is_begun_anew_and_said(tmp_path: Path) -> None:
+def test_a_file_that_is_deleted_is_begun_anew_and_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("prober.history.sink._TIDY_SECONDS", 0.05)
     heard = Heard()
     with a_history(tmp_path, heard) as history:
         until(lambda: heard.writes)
