@@ -1,4 +1,4 @@
-"""An OAuth tenant with tokens that are valid for 5 s: renewed in time, and not more often."""
+"""An OAuth tenant with tokens that are valid for 12 s: renewed in time, and not more often."""
 
 import re
 from itertools import pairwise
@@ -9,8 +9,8 @@ import yaml
 
 from tests.programs import call, get, seconds_until, started
 
-LIFETIME_SECONDS, TOKENS = 5, 5
-LEAD_SECONDS = 1.0
+LIFETIME_SECONDS, TOKENS = 12, 3
+LEAD_SECONDS = 2.4
 VALID = 'prober_token_state{state="valid",tenant="acme-prod"} 1.0'
 TOKEN_PATH = "/identity_/connect/token"
 
@@ -31,7 +31,7 @@ def test_no_token_expires_in_use_and_each_costs_one_request(tmp_path: Path) -> N
         written = {
             "web": {"listen": "127.0.0.1:0"},
             "state": {"directory": "state"},
-            "defaults": {"interval": "2s", "timeout": "1900ms", "connect_timeout": "1500ms"},
+            "defaults": {"interval": "4s", "timeout": "3900ms", "connect_timeout": "3s"},
             "tenants": [
                 {
                     "name": "acme-prod",
