@@ -1,9 +1,11 @@
 """For every test: a clean environment, markers, and the profiles of hypothesis."""
 
 import gc
+import itertools
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -77,9 +79,16 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
 
 
+@pytest.fixture(scope="session")
+def _state_directories(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Return paths that do not exist; `mktemp` for each test would list those of all others."""
+    parent = tmp_path_factory.mktemp("state")
+    return (parent / str(number) for number in itertools.count())
+
+
 @pytest.fixture(autouse=True)
-def _own_state(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+def _own_state(monkeypatch: pytest.MonkeyPatch, _state_directories: Iterator[Path]) -> None:
     """Let no test find what another prober remembers, nor talk to a service manager."""
     monkeypatch.delenv("STATE_DIRECTORY", raising=False)
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+    monkeypatch.setenv("XDG_STATE_HOME", str(next(_state_directories)))
