@@ -513,7 +513,7 @@ class TcpEvidence:
     """What the kernel knows of an attempt's connection at its end (TCP_INFO). Durations in seconds.
 
     `retransmissions` are those of this attempt. `acknowledged`: every byte that was sent has been
-    acknowledged. `since_heard_seconds`: how long ago the last segment of any kind came, an empty
+    acknowledged. `since_received_seconds`: how long ago the last segment of any kind came, an empty
     acknowledgement included; `since_data_seconds` of one with data in it.
     `lost_addresses` are those that were tried before, or beside, the one that connected first.
     """
@@ -521,7 +521,7 @@ class TcpEvidence:
     rtt_seconds: float
     retransmissions: int
     acknowledged: bool
-    since_heard_seconds: float
+    since_received_seconds: float
     since_data_seconds: float
     lost_addresses: tuple[str, ...] = ()
 

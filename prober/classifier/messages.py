@@ -116,7 +116,7 @@ def tcp_summary(tcp: TcpEvidence) -> str:
     parts = [
         f"round-trip time {tcp.rtt_seconds * 1e3:.1f} ms",
         _retransmissions(tcp),
-        f"last packet received {tcp.since_heard_seconds:.1f} s before the end",
+        f"last packet received {tcp.since_received_seconds:.1f} s before the end",
     ]
     if tcp.lost_addresses:
         addresses = one_line(", ".join(tcp.lost_addresses), _ADDRESSES_CHARACTERS)
@@ -142,7 +142,7 @@ def _unacknowledged(observation: Observation, tcp: TcpEvidence) -> str:
 def _far_end_silent(observation: Observation, tcp: TcpEvidence) -> str:
     return (
         f"No response from {observation.host}: {observation.far_end} acknowledged the request "
-        f"and was still reachable {tcp.since_heard_seconds:.1f} s before the timeout"
+        f"and was still reachable {tcp.since_received_seconds:.1f} s before the timeout"
     )
 
 
@@ -150,7 +150,7 @@ def _path_lost(observation: Observation, tcp: TcpEvidence) -> str:
     return (
         f"The network path to {observation.host} failed after the request: {observation.far_end} "
         f"acknowledged it, and answered no keep-alive probe in the last "
-        f"{tcp.since_heard_seconds:.1f} s"
+        f"{tcp.since_received_seconds:.1f} s"
     )
 
 

@@ -15,7 +15,7 @@ MIN_WAIT_SECONDS = 2.5
 """A shorter wait has too few keep-alive probes for a decision."""
 LEAST_DECIDABLE_TIMEOUT_SECONDS = 3.0
 """With a shorter probe timeout, the wait after connecting is too short."""
-HEARD_SECONDS = 2.0
+RECENT_SECONDS = 2.0
 """A far end that sent a packet within this time is up: a probe is sent each second."""
 KEEPALIVE_IDLE_SECONDS = 1
 _KEEPALIVE_MARGIN_SECONDS = 0.1
@@ -36,14 +36,14 @@ def attribute_silence(
         if evidence.retransmissions:
             return Reason.RESPONSE_TIMEOUT_UNACKNOWLEDGED
         return Reason.RESPONSE_TIMEOUT
-    if evidence.since_heard_seconds > HEARD_SECONDS:
+    if evidence.since_received_seconds > RECENT_SECONDS:
         return Reason.RESPONSE_TIMEOUT_PATH_LOST
     if via_proxy:
         return Reason.RESPONSE_TIMEOUT
-    if response_begun and evidence.since_data_seconds <= HEARD_SECONDS:
+    if response_begun and evidence.since_data_seconds <= RECENT_SECONDS:
         return Reason.RESPONSE_TIMEOUT  # still arriving: a slow server or a slow path
-    heard_after_request = waited_seconds - evidence.since_heard_seconds
-    if heard_after_request < KEEPALIVE_IDLE_SECONDS - _KEEPALIVE_MARGIN_SECONDS:
+    received_after_request = waited_seconds - evidence.since_received_seconds
+    if received_after_request < KEEPALIVE_IDLE_SECONDS - _KEEPALIVE_MARGIN_SECONDS:
         return (
             Reason.RESPONSE_TIMEOUT
         )  # this acknowledged the request; it was not a keep-alive response

@@ -198,7 +198,7 @@ def _evidence(before: TcpInfo | None, after: TcpInfo, lost: tuple[str, ...]) -> 
         retransmissions=after.retransmissions - (0 if before is None else before.retransmissions),
         acknowledged=after.unacknowledged_segments == 0 and unsent == 0,
         # An acknowledgement proves as well as data that packets still come from there.
-        since_heard_seconds=min(
+        since_received_seconds=min(
             after.since_ack_received_seconds, after.since_data_received_seconds
         ),
         since_data_seconds=after.since_data_received_seconds,

@@ -80,7 +80,7 @@ class _RecordedTcp(BaseModel):
     rtt_seconds: _Seconds
     retransmissions: Annotated[int, Field(ge=0)]
     acknowledged: bool
-    since_heard_seconds: _Seconds
+    since_received_seconds: _Seconds
     since_data_seconds: _Seconds
     lost_addresses: tuple[str, ...] = ()
 

@@ -73,7 +73,7 @@ def seen(culprit: str, location: str, name: str = "acme", probe_name: str = "dat
     return tenant(FAILURES, *parts, name=name, instance=location)
 
 
-def heard(location: str) -> dict[str, str]:
+def observed(location: str) -> dict[str, str]:
     """One probe of the tenant is answered there."""
     labels = ('probe="datasets"', f'location="{location}"')
     last_run = tenant("prober_probe_last_run_timestamp_seconds", *labels, instance=location)
@@ -416,12 +416,12 @@ CASES = (
     Case(
         "ProberTenantSilent",
         "another location is answered: that is the network's",
-        {seen("undecided", "here"): "9x200", **heard("there")},
+        {seen("undecided", "here"): "9x200", **observed("there")},
     ),
     Case(
         "ProberTenantSilentFromLocation",
         "another location is answered",
-        {seen("undecided", "here"): "0x9 1 2 3x200", **heard("there")},
+        {seen("undecided", "here"): "0x9 1 2 3x200", **observed("there")},
         "7m",
         labels={"tenant": "acme", "location": "here", "severity": "page", **NETWORK},
     ),
@@ -430,7 +430,7 @@ CASES = (
         "another location has not asked yet",
         {
             seen("undecided", "here"): "9x200",
-            **heard("there"),
+            **observed("there"),
             tenant(
                 "prober_probe_last_run_timestamp_seconds",
                 'probe="datasets"',

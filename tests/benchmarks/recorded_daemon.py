@@ -66,7 +66,7 @@ class Recording(EventSink):
             await asyncio.sleep(1.0)
             time.sleep(_BLOCK_SECONDS)  # noqa: ASYNC251 -- that is what it is for
 
-    def heard(self, tell: Callable[[float], None], lateness_seconds: float) -> None:
+    def on_started(self, tell: Callable[[float], None], lateness_seconds: float) -> None:
         """Write a lateness down, and pass it on."""
         self.latenesses.append((time.time(), lateness_seconds))
         tell(lateness_seconds)
@@ -90,7 +90,7 @@ async def _run(config: Path, recording: Recording, *, holds: bool, block: bool) 
     )
     tune_gc_and_switch_interval()
     daemon.metrics.run_started = partial(  # type: ignore[method-assign]
-        recording.heard, daemon.metrics.run_started
+        recording.on_started, daemon.metrics.run_started
     )
     ended = wait_for_stop_signal(daemon.request_reload)
     await daemon.start()

@@ -21,7 +21,7 @@ class Systemd:
 
     def __init__(self, bound: socket.socket) -> None:
         self._bound = bound
-        self.heard: list[str] = []
+        self.received: list[str] = []
 
     def hears(self, line: str, within_seconds: float) -> bool:
         """Listen until a message has that line, or it is too late."""
@@ -32,7 +32,7 @@ class Systemd:
                 message = self._bound.recv(4096).decode()
             except TimeoutError:
                 break
-            self.heard.append(message)
+            self.received.append(message)
             if line in message.splitlines():
                 return True
         return False
@@ -85,7 +85,7 @@ def test_systemd_hears_of_the_start_of_every_beat_of_silence_and_of_the_end(
 ) -> None:
     with service(directory) as (process, systemd):
         assert systemd.hears("READY=1", END_LIMIT_SECONDS)
-        assert "STATUS=probing 1 tenants" in systemd.heard
+        assert "STATUS=probing 1 tenants" in systemd.received
         for _ in range(2):
             assert systemd.hears("WATCHDOG=1", END_LIMIT_SECONDS)
 

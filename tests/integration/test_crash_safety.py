@@ -18,16 +18,16 @@ RECORD_WITHOUT_END = """
 import sys
 from pathlib import Path
 from prober.history import sink
-from tests.unit.history.test_sink import Heard, a_history, an_answer, until
+from tests.unit.history.test_sink import Calls, a_history, an_answer, until
 sink.BATCH_SECONDS = sink._TIDY_SECONDS = 0.01
-heard, recorded = Heard(), 0
-with a_history(Path(sys.argv[1]), heard) as history:
+calls, recorded = Calls(), 0
+with a_history(Path(sys.argv[1]), calls) as history:
     while True:
         for _ in range(10):
             history.on_result(an_answer())
         recorded += 10
-        writes = heard.writes
-        until(lambda: heard.writes >= writes + 2)  # the batch that was under way, and the next
+        writes = calls.writes
+        until(lambda: calls.writes >= writes + 2)  # the batch that was under way, and the next
         print(recorded, flush=True)
 """
 

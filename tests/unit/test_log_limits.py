@@ -55,17 +55,17 @@ def test_a_failure_is_told_once_in_a_period(
 
 @given(st.lists(st.floats(0, 100), min_size=1, max_size=300))
 def test_every_failure_is_told_or_counted(pauses: list[float]) -> None:
-    now, row, heard = 0.0, None, 0
+    now, row, logged = 0.0, None, 0
     for pause in pauses:
         now += pause
         ruling = on_failure(row, "dns", now)
         row = ruling.streak
         if ruling.should_log:
-            heard += max(1, row.unlogged)
+            logged += max(1, row.unlogged)
             row = mark_logged(row, now)
     assert row is not None
-    assert heard + row.unlogged == row.failures == len(pauses)
-    assert heard <= len(pauses)
+    assert logged + row.unlogged == row.failures == len(pauses)
+    assert logged <= len(pauses)
 
 
 @given(st.lists(st.floats(0, 5), max_size=200), st.integers(1, 400))

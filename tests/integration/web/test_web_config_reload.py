@@ -19,19 +19,19 @@ class Log:
     """What was logged."""
 
     def __init__(self) -> None:
-        self.heard = CapturingLogger()
+        self.captured = CapturingLogger()
         self.logger: structlog.typing.FilteringBoundLogger = structlog.wrap_logger(
-            self.heard, processors=[], wrapper_class=structlog.make_filtering_bound_logger(0)
+            self.captured, processors=[], wrapper_class=structlog.make_filtering_bound_logger(0)
         )
 
     @property
     def events(self) -> list[str]:
-        return [call.kwargs["event"] for call in self.heard.calls]
+        return [call.kwargs["event"] for call in self.captured.calls]
 
     async def wait_for(self, number: int) -> None:
         deadline = time.monotonic() + 60
-        while len(self.heard.calls) < number:
-            assert time.monotonic() < deadline, self.heard.calls
+        while len(self.captured.calls) < number:
+            assert time.monotonic() < deadline, self.captured.calls
             await asyncio.sleep(0.02)
 
 
@@ -62,7 +62,7 @@ async def test_a_change_that_cannot_be_used_changes_nothing_and_is_told_once(
             (tmp_path / file).write_text(content)
         await log.wait_for(1)
         assert log.events == ["web_config.reload_rejected"]
-        assert said in log.heard.calls[0].kwargs["message"]
+        assert said in log.captured.calls[0].kwargs["message"]
         assert (web_config.access, web_config.context) == before
         (tmp_path / file).write_bytes(good)
         await log.wait_for(2)

@@ -42,12 +42,12 @@ def a_silence(
     waited_seconds: float = 5.0,
     retransmissions: int = 0,
     acknowledged: bool = True,
-    heard_seconds: float = 0.9,
+    since_received_seconds: float = 0.9,
     via_proxy: bool = False,
     response: Response | None = None,
 ) -> HttpExchange:
     """Return a time-out, and what the kernel knew of the connection."""
-    tcp = TcpEvidence(0.041, retransmissions, acknowledged, heard_seconds, waited_seconds)
+    tcp = TcpEvidence(0.041, retransmissions, acknowledged, since_received_seconds, waited_seconds)
     return HttpExchange(
         "GET",
         URL,
@@ -63,10 +63,10 @@ def a_silence(
 
 SILENCES = {
     "response_timeout_unacknowledged": a_silence(
-        retransmissions=3, acknowledged=False, heard_seconds=5.0
+        retransmissions=3, acknowledged=False, since_received_seconds=5.0
     ),
     "response_timeout_far_end_silent": a_silence(),
-    "response_timeout_path_lost": a_silence(heard_seconds=4.5),
+    "response_timeout_path_lost": a_silence(since_received_seconds=4.5),
     "response_timeout": a_silence(waited_seconds=2.0),
 }
 

@@ -266,7 +266,9 @@ SILENT = (
             " last packet received 0.9 s before the end",
         ),
         (
-            a_silence(via_proxy=True, acknowledged=False, retransmissions=2, heard_seconds=5.0),
+            a_silence(
+                via_proxy=True, acknowledged=False, retransmissions=2, since_received_seconds=5.0
+            ),
             LOST + "the proxy (192.0.2.7:443) never acknowledged it after 2 retransmission(s)."
             " TCP: round-trip time 41.0 ms, 2 segment(s) retransmitted, last packet received 5.0 s"
             " before the end",

@@ -72,7 +72,7 @@ BODIES = {
 }
 STATUSES = (101, 200, 204, 300, 302, 304, 400, 401, 402, 403, 404, 409, 429, 499, 500, 502, 503)
 EDGE = (*range(519, 529), 530, 531)
-TCP = TcpEvidence(0.041, 0, acknowledged=True, since_heard_seconds=0.5, since_data_seconds=0.5)
+TCP = TcpEvidence(0.041, 0, acknowledged=True, since_received_seconds=0.5, since_data_seconds=0.5)
 
 
 def exchanges() -> Iterator[tuple[str, HttpExchange, Expectations]]:

@@ -6,31 +6,33 @@ from prober.classifier.silence import attribute_silence
 from prober.models import TcpEvidence
 from prober.outcomes import Reason
 
-_HEARD = TcpEvidence(
+_RECEIVED = TcpEvidence(
     rtt_seconds=0.04,
     retransmissions=0,
     acknowledged=True,
-    since_heard_seconds=0.9,
+    since_received_seconds=0.9,
     since_data_seconds=5.0,
 )
-_LOST = replace(_HEARD, since_heard_seconds=6.5)
-_NOT_ACKNOWLEDGED = replace(_HEARD, acknowledged=False, retransmissions=3, since_heard_seconds=5.0)
+_LOST = replace(_RECEIVED, since_received_seconds=6.5)
+_NOT_ACKNOWLEDGED = replace(
+    _RECEIVED, acknowledged=False, retransmissions=3, since_received_seconds=5.0
+)
 
 
 @pytest.mark.parametrize(
     ("evidence", "waited", "begun", "proxy", "meaning"),
     [
         pytest.param(
-            _HEARD,
+            _RECEIVED,
             5.0,
             False,
             False,
             Reason.RESPONSE_TIMEOUT_FAR_END_SILENT,
             id="answers-keep-alive",
         ),
-        pytest.param(_HEARD, 5.0, False, True, Reason.RESPONSE_TIMEOUT, id="the-proxy-answers"),
+        pytest.param(_RECEIVED, 5.0, False, True, Reason.RESPONSE_TIMEOUT, id="the-proxy-answers"),
         pytest.param(
-            _HEARD,
+            _RECEIVED,
             5.0,
             True,
             False,
@@ -38,7 +40,7 @@ _NOT_ACKNOWLEDGED = replace(_HEARD, acknowledged=False, retransmissions=3, since
             id="stopped-in-the-middle",
         ),
         pytest.param(
-            replace(_HEARD, since_data_seconds=0.4),
+            replace(_RECEIVED, since_data_seconds=0.4),
             5.0,
             True,
             False,
@@ -46,7 +48,7 @@ _NOT_ACKNOWLEDGED = replace(_HEARD, acknowledged=False, retransmissions=3, since
             id="drips",
         ),
         pytest.param(
-            replace(_HEARD, since_data_seconds=0.4),
+            replace(_RECEIVED, since_data_seconds=0.4),
             5.0,
             False,
             False,
@@ -96,34 +98,34 @@ _NOT_ACKNOWLEDGED = replace(_HEARD, acknowledged=False, retransmissions=3, since
             Reason.RESPONSE_TIMEOUT,
             id="not-read-but-not-lost",
         ),
-        pytest.param(_HEARD, 2.4, False, False, Reason.RESPONSE_TIMEOUT, id="too-short"),
+        pytest.param(_RECEIVED, 2.4, False, False, Reason.RESPONSE_TIMEOUT, id="too-short"),
         pytest.param(
             _NOT_ACKNOWLEDGED, 2.4, False, False, Reason.RESPONSE_TIMEOUT, id="too-short-lost"
         ),
         pytest.param(None, 9.0, False, False, Reason.RESPONSE_TIMEOUT, id="no-tcp-info"),
         pytest.param(
-            replace(_HEARD, since_heard_seconds=1.9),
+            replace(_RECEIVED, since_received_seconds=1.9),
             2.6,
             False,
             False,
             Reason.RESPONSE_TIMEOUT,
-            id="heard-the-request-acknowledged-only",
+            id="received-the-request-acknowledged-only",
         ),
         pytest.param(
-            replace(_HEARD, since_heard_seconds=2.0),
+            replace(_RECEIVED, since_received_seconds=2.0),
             5.0,
             False,
             False,
             Reason.RESPONSE_TIMEOUT_FAR_END_SILENT,
-            id="heard-two-seconds-ago",
+            id="received-two-seconds-ago",
         ),
         pytest.param(
-            replace(_HEARD, since_heard_seconds=2.001),
+            replace(_RECEIVED, since_received_seconds=2.001),
             5.0,
             False,
             False,
             Reason.RESPONSE_TIMEOUT_PATH_LOST,
-            id="heard-longer-ago",
+            id="received-longer-ago",
         ),
     ],
 )

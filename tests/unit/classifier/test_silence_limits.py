@@ -31,7 +31,7 @@ def tcp(
         rtt_seconds=0.01,
         retransmissions=again,
         acknowledged=acknowledged,
-        since_heard_seconds=received,
+        since_received_seconds=received,
         since_data_seconds=data,
     )
 
