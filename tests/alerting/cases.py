@@ -593,7 +593,7 @@ CASES = (
     ),
     Case(
         "ProberDown",
-        "a shard, whose peers tell",
+        "a shard, reported by its peers",
         {
             up("a"): "1x9 0x200",
             up("b"): "1x300",

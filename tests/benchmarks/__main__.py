@@ -54,7 +54,7 @@ MODULES: Mapping[str, Measure] = {
 
 
 def main() -> int:
-    """Run what is asked for and tell it."""
+    """Run the chosen benchmarks and print their figures."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--quick", action="store_true", help="little of each, to try it")
     arguments.add_argument("--only", nargs="*", choices=MODULES, default=list(MODULES))

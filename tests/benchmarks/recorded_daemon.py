@@ -66,10 +66,10 @@ class Recording(EventSink):
             await asyncio.sleep(1.0)
             time.sleep(_BLOCK_SECONDS)  # noqa: ASYNC251 -- that is what it is for
 
-    def on_started(self, tell: Callable[[float], None], lateness_seconds: float) -> None:
+    def on_started(self, record: Callable[[float], None], lateness_seconds: float) -> None:
         """Write a lateness down, and pass it on."""
         self.latenesses.append((time.time(), lateness_seconds))
-        tell(lateness_seconds)
+        record(lateness_seconds)
 
     async def watch(self) -> None:
         """Write down how long the loop was held at a time."""

@@ -74,7 +74,7 @@ def measured(result: ProbeResult) -> tuple[float, float, float]:
 
 
 def is_accurate(every: Sequence[ProbeResult], *, tls: bool) -> bool:
-    """Return whether the least disturbed runs tell what is known.
+    """Return whether the least disturbed runs show what is known.
 
     Whatever else the machine does only adds to a time, so that more runs come closer.
     """

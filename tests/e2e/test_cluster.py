@@ -120,7 +120,7 @@ class Cluster:
         return [(each["metric"], float(each["value"][1])) for each in found]
 
     def fired_since(self, moment: float) -> set[tuple[str, ...]]:
-        """Return the alerts that somebody would have been told of, with what they are about."""
+        """Return the alerts that somebody would have been notified of, with what they are about."""
         window = f"{max(1, round(time.time() - moment))}s"
         reported = f'count_over_time(ALERTS{{alertstate="firing",{NEWS}}}[{window}])'
         names = ("alertname", "location", "shard", "tenant")

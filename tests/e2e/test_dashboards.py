@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 from tests.grafana.dashboards import (
-    BOARDS,
+    DASHBOARDS,
     Asked,
     asked,
     concrete,
@@ -156,9 +156,11 @@ def test_the_timeline_names_the_culprit_of_each_fault(installation: Installation
     )
 
 
-@pytest.mark.parametrize("board", BOARDS.values(), ids=BOARDS)
-def test_every_choice_can_be_chosen_from(installation: Installation, board: dict[str, Any]) -> None:
-    for variable in variables(board):
+@pytest.mark.parametrize("dashboard", DASHBOARDS.values(), ids=DASHBOARDS)
+def test_every_choice_can_be_chosen_from(
+    installation: Installation, dashboard: dict[str, Any]
+) -> None:
+    for variable in variables(dashboard):
         metric, label = label_values(variable)
         seconds_until(partial(has_choices, installation, label, concrete(metric)), LIMIT_SECONDS)
 
@@ -172,7 +174,10 @@ def has_choices(installation: Installation, label: str, metric: str) -> bool:
 
 def test_a_table_shows_no_label_that_it_has_no_column_for(installation: Installation) -> None:
     tables = [
-        each for board in BOARDS.values() for each in panels(board) if each["type"] == "table"
+        each
+        for dashboard in DASHBOARDS.values()
+        for each in panels(dashboard)
+        if each["type"] == "table"
     ]
     for table in tables:
         for target in table["targets"]:

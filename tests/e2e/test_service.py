@@ -1,4 +1,4 @@
-"""The daemon as systemd sees it: what it tells at its notification socket."""
+"""The daemon as systemd sees it: what it sends to its notification socket."""
 
 import signal
 import socket

@@ -93,7 +93,7 @@ class FarEnd:
         )
         self.wait_for("WAITING")
         self._lay_link()
-        self.tell("GO")
+        self.write("GO")
         self.wait_for("READY")
 
     @property
@@ -106,7 +106,7 @@ class FarEnd:
         assert self._process.stdout is not None
         assert self._process.stdout.readline().strip() == word
 
-    def tell(self, word: str) -> None:
+    def write(self, word: str) -> None:
         """Send it a line."""
         assert self._process.stdin is not None
         self._process.stdin.write(word + "\n")

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 GRAFANA = Path(__file__).parents[2] / "config" / "grafana"
 FILES = sorted((GRAFANA / "dashboards").glob("*.json"))
-BOARDS: Mapping[str, dict[str, Any]] = MappingProxyType(
+DASHBOARDS: Mapping[str, dict[str, Any]] = MappingProxyType(
     {file.stem: json.loads(file.read_text()) for file in FILES}
 )
 
@@ -22,18 +22,18 @@ class Asked(NamedTuple):
     is_instant: bool
 
 
-def panels(board: Mapping[str, Any]) -> list[dict[str, Any]]:
+def panels(dashboard: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return what shows something: all but the headings of rows."""
-    return [panel for panel in board["panels"] if panel["type"] != "row"]
+    return [panel for panel in dashboard["panels"] if panel["type"] != "row"]
 
 
-def annotations(board: Mapping[str, Any]) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = board.get("annotations", {}).get("list", [])
+def annotations(dashboard: Mapping[str, Any]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = dashboard.get("annotations", {}).get("list", [])
     return found
 
 
-def variables(board: Mapping[str, Any], kind: str = "query") -> list[dict[str, Any]]:
-    return [each for each in board["templating"]["list"] if each["type"] == kind]
+def variables(dashboard: Mapping[str, Any], kind: str = "query") -> list[dict[str, Any]]:
+    return [each for each in dashboard["templating"]["list"] if each["type"] == kind]
 
 
 def fields(table: Mapping[str, Any]) -> set[str]:
@@ -55,12 +55,12 @@ def label_values(variable: Mapping[str, Any]) -> tuple[str, str]:
 
 def asked() -> Iterator[Asked]:
     """Every query of every panel and annotation."""
-    for uid, board in BOARDS.items():
-        for panel in panels(board):
+    for uid, dashboard in DASHBOARDS.items():
+        for panel in panels(dashboard):
             for target in panel["targets"]:
                 where = f"{uid}: {panel['title']}, {target['refId']}"
                 yield Asked(where, target["expr"], target.get("instant", False))
-        for annotation in annotations(board):
+        for annotation in annotations(dashboard):
             yield Asked(f"{uid}: {annotation['name']}", annotation["expr"], is_instant=False)
 
 

@@ -16,7 +16,7 @@ from grafana_foundation_sdk.models import units
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from prober.outcomes import Culprit
-from tests.grafana.dashboards import BOARDS, FILES, GRAFANA, annotations, panels, variables
+from tests.grafana.dashboards import DASHBOARDS, FILES, GRAFANA, annotations, panels, variables
 from tools.grafana.__main__ import written
 from tools.grafana.field_config import CERTIFICATE_DAYS, SHARE_LOST, TOKEN_DAYS
 from tools.grafana.palette import CULPRITS, PLAIN, STATUSES, TOKENS, Code
@@ -29,7 +29,7 @@ from tools.grafana.self_monitoring import (
 
 ROOT = Path(__file__).parents[2]
 PAGES = ROOT / "docs" / "runbooks"
-ALL = pytest.mark.parametrize("board", BOARDS.values(), ids=BOARDS)
+ALL = pytest.mark.parametrize("dashboard", DASHBOARDS.values(), ids=DASHBOARDS)
 TARGET_KEYS = {"datasource", "expr", "format", "instant", "legendFormat", "range", "refId"}
 UNITS = {value for value in vars(units).values() if isinstance(value, str)} | {"suffix:days"}
 EVERYWHERE = {"overview", "tenant", "tokens", "itself"}
@@ -41,27 +41,29 @@ def test_the_files_are_what_the_code_makes_byte_by_byte() -> None:
 
 
 def test_their_addresses_are_those_that_others_link_to() -> None:
-    assert set(BOARDS) == {f"prober-{name}" for name in EVERYWHERE}
-    assert {uid: board["uid"] for uid, board in BOARDS.items()} == {uid: uid for uid in BOARDS}
-    linked = set(re.findall(r"/d/([\w-]+)", json.dumps(list(BOARDS.values()))))
-    assert linked <= set(BOARDS)
+    assert set(DASHBOARDS) == {f"prober-{name}" for name in EVERYWHERE}
+    assert {uid: dashboard["uid"] for uid, dashboard in DASHBOARDS.items()} == {
+        uid: uid for uid in DASHBOARDS
+    }
+    linked = set(re.findall(r"/d/([\w-]+)", json.dumps(list(DASHBOARDS.values()))))
+    assert linked <= set(DASHBOARDS)
 
 
 @ALL
-def test_the_library_reads_every_key_that_is_written(board: dict[str, Any]) -> None:
+def test_the_library_reads_every_key_that_is_written(dashboard: dict[str, Any]) -> None:
     register_default_plugins()
-    again = json.loads(json.dumps(Dashboard.from_json(board), cls=JSONEncoder))
+    again = json.loads(json.dumps(Dashboard.from_json(dashboard), cls=JSONEncoder))
     # Prometheus' own, which the library's model of all annotations does not have.
     for annotation in annotations(again):
         annotation["titleFormat"] = "{{tenant}} is in maintenance"
-    assert again == board
+    assert again == dashboard
 
 
 @ALL
-def test_panels_are_numbered_and_lie_side_by_side(board: dict[str, Any]) -> None:
-    numbers = [panel["id"] for panel in board["panels"]]
+def test_panels_are_numbered_and_lie_side_by_side(dashboard: dict[str, Any]) -> None:
+    numbers = [panel["id"] for panel in dashboard["panels"]]
     assert len(set(numbers)) == len(numbers)
-    places = [panel["gridPos"] for panel in board["panels"]]
+    places = [panel["gridPos"] for panel in dashboard["panels"]]
     assert all(place["x"] + place["w"] <= 24 for place in places)
     for one, other in combinations(places, 2):
         assert (
@@ -75,10 +77,10 @@ def test_panels_are_numbered_and_lie_side_by_side(board: dict[str, Any]) -> None
 
 
 @ALL
-def test_a_panel_says_what_it_is_and_what_to_conclude(board: dict[str, Any]) -> None:
-    titles = [panel["title"] for panel in panels(board)]
+def test_a_panel_says_what_it_is_and_what_to_conclude(dashboard: dict[str, Any]) -> None:
+    titles = [panel["title"] for panel in panels(dashboard)]
     assert len(set(titles)) == len(titles)
-    for panel in panels(board):
+    for panel in panels(dashboard):
         described, defaults = panel["description"], panel["fieldConfig"]["defaults"]
         assert described.endswith("."), panel["title"]
         assert len(described) > len(panel["title"])
@@ -87,8 +89,8 @@ def test_a_panel_says_what_it_is_and_what_to_conclude(board: dict[str, Any]) -> 
 
 
 @ALL
-def test_units_are_grafanas_and_set(board: dict[str, Any]) -> None:
-    for panel in panels(board):
+def test_units_are_grafanas_and_set(dashboard: dict[str, Any]) -> None:
+    for panel in panels(dashboard):
         assert panel["fieldConfig"]["defaults"]["unit"] in UNITS
         for override in panel["fieldConfig"]["overrides"]:
             for each in override["properties"]:
@@ -98,8 +100,8 @@ def test_units_are_grafanas_and_set(board: dict[str, Any]) -> None:
 def test_the_slowest_responses_of_a_tenant_are_shown_with_their_requests() -> None:
     queries = [
         (panel["title"], target["legendFormat"], target["expr"])
-        for board in BOARDS.values()
-        for panel in panels(board)
+        for dashboard in DASHBOARDS.values()
+        for panel in panels(dashboard)
         for target in panel["targets"]
         if target.get("exemplar")
     ]
@@ -111,17 +113,17 @@ def test_the_slowest_responses_of_a_tenant_are_shown_with_their_requests() -> No
 
 
 @ALL
-def test_every_query_goes_to_the_chosen_data_source(board: dict[str, Any]) -> None:
+def test_every_query_goes_to_the_chosen_data_source(dashboard: dict[str, Any]) -> None:
     chosen = {"type": "prometheus", "uid": "${datasource}"}
-    (source,) = variables(board, "datasource")
+    (source,) = variables(dashboard, "datasource")
     assert (source["name"], source["label"], source["query"]) == (
         "datasource",
         "Data source",
         "prometheus",
     )
-    askers = [*panels(board), *variables(board), *annotations(board)]
-    assert all(each["datasource"] == chosen for each in askers)
-    for panel in panels(board):
+    users = [*panels(dashboard), *variables(dashboard), *annotations(dashboard)]
+    assert all(each["datasource"] == chosen for each in users)
+    for panel in panels(dashboard):
         for target in panel["targets"]:
             assert target["datasource"] == chosen
             assert target.keys() - {"editorMode", "exemplar"} <= TARGET_KEYS
@@ -129,9 +131,9 @@ def test_every_query_goes_to_the_chosen_data_source(board: dict[str, Any]) -> No
 
 @ALL
 def test_choices_are_renewed_with_the_time_range_and_begin_with_the_job(
-    board: dict[str, Any],
+    dashboard: dict[str, Any],
 ) -> None:
-    choices = variables(board)
+    choices = variables(dashboard)
     assert choices[0]["name"] == "job"
     assert (choices[0]["multi"], choices[0]["includeAll"], choices[0]["allValue"]) == (
         True,
@@ -139,21 +141,21 @@ def test_choices_are_renewed_with_the_time_range_and_begin_with_the_job(
         ".+",
     )
     assert {each["refresh"] for each in choices} == {2}
-    assert board["editable"] is False
+    assert dashboard["editable"] is False
     for choice in choices:
         narrowed = "$environment" in choice["query"]["query"]
         assert not narrowed or "allValue" not in choice, "All would undo what narrows it"
 
 
 @ALL
-def test_dashboards_lead_to_each_other(board: dict[str, Any]) -> None:
-    (link,) = board["links"]
+def test_dashboards_lead_to_each_other(dashboard: dict[str, Any]) -> None:
+    (link,) = dashboard["links"]
     assert (link["type"], link["tags"], link["keepTime"]) == ("dashboards", ["prober"], True)
-    assert board["tags"] == ["prober"]
+    assert dashboard["tags"] == ["prober"]
 
 
 def test_links_lead_to_runbooks_that_exist() -> None:
-    text = json.dumps(list(BOARDS.values()))
+    text = json.dumps(list(DASHBOARDS.values()))
     named = set(re.findall(rf"{re.escape(RUNBOOKS)}/(\w+)/", text))
     assert len(named) > 10
     assert {name for name in named if not (PAGES / f"{name}.md").is_file()} == set()
@@ -174,8 +176,8 @@ def test_a_colour_is_the_status_pages_and_never_stands_alone() -> None:
 
 
 @ALL
-def test_every_timeline_has_a_word_for_every_value(board: dict[str, Any]) -> None:
-    for panel in panels(board):
+def test_every_timeline_has_a_word_for_every_value(dashboard: dict[str, Any]) -> None:
+    for panel in panels(dashboard):
         if panel["type"] == "state-timeline":
             (mapping,) = panel["fieldConfig"]["defaults"]["mappings"]
             assert all(each["text"] and each["color"] for each in mapping["options"].values())
@@ -215,7 +217,7 @@ def test_the_documented_commands_put_everything_where_grafana_looks(tmp_path: Pa
 
 def test_the_document_names_every_dashboard_and_how_to_make_them() -> None:
     documented = (ROOT / "docs" / "how-to" / "grafana.md").read_text()
-    assert set(re.findall(r"^\| `([\w-]+)`", documented, re.MULTILINE)) == set(BOARDS)
+    assert set(re.findall(r"^\| `([\w-]+)`", documented, re.MULTILINE)) == set(DASHBOARDS)
     assert "make dashboards" in documented
     would = ["make", "--dry-run", "--always-make", "dashboards"]
     done = subprocess.run(would, check=True, cwd=ROOT, capture_output=True, text=True)
@@ -249,8 +251,8 @@ def test_a_colour_turns_where_an_alert_does() -> None:
 
 
 @ALL
-def test_an_empty_cell_has_no_colour_of_a_threshold(board: dict[str, Any]) -> None:
-    for panel in panels(board):
+def test_an_empty_cell_has_no_colour_of_a_threshold(dashboard: dict[str, Any]) -> None:
+    for panel in panels(dashboard):
         for override in panel["fieldConfig"]["overrides"]:
             properties = {each["id"]: each["value"] for each in override["properties"]}
             if "thresholds" not in properties:
@@ -261,8 +263,8 @@ def test_an_empty_cell_has_no_colour_of_a_threshold(board: dict[str, Any]) -> No
 
 
 @ALL
-def test_a_hidden_column_is_hidden_in_old_and_new_grafana(board: dict[str, Any]) -> None:
-    for panel in panels(board):
+def test_a_hidden_column_is_hidden_in_old_and_new_grafana(dashboard: dict[str, Any]) -> None:
+    for panel in panels(dashboard):
         for override in panel["fieldConfig"]["overrides"]:
             properties = {each["id"]: each["value"] for each in override["properties"]}
             assert properties.get("custom.hidden") == properties.get("custom.hideFrom.viz")
@@ -270,6 +272,8 @@ def test_a_hidden_column_is_hidden_in_old_and_new_grafana(board: dict[str, Any])
 
 def test_an_alert_that_shares_a_runbook_leads_to_it() -> None:
     queries = [
-        target["expr"] for panel in panels(BOARDS["prober-overview"]) for target in panel["targets"]
+        target["expr"]
+        for panel in panels(DASHBOARDS["prober-overview"])
+        for target in panel["targets"]
     ]
     assert any('"ProberDown", "alertname", "ProberAbsent|ProberDown"' in each for each in queries)

@@ -10,7 +10,7 @@ import yaml
 
 from prober.metrics.definitions import METRIC_DEFINITIONS, MetricType
 from prober.outcomes import Culprit, LatencyComponent, Reason, SkipCause, TokenState
-from tests.grafana.dashboards import BOARDS, Asked, asked, concrete, label_values, variables
+from tests.grafana.dashboards import DASHBOARDS, Asked, asked, concrete, label_values, variables
 
 ROOT = Path(__file__).parents[2]
 EVERY = sorted(asked())
@@ -116,8 +116,8 @@ def test_counters_stand_under_rate_alone_and_rates_take_grafanas_range(query: As
 
 
 def test_every_choice_is_of_a_label_that_is_there() -> None:
-    for board in BOARDS.values():
-        for variable in variables(board):
+    for dashboard in DASHBOARDS.values():
+        for variable in variables(dashboard):
             metric, label = label_values(variable)
             name = metric.partition("{")[0]
             assert label == variable["name"]
