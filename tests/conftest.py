@@ -19,8 +19,10 @@ os.environ.setdefault("GOGC", "400")
 # None means "not importable" to the import system.
 sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
 
-hypothesis.settings.register_profile("prober", deadline=None)
+# The same examples each time: whether CI is green depends on the change alone.
+hypothesis.settings.register_profile("prober", deadline=None, derandomize=True, database=None)
 hypothesis.settings.register_profile("quick", deadline=None, max_examples=15)  # `make unit`
+hypothesis.settings.register_profile("explore", deadline=None, max_examples=2_000)  # at random
 hypothesis.settings.register_profile(  # `make mutants`: the same each time, and no shrinking
     "mutants",
     deadline=None,

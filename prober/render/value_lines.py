@@ -56,10 +56,12 @@ def _drawn(series: ValueSeries) -> Sequence[tuple[float, float]]:
 
 
 def _y(value: float, low: float, high: float) -> float:
-    if high <= low:
+    # Halved first: the difference of two large numbers may be infinite. Half of the least number
+    # above zero is zero, so different numbers may have no difference.
+    half_range = high / 2 - low / 2
+    if half_range <= 0:
         return HEIGHT / 2
-    # Divided first: the difference of two large numbers may be infinite.
-    share = (value / 2 - low / 2) / (high / 2 - low / 2)
+    share = (value / 2 - low / 2) / half_range
     return HEIGHT - _MARGIN - share * (HEIGHT - 2 * _MARGIN)
 
 

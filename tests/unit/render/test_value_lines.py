@@ -1,6 +1,6 @@
 import re
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from prober.models import CheckKind
@@ -43,6 +43,7 @@ def test_series_are_found_by_probe_check_and_item() -> None:
     assert by_key([series]) == {("quotas", "used", "<users>"): series}
 
 
+@example([(0.0, 0.0), (900.0, 5e-324)], CheckKind.NUMBER)  # half of the least number is zero
 @given(st.lists(st.tuples(st.floats(0, 9000), FINITE), min_size=2), st.sampled_from(CheckKind))
 def test_every_line_stays_in_the_picture(
     points: list[tuple[float, float]], kind: CheckKind
