@@ -2,13 +2,15 @@
 
 import json
 import os
+import random
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
@@ -18,6 +20,19 @@ START_LIMIT_SECONDS = 90
 END_LIMIT_SECONDS = 60
 LIMIT_SECONDS = 120
 ANSWER_LIMIT_SECONDS = 60
+
+
+PORTS = (15_000, 30_000)
+"""Below the ephemeral range, from which the kernel takes ports for connections and for port 0."""
+
+
+def free_port() -> int:
+    """Return a free port; the kernel assigns it to no other program before it is used."""
+    while True:
+        port = random.SystemRandom().randrange(*PORTS)
+        with socket.socket() as listener, suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port
 
 
 @contextmanager

@@ -1,11 +1,9 @@
 """The real Prometheus with the shipped rules, faster than in life: a minute is a second."""
 
-import random
 import re
-import socket
 import subprocess
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.programs import end, seconds_until
@@ -30,19 +28,6 @@ def scaled(text: str) -> str:
     return DURATION.sub(
         lambda found: f"{found[1]}{int(found[2]) * UNITS_MS[found[3]] // SCALE}ms", text
     )
-
-
-OUR_PORTS = (15_000, 30_000)
-"""Below the range of which the kernel takes ports for connections and for those who want any."""
-
-
-def free_port() -> int:
-    """Return a port at which nobody listens; the kernel gives it to nobody before it is used."""
-    while True:
-        port = random.SystemRandom().randrange(*OUR_PORTS)
-        with socket.socket() as listener, suppress(OSError):
-            listener.bind(("127.0.0.1", port))
-            return port
 
 
 LISTENING = re.compile(r'msg="Listening on" .*?address=127\.0\.0\.1:(\d+)')

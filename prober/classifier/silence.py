@@ -42,8 +42,8 @@ def attribute_silence(
         return Reason.RESPONSE_TIMEOUT
     if response_begun and evidence.since_data_seconds <= RECENT_SECONDS:
         return Reason.RESPONSE_TIMEOUT  # still arriving: a slow server or a slow path
-    received_after_request = waited_seconds - evidence.since_received_seconds
-    if received_after_request < KEEPALIVE_IDLE_SECONDS - _KEEPALIVE_MARGIN_SECONDS:
+    received_after_seconds = waited_seconds - evidence.since_received_seconds
+    if received_after_seconds < KEEPALIVE_IDLE_SECONDS - _KEEPALIVE_MARGIN_SECONDS:
         return (
             Reason.RESPONSE_TIMEOUT
         )  # this acknowledged the request; it was not a keep-alive response

@@ -11,7 +11,8 @@ from urllib.parse import quote
 
 import yaml
 
-from tests.benchmarks.processes import cpu_seconds, free_port, running
+from tests.benchmarks.processes import cpu_seconds, running
+from tests.programs import free_port
 
 
 def blackbox_program() -> str:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import trustme
 
-from tests.benchmarks.processes import free_port, running
+from tests.benchmarks.processes import running
+from tests.programs import free_port
 
 _CONFIGURATION = """
 daemon off;

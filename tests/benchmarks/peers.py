@@ -12,8 +12,8 @@ from pathlib import Path
 import yaml
 
 from tests.benchmarks.nginx import StaticPlatform
-from tests.benchmarks.processes import cpu_seconds, free_port, running
-from tests.programs import get
+from tests.benchmarks.processes import cpu_seconds, running
+from tests.programs import free_port, get
 
 _PATH = "/api/v1/datasets"
 _WARM_UP_SECONDS = 15.0  # Gatus begins with one endpoint after the other

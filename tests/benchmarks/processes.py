@@ -32,12 +32,6 @@ def running(
             process.wait()
 
 
-def free_port() -> int:
-    """Return a port that nobody listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
-
-
 def cpu_seconds(pid: int) -> float:
     """Return how much CPU time a process has used, in user mode and in the kernel."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

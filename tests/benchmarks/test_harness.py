@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.benchmarks.background_load import Scrapes, onlookers, scrape
 from tests.benchmarks.daemon import Load, Samples, recorded_daemon
 from tests.benchmarks.history_size import write_past
-from tests.benchmarks.processes import cpu_seconds, free_port, rss_bytes, running
+from tests.benchmarks.processes import cpu_seconds, rss_bytes, running
 from tests.benchmarks.results import (
     Figure,
     Surroundings,
@@ -18,6 +18,7 @@ from tests.benchmarks.results import (
     markdown,
     quantile,
 )
+from tests.programs import free_port
 
 AROUND = Surroundings("two cores", "Python 3.11", "2026-11-24")
 FIGURES = [

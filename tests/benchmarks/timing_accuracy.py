@@ -26,8 +26,9 @@ import trustme
 from tests.benchmarks.background_load import onlookers
 from tests.benchmarks.blackbox import blackbox, blackbox_version
 from tests.benchmarks.daemon import Load, recorded_daemon
-from tests.benchmarks.processes import free_port, running
+from tests.benchmarks.processes import running
 from tests.benchmarks.results import Figure, formatted, quantile
+from tests.programs import free_port
 
 GROUP = "truth of the network part"
 PROBES = 1000

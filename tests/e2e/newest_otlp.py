@@ -13,8 +13,8 @@ from urllib.parse import urlencode
 import pytest
 import yaml
 
-from tests.programs import call, get, seconds_until, started
-from tests.prometheus import READY, free_port, prometheus, running
+from tests.programs import call, free_port, get, seconds_until, started
+from tests.prometheus import READY, prometheus, running
 
 pytestmark = pytest.mark.prometheus
 

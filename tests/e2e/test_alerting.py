@@ -17,12 +17,11 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.programs import LIMIT_SECONDS, call, seconds_until, started
+from tests.programs import LIMIT_SECONDS, call, free_port, seconds_until, started
 from tests.prometheus import (
     CONFIG,
     OVERLOAD,
     READY,
-    free_port,
     prometheus,
     running,
     scaled,

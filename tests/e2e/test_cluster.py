@@ -26,13 +26,14 @@ from tests.programs import (
     END_LIMIT_SECONDS,
     call,
     end,
+    free_port,
     get,
     launched,
     seconds_until,
     started,
     wait_for_line,
 )
-from tests.prometheus import CONFIG, OVERLOAD, READY, free_port, running, scaled
+from tests.prometheus import CONFIG, OVERLOAD, READY, running, scaled
 
 pytestmark = pytest.mark.prometheus
 

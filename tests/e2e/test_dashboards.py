@@ -28,8 +28,8 @@ from tests.grafana.dashboards import (
     panels,
     variables,
 )
-from tests.programs import get, seconds_until, started
-from tests.prometheus import READY, free_port, prometheus, running
+from tests.programs import free_port, get, seconds_until, started
+from tests.prometheus import READY, prometheus, running
 from tools.grafana.palette import STATUSES, Code
 from tools.grafana.queries import TENANT, tenant_status
 

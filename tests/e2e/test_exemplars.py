@@ -16,8 +16,8 @@ from urllib.parse import urlencode
 import pytest
 import yaml
 
-from tests.programs import get, seconds_until, started
-from tests.prometheus import READY, free_port, prometheus, running
+from tests.programs import free_port, get, seconds_until, started
+from tests.prometheus import READY, prometheus, running
 from tools.grafana.queries import RATE, quantile
 
 pytestmark = pytest.mark.prometheus

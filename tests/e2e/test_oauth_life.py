@@ -10,7 +10,7 @@ import yaml
 from tests.programs import call, get, seconds_until, started
 
 LIFETIME_SECONDS, TOKENS = 12, 3
-LEAD_SECONDS = 2.4
+LEAD_SECONDS = 0.2 * LIFETIME_SECONDS
 VALID = 'prober_token_state{state="valid",tenant="acme-prod"} 1.0'
 TOKEN_PATH = "/identity_/connect/token"
 

@@ -14,8 +14,8 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from tests.programs import PROBER, started
-from tests.prometheus import free_port, running
+from tests.programs import PROBER, free_port, started
+from tests.prometheus import running
 
 pytestmark = pytest.mark.prometheus  # the documented commands include promtool
 

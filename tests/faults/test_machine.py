@@ -14,7 +14,7 @@ import pytest
 
 from prober.history.reader import HistoryReader
 from prober.tokens.store import TokenStore
-from tests.faults.harness import Daemon, Stage, daemon, eventually, quick, settings_of
+from tests.faults.harness import OUT_OF_TIME, Daemon, Stage, daemon, eventually, quick, settings_of
 
 NEIGHBOURS = ("good-plain", "good-name", "good-tls")
 FAKETIME = "*/faketime/libfaketime.so.1"
@@ -86,9 +86,6 @@ def installation(stage: Stage) -> Iterator[Daemon]:
     with daemon(stage, "machine", settings) as running:
         running.go_on("good-plain")
         yield running
-
-
-OUT_OF_TIME = {"connect_timeout", "response_timeout"}  # possible on a busy machine
 
 
 def out_of_files(log: str) -> set[str]:

@@ -11,7 +11,15 @@ from prober.classifier.rules import describe_rules
 from prober.outcomes import CLASSIFICATION, Culprit, Reason, SkipCause
 from prober.simulator.faults import Fault
 from tests.faults.cases import HEALTHY, OF_OUR_OWN, SIMULATED, Case
-from tests.faults.harness import Daemon, Stage, Verdicts, daemon, eventually, settings_of
+from tests.faults.harness import (
+    OUT_OF_TIME,
+    Daemon,
+    Stage,
+    Verdicts,
+    daemon,
+    eventually,
+    settings_of,
+)
 from tests.faults.test_silence import EXPECTED as EXPECTED_SILENCES
 
 MOST_MEMORY_KIB = 64 * 1024
@@ -21,8 +29,6 @@ ON_TIME_SECONDS = "5.0"
 """A bucket of the lateness: half of the misfire grace, for a machine that does other things too."""
 
 
-OUT_OF_TIME = {Reason.CONNECT_TIMEOUT, Reason.RESPONSE_TIMEOUT}
-"""What a run on a busy machine may come to, beside what its server does."""
 LAW = {(row.number, row.reason, row.responder) for row in (*describe_rules(), *identity_table())}
 
 
@@ -88,7 +94,7 @@ def failures(running: Daemon, tenant: str, reason: Reason) -> list[dict[str, Any
         found[:] = [each["document"] for each in last if each["reason"] == reason]
         return bool(found)
 
-    eventually(f"a failure of {tenant} by {reason} stands in the history", are_remembered)
+    eventually(f"a failure of {tenant} by {reason} is in the history", are_remembered)
     return found
 
 

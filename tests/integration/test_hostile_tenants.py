@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.no_cover, pytest.mark.usefixtures("frozen_heap")]
 
 HOSTILE = 50
 ROUNDS = 3
-MOST_LATE_SECONDS = 0.2  # alone at most 0.04; on a busy machine caches are cold
+MOST_LATE_SECONDS = 0.2  # 0.08 in the worst case; caches are cold on a busy machine
 ROOT = Path(__file__).parents[2]
 
 

@@ -80,7 +80,7 @@ def a_scenario(*actions: Action) -> Scenario:
 
 
 class PlayedDemo(Demo):
-    """A demo whose actions interrupt a run of the phase before, as a cut network does."""
+    """A demo with actions that interrupt a run of the phase before, as a cut network does."""
 
     def __init__(self, directory: Path, watch: DemoSink, result: ProbeResult) -> None:
         super().__init__(directory, 1.0, 0)
